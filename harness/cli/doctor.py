@@ -1,0 +1,29 @@
+"""``harness doctor``: what works on this machine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+@click.pass_obj
+def doctor(home: Path, as_json: bool) -> None:
+    """Check Python, torch, DeepSpeed, devices, text encoder and data caches.
+
+    Exits with status 1 where something that every run needs does not work.
+    """
+    from harness.diagnosis import diagnose
+
+    findings = diagnose(home)
+    if as_json:
+        click.echo(json.dumps([finding._asdict() for finding in findings], indent=1))
+    else:
+        width = max(len(finding.part) for finding in findings)
+        for finding in findings:
+            click.echo(f"{finding.state:<5}  {finding.part.ljust(width)}  {finding.words}")
+    if any(finding.state == "fails" for finding in findings):
+        raise SystemExit(1)

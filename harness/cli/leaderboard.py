@@ -1,0 +1,100 @@
+"""``harness leaderboard``: what was measured, beside what was published."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from harness.errors import HarnessError
+
+FORMATS = ("table", "markdown", "csv", "json", "latex", "html")
+
+
+@click.command("leaderboard")
+@click.option(
+    "--format", "form", type=click.Choice(FORMATS), default="table", help="Default: table."
+)
+@click.option("--data", "edition", metavar="EDITION", help='Only this edition: "webvision 1.0".')
+@click.option("--split", metavar="SPLIT", help="Only this split: val or test.")
+@click.option(
+    "--seed", "seeds", type=int, multiple=True, help="Only runs of this seed; repeatable."
+)
+@click.option(
+    "--epoch",
+    type=click.Choice(("last", "best", "both")),
+    default="last",
+    help="Score of the last epoch (default), of the one that was best on val, or both.",
+)
+@click.option(
+    "--sort",
+    type=click.Choice(("top1", "top5")),
+    default="top1",
+    help="What puts a row first. Default: top1.",
+)
+@click.option("--published/--no-published", default=True, help="With published rows? Default: yes.")
+@click.option(
+    "--show",
+    type=click.Choice(("all", "scores", "noise")),
+    default="all",
+    help="Accuracies, noise-detection quality, or all; csv and json hold the accuracies unless "
+    "told --show noise.",
+)
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write to this file, whole or not at all.",
+)
+@click.pass_obj
+def leaderboard(  # noqa: PLR0913 - one parameter per option
+    home: Path,
+    form: str,
+    edition: str | None,
+    split: str | None,
+    seeds: tuple[int, ...],
+    epoch: Literal["last", "best", "both"],
+    sort: Literal["top1", "top5"],
+    published: bool,
+    show: Literal["all", "scores", "noise"],
+    output: Path | None,
+) -> None:
+    """Show measured and published accuracies.
+
+    One table per edition, split and protocol. Runs of one method that differ only in their seed
+    are one row: mean, and sample standard deviation from two seeds on; time is device time.
+
+    \b
+    Examples:
+      harness leaderboard
+      harness leaderboard --data synthweb --split test --no-published
+      harness leaderboard --epoch both --sort top5 --format markdown
+      harness leaderboard --format html --output board.html
+    """
+    from harness.files import write_text
+    from harness.record import read_records
+    from leaderboard.formats import clean, render
+    from leaderboard.published import load_published
+    from leaderboard.table import make_board, narrow
+
+    records, problems = read_records(home / "records")
+    known_seeds = sorted({record.seed for record in records})
+    if records and seeds and not set(seeds) & set(known_seeds):
+        raise HarnessError(
+            f"no record has seed {' or '.join(map(str, seeds))}; measured: "
+            f"{', '.join(map(str, known_seeds))}"
+        )
+    board = make_board(
+        [record for record in records if not seeds or record.seed in seeds],
+        load_published() if published else (),
+        epochs=("last", "best") if epoch == "both" else (epoch,),
+        sort=sort,
+    )
+    text, notes = render(narrow(board, edition=edition, split=split), form, show)
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        write_text(output, text)
+        notes = [*notes, f"wrote {output}"]
+    for line in (*(f"left out: {problem}" for problem in problems), *notes):
+        click.echo(clean(line), err=True)

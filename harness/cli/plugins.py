@@ -1,0 +1,107 @@
+"""``harness plugins``: what is installed, and what each method's knobs are."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from harness.cli.options import complete_plugin
+
+
+@click.group(invoke_without_command=True)
+@click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
+@click.pass_context
+def plugins(ctx: click.Context, as_json: bool) -> None:
+    """List the installed plugins; a broken one with the reason.
+
+    Each plugin is imported once, in a process of its own, when it is new or changed; the answer is
+    remembered, so that later calls import nothing.
+
+    \b
+    Examples:
+      harness plugins
+      harness plugins show malong_curriculum
+    """
+    if ctx.invoked_subcommand:
+        return
+    from harness.discovery import broken_plugins, find_plugins
+
+    entries = find_plugins()
+    reasons = broken_plugins(entries.values(), ctx.obj)
+    rows = [
+        {
+            "name": entry.name,
+            "distribution": entry.distribution,
+            "version": entry.version,
+            "from": entry.value,
+            "broken": reasons.get(entry.name),
+            "shadows": list(entry.shadows),
+        }
+        for entry in entries.values()
+    ]
+    click.echo(json.dumps(rows, indent=1) if as_json else _listing(rows))
+
+
+@plugins.command()
+@click.argument("name", shell_complete=complete_plugin)
+@click.option("--json", "as_json", is_flag=True, help="Print the knobs as JSON.")
+def show(name: str, as_json: bool) -> None:
+    """Show a plugin's summary, its hooks, and its knobs with default, type and source.
+
+    \b
+    Example:
+      harness plugins show malong_curriculum
+    """
+    from harness.discovery import find_plugins, load_plugin, named
+    from harness.hookspecs import KINDS
+    from harness.knobs import knobs_of
+
+    entry = named(name, find_plugins())
+    plugin = load_plugin(entry)
+    hooks = [h for kind in KINDS for h in vars(kind) if h[0] != "_" and hasattr(plugin, h)]
+    knobs = [
+        {
+            "knob": k.name,
+            "default": str(k.default),
+            "type": k.type,
+            "from": f"{k.origin}: {k.source}",
+        }
+        for k in knobs_of(plugin).values()
+    ]
+    summary = inspect.cleandoc(plugin.__doc__ or "no summary")
+    if as_json:
+        shown: dict[str, Any] = {"name": name, "summary": summary, "hooks": hooks, "knobs": knobs}
+        click.echo(json.dumps(shown, indent=1))
+        return
+    click.echo(f"{name}, of {entry.distribution} {entry.version} ({entry.value})\n")
+    click.echo(f"{summary}\n\nhooks: {', '.join(hooks)}\n")
+    for knob in knobs:
+        click.echo(f"  {knob['knob']} = {knob['default']}  ({knob['type']})")
+        click.echo(f"      {knob['from']}")
+
+
+def _listing(rows: Sequence[dict[str, Any]]) -> str:
+    lines = []
+    columns = ("name", "distribution", "version")
+    widths = [max(len(str(row[column])) for row in (*rows, _HEAD)) for column in columns]
+    for row in (_HEAD, *rows):
+        cells = [
+            str(row[column]).ljust(width) for column, width in zip(columns, widths, strict=True)
+        ]
+        problem = f"  BROKEN: {row['broken']}" if row["broken"] else ""
+        shadows = f"  hides the one of {', '.join(row['shadows'])}" if row["shadows"] else ""
+        lines.append(("  ".join(cells) + problem + shadows).rstrip())
+    return "\n".join(lines)
+
+
+_HEAD: dict[str, Any] = {
+    "name": "name",
+    "distribution": "distribution",
+    "version": "version",
+    "broken": None,
+    "shadows": [],
+}

@@ -1,0 +1,57 @@
+"""``harness run``: train, test and record one method."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness.cli.options import run_options, run_spec
+
+
+@click.command()
+@run_options
+@click.option("--gpus", type=click.IntRange(0), help="GPUs to train on; 0: the CPU.  [default: 1]")
+@click.option("--cpu-ranks", type=click.IntRange(1), help="Processes that train on the CPU.")
+@click.option("--json", "as_json", is_flag=True, help="Print the record's path and scores as JSON.")
+@click.pass_obj
+def run(
+    home: Path,
+    gpus: int | None,
+    cpu_ranks: int | None,
+    as_json: bool,
+    **asked: Any,
+) -> None:
+    """Train, test and record one method.
+
+    A finished stage is never trained again, and a killed run goes on where it was: start the same
+    command again.
+
+    \b
+    Examples:
+      harness run --plugin malong_curriculum
+      harness run --plugin malong_curriculum --set model=B --seed 3
+      harness run --plugin baseline --data webvision1:/data/webvision --gpus 8
+      harness run --plugin baseline --data synthweb:tiny --stage epochs=1
+    """
+    spec = run_spec(home, asked)
+    from harness.launch import choose_ranks, in_rank, launch
+
+    ranks = choose_ranks(gpus, cpu_ranks)
+    if ranks > 1 and not in_rank():
+        sys.exit(launch(sys.argv[1:], ranks))
+
+    from harness.run import run as run_method
+    from harness.training.engine import usable_engine
+    from harness.training.interrupt import Interrupted
+
+    try:
+        record = run_method(usable_engine(spec))
+    except Interrupted as stop:
+        sys.stderr.write(f"\nstopped by {stop}; the same command goes on from here\n")
+        sys.exit(128 + stop.number)
+    from harness.cli.result import print_result
+
+    print_result(record, home, as_json=as_json)

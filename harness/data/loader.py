@@ -1,0 +1,141 @@
+"""Feeding pictures: threads decode straight into one preallocated uint8 batch.
+
+Decoders release the interpreter's lock, so threads need no copies between processes. What a batch
+holds depends only on (seed, step), never on the threads.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL.Image import Image
+
+from harness.data.images import CROP_TRIES, BrokenImageError, cut, random_box, read_image, view_box
+from harness.data.samplers import Rows, generator
+from harness.errors import DataError
+from harness.samples import Samples
+from harness.values import Views
+
+MAX_BROKEN = 0.01  # of the split's entries; more means that the data set itself is broken
+REPLACEMENT_TRIES = 16
+FLIPPED = 0.5
+AUGMENTATION = 1 << 20  # a stream of random numbers apart from the samplers'
+
+T = TypeVar("T")
+
+
+class Crops(NamedTuple):
+    """How training crops are drawn: edge in pixels, smallest share of the picture's area."""
+
+    size: int
+    min_area: float
+
+
+class Loaded(NamedTuple):
+    """Pictures ``(B, H, W, 3)`` uint8, and the rows ``(B,)`` that they really show."""
+
+    pixels: NDArray[np.uint8]
+    rows: Rows
+
+
+@dataclass
+class Pictures:
+    """The pictures of one split, and which of them turned out to be broken.
+
+    A broken picture is reported once and replaced by another sample of its label, chosen by its
+    row alone; raises DataError when more than 1 % of the entries are broken.
+    """
+
+    samples: Samples
+    report: Callable[[str], None]
+    broken: dict[int, str] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
+
+    def training_batch(
+        self, batch: Rows, part: slice, crops: Crops, seed: tuple[int, int]
+    ) -> Loaded:
+        """Cut one random, randomly mirrored square out of each picture in a part of a batch.
+
+        ``seed`` is the stage's and the step. The draws are made for the whole global batch, so
+        that a picture's crop does not depend on the number of ranks.
+        """
+        random = generator(seed[0], AUGMENTATION, seed[1])
+        draws = random.random((len(batch), CROP_TRIES, 4))[part]
+        flips = random.random(len(batch))[part] < FLIPPED
+        rows = batch[part].copy()
+        pixels = np.empty((len(rows), crops.size, crops.size, 3), np.uint8)
+        for place, row in enumerate(rows.tolist()):
+            image, rows[place] = self._picture(row)
+            box = random_box(image.width, image.height, crops.min_area, draws[place])
+            pixels[place] = cut(image, box, crops.size, flip=bool(flips[place]))
+        return Loaded(pixels, rows)
+
+    def test_batch(self, rows: Rows, views: Views) -> list[NDArray[np.uint8]]:
+        """Decode each picture once and cut all views: per view a ``(B, H, W, 3)`` array."""
+        pixels = [np.empty((len(rows), view.size, view.size, 3), np.uint8) for view in views]
+        for place, row in enumerate(rows.tolist()):
+            image, _ = self._picture(row)
+            for view, batch in zip(views, pixels, strict=True):
+                box = view_box(image.width, image.height, view)
+                batch[place] = cut(image, box, view.size, flip=view.flip)
+        return pixels
+
+    def _picture(self, row: int) -> tuple[Image, int]:
+        image = self._read(row)
+        if image is not None:
+            return image, row
+        same = np.flatnonzero(self.samples.label == self.samples.label[row])
+        for other in generator(row).permutation(same)[:REPLACEMENT_TRIES].tolist():
+            image = self._read(other)
+            if image is not None:
+                return image, other
+        wnid = self.samples.classes[self.samples.label[row]].wnid
+        raise DataError(f"class {wnid}: no picture can replace a broken one; {self.broken[row]}")
+
+    def _read(self, row: int) -> Image | None:
+        if row in self.broken:
+            return None
+        path = self.samples.root / str(self.samples.files[row])
+        try:
+            return read_image(path)
+        except BrokenImageError as error:
+            self._note(row, f"broken image {path}: {error}")
+            return None
+
+    def _note(self, row: int, problem: str) -> None:
+        with self._lock:
+            if row in self.broken:
+                return
+            self.broken[row] = problem
+            count, total = len(self.broken), len(self.samples)
+        if self.samples.split != "train":
+            raise DataError(f"{problem}; {self.samples.split} cannot be scored without it")
+        self.report(f"{problem}; another picture of its class takes its place")
+        if count > MAX_BROKEN * total:
+            raise DataError(
+                f"{count} of {total} pictures are broken so far, more than {MAX_BROKEN:.0%}; "
+                f"the last one: {problem}"
+            )
+
+
+def ahead(work: Iterable[Callable[[], T]], threads: int) -> Iterator[T]:
+    """Run the calls in threads, a few ahead of the consumer; yield the results in order."""
+    with ThreadPoolExecutor(max(1, threads), thread_name_prefix="loader") as pool:
+        waiting: deque[Future[T]] = deque()
+        try:
+            for call in work:
+                waiting.append(pool.submit(call))
+                if len(waiting) > 2 * max(1, threads):
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()

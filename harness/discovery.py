@@ -1,0 +1,158 @@
+"""Finding plugins by entry point. Listing names imports nothing; a broken one stops no other."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from harness.errors import HarnessError, PluginError, unknown
+from harness.files import write_text
+
+GROUP = "harness.plugins"
+OWN_DISTRIBUTION = "webvision-harness"
+CHECK_SECONDS = 120
+
+
+class Entry(NamedTuple):
+    """One registered plugin: its name, ``module:attribute``, and what installed it."""
+
+    name: str
+    value: str
+    distribution: str
+    version: str
+    shadows: tuple[str, ...] = ()  # other distributions that registered the same name
+
+
+def find_plugins() -> dict[str, Entry]:
+    """Return every installed plugin by name, sorted; our own win where two share a name."""
+    found: dict[str, Entry] = {}
+    for point in entry_points(group=GROUP):
+        entry = _entry(point)
+        other = found.get(entry.name)
+        if other is None or other == entry:
+            found[entry.name] = entry
+            continue
+        winner, loser = sorted((other, entry), key=lambda e: e.distribution != OWN_DISTRIBUTION)
+        found[entry.name] = winner._replace(shadows=(*winner.shadows, loser.distribution))
+    return dict(sorted(found.items()))
+
+
+def _entry(point: EntryPoint) -> Entry:
+    distribution = point.dist
+    name = distribution.metadata["Name"] if distribution else "unknown"
+    return Entry(point.name, point.value, name, distribution.version if distribution else "?")
+
+
+def load_plugin(entry: Entry) -> Any:
+    """Import what the entry names; raises PluginError with the reason where that fails."""
+    module, _, attribute = entry.value.partition(":")
+    try:
+        loaded: Any = importlib.import_module(module)
+        for part in attribute.split(".") if attribute else ():
+            loaded = getattr(loaded, part)
+    except Exception as error:  # a plugin's import can raise anything at all
+        raise PluginError(
+            f"plugin {entry.name!r} of {entry.distribution} {entry.version} cannot be imported: "
+            f"{type(error).__name__}: {' '.join(str(error).split())}"
+        ) from error
+    return loaded
+
+
+def named(name: str, entries: Mapping[str, Entry]) -> Entry:
+    """Return the entry called ``name``; raises HarnessError naming the nearest."""
+    if name not in entries:
+        raise HarnessError(unknown("plugin", name, entries, listing="installed"))
+    return entries[name]
+
+
+def source_file(entry: Entry) -> Path | None:
+    """Return the file of the plugin's module, found without importing it; None if there is none."""
+    try:
+        spec = importlib.util.find_spec(entry.value.partition(":")[0])
+    except Exception:  # the parent package's import can raise anything at all
+        return None
+    return Path(spec.origin) if spec and spec.origin and Path(spec.origin).exists() else None
+
+
+def broken_plugins(entries: Iterable[Entry], home: Path) -> dict[str, str]:
+    """Return the reason for each plugin that cannot be imported.
+
+    Plugins are imported in a process of their own, so that this one stays light, and each answer is
+    remembered until the plugin's file or what is installed changes.
+    """
+    entries = list(entries)
+    memory = home / "plugins.json"
+    known = _read_memory(memory)
+    keys = {entry.name: _state(entry) for entry in entries}
+    missing = [entry for entry in entries if keys[entry.name] not in known]
+    if missing:
+        answers = _import_apart(missing)
+        kept = {key: value for key, value in known.items() if key in keys.values()}
+        known = kept | {keys[name]: reason for name, reason in answers.items()}
+        write_text(memory, json.dumps(known, indent=1))
+    reasons = {name: known.get(key) for name, key in keys.items()}
+    return {name: reason for name, reason in reasons.items() if reason}
+
+
+def _state(entry: Entry) -> str:
+    origin = source_file(entry)
+    stamps = [origin.stat().st_mtime_ns if origin else 0]
+    # Installing or removing a package touches the folder it lies in.
+    folders = sorted({Path(p) for p in sys.path if p.endswith(("site-packages", "dist-packages"))})
+    stamps += [folder.stat().st_mtime_ns for folder in folders if folder.exists()]
+    return hashlib.sha256(repr((entry, stamps, sys.version)).encode()).hexdigest()
+
+
+def _read_memory(path: Path) -> dict[str, str | None]:
+    try:
+        known = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+IMPORT_ALL = """
+import json, sys
+from harness.discovery import Entry, load_plugin
+from harness.errors import PluginError
+for fields in json.loads(sys.argv[1]):
+    entry = Entry(*fields)
+    try:
+        load_plugin(entry)
+        reason = None
+    except PluginError as error:
+        reason = str(error).partition("cannot be imported: ")[2]
+    print("\\n" + json.dumps([entry.name, reason]), flush=True)
+"""
+
+
+def _import_apart(entries: list[Entry]) -> dict[str, str | None]:
+    command = [sys.executable, "-c", IMPORT_ALL, json.dumps(entries)]
+    try:
+        result = subprocess.run(
+            command, capture_output=True, text=True, timeout=CHECK_SECONDS, check=False
+        )
+        output, ended = result.stdout, f"importing it ended Python with status {result.returncode}"
+    except subprocess.TimeoutExpired as error:
+        output = error.stdout.decode() if isinstance(error.stdout, bytes) else (error.stdout or "")
+        ended = f"importing it takes longer than {CHECK_SECONDS} s"
+    answers: dict[str, str | None] = {}
+    for line in output.splitlines():
+        try:
+            name, reason = json.loads(line)
+        except ValueError:  # something that a plugin printed while it was imported
+            continue
+        answers[name] = reason
+    unanswered = [entry for entry in entries if entry.name not in answers]
+    if unanswered:
+        answers[unanswered[0].name] = ended
+        if unanswered[1:]:
+            answers |= _import_apart(unanswered[1:])
+    return answers

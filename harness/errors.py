@@ -1,0 +1,38 @@
+"""What a user can mend: one line that says what was asked, what was found and what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class HarnessError(Exception):
+    """Printed as one line on standard error, exit code 2. Anything else keeps its traceback."""
+
+
+class PluginError(HarnessError):
+    """A plugin cannot be loaded, answers what it must not, or contradicts another plugin."""
+
+
+class DataError(HarnessError):
+    """A data set on disk is not what its edition says."""
+
+
+class NoLabelsError(DataError):
+    """The labels of this split are not public; it cannot be scored here."""
+
+
+class TrainingError(HarnessError):
+    """Training cannot go on: a loss that is not finite, too many broken images."""
+
+
+def unknown(kind: str, asked: str, known: Iterable[str], *, listing: str = "known") -> str:
+    """Say that ``asked`` is no ``kind``, name the nearest and list what there is.
+
+    >>> unknown("plugin", "pcl", ["huawei", "pci"], listing="installed")
+    "unknown plugin 'pcl'; did you mean 'pci'? installed: huawei, pci"
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(asked, names, n=1, cutoff=0.4)
+    hint = f" did you mean {near[0]!r}?" if near else ""
+    return f"unknown {kind} {asked!r};{hint} {listing}: {', '.join(names) or 'none'}"

@@ -1,0 +1,195 @@
+"""The typed facade over pluggy: the only file that registers plugins and calls their hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import pluggy
+
+from harness.errors import HarnessError, PluginError, unknown
+from harness.hookspecs import KINDS
+from harness.values import Batch, Loss, Plan, Stage, Trick, Views
+
+if TYPE_CHECKING:
+    from torch.nn import Module
+
+    from harness.record import ResultRecord
+    from harness.samples import Samples
+    from harness.spec import RunSpec
+
+T = TypeVar("T")
+
+
+class Active(NamedTuple):
+    """A plugin of this run: its name and the object that carries its hooks."""
+
+    name: str
+    plugin: object
+
+
+class Hooks:
+    """The active plugins of one run, in the order in which the run names them.
+
+    pluggy checks names and arguments at registration. It calls the last registered first, silently
+    lets one provider shadow another and does not say who answered; so the implementations that it
+    collected are called here one by one, first named first.
+    """
+
+    def __init__(self, plugins: Sequence[Active], method: str, without: Sequence[str] = ()) -> None:
+        self._manager = pluggy.PluginManager("harness")
+        for kind in KINDS:
+            self._manager.add_hookspecs(kind)
+        self._method = method
+        self._without = {name.lower(): name for name in without}
+        self._met: dict[str, str] = {}
+        self._silent = False
+        for name, plugin in plugins:
+            try:
+                self._manager.register(plugin, name)
+                self._manager.check_pending()
+            except (pluggy.PluginValidationError, ValueError) as error:
+                reason = " ".join(str(error).split())
+                raise PluginError(f"plugin {name!r} cannot be used: {reason}") from error
+        self._found = {
+            hook: self._implementations(hook)
+            for kind in KINDS
+            for hook in vars(kind)
+            if not hook.startswith("_")
+        }
+
+    # provide
+
+    def load_samples(self, spec: RunSpec, split: str) -> Samples:
+        """Return the samples of a split from the run's one data set."""
+        from harness.samples import Samples
+
+        return self._provide("load_samples", Samples, spec=spec, split=split)
+
+    def plan(self, spec: RunSpec) -> Plan:
+        """Return the plan of the run's method; other plugins lend their tricks, not their plan."""
+        return self._provide("plan", Plan, only=self._method, spec=spec)
+
+    def build_model(self, spec: RunSpec, stage: Stage, num_outputs: int) -> Module:
+        """Return a freshly drawn network from the run's one provider of networks."""
+        from torch.nn import Module
+
+        return self._provide("build_model", Module, spec=spec, stage=stage, num_outputs=num_outputs)
+
+    def provider(self, hook: str) -> str:
+        """Return the name of the one plugin that provides ``hook``."""
+        return self._one(hook)[0]
+
+    # contribute
+
+    def stage_tricks(self, spec: RunSpec, stage: Stage) -> list[tuple[str, Trick[Stage]]]:
+        """Return the stage tricks, each with the plugin that gave it."""
+        return list(self._contribute("stage_tricks", spec=spec, stage=stage))
+
+    def noise_tricks(self, spec: RunSpec, stage: Stage) -> list[Trick[Samples]]:
+        """Return the noise tricks of a stage."""
+        return self._tricks("noise_tricks", spec=spec, stage=stage)
+
+    def model_tricks(self, spec: RunSpec, stage: Stage) -> list[Trick[Module]]:
+        """Return the model tricks of a stage."""
+        return self._tricks("model_tricks", spec=spec, stage=stage)
+
+    def batch_tricks(self, spec: RunSpec, stage: Stage) -> list[Trick[Batch]]:
+        """Return the batch tricks of a stage."""
+        return self._tricks("batch_tricks", spec=spec, stage=stage)
+
+    def loss_tricks(self, spec: RunSpec, stage: Stage) -> list[Trick[Loss]]:
+        """Return the loss tricks of a stage."""
+        return self._tricks("loss_tricks", spec=spec, stage=stage)
+
+    def testing_tricks(self, spec: RunSpec) -> list[Trick[Views]]:
+        """Return the testing tricks of the run."""
+        return self._tricks("testing_tricks", spec=spec)
+
+    def check_without(self) -> None:
+        """Raise HarnessError where ``--without`` names a trick that this run does not have."""
+        for lowered, name in self._without.items():
+            if lowered not in self._met:
+                raise HarnessError(
+                    unknown("trick", name, self._met.values(), listing="this run's tricks")
+                )
+
+    # observe
+
+    def silence(self) -> None:
+        """Tell the observers nothing more: they watch rank 0 only."""
+        self._silent = True
+
+    def on_run_start(self, spec: RunSpec, plan: Plan) -> None:
+        """Tell the observers that a run begins."""
+        self._observe("on_run_start", spec=spec, plan=plan)
+
+    def on_stage_start(self, stage: Stage, steps: int, first_step: int) -> None:
+        """Tell the observers that a stage begins or goes on."""
+        self._observe("on_stage_start", stage=stage, steps=steps, first_step=first_step)
+
+    def on_step_end(self, stage: Stage, step: int, scalars: Mapping[str, float]) -> None:
+        """Tell the observers what a step gave."""
+        self._observe("on_step_end", stage=stage, step=step, scalars=scalars)
+
+    def on_stage_end(self, stage: Stage, scalars: Mapping[str, float]) -> None:
+        """Tell the observers that a stage is finished."""
+        self._observe("on_stage_end", stage=stage, scalars=scalars)
+
+    def on_run_end(self, record: ResultRecord) -> None:
+        """Tell the observers the result."""
+        self._observe("on_run_end", record=record)
+
+    # the engine room
+
+    def _implementations(self, hook: str) -> list[tuple[str, Callable[..., Any]]]:
+        order = [name for name, _ in self._manager.list_name_plugin()]
+        impls = getattr(self._manager.hook, hook).get_hookimpls()
+        return [
+            (impl.plugin_name, _with_arguments(impl.function, impl.argnames))
+            for impl in sorted(impls, key=lambda impl: order.index(impl.plugin_name))
+        ]
+
+    def _one(self, hook: str, only: str | None = None) -> tuple[str, Callable[..., Any]]:
+        answers = [a for a in self._found[hook] if only is None or a[0] == only]
+        if not answers:
+            who = f"plugin {only!r} does not provide" if only else "no active plugin provides"
+            raise PluginError(f"{who} {hook!r}; name one that does")
+        if len(answers) > 1:
+            names = " and ".join(repr(name) for name, _ in answers)
+            raise PluginError(f"{names} both provide {hook!r}; leave one of them out of this run")
+        return answers[0]
+
+    def _provide(self, hook: str, kind: type[T], *, only: str | None = None, **given: Any) -> T:
+        name, answer = self._one(hook, only)
+        value = answer(**given)
+        if not isinstance(value, kind):
+            raise PluginError(
+                f"plugin {name!r}: {hook} must return a {kind.__name__}, not {value!r:.80}"
+            )
+        return value
+
+    def _contribute(self, hook: str, **given: Any) -> Iterator[tuple[str, Any]]:
+        for name, answer in self._found[hook]:
+            tricks = answer(**given)
+            if not isinstance(tricks, (list, tuple)) or not all(callable(t) for t in tricks):
+                raise PluginError(
+                    f"plugin {name!r}: {hook} must return a list of tricks, not {tricks!r:.80}"
+                )
+            for trick in tricks:
+                trick_name = type(trick).__name__
+                self._met[trick_name.lower()] = trick_name
+                if trick_name.lower() not in self._without:
+                    yield name, trick
+
+    def _tricks(self, hook: str, **given: Any) -> list[Any]:
+        return [trick for _, trick in self._contribute(hook, **given)]
+
+    def _observe(self, hook: str, **given: Any) -> None:
+        for _, answer in () if self._silent else self._found[hook]:
+            answer(**given)
+
+
+def _with_arguments(function: Callable[..., Any], names: Sequence[str]) -> Callable[..., Any]:
+    """Call ``function`` with those of the given arguments that it takes."""
+    return lambda **given: function(**{name: given[name] for name in names})

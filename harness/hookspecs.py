@@ -1,0 +1,113 @@
+"""Every hook on one page: provide (exactly one answers), contribute (any number), observe.
+
+A plugin is an object whose methods, marked ``@hookimpl``, carry these names; each may take any
+subset of the arguments, by name. ``docs/hooks.md`` has an example of each.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pluggy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from torch.nn import Module
+
+    from harness.record import ResultRecord
+    from harness.samples import Samples
+    from harness.spec import RunSpec
+    from harness.values import Batch, Loss, Plan, Stage, Trick, Views
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+hookspec = pluggy.HookspecMarker("harness")
+
+
+def hookimpl(function: F) -> F:
+    """Mark a method as the implementation of the hook of its name."""
+    return pluggy.HookimplMarker("harness")(function)
+
+
+class Provide:
+    """Exactly one active plugin answers; two are an error that names them."""
+
+    @hookspec(firstresult=True)
+    def load_samples(self, spec: RunSpec, split: str) -> Samples:  # type: ignore[empty-body]
+        """Return the samples of ``split``: "train", "val" or "test"."""
+
+    @hookspec(firstresult=True)
+    def plan(self, spec: RunSpec) -> Plan:  # type: ignore[empty-body]
+        """Return the method's stages at the published full size."""
+
+    @hookspec(firstresult=True)
+    def build_model(  # type: ignore[empty-body]
+        self, spec: RunSpec, stage: Stage, num_outputs: int
+    ) -> Module:
+        """Return a network of ``stage.backbone`` with freshly drawn weights."""
+
+
+class Contribute:
+    """Any number of active plugins answer; joined in the order in which the run names them."""
+
+    @hookspec
+    def stage_tricks(  # type: ignore[empty-body]
+        self, spec: RunSpec, stage: Stage
+    ) -> Sequence[Trick[Stage]]:
+        """Return what changes a stage: a data set's profile."""
+
+    @hookspec
+    def noise_tricks(  # type: ignore[empty-body]
+        self, spec: RunSpec, stage: Stage
+    ) -> Sequence[Trick[Samples]]:
+        """Return what selects, weighs or relabels the training samples of a stage."""
+
+    @hookspec
+    def model_tricks(  # type: ignore[empty-body]
+        self, spec: RunSpec, stage: Stage
+    ) -> Sequence[Trick[Module]]:
+        """Return what changes the network of a stage."""
+
+    @hookspec
+    def batch_tricks(  # type: ignore[empty-body]
+        self, spec: RunSpec, stage: Stage
+    ) -> Sequence[Trick[Batch]]:
+        """Return what changes a batch on the device."""
+
+    @hookspec
+    def loss_tricks(  # type: ignore[empty-body]
+        self, spec: RunSpec, stage: Stage
+    ) -> Sequence[Trick[Loss]]:
+        """Return what wraps or replaces cross-entropy."""
+
+    @hookspec
+    def testing_tricks(self, spec: RunSpec) -> Sequence[Trick[Views]]:  # type: ignore[empty-body]
+        """Return what multiplies the views of a test image."""
+
+
+class Observe:
+    """Any number of active plugins look on, on rank 0; what they return is ignored."""
+
+    @hookspec
+    def on_run_start(self, spec: RunSpec, plan: Plan) -> None:
+        """Hear that the stages of ``plan`` are about to be made."""
+
+    @hookspec
+    def on_stage_start(self, stage: Stage, steps: int, first_step: int) -> None:
+        """Hear that a stage of ``steps`` steps goes on at ``first_step``."""
+
+    @hookspec
+    def on_step_end(self, stage: Stage, step: int, scalars: Mapping[str, float]) -> None:
+        """Read the scalars after ``step`` steps: loss, lr, images_per_second, epoch, ..."""
+
+    @hookspec
+    def on_stage_end(self, stage: Stage, scalars: Mapping[str, float]) -> None:
+        """Hear that a stage is finished; ``cached`` is 1.0 where it was finished before."""
+
+    @hookspec
+    def on_run_end(self, record: ResultRecord) -> None:
+        """Read the finished record."""
+
+
+KINDS: tuple[type, ...] = (Provide, Contribute, Observe)

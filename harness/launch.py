@@ -1,0 +1,129 @@
+"""Starting one process per rank, and ending all of them when one ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.errors import HarnessError
+
+POLL_SECONDS = 0.2
+GRACE_SECONDS = 30.0
+TAIL = 2000
+
+
+def in_rank() -> bool:
+    """Whether this process was started as a rank, by us or by another launcher."""
+    return "RANK" in os.environ and "WORLD_SIZE" in os.environ
+
+
+def choose_ranks(gpus: int | None, cpu_ranks: int | None) -> int:
+    """Return how many processes to start; raises HarnessError where the machine has too few GPUs.
+
+    ``gpus`` 0 and ``cpu_ranks`` hide the GPUs from everything that is imported after this.
+    """
+    if cpu_ranks and gpus:
+        raise HarnessError("--gpus and --cpu-ranks exclude each other; choose one")
+    if gpus == 0 or cpu_ranks:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        return cpu_ranks or 1
+    if gpus and gpus > 1 and not in_rank():
+        import torch
+
+        found = torch.cuda.device_count()
+        if found < gpus:
+            raise HarnessError(
+                f"--gpus {gpus}: this machine has {found}; choose {found} or fewer (0: the CPU)"
+            )
+    if gpus == 1 and not in_rank():
+        import torch
+
+        if not torch.cuda.is_available():
+            raise HarnessError("--gpus 1: no GPU was found here; leave --gpus out for the CPU")
+    return gpus or 1
+
+
+def launch(arguments: Sequence[str], ranks: int) -> int:
+    """Run ``harness ARGUMENTS`` in ``ranks`` processes; return the status of the first that failed.
+
+    Rank 0 speaks; what the others say is shown only where one of them failed first. A signal to
+    this process goes to all of them.
+    """
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with tempfile.TemporaryDirectory() as folder:
+        logs = [Path(folder) / f"rank{rank}" for rank in range(ranks)]
+        processes = [_start(arguments, rank, ranks, port, logs[rank]) for rank in range(ranks)]
+        before = {
+            number: signal.signal(number, lambda heard, _: _tell(processes, heard))
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            failed = _wait(processes)
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            _end(processes)
+        if failed is None:
+            return 0
+        if failed > 0:
+            sys.stderr.write(logs[failed].read_text(errors="replace")[-TAIL:])
+        status = processes[failed].returncode
+        return status if status >= 0 else 128 - status
+
+
+def _start(
+    arguments: Sequence[str], rank: int, ranks: int, port: int, log: Path
+) -> subprocess.Popen[bytes]:
+    environment = os.environ | {
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": str(ranks),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "OMP_NUM_THREADS": str(max(1, len(os.sched_getaffinity(0)) // ranks)),
+    }
+    command = [sys.executable, "-m", "harness", *arguments]
+    if rank == 0:
+        return subprocess.Popen(command, env=environment, start_new_session=True)
+    with log.open("wb") as file:
+        return subprocess.Popen(
+            command, env=environment, stdout=file, stderr=file, start_new_session=True
+        )
+
+
+def _wait(processes: Sequence[subprocess.Popen[bytes]]) -> int | None:
+    """Wait until all ended or one failed; return the rank that did, or None."""
+    while True:
+        states = [process.poll() for process in processes]
+        failed = [rank for rank, state in enumerate(states) if state]
+        if failed:
+            time.sleep(POLL_SECONDS)  # one error ends several: let the first rank say it
+            return 0 if processes[0].poll() else failed[0]
+        if all(state == 0 for state in states):
+            return None
+        time.sleep(POLL_SECONDS)
+
+
+def _tell(processes: Sequence[subprocess.Popen[bytes]], number: int) -> None:
+    for process in processes:
+        if process.poll() is None:
+            process.send_signal(number)
+
+
+def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    _tell(processes, signal.SIGTERM)
+    for process in processes:
+        try:
+            process.wait(GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

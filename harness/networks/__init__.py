@@ -1,0 +1,1 @@
+"""The networks that a stage's ``backbone`` can name."""

@@ -1,0 +1,30 @@
+"""Networks by name: all of timm's, and those of the decks that timm lacks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.errors import HarnessError, unknown
+from harness.hookspecs import hookimpl
+from harness.values import Stage
+
+if TYPE_CHECKING:
+    from torch.nn import Module
+
+
+@dataclass(frozen=True)
+class TimmModels:
+    """Provides every network of timm's, untrained, and Inception-v2."""
+
+    @hookimpl
+    def build_model(self, stage: Stage, num_outputs: int) -> Module:
+        """Return ``stage.backbone`` with ``num_outputs`` logits; raises HarnessError by name."""
+        import timm
+
+        import harness.networks.inception_v2  # noqa: F401 - registers itself with timm
+
+        if not timm.is_model(stage.backbone):
+            raise HarnessError(unknown("backbone", stage.backbone, timm.list_models()))
+        model: Module = timm.create_model(stage.backbone, num_classes=num_outputs)
+        return model

@@ -1,0 +1,1 @@
+"""What looks on while a run goes: the console and TensorBoard."""

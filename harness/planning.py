@@ -1,0 +1,68 @@
+"""A run's plan as plain values: stages, origins, what is cached, what will be trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from harness.activation import Activation
+from harness.provenance import effective_knobs, effective_values, record_id
+from harness.recipe import StageRecipe, resolve
+from harness.spec import RunSpec
+from harness.stages import stage_folder
+from harness.testing.score import labelled_split
+
+
+def planned(asked: RunSpec) -> dict[str, Any]:
+    """Return everything that ``harness run`` would do; raises what it would raise at its start."""
+    active = Activation(asked)
+    spec, hooks = active.spec, active.hooks
+    samples = hooks.load_samples(spec, "train")
+    recipe = resolve(spec, hooks, samples.fingerprint)
+    splits = (labelled_split(spec, hooks, name) for name in ("val", "test"))
+    tested = [split for split in splits if split is not None]
+    identity = record_id(spec, recipe, samples, tested)
+    record = spec.home / "records" / f"{identity}.json"
+    knobs = effective_knobs(active.method, spec)
+    return {
+        "label": spec.label,
+        "seed": spec.seed,
+        "data": f"{samples.edition} ({len(samples)} samples, {samples.num_classes} classes)",
+        "plugins": [entry.name for entry in active.entries],
+        "knobs": [{"name": name, **knob.model_dump()} for name, knob in knobs.items()],
+        "full_size": recipe.full_size,
+        "stages": [_stage(spec.home, stage, len(samples)) for stage in recipe.stages],
+        "protocols": [
+            f"{name}: {', '.join(split.split for split in tested)}" for name in recipe.protocols()
+        ],
+        "record": identity,
+        "record_state": "done" if record.exists() else "to be made",
+    }
+
+
+def _stage(home: Path, recipe: StageRecipe, train_samples: int) -> dict[str, Any]:
+    stage = recipe.stage
+    words = [f"{train_samples * stage.epochs:,} images"]
+    words += [f"starts from {stage.start}"] if stage.start else ["starts from random weights"]
+    words += [f"sees {name}" for name in stage.sees]
+    return {
+        "name": stage.name,
+        "key": recipe.key,
+        "state": _state(home, recipe),
+        "graph": "; ".join(words),
+        "values": [
+            {"name": name, "value": value, "origin": recipe.origins[name]}
+            for name, value in effective_values(recipe).items()
+        ],
+        "tricks": {
+            slot: [repr(trick) for trick in tricks] for slot, tricks in recipe.slots.items()
+        },
+    }
+
+
+def _state(home: Path, recipe: StageRecipe) -> str:
+    folder = stage_folder(home, recipe.key)
+    if folder.done() is not None:
+        return "cached"
+    newest = max((path.stem for path in folder.path.glob("checkpoint-*.json")), default="")
+    return f"begun, step {int(newest.partition('-')[2])}" if newest else "to be trained"

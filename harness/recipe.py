@@ -1,0 +1,201 @@
+"""Everything a run will do, decided and checked before the first step."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+from harness.errors import HarnessError, PluginError, unknown
+from harness.knobs import parse_value
+from harness.stages import describe, describe_trick, stage_key
+from harness.values import Plan, Stage, Trick, View, Views, apply
+
+if TYPE_CHECKING:
+    from harness.hooks import Hooks
+    from harness.spec import RunSpec
+
+OVERRIDABLE = (
+    *("backbone", "input_size", "epochs", "batch_size", "lr"),
+    *("precision", "accumulation", "clip_norm", "min_crop_area"),
+)
+SHORT_SIDE = 256 / 224  # of a test image, over the crop's size: ImageNet's usual protocol
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageRecipe:
+    """One stage with its effective values, their origins, its tricks and its key.
+
+    ``depth`` is the number of stages before it in its chain of starts; with the run's seed it
+    decides every random draw, so that equal stages of different methods are one stage.
+    """
+
+    stage: Stage
+    origins: Mapping[str, str]
+    noise: tuple[Trick[Any], ...]
+    model: tuple[Trick[Any], ...]
+    batch: tuple[Trick[Any], ...]
+    loss: tuple[Trick[Any], ...]
+    depth: int
+    key: str
+
+    @property
+    def slots(self) -> dict[str, tuple[Trick[Any], ...]]:
+        """The tricks by slot; empty slots are left out."""
+        slots = {"noise": self.noise, "model": self.model, "batch": self.batch, "loss": self.loss}
+        return {slot: tricks for slot, tricks in slots.items() if tricks}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """The stages of a run, parents first, and the views of its test."""
+
+    stages: tuple[StageRecipe, ...]
+    testing: tuple[Trick[Views], ...]
+    full_size: bool
+    shrinks: tuple[str, ...]
+
+    @property
+    def last(self) -> StageRecipe:
+        """The stage that is tested."""
+        return self.stages[-1]
+
+    def protocols(self) -> dict[str, Views]:
+        """The plain centre view, under which all methods are compared, and the method's own."""
+        plain = plain_view(self.last.stage)
+        own = apply(self.testing, plain)
+        return {"1 view": plain} | ({f"{len(own)} views": own} if own != plain else {})
+
+
+def plain_view(stage: Stage) -> Views:
+    """Return the centre crop of a stage's own input size."""
+    return (View(short_side=round(stage.input_size * SHORT_SIDE), size=stage.input_size),)
+
+
+def resolve(spec: RunSpec, hooks: Hooks, fingerprint: str) -> Recipe:
+    """Ask the plugins for stages and tricks, apply profile and overrides, and check it all."""
+    plan = hooks.plan(spec)
+    _check_plan(plan, spec.plugin)
+    _check_overrides(spec, plan)
+    recipes: dict[str, StageRecipe] = {}
+    for published in plan.stages:
+        stage, origins = _effective(spec, hooks, published)
+        recipes[stage.name] = _stage_recipe(spec, hooks, stage, origins, recipes, fingerprint)
+    testing = tuple(hooks.testing_tricks(spec))
+    hooks.check_without()
+    return Recipe(
+        stages=tuple(recipes.values()),
+        testing=testing,
+        full_size=all(set(recipe.origins.values()) == {"recipe"} for recipe in recipes.values()),
+        shrinks=_shrinks(recipes),
+    )
+
+
+def _stage_recipe(
+    spec: RunSpec,
+    hooks: Hooks,
+    stage: Stage,
+    origins: dict[str, str],
+    earlier: Mapping[str, StageRecipe],
+    fingerprint: str,
+) -> StageRecipe:
+    depth = earlier[stage.start].depth + 1 if stage.start else 0
+    slots: dict[str, tuple[Trick[Any], ...]] = {
+        "noise": tuple(hooks.noise_tricks(spec, stage)),
+        "model": tuple(hooks.model_tricks(spec, stage)),
+        "batch": tuple(hooks.batch_tricks(spec, stage)),
+        "loss": tuple(hooks.loss_tricks(spec, stage)),
+    }
+    values = describe(stage)
+    del values["name"]  # a stage is what it does, not what a method calls it
+    decides = {
+        "stage": values,
+        "tricks": {slot: [describe_trick(t) for t in tricks] for slot, tricks in slots.items()},
+        "data": fingerprint,
+        "seed": spec.seed,
+        "depth": depth,
+        "engine": spec.engine,
+        "deepspeed": describe(spec.deepspeed),
+    }
+    key = stage_key(decides, [earlier[name].key for name in stage.parents])
+    return StageRecipe(
+        stage=stage,
+        origins=origins,
+        noise=slots["noise"],
+        model=slots["model"],
+        batch=slots["batch"],
+        loss=slots["loss"],
+        depth=depth,
+        key=key,
+    )
+
+
+def _effective(spec: RunSpec, hooks: Hooks, stage: Stage) -> tuple[Stage, dict[str, str]]:
+    """Apply the profile, then the command line; say of each field where its value comes from."""
+    origins = {field.name: "recipe" for field in dataclasses.fields(Stage)}
+    for name, trick in () if spec.full_size else hooks.stage_tricks(spec, stage):
+        changed = trick(stage)
+        origins |= dict.fromkeys(_differing(stage, changed), f"profile of {name}")
+        stage = changed
+    hints = get_type_hints(Stage)
+    for override in spec.overrides:
+        if override.stage in ("", stage.name):
+            what = f"--stage {override.field}"
+            value = parse_value(what, hints[override.field], override.text)
+            stage = replace(stage, **{override.field: value})
+            origins[override.field] = "command line"
+    _check_sizes(stage)
+    return stage, origins
+
+
+def _differing(before: Stage, after: Stage) -> list[str]:
+    fields = [field.name for field in dataclasses.fields(Stage)]
+    return [name for name in fields if getattr(before, name) != getattr(after, name)]
+
+
+def _check_sizes(stage: Stage) -> None:
+    for field in ("input_size", "epochs", "batch_size", "accumulation", "lr"):
+        if not getattr(stage, field) > 0:
+            raise HarnessError(f"stage {stage.name!r}: {field} must be above 0")
+    if not 0 < stage.min_crop_area <= 1:
+        raise HarnessError(f"stage {stage.name!r}: min_crop_area must lie in (0, 1]")
+
+
+def _check_plan(plan: Plan, plugin: str) -> None:
+    names: list[str] = []
+    if not plan.stages:
+        raise PluginError(f"plugin {plugin!r}: its plan has no stage")
+    for stage in plan.stages:
+        missing = [name for name in stage.parents if name not in names]
+        if missing:
+            raise PluginError(
+                f"plugin {plugin!r}: stage {stage.name!r} needs {missing[0]!r}, "
+                f"which is no earlier stage (earlier: {', '.join(names) or 'none'})"
+            )
+        if stage.name in names:
+            raise PluginError(f"plugin {plugin!r}: two stages are called {stage.name!r}")
+        names.append(stage.name)
+
+
+def _check_overrides(spec: RunSpec, plan: Plan) -> None:
+    names = [stage.name for stage in plan.stages]
+    for override in spec.overrides:
+        if override.stage and override.stage not in names:
+            raise HarnessError(unknown("stage", override.stage, names, listing="stages"))
+        if override.field not in OVERRIDABLE:
+            raise HarnessError(
+                unknown("stage field", override.field, OVERRIDABLE, listing="fields")
+            )
+
+
+def _shrinks(recipes: Mapping[str, StageRecipe]) -> tuple[str, ...]:
+    """Say which of the recipe's fields a profile changes, one line for each distinct set."""
+    return tuple(
+        dict.fromkeys(
+            f"{origin} sets {', '.join(sorted(f for f, o in r.origins.items() if o == origin))}"
+            for r in recipes.values()
+            for origin in dict.fromkeys(r.origins.values())
+            if origin.startswith("profile")
+        )
+    )

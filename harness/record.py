@@ -1,0 +1,184 @@
+"""What one run did, on what, at what cost and with what result: one immutable JSON file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from harness.errors import HarnessError
+from harness.files import write_text
+
+SCHEMA_VERSION: Literal[1] = 1
+MAX_RECORD_BYTES = 64 << 20  # a record is read from strangers, too
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Knob(_Value):
+    """One effective knob of the method and where its value comes from."""
+
+    value: str
+    origin: str  # "published", "assumed" or "command line"
+    source: str  # deck and slide, or why it was assumed
+
+
+class Plugin(_Value):
+    """One active plugin: where it was installed from and what its source was."""
+
+    name: str
+    distribution: str
+    version: str
+    source_sha256: str
+
+
+class EffectiveStage(_Value):
+    """One stage as it was trained: every value, each with its origin, and every trick."""
+
+    name: str
+    key: str  # the digest of everything that decides its result
+    values: dict[str, str]
+    origins: dict[str, str]
+    tricks: dict[str, tuple[str, ...]]
+    history: tuple[dict[str, float], ...]  # per epoch: loss, val_top1, val_top5
+    broken_images: int = 0
+
+
+class Data(_Value):
+    """What the run was trained on. Rows of different editions never share a table."""
+
+    plugin: str
+    edition: str
+    fingerprint: str
+    classes: int
+    train_samples: int
+
+
+class Score(_Value):
+    """Accuracy of one set of weights on one split under one testing protocol, as shares.
+
+    ``top1`` and ``top5`` are flat means over images; the ``_class_mean`` ones first average within
+    each class. ``per_class_top1`` and ``per_class_top5`` are in label order; null where a class
+    has no image.
+    """
+
+    split: str
+    protocol: str  # "1 view", "10 views", ...
+    epoch: Literal["last", "best"]  # best: by top-1 on val
+    images: int
+    top1: Share
+    top5: Share
+    top1_class_mean: Share
+    top5_class_mean: Share
+    per_class_top1: tuple[Share | None, ...] = ()
+    per_class_top5: tuple[Share | None, ...] = ()
+    predictions_sha256: str = ""
+
+
+class NoiseQuality(_Value):
+    """How well a stage's weights tell clean labels from wrong ones, where the truth is known.
+
+    ``auc`` is the area under the ROC curve of the weights (0 for what was left out), null where
+    all weights are equal. ``kept`` is the share of the entries with a weight above 0; precision
+    and recall are of clean entries among those kept. ``rare_clean_lost`` is the share of the clean
+    entries of the rarest quarter of the classes that were left out.
+    """
+
+    stage: str
+    auc: Share | None
+    kept: Share
+    precision: Share | None
+    recall: Share | None
+    rare_clean_lost: Share | None
+    clean: Share
+
+
+class Cost(_Value):
+    """What the run cost. Stages that were found finished keep what they cost when trained."""
+
+    wall_seconds: float
+    device_seconds: float
+    stage_seconds: dict[str, float]
+    images_per_second: dict[str, float]
+    peak_memory_bytes: int
+    hardware: dict[str, str]
+    versions: dict[str, str]
+    engine: str
+    created: str  # ISO 8601, UTC
+
+
+class ResultRecord(_Value):
+    """One run. Everything but ``cost`` is the same however often it was interrupted."""
+
+    schema_version: Literal[1] = 1
+    id: str
+    plugin: str
+    label: str  # the method and the knobs that the user set: "malong_curriculum model=A"
+    knobs: dict[str, Knob]
+    plugins: tuple[Plugin, ...]
+    without: tuple[str, ...]
+    data: Data
+    seed: int
+    full_size: bool  # no profile and no override shrank the recipe
+    stages: tuple[EffectiveStage, ...]
+    scores: tuple[Score, ...]
+    noise: tuple[NoiseQuality, ...]
+    commit: str
+    dirty: bool
+    cost: Cost
+
+    def score(
+        self, split: str, protocol: str, epoch: Literal["last", "best"] = "last"
+    ) -> Score | None:
+        """Return the score under these terms, or None where it was not measured."""
+        for score in self.scores:
+            if (score.split, score.protocol, score.epoch) == (split, protocol, epoch):
+                return score
+        return None
+
+
+def write_record(folder: Path, record: ResultRecord) -> Path:
+    """Write ``<id>.json`` into ``folder``, whole or not at all; return its path."""
+    path = folder / f"{record.id}.json"
+    write_text(path, json.dumps(record.model_dump(mode="json"), indent=1, sort_keys=True) + "\n")
+    return path
+
+
+def read_record(path: Path) -> ResultRecord:
+    """Read and check one record; raises HarnessError naming the file and what is wrong in it."""
+    try:
+        if path.stat().st_size > MAX_RECORD_BYTES:
+            raise HarnessError(f"{path} is larger than {MAX_RECORD_BYTES >> 20} MiB: no record")
+        return ResultRecord.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise HarnessError(
+            f"{path} is not a result record of schema {SCHEMA_VERSION}: {place}: {first['msg']}"
+        ) from error
+    except OSError as error:
+        raise HarnessError(f"cannot read {path}: {error.strerror}") from error
+
+
+def read_records(folder: Path) -> tuple[list[ResultRecord], list[str]]:
+    """Read every record of ``folder``, oldest first; the second list says what was unreadable."""
+    records, problems = [], []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            records.append(read_record(path))
+        except HarnessError as error:
+            problems.append(str(error))
+    return sorted(records, key=lambda record: (record.cost.created, record.id)), problems
+
+
+def digest(value: object) -> str:
+    """Return the sha256 of a JSON-able value, independent of the order of keys."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,144 @@
+"""The samples of one split: numpy columns, where each picture lies, and what earlier stages saw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.errors import PluginError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class WebClass(NamedTuple):
+    """One class of the vocabulary: its WordNet 3.0 id, its lemmas joined by ", ", its gloss."""
+
+    wnid: str
+    lemmas: str
+    gloss: str = ""
+
+
+class Text(NamedTuple):
+    """What the web said about one picture; empty strings where it said nothing."""
+
+    title: str = ""
+    description: str = ""
+    tags: tuple[str, ...] = ()
+
+
+class Predictions(NamedTuple):
+    """What a trained stage says of every sample, without augmentation.
+
+    ``classes`` and ``probabilities`` are ``(N, k)``, best first; ``of_label`` is ``(N,)``, the
+    probability of the label as found.
+    """
+
+    classes: NDArray[np.int32]
+    probabilities: NDArray[np.float32]
+    of_label: NDArray[np.float32]
+
+
+class Sight(NamedTuple):
+    """What later stages may see of an earlier one: ``features`` is ``(N, D)``, memory-mapped."""
+
+    features: NDArray[np.float32]
+    predictions: Predictions
+
+
+class Targets(NamedTuple):
+    """Per sample a short list of (class, weight) pairs: two ``(N, T)`` arrays.
+
+    A weight of 0 marks an unused place.
+    """
+
+    classes: NDArray[np.int32]
+    weights: NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Samples:
+    """N samples of one split of one data set; a value: tricks return a new one.
+
+    Every column is an ``(N,)`` array. ``label`` is the label as found (it may be wrong), ``source``
+    indexes ``source_names``, ``query`` indexes the data set's queries, ``rank`` is the 0-based
+    position in the query's result list, ``weight`` multiplies the sample's loss and ``subset``
+    names the part of a curriculum (0 first; -1 leaves the sample out of training).
+    """
+
+    split: str
+    root: Path
+    files: NDArray[np.str_]  # relative to root
+    label: NDArray[np.int32]
+    source: NDArray[np.int8]
+    query: NDArray[np.int32]
+    rank: NDArray[np.int32]
+    weight: NDArray[np.float32]
+    subset: NDArray[np.int8]
+    classes: tuple[WebClass, ...]
+    source_names: tuple[str, ...] = ("google", "flickr")
+    targets: Targets | None = None  # None: the label, with weight 1
+    fingerprint: str = ""  # a digest of what decides the split's content
+    edition: str = ""  # "webvision1", "synthweb-small-v1": what shares a table
+    read_texts: Callable[[], list[Text]] | None = field(default=None, compare=False, repr=False)
+    seen: Mapping[str, Sight] = field(default_factory=dict, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse columns of different lengths, labels outside the vocabulary and bad weights."""
+        sizes = {name: len(getattr(self, name)) for name in COLUMNS}
+        if len(set(sizes.values())) != 1:
+            raise PluginError(f"the columns of Samples differ in length: {sizes}")
+        if len(self.label) and not 0 <= self.label.min() <= self.label.max() < len(self.classes):
+            raise PluginError(
+                f"labels run from {self.label.min()} to {self.label.max()}, "
+                f"but there are {len(self.classes)} classes"
+            )
+        if not np.all(np.isfinite(self.weight)) or (len(self) and self.weight.min() < 0):
+            raise PluginError("sample weights must be finite and not negative")
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    @property
+    def num_classes(self) -> int:
+        """K, the number of classes of the vocabulary."""
+        return len(self.classes)
+
+    def assign(self, **columns: Any) -> Samples:
+        """Return a copy with some fields replaced; what is not named is shared."""
+        return replace(self, **columns)
+
+    def features(self, stage: str) -> NDArray[np.float32]:
+        """Features ``(N, D)`` of the trained ``stage``, which the asking stage must ``see``."""
+        return self._sight(stage).features
+
+    def predictions(self, stage: str) -> Predictions:
+        """Predictions of the trained ``stage``, which the asking stage must ``see``."""
+        return self._sight(stage).predictions
+
+    def texts(self) -> list[Text]:
+        """Title, description and tags of every sample, read when asked for."""
+        return self.read_texts() if self.read_texts else [Text()] * len(self)
+
+    def frame(self) -> pd.DataFrame:
+        """The columns as a pandas table, for people."""
+        import pandas as pd
+
+        table: pd.DataFrame = pd.DataFrame({name: getattr(self, name) for name in COLUMNS})
+        return table
+
+    def _sight(self, stage: str) -> Sight:
+        if stage not in self.seen:
+            raise PluginError(
+                f"stage {stage!r} cannot be seen here (seen: {', '.join(self.seen) or 'none'}); "
+                f"add it to sees= of the stage whose trick asks"
+            )
+        return self.seen[stage]
+
+
+COLUMNS = ("files", "label", "source", "query", "rank", "weight", "subset")

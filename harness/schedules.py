@@ -1,0 +1,52 @@
+"""Learning-rate schedules as pure functions of progress, the share of a stage that is done."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class Schedule(Protocol):
+    """Multiplies a stage's ``lr``."""
+
+    def factor(self, progress: float) -> float:
+        """Return the factor at ``progress`` in [0, 1], the share of the stage's steps done."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Constant:
+    """The same learning rate throughout."""
+
+    def factor(self, progress: float) -> float:  # noqa: ARG002 - the protocol's signature
+        """Return 1."""
+        return 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarmupCosine:
+    """Linear from 0 over the share ``warmup`` of the steps, then half a cosine down to 0.
+
+    The cosine runs over what the warm-up leaves, so the warm-up eats none of it.
+    """
+
+    warmup: float = 0.05
+
+    def factor(self, progress: float) -> float:
+        """Return the factor; 1 where the warm-up ends."""
+        if progress < self.warmup:
+            return progress / self.warmup
+        return 0.5 * (1 + math.cos(math.pi * (progress - self.warmup) / (1 - self.warmup)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Steps:
+    """Multiply by ``gamma`` at each milestone, a share of the steps."""
+
+    milestones: tuple[float, ...] = (1 / 3, 2 / 3, 8 / 9)
+    gamma: float = 0.1
+
+    def factor(self, progress: float) -> float:
+        """Return ``gamma`` to the number of milestones passed."""
+        return float(self.gamma ** sum(progress >= milestone for milestone in self.milestones))

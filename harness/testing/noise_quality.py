@@ -1,0 +1,80 @@
+"""How well noise handling tells clean labels from wrong ones, where the truth is known.
+
+The only file that reads the true content of training pictures; no plugin ever sees it.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.errors import DataError
+from harness.record import NoiseQuality
+from harness.samples import Samples
+
+TRUTH = "truth/train_truth.csv"
+RARE = 0.25  # the quarter of the classes with the fewest entries
+
+
+def true_content(samples: Samples) -> NDArray[np.int32] | None:
+    """Return the true class of every training entry (-1: none of the vocabulary).
+
+    None where the data set has no truth; raises DataError where the file misses an entry.
+    """
+    path = samples.root / TRUTH
+    if not path.exists():
+        return None
+    with path.open(newline="") as file:
+        truth = {row["file"]: int(row["truth"]) for row in csv.DictReader(file)}
+    try:
+        return np.array([truth[file] for file in samples.files.tolist()], np.int32)
+    except KeyError as error:
+        raise DataError(f"{path} says nothing of {error}; draw the data set again") from error
+
+
+def qualities(samples: Samples, handled: Mapping[str, Samples]) -> list[NoiseQuality]:
+    """Score the noise handling of every stage that did any; empty where the truth is unknown."""
+    truth = true_content(samples)
+    if truth is None:
+        return []
+    return [
+        noise_quality(stage, after, truth)
+        for stage, after in handled.items()
+        if np.any(after.subset != samples.subset) or np.any(after.weight != samples.weight)
+    ]
+
+
+def noise_quality(stage: str, samples: Samples, truth: NDArray[np.int32]) -> NoiseQuality:
+    """Score the weights that the noise tricks of a stage gave, 0 for what they left out."""
+    clean = truth == samples.label
+    kept = (samples.subset >= 0) & (samples.weight > 0)
+    return NoiseQuality(
+        stage=stage,
+        auc=_auc(clean, np.where(kept, samples.weight, 0)),
+        kept=float(kept.mean()),
+        precision=_share(clean[kept]),
+        recall=_share(kept[clean]),
+        rare_clean_lost=_share(~kept[clean & _rare(samples)]),
+        clean=float(clean.mean()),
+    )
+
+
+def _auc(clean: NDArray[np.bool_], weights: NDArray[np.float32]) -> float | None:
+    if clean.all() or not clean.any() or np.ptp(weights) == 0:
+        return None
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(clean, weights))
+
+
+def _rare(samples: Samples) -> NDArray[np.bool_]:
+    counts = np.bincount(samples.label, minlength=samples.num_classes)
+    rarest = np.argsort(counts, kind="stable")[: max(1, round(RARE * samples.num_classes))]
+    return np.isin(samples.label, rarest)
+
+
+def _share(flags: NDArray[np.bool_]) -> float | None:
+    return float(flags.mean()) if len(flags) else None

@@ -1,0 +1,112 @@
+"""What a network says of pictures: probabilities under several views, and features."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from harness.data.loader import Pictures, ahead
+from harness.data.samplers import Rows
+from harness.training.batches import normalised
+from harness.training.ranks import Ranks
+from harness.values import View, Views
+
+PIXELS_AT_ONCE = 1 << 22  # views of several pictures go through the network together
+PIXELS_AT_ONCE_CUDA = 1 << 26
+
+Probabilities = NDArray[np.float32]
+
+
+class Seen(NamedTuple):
+    """Features ``(N, D)`` and probabilities ``(N, K)`` of one plain view."""
+
+    features: NDArray[np.float32]
+    probabilities: Probabilities
+
+
+def predict(
+    module: nn.Module,
+    pictures: Pictures,
+    protocols: Mapping[str, Views],
+    ranks: Ranks,
+    threads: int,
+) -> dict[str, Probabilities]:
+    """Return the mean probabilities ``(N, K)`` over each protocol's views.
+
+    Each picture is decoded once; a view that several protocols share is computed once. The result
+    does not depend on the number of ranks.
+    """
+    views = tuple(dict.fromkeys(view for views in protocols.values() for view in views))
+    places = {view: place for place, view in enumerate(views)}
+    parts: dict[str, list[Probabilities]] = {name: [] for name in protocols}
+    with evaluating(module):
+        for batch in _batches(pictures, views, ranks, threads):
+            by_view = _probabilities(module, batch, views, ranks)
+            for name, wanted in protocols.items():
+                parts[name].append(by_view[[places[view] for view in wanted]].mean(axis=0))
+    return {name: _gathered(part, ranks) for name, part in parts.items()}
+
+
+def see(module: nn.Module, pictures: Pictures, view: View, ranks: Ranks, threads: int) -> Seen:
+    """Return the features before the head, and the probabilities, of every picture.
+
+    Needs a network with timm's ``forward_features``, ``forward_head`` and ``get_classifier``.
+    """
+    features, probabilities = [], []
+    with evaluating(module):
+        for (batch,) in _batches(pictures, (view,), ranks, threads):
+            images = normalised(batch, ranks.device)
+            pooled = module.forward_head(module.forward_features(images), pre_logits=True)  # type: ignore[operator]
+            logits = module.get_classifier()(pooled)  # type: ignore[operator]
+            features.append(pooled.float().flatten(1).cpu().numpy())
+            probabilities.append(torch.softmax(logits.float(), dim=1).cpu().numpy())
+    return Seen(_gathered(features, ranks), _gathered(probabilities, ranks))
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Put a network in evaluation mode, without gradients, and back."""
+    training = module.training
+    module.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        module.train(training)
+
+
+def _batches(
+    pictures: Pictures, views: Views, ranks: Ranks, threads: int
+) -> Iterator[list[NDArray[np.uint8]]]:
+    share = np.array_split(np.arange(len(pictures.samples)), ranks.world_size)[ranks.rank]
+    at_once = PIXELS_AT_ONCE_CUDA if ranks.device.type == "cuda" else PIXELS_AT_ONCE
+    size = max(1, at_once // sum(view.size**2 for view in views))
+    parts: list[Rows] = [share[first : first + size] for first in range(0, len(share), size)]
+    return ahead((partial(pictures.test_batch, part, views) for part in parts), threads)
+
+
+def _probabilities(
+    module: nn.Module, batch: list[NDArray[np.uint8]], views: Views, ranks: Ranks
+) -> Probabilities:
+    """Return ``(V, B, K)``; views of one size go through the network together."""
+    found: list[Probabilities | None] = [None] * len(views)
+    for size in dict.fromkeys(view.size for view in views):
+        same = [place for place, view in enumerate(views) if view.size == size]
+        images = normalised(np.concatenate([batch[place] for place in same]), ranks.device)
+        probabilities = torch.softmax(module(images).float(), dim=1).cpu().numpy()
+        for place, part in zip(same, np.split(probabilities, len(same)), strict=True):
+            found[place] = part
+    return np.stack([part for part in found if part is not None])
+
+
+def _gathered(parts: list[NDArray[np.float32]], ranks: Ranks) -> NDArray[np.float32]:
+    own = np.concatenate(parts) if parts else None
+    everyone = [part for part in ranks.gather(own) if isinstance(part, np.ndarray)]
+    return np.concatenate(everyone)

@@ -1,0 +1,1 @@
+"""Training one stage: the loop, the engines behind it, checkpoints and ranks."""

@@ -1,0 +1,64 @@
+"""From decoded pictures to what a step looks at, on the device."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from harness.data.loader import Loaded
+from harness.samples import Samples
+from harness.values import Batch
+
+# ImageNet's, which every network of timm's expects unless it says otherwise.
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+
+
+def normalised(pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
+    """Move ``(B, H, W, 3)`` uint8 to the device as normalised floats ``(B, 3, H, W)``.
+
+    Bytes travel, not floats; the permuted layout is channels_last as it stands.
+    """
+    source = torch.from_numpy(pixels)
+    if device.type == "cuda":
+        source = source.pin_memory()
+    images = source.to(device, non_blocking=True).permute(0, 3, 1, 2)
+    mean = torch.tensor(MEAN, device=device).view(1, 3, 1, 1) * 255
+    std = torch.tensor(STD, device=device).view(1, 3, 1, 1) * 255
+    return images.float().sub_(mean).div_(std)
+
+
+class Columns:
+    """The columns of the training samples that a batch needs, as tensors."""
+
+    def __init__(self, samples: Samples) -> None:
+        self._num_classes = samples.num_classes
+        self._weight = torch.from_numpy(np.ascontiguousarray(samples.weight))
+        if samples.targets is None:
+            classes = samples.label[:, None].astype(np.int64)
+            shares = np.ones_like(classes, np.float32)
+        else:
+            classes = samples.targets.classes.astype(np.int64)
+            shares = samples.targets.weights
+        self._classes = torch.from_numpy(classes)
+        self._shares = torch.from_numpy(np.ascontiguousarray(shares))
+
+    def batch(self, loaded: Loaded, device: torch.device, seed: int) -> Batch:
+        """Return the batch of these pictures, with dense targets ``(B, K)``."""
+        index = torch.from_numpy(loaded.rows)
+        targets = torch.zeros(len(index), self._num_classes, device=device)
+        targets.scatter_add_(1, self._classes[index].to(device), self._shares[index].to(device))
+        return Batch(
+            images=normalised(loaded.pixels, device),
+            targets=targets,
+            weights=self._weight[index].to(device),
+            index=index.to(device),
+            seed=seed,
+        )
+
+
+def cross_entropy(logits: Tensor, batch: Batch) -> Tensor:
+    """Return ``-sum_k targets_k log softmax(logits)_k`` of every sample, ``(B,)``."""
+    return -(batch.targets * torch.log_softmax(logits, dim=1)).sum(dim=1)

@@ -1,0 +1,59 @@
+"""Checkpoints of a stage under way: written whole, the newest whole one is used."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from harness.files import write_text, write_whole
+
+KEPT = 2
+
+
+def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
+    """Write the state after ``step`` steps, then its digest, then drop what is older."""
+    path = folder / f"checkpoint-{step:010d}.pt"
+    save_tensors(path, state)
+    content = {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "step": step}
+    write_text(path.with_suffix(".json"), json.dumps(content))
+    for old in sorted(folder.glob("checkpoint-*.json"))[:-KEPT]:
+        old.unlink()
+        old.with_suffix(".pt").unlink(missing_ok=True)
+
+
+def newest_checkpoint(folder: Path, device: torch.device) -> dict[str, Any] | None:
+    """Return the newest checkpoint whose bytes are those that were written, or None."""
+    for marker in sorted(folder.glob("checkpoint-*.json"), reverse=True):
+        try:
+            content = json.loads(marker.read_text())
+            data = marker.with_suffix(".pt").read_bytes()
+        except (OSError, ValueError):
+            continue
+        if hashlib.sha256(data).hexdigest() == content.get("sha256"):
+            state: dict[str, Any] = torch.load(
+                io.BytesIO(data), map_location=device, weights_only=True
+            )
+            return state
+    return None
+
+
+def drop_checkpoints(folder: Path) -> None:
+    """Remove what a finished stage no longer needs."""
+    for path in (*folder.glob("checkpoint-*.json"), *folder.glob("checkpoint-*.pt")):
+        path.unlink()
+
+
+def save_tensors(path: Path, state: dict[str, Any]) -> None:
+    """Write tensors and plain values, whole or not at all."""
+    write_whole(path, lambda file: torch.save(state, file))
+
+
+def load_tensors(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """Read tensors and plain values; nothing else is ever unpickled."""
+    state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    return state

@@ -1,0 +1,181 @@
+"""DeepSpeed behind the loop's small protocol: the only file that imports it."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import HarnessError
+from harness.values import Stage
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from harness.training.ranks import Ranks
+
+NEVER = 1 << 62
+
+
+def deepspeed_config(
+    stage: Stage, world_size: int, user: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Derive DeepSpeed's configuration from a stage; the user's own is merged on top.
+
+    Micro-batch and accumulation are set and the total is left to DeepSpeed, so that the global
+    batch stays what the stage says. Mixed precision is autocast over fp32 weights: DeepSpeed's own
+    ``bf16`` and ``fp16`` cast the whole module, which breaks batch norm. Pure; needs no DeepSpeed.
+    Raises HarnessError where the batch cannot be split evenly.
+    """
+    config: dict[str, Any] = {
+        "train_micro_batch_size_per_gpu": micro_batch_size(stage, world_size),
+        "gradient_accumulation_steps": stage.accumulation,
+        "steps_per_print": NEVER,
+        "zero_optimization": {"stage": 0},
+    }
+    if stage.clip_norm:
+        config["gradient_clipping"] = stage.clip_norm
+    if stage.precision != "fp32":
+        dtype = {"bf16": "bfloat16", "fp16": "float16"}[stage.precision]
+        config["torch_autocast"] = {"enabled": True, "dtype": dtype}
+    return _merged(config, user or {})
+
+
+def micro_batch_size(stage: Stage, world_size: int) -> int:
+    """Return how many samples one rank takes at once; raises HarnessError unless it is whole."""
+    parts = world_size * stage.accumulation
+    if stage.batch_size % parts:
+        raise HarnessError(
+            f"stage {stage.name!r}: a batch of {stage.batch_size} cannot be split over "
+            f"{world_size} ranks x {stage.accumulation} accumulation steps; "
+            f"choose a batch size that {parts} divides"
+        )
+    return stage.batch_size // parts
+
+
+def check_user_config(user: Mapping[str, Any]) -> None:
+    """Raise HarnessError where a user's DeepSpeed JSON contradicts what the stage decides."""
+    decided = {
+        "train_batch_size": "batch_size",
+        "train_micro_batch_size_per_gpu": "batch_size",
+        "gradient_accumulation_steps": "accumulation",
+        "optimizer": "lr",
+        "scheduler": "lr",
+        "fp16": "precision",
+        "bf16": "precision",
+        "torch_autocast": "precision",
+    }
+    for key, field in decided.items():
+        if key in user:
+            raise HarnessError(
+                f"--deepspeed: {key!r} is decided by the stage; use --stage {field}=... instead"
+            )
+    zero = user.get("zero_optimization", {})
+    level = zero.get("stage", 0) if isinstance(zero, Mapping) else zero
+    if level != 0:
+        raise HarnessError(
+            f"--deepspeed: zero_optimization.stage {level!r} is refused: a sharded optimiser "
+            "cannot be resumed at another number of ranks; these networks fit with stage 0"
+        )
+
+
+def unavailable() -> str | None:
+    """Return why DeepSpeed cannot be imported, or None where it can."""
+    try:
+        _deepspeed()
+    except Exception as error:  # its import runs compilers and probes drivers
+        return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return None
+
+
+class DeepSpeedEngine:
+    """DeepSpeed with ZeRO 0 and a torch optimiser of ours."""
+
+    name = "deepspeed"
+
+    def __init__(
+        self, module: nn.Module, stage: Stage, ranks: Ranks, user: Mapping[str, Any] | None = None
+    ) -> None:
+        import torch
+
+        from harness.training.engine import sgd
+
+        module = module.to(ranks.device)
+        self._optimizer = sgd(module, stage)
+        self._engine, *_ = _deepspeed().initialize(
+            model=module,
+            optimizer=self._optimizer,
+            config=deepspeed_config(stage, ranks.world_size, user),
+        )
+        # Its broadcast at the start fails on a channels_last module, so the layout comes after.
+        self._engine.module.to(memory_format=torch.channels_last)
+        if ranks.world_size == 1:
+            # Otherwise every step copies all gradients into buckets and back for nobody.
+            self._engine.enable_backward_allreduce = False
+        self.module: nn.Module = self._engine.module
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return logits ``(B, K)``."""
+        logits: Tensor = self._engine(images)
+        return logits
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradients of one micro-batch; DeepSpeed divides by the accumulation."""
+        self._engine.backward(loss)
+
+    def step(self) -> None:
+        """Update the weights where this micro-batch ends an accumulation."""
+        self._engine.step()
+
+    def set_lr(self, lr: float) -> None:
+        """Set the learning rate of the next update."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = lr
+
+    def state(self) -> dict[str, Any]:
+        """Return module, optimiser and loss scale, free of the number of ranks."""
+        scaler = self._engine.torch_autocast_z0_gradscaler
+        return {
+            "module": self.module.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "scaler": scaler.state_dict() if scaler is not None else {},
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from ``state``."""
+        self.module.load_state_dict(state["module"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        scaler = self._engine.torch_autocast_z0_gradscaler
+        if scaler is not None:
+            scaler.load_state_dict(state["scaler"])
+
+
+def _deepspeed() -> Any:
+    import torch
+
+    if not torch.cuda.is_available():
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")
+    # Its loggers announce every default at import and at every initialisation.
+    logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
+    import deepspeed
+    import deepspeed.ops
+
+    logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
+    compatible = getattr(deepspeed.ops, "__compatible_ops__", None)
+    if isinstance(compatible, dict):
+        # Else the first use on a CPU compiles a collective for 20 s, which gloo does as well.
+        compatible["deepspeed_shm_comm"] = False
+    return deepspeed
+
+
+def _merged(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
+    merged = copy.deepcopy(dict(base))
+    for key, value in top.items():
+        inner = merged.get(key)
+        if isinstance(inner, dict) and isinstance(value, Mapping):
+            merged[key] = _merged(inner, value)
+        else:
+            merged[key] = copy.deepcopy(value)
+    return merged

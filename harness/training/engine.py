@@ -1,0 +1,161 @@
+"""What the loop needs of an engine, and the plain torch one, which is the reference."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from harness.spec import RunSpec
+from harness.training.ranks import Ranks
+from harness.values import Precision, Stage
+
+DTYPES: dict[Precision, torch.dtype | None] = {
+    "fp32": None,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+}
+
+
+class Engine(Protocol):
+    """Forward, backward and update of one network on this rank's device.
+
+    Per global batch the loop calls forward, ``backward`` and ``step`` once for each micro-batch;
+    the engine divides by the accumulation and updates at its end.
+    """
+
+    name: str
+    module: nn.Module
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return logits ``(B, K)`` in the stage's precision."""
+        ...
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradients of one micro-batch's mean loss."""
+        ...
+
+    def step(self) -> None:
+        """Update the weights where this micro-batch ends an accumulation."""
+        ...
+
+    def set_lr(self, lr: float) -> None:
+        """Set the learning rate of the next update."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """Return everything that the next step depends on, as tensors and plain values."""
+        ...
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from what ``state`` returned."""
+        ...
+
+
+def sgd(module: nn.Module, stage: Stage) -> torch.optim.Optimizer:
+    """Return the stage's optimiser; batch norm's and biases' parameters are not decayed."""
+    decayed = [p for p in module.parameters() if p.requires_grad and p.ndim > 1]
+    free = [p for p in module.parameters() if p.requires_grad and p.ndim <= 1]
+    groups = [
+        {"params": decayed, "weight_decay": stage.optimizer.weight_decay},
+        {"params": free, "weight_decay": 0.0},
+    ]
+    optimizer = stage.optimizer
+    return torch.optim.SGD(
+        groups, lr=stage.lr, momentum=optimizer.momentum, nesterov=optimizer.nesterov
+    )
+
+
+class TorchEngine:
+    """Bare PyTorch: autocast, gradient scaling for fp16, accumulation and clipping."""
+
+    name = "torch"
+
+    def __init__(self, module: nn.Module, stage: Stage, ranks: Ranks) -> None:
+        self.module = module.to(ranks.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._stage, self._ranks, self._micro_steps = stage, ranks, 0
+        self._optimizer = sgd(self.module, stage)
+        self._dtype = DTYPES[stage.precision]
+        self._scaler = torch.amp.GradScaler(ranks.device.type, enabled=stage.precision == "fp16")
+        self._parameters = [p for p in self.module.parameters() if p.requires_grad]
+        for parameter in self.module.parameters():
+            if ranks.world_size > 1:
+                torch.distributed.broadcast(parameter.data, 0)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return logits ``(B, K)``."""
+        device = self._ranks.device.type
+        context = torch.autocast(device, dtype=self._dtype) if self._dtype else nullcontext()
+        with context:
+            logits: Tensor = self.module(images)
+        return logits
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradients of one micro-batch."""
+        scaled: Tensor = self._scaler.scale(loss / self._stage.accumulation)
+        scaled.backward()  # type: ignore[no-untyped-call]
+
+    def step(self) -> None:
+        """Update the weights where this micro-batch ends an accumulation."""
+        self._micro_steps += 1
+        if self._micro_steps % self._stage.accumulation:
+            return
+        for parameter in self._parameters:
+            if parameter.grad is not None and self._ranks.world_size > 1:
+                self._ranks.mean(parameter.grad)
+        if self._stage.clip_norm:
+            self._scaler.unscale_(self._optimizer)
+            nn.utils.clip_grad_norm_(self._parameters, self._stage.clip_norm)
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
+        self._optimizer.zero_grad(set_to_none=True)
+
+    def set_lr(self, lr: float) -> None:
+        """Set the learning rate of the next update."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = lr
+
+    def state(self) -> dict[str, Any]:
+        """Return module, optimiser and loss scale."""
+        return {
+            "module": self.module.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "scaler": self._scaler.state_dict(),
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from ``state``."""
+        self.module.load_state_dict(state["module"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._scaler.load_state_dict(state["scaler"])
+
+
+def make_engine(
+    name: str, module: nn.Module, stage: Stage, ranks: Ranks, deepspeed: dict[str, Any]
+) -> Engine:
+    """Return the engine called ``name``; DeepSpeed is imported only for its own."""
+    if name == "torch":
+        return TorchEngine(module, stage, ranks)
+    from harness.training.deepspeed import DeepSpeedEngine
+
+    return DeepSpeedEngine(module, stage, ranks, deepspeed)
+
+
+def usable_engine(spec: RunSpec) -> RunSpec:
+    """Return the spec with plain torch as its engine where DeepSpeed cannot be imported.
+
+    Says so in one line; the record names the engine that ran.
+    """
+    if spec.engine == "torch":
+        return spec
+    from harness.training.deepspeed import unavailable
+
+    reason = unavailable()
+    if reason is None:
+        return spec
+    sys.stderr.write(f"DeepSpeed cannot be imported ({reason}); training with plain torch\n")
+    return replace(spec, engine="torch")

@@ -1,0 +1,176 @@
+"""One visible loop: every stage of every method is trained by it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from harness.data.loader import Crops, Loaded, Pictures, ahead
+from harness.data.samplers import generator
+from harness.recipe import StageRecipe
+from harness.samples import Samples
+from harness.training.batches import Columns, cross_entropy
+from harness.training.checkpoints import newest_checkpoint, save_checkpoint, save_tensors
+from harness.training.engine import Engine
+from harness.training.interrupt import Interrupted, Request, listening
+from harness.training.meter import Meter, Observer
+from harness.training.position import Position
+from harness.training.ranks import Ranks
+from harness.values import Batch, Loss, apply
+
+CHECKPOINT_SECONDS = 5.0  # at the end of an epoch, at least this long after the last one
+LONG_CHECKPOINT_SECONDS = 600.0  # within an epoch
+BATCH_TRICKS = 1 << 21  # a stream of random numbers apart from the samplers' and the crops'
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One stage to train: its recipe, its samples after the noise tricks, its seed and folder.
+
+    ``evaluate`` scores a network on val after each epoch; ``report`` tells of broken pictures.
+    """
+
+    recipe: StageRecipe
+    samples: Samples
+    seed: int
+    threads: int
+    folder: Path
+    evaluate: Callable[[nn.Module], dict[str, float]]
+    report: Callable[[str], None]
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps after which as many samples were drawn as the training list has entries."""
+        return math.ceil(len(self.samples) / self.recipe.stage.batch_size)
+
+    @property
+    def steps(self) -> int:
+        """Steps of the whole stage."""
+        return self.recipe.stage.epochs * self.steps_per_epoch
+
+    def lr(self, step: int) -> float:
+        """Return the learning rate of the step that follows ``step`` finished ones."""
+        return self.recipe.stage.lr * self.recipe.stage.schedule.factor(step / self.steps)
+
+
+def train(job: Job, engine: Engine, ranks: Ranks, observer: Observer) -> tuple[Position, Meter]:
+    """Train a stage to its end, from its newest checkpoint if there is one.
+
+    Raises TrainingError where a loss is not finite, and Interrupted after a signal, once the
+    checkpoint is written.
+    """
+    stage = job.recipe.stage
+    position = _resume(job.folder, engine, ranks)
+    pictures = Pictures(job.samples, job.report, broken=position.broken)
+    columns = Columns(job.samples)
+    loss: Loss = apply(job.recipe.loss, cross_entropy)
+    meter = Meter(stage, ranks, job.steps, position)
+    keeper = Keeper(job, engine, ranks, position)
+    observer.on_stage_start(stage, job.steps, position.step)
+    engine.module.train()
+    with listening() as request:
+        for loaded in _batches(job, pictures, ranks, position.step):
+            lr = job.lr(position.step)
+            engine.set_lr(lr)
+            for micro in _micro_batches(job, loaded, columns, ranks, position.step):
+                value = weighted_mean(loss, engine(micro.images), micro)
+                engine.backward(value)
+                engine.step()
+                meter.add(value, micro)
+            position.step += 1
+            epoch_ends = position.step % job.steps_per_epoch == 0
+            if meter.due() or epoch_ends:
+                scalars = meter.read(lr)
+                if epoch_ends:
+                    scalars |= _end_epoch(job, engine, ranks, position)
+                observer.on_step_end(stage, position.step, scalars)
+                keeper.keep(request, epoch_ends=epoch_ends)
+                meter.go_on()
+    return position, meter
+
+
+def weighted_mean(loss: Loss, logits: Tensor, batch: Batch) -> Tensor:
+    """Return the batch's loss: over its size, so that a weight of 0.5 halves a gradient.
+
+    **Source:** Malong deck, "Methodology: Train with Curriculum Learning": each sample's gradient
+    is multiplied by r_t.
+    """
+    return (loss(logits.float(), batch) * batch.weights).mean()
+
+
+def _batches(job: Job, pictures: Pictures, ranks: Ranks, first: int) -> Iterator[Loaded]:
+    stage = job.recipe.stage
+    draw = stage.sampler.prepare(job.samples, stage.batch_size, job.seed)
+    crops = Crops(stage.input_size, stage.min_crop_area)
+    size = stage.batch_size // ranks.world_size
+    part = slice(ranks.rank * size, (ranks.rank + 1) * size)
+    work = (
+        partial(pictures.training_batch, draw(step), part, crops, (job.seed, step))
+        for step in range(first, job.steps)
+    )
+    return ahead(work, job.threads)
+
+
+def _micro_batches(
+    job: Job, loaded: Loaded, columns: Columns, ranks: Ranks, step: int
+) -> Iterator[Batch]:
+    count = job.recipe.stage.accumulation
+    size = len(loaded.rows) // count
+    for micro in range(count):
+        part = slice(micro * size, (micro + 1) * size)
+        random = generator(job.seed, BATCH_TRICKS, step, ranks.rank * count + micro)
+        piece = Loaded(loaded.pixels[part], loaded.rows[part])
+        batch = columns.batch(piece, ranks.device, seed=int(random.integers(1 << 62)))
+        yield apply(job.recipe.batch, batch)
+
+
+def _end_epoch(job: Job, engine: Engine, ranks: Ranks, position: Position) -> dict[str, float]:
+    """Score the epoch on val and keep its weights if they are the best so far."""
+    ranks.average_buffers(engine.module)
+    scores = job.evaluate(engine.module)
+    engine.module.train()
+    epoch = position.step // job.steps_per_epoch
+    loss = position.loss_sum / job.steps_per_epoch
+    position.history.append({"epoch": float(epoch), "loss": loss, **scores})
+    position.loss_sum = 0.0
+    if scores and scores["val_top1"] > position.best_top1:
+        position.best_epoch, position.best_top1 = epoch, scores["val_top1"]
+        if ranks.first:
+            save_tensors(job.folder / "best.pt", engine.module.state_dict())
+    return {"epoch_loss": loss, **scores}
+
+
+class Keeper:
+    """Writes checkpoints when they are due, and stops the run after one where a signal came."""
+
+    def __init__(self, job: Job, engine: Engine, ranks: Ranks, position: Position) -> None:
+        self._job, self._engine, self._ranks, self._position = job, engine, ranks, position
+        self._kept = time.monotonic()
+
+    def keep(self, request: Request, *, epoch_ends: bool) -> None:
+        """Write a checkpoint if it is time; raise Interrupted where any rank heard a signal."""
+        heard = torch.tensor(float(request.number), device=self._ranks.device)
+        stop = self._ranks.world_size > 1 and self._ranks.mean(heard).item() > 0
+        wait = CHECKPOINT_SECONDS if epoch_ends else LONG_CHECKPOINT_SECONDS
+        due = time.monotonic() - self._kept > wait
+        if self._ranks.first and (due or stop or request.number):
+            state = {"engine": self._engine.state(), "position": asdict(self._position)}
+            save_checkpoint(self._job.folder, self._position.step, state)
+            self._kept = time.monotonic()
+        if stop or request.number:
+            raise Interrupted(request.number)
+
+
+def _resume(folder: Path, engine: Engine, ranks: Ranks) -> Position:
+    state = newest_checkpoint(folder, ranks.device)
+    if state is None:
+        return Position()
+    engine.load_state(state["engine"])
+    return Position(**state["position"])

@@ -1,0 +1,18 @@
+"""Where a stage stands; with the engine's state, all that a resumed run needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Position:
+    """Steps done, and what was summed up and found on the way."""
+
+    step: int = 0
+    loss_sum: float = 0.0  # of the epoch under way
+    history: list[dict[str, float]] = field(default_factory=list)
+    best_epoch: int = 0
+    best_top1: float = -1.0
+    broken: dict[int, str] = field(default_factory=dict)
+    seconds: float = 0.0  # of training, over all its interruptions

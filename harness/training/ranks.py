@@ -1,0 +1,77 @@
+"""This process among those that train together."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch._C._distributed_c10d import HashStore
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranks:
+    """This process's place, and the device that it computes on."""
+
+    rank: int
+    world_size: int
+    device: torch.device
+
+    @property
+    def first(self) -> bool:
+        """Whether this process is the one that writes and reports."""
+        return self.rank == 0
+
+    def barrier(self) -> None:
+        """Wait until every rank is here."""
+        if self.world_size > 1:
+            dist.barrier()
+
+    def from_first(self, value: object) -> object:
+        """Return rank 0's value in every rank."""
+        if self.world_size == 1:
+            return value
+        box = [value]
+        dist.broadcast_object_list(box, src=0)
+        return box[0]
+
+    def gather(self, value: object) -> list[object]:
+        """Return the values of all ranks, in order, in every rank."""
+        if self.world_size == 1:
+            return [value]
+        values: list[object] = [None] * self.world_size
+        dist.all_gather_object(values, value)
+        return values
+
+    def mean(self, tensor: Tensor) -> Tensor:
+        """Return the mean over all ranks."""
+        if self.world_size > 1:
+            dist.all_reduce(tensor)
+            tensor /= self.world_size
+        return tensor
+
+    def average_buffers(self, module: nn.Module) -> None:
+        """Average batch-norm statistics, which drift apart between ranks as they train."""
+        for buffer in module.buffers():
+            if self.world_size > 1 and buffer.is_floating_point():
+                self.mean(buffer)
+
+
+def join_ranks() -> Ranks:
+    """Join the processes that the launcher started, or be the only one.
+
+    Reads RANK, WORLD_SIZE and LOCAL_RANK; alone, nothing listens on any port.
+    """
+    rank, world_size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    local_rank = int(os.environ.setdefault("LOCAL_RANK", "0"))
+    cuda = torch.cuda.is_available()
+    device = torch.device("cuda", local_rank) if cuda else torch.device("cpu")
+    if cuda:
+        torch.cuda.set_device(device)
+    if not dist.is_initialized():
+        backend = "nccl" if cuda else "gloo"
+        store = None if world_size > 1 else HashStore()
+        dist.init_process_group(backend, store=store, rank=rank, world_size=world_size)
+    return Ranks(rank=rank, world_size=world_size, device=device)

@@ -1,0 +1,1 @@
+"""Shared tricks, one file each, by slot."""

@@ -1,0 +1,1 @@
+"""Tricks that select, weigh or relabel training samples."""

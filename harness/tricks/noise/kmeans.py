@@ -1,0 +1,68 @@
+"""K-means on the features themselves: what the density curriculum was compared with."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.errors import PluginError
+from harness.samples import Samples
+from harness.tricks.noise.categories import rows_by_class
+
+
+@dataclass(frozen=True, kw_only=True)
+class KMeansSubsets:
+    """Split every category into the K-means clusters of its features; the largest is subset 0.
+
+    Per label as found, on the features of the stage ``sees``. Only ``subset`` changes; samples that
+    an earlier trick left out (subset -1) stay out.
+
+    **Source:** Malong deck, Figure 1: "also comparing to K-mean clustering in curriculum design";
+    three clusters as in the curriculum. That the clusters are ranked by size is assumed (the slide
+    does not say how): the noise of a category is taken to be less alike and rarer than its content.
+    """
+
+    sees: str
+    num_subsets: int = 3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse fewer than one subset."""
+        if not 1 <= self.num_subsets <= np.iinfo(np.int8).max:
+            raise PluginError(f"num_subsets is {self.num_subsets}; choose 1 to 127")
+
+    def __call__(self, samples: Samples) -> Samples:
+        """Return the samples with ``subset`` 0 (largest cluster) to ``num_subsets`` - 1."""
+        features_ND = samples.features(self.sees)
+        subset = samples.subset.copy()
+        for rows in rows_by_class(samples):
+            subset[rows] = split_by_kmeans(
+                features_ND[rows], num_subsets=self.num_subsets, seed=self.seed
+            )
+        return samples.assign(subset=subset)
+
+
+def split_by_kmeans(
+    features_ND: NDArray[np.float32], *, num_subsets: int = 3, seed: int = 0
+) -> NDArray[np.int8]:
+    """Cluster features ``(N, D)``; return ``(N,)`` ranks by size, 0 for the largest cluster.
+
+    Fewer different features than subsets give fewer clusters. Of clusters of one size, the one that
+    appears first in the list comes first.
+    """
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+
+    means = KMeans(min(num_subsets, len(features_ND)), n_init="auto", random_state=seed)
+    with warnings.catch_warnings():
+        # Said where fewer different features than clusters exist, which is no fault here.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        clusters = means.fit_predict(features_ND)
+    _, first, inverse, sizes = np.unique(
+        clusters, return_index=True, return_inverse=True, return_counts=True
+    )
+    place = np.argsort(np.lexsort((first, -sizes)))
+    return place[inverse].astype(np.int8)

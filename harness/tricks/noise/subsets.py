@@ -1,0 +1,76 @@
+"""What a curriculum does with its subsets: weigh them, or keep only the first."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.data.samplers import generator
+from harness.errors import PluginError
+from harness.samples import Samples
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeighSubsets:
+    """Multiply the weight of every sample by that of its subset, ``weights[subset]``.
+
+    Samples that were left out (subset -1) keep their weight.
+
+    **Source:** Malong deck, "Methodology: Train with Curriculum Learning": r = {1, 0.5, 0.5}.
+    """
+
+    weights: tuple[float, ...] = (1.0, 0.5, 0.5)
+
+    def __post_init__(self) -> None:
+        """Refuse weights that are negative or not finite."""
+        if not all(math.isfinite(weight) and weight >= 0 for weight in self.weights):
+            raise PluginError(f"subset weights are {self.weights}; choose finite ones from 0 up")
+
+    def __call__(self, samples: Samples) -> Samples:
+        """Return the samples with new weights; raises PluginError for a subset without a weight."""
+        last = int(samples.subset.max(initial=-1))
+        if last >= len(self.weights):
+            raise PluginError(
+                f"WeighSubsets has {len(self.weights)} weights, but there is a subset {last}; "
+                "give one weight per subset"
+            )
+        factors = np.array([*self.weights, 1.0], np.float32)  # -1 picks the last
+        return samples.assign(weight=samples.weight * factors[samples.subset])
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeepSubsets:
+    """Keep the first ``count`` subsets, of the last of them only a share; leave out the rest.
+
+    ``round(share * n)`` of the n samples of subset ``count - 1`` stay, chosen at random over all
+    classes; what is kept at a smaller share is kept at a larger one. Left-out samples get subset -1
+    and keep their weight.
+
+    **Source:** Malong deck, Tables 1 and 2: model B keeps 1 subset, C 2, D 3 and half of the
+    highly noisy one; its share is Table 2's "noise data". That the choice is random is assumed: the
+    deck does not say which part was kept.
+    """
+
+    count: int
+    highly_noisy_share: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse to keep nothing, and a share outside [0, 1]."""
+        if self.count < 1:
+            raise PluginError(f"KeepSubsets keeps {self.count} subsets; choose 1 or more")
+        if not 0 <= self.highly_noisy_share <= 1:
+            raise PluginError(
+                f"KeepSubsets keeps a share of {self.highly_noisy_share}; choose 0 to 1"
+            )
+
+    def __call__(self, samples: Samples) -> Samples:
+        """Return the samples with ``subset`` -1 where they are left out."""
+        subset = samples.subset.copy()
+        subset[subset >= self.count] = -1
+        last = np.flatnonzero(subset == self.count - 1)
+        order = generator(self.seed, self.count).permutation(len(last))
+        subset[last[order[round(self.highly_noisy_share * len(last)) :]]] = -1
+        return samples.assign(subset=subset)

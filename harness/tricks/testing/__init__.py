@@ -1,0 +1,1 @@
+"""Tricks that multiply the views of a test image."""

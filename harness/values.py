@@ -1,0 +1,120 @@
+"""The values that flow through a run, and the one function that folds tricks over them.
+
+Shape letters, used in docstrings and as suffixes inside maths: N samples of a split, B batch, K
+classes, C channels, H height, W width, D features, V views.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, TypeVar
+
+from harness.data.samplers import Sampler, Uniform
+from harness.schedules import Schedule, WarmupCosine
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+T = TypeVar("T")
+Trick: TypeAlias = Callable[[T], T]
+Precision: TypeAlias = Literal["fp32", "bf16", "fp16"]
+
+
+def apply(tricks: Iterable[Trick[T]], value: T) -> T:
+    """Fold the tricks over the value, in written order."""
+    return reduce(lambda current, trick: trick(current), tricks, value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sgd:
+    """Stochastic gradient descent with momentum."""
+
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    nesterov: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One training of one network; everything of which there is exactly one.
+
+    ``batch_size`` is global: all ranks and accumulation steps together. An epoch is as many draws
+    as the training list has entries, whatever a trick or a sampler leaves out, so that equal epochs
+    are equal budgets. ``input_size`` is in pixels; training crops cover ``min_crop_area`` to 1 of
+    the picture. ``start`` names the stage whose weights this one begins with, ``sees`` those whose
+    features and predictions its noise tricks may use.
+    """
+
+    name: str
+    backbone: str = "resnet50"
+    input_size: int = 224
+    epochs: int = 90
+    batch_size: int = 256
+    lr: float = 0.1
+    optimizer: Sgd = field(default_factory=Sgd)
+    schedule: Schedule = field(default_factory=WarmupCosine)
+    sampler: Sampler = field(default_factory=Uniform)
+    precision: Precision = "fp32"
+    accumulation: int = 1
+    clip_norm: float | None = None
+    min_crop_area: float = 0.08
+    start: str | None = None
+    head: Literal["keep", "new"] = "keep"
+    sees: tuple[str, ...] = ()
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """The earlier stages that decide this one's result."""
+        return tuple(dict.fromkeys((*((self.start,) if self.start else ()), *self.sees)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The stages of a method, parents first; the last one is tested."""
+
+    stages: tuple[Stage, ...]
+
+
+Corner: TypeAlias = Literal["center", "top_left", "top_right", "bottom_left", "bottom_right"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """One way to look at a test image: short side resized, a square cut out, maybe mirrored.
+
+    ``short_side`` and ``size`` are in pixels; the square is ``size`` wide.
+    """
+
+    short_side: int
+    size: int
+    crop: Corner = "center"
+    flip: bool = False
+
+
+Views: TypeAlias = tuple[View, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """What one step looks at.
+
+    ``images`` is ``(B, C, H, W)``, uint8 until it is on the device and normalised float after;
+    ``targets`` ``(B, K)``, ``weights`` ``(B,)`` and ``index`` ``(B,)``, rows of ``Samples``.
+    ``seed`` is this batch's own: tricks draw from it and from nothing else.
+    """
+
+    images: Tensor
+    targets: Tensor
+    weights: Tensor
+    index: Tensor
+    seed: int
+
+
+class Loss(Protocol):
+    """Maps logits ``(B, K)`` and a batch to one value per sample, ``(B,)``."""
+
+    def __call__(self, logits: Tensor, batch: Batch) -> Tensor:
+        """Return the loss of every sample, unweighted."""
+        ...

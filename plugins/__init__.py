@@ -1,0 +1,1 @@
+"""One page per method: the teams' published recipes, made of shared tricks."""

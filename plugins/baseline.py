@@ -1,0 +1,42 @@
+"""The reference that every method must beat: cross-entropy on the labels as found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from harness.hookspecs import hookimpl
+from harness.knobs import assumed
+from harness.tricks.testing.crops import MultiCrop
+from harness.values import Plan, Stage, Trick, Views
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baseline:
+    """Cross-entropy with SGD, warm-up and cosine: no noise handling at all.
+
+    Published baselines on noisy web labels were often left untuned, and methods look better beside
+    them than they are. This one has the schedule, augmentation and budget that every method gets.
+    """
+
+    backbone: str = assumed("resnet50", "the network that most WebVision results are given for")
+    epochs: int = assumed(75, "the budget of malong_curriculum's three tasks together")
+    lr: float = assumed(0.1, "the usual value for SGD with momentum at batch 256")
+    batch_size: int = assumed(256, "as in malong_curriculum, so that budgets are equal")
+    crops: Literal[1, 2, 5, 10] = assumed(10, "as malong_curriculum, so that protocols are equal")
+
+    @hookimpl
+    def plan(self) -> Plan:
+        train = Stage(
+            name="train",
+            backbone=self.backbone,
+            epochs=self.epochs,
+            lr=self.lr,
+            batch_size=self.batch_size,
+        )
+        return Plan(stages=(train,))
+
+    @hookimpl
+    def testing_tricks(self) -> Sequence[Trick[Views]]:
+        return [MultiCrop(crops=self.crops)]

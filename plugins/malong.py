@@ -1,0 +1,123 @@
+"""Malong AI Research, WebVision 2017 (first place): curriculum learning by density clustering."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from harness.data.samplers import SubsetBatches
+from harness.hookspecs import hookimpl
+from harness.knobs import assumed, published
+from harness.samples import Samples
+from harness.tricks.noise.density import DensitySubsets
+from harness.tricks.noise.kmeans import KMeansSubsets
+from harness.tricks.noise.subsets import KeepSubsets, WeighSubsets
+from harness.tricks.testing.crops import MultiCrop
+from harness.values import Plan, Stage, Trick, Views
+
+if TYPE_CHECKING:
+    from torch.nn import Module
+
+TABLE_1 = "Malong deck, 'Results: Single Model, 10 Crops', Table 1"
+TABLE_2 = "Malong deck, 'Results: Single Model, 10 Crops', Table 2"
+TABLE_3 = "Malong deck, 'Results: Single Model, 10 Crops', Table 3"
+SCHEMES = "Malong deck, 'Methodology: Models with Different Training Schemes'"
+KEPT_SUBSETS = {"A": 0, "B": 1, "C": 2, "D": 3}
+Network = Literal["inception_v2", "inception_v3", "inception_v4", "inception_resnet_v2"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MalongCurriculum:
+    """Train on everything, split each category by density, then retrain from clean to noisy.
+
+    Model A trains on all data at once, B on the clean subset only, C goes on with the noisy one, D
+    with a part of the highly noisy one as well. That C has two subsets and D all three follows
+    from Table 2, whose rows of 0 % and 50 % are Table 1's C and D. Each model has the same number
+    of epochs after the initial one.
+    """
+
+    model: Literal["A", "B", "C", "D"] = published("D", TABLE_1 + ": the best of the four")
+    highly_noisy_percent: Literal[0, 25, 50, 75, 100] = published(50, TABLE_2 + ": the best")
+    backbone: Network = published("inception_v2", TABLE_1 + "; the other three: Table 3")
+    clustering: Literal["density", "kmeans"] = published(
+        "density", "Malong deck, 'Result: Testing Loss', Figure 1 compares it with K-means"
+    )
+    distance_quantile: float = assumed(
+        0.6, "the deck leaves d_c open; the team's published clustering code takes this percentile"
+    )
+    batch_counts: tuple[int, ...] = published((128, 64, 64), SCHEMES)
+    weights: tuple[float, ...] = published(
+        (1.0, 0.5, 0.5), "Malong deck, 'Methodology: Train with Curriculum Learning'"
+    )
+    stem: Literal["plain", "multi_scale"] = assumed(
+        "plain", "the deck gives it about 0.5 %, but not which tables use it"
+    )
+    crops: Literal[1, 2, 5, 10] = published(10, "Malong deck, 'Results: Single Model, 10 Crops'")
+    epochs: int = assumed(75, "not on the slides; the epochs of all tasks together")
+    lr: float = assumed(0.1, "not on the slides; SGD as in baseline, so that budgets are equal")
+
+    @property
+    def subsets(self) -> int:
+        """How many subsets are trained on: Table 2's row of 0 % is model C."""
+        kept = KEPT_SUBSETS[self.model]
+        return 2 if kept == 3 and not self.highly_noisy_percent else kept
+
+    @hookimpl
+    def plan(self) -> Plan:
+        initial = Stage(
+            name="initial",
+            backbone=self.backbone,
+            epochs=self.epochs,
+            lr=self.lr,
+            batch_size=sum(self.batch_counts),
+        )
+        stages = [initial]
+        for task in range(1, self.subsets + 1):
+            stages.append(
+                replace(
+                    initial,
+                    name=f"task-{task}",
+                    epochs=self._epochs(task),
+                    sampler=self._batches(task),
+                    start=stages[-1].name if task > 1 else None,
+                    sees=("initial",),
+                )
+            )
+        return Plan(stages=tuple(stages))
+
+    def _epochs(self, task: int) -> int:
+        """A third of the epochs for each task; the last one has what is left."""
+        third = self.epochs // 3
+        return third if task < self.subsets else self.epochs - third * (self.subsets - 1)
+
+    def _batches(self, task: int) -> SubsetBatches:
+        """The deck's shares for three subsets; equal halves for two is assumed."""
+        counts = {1: (1,), 2: (1, 1), 3: self.batch_counts}[task]
+        return SubsetBatches(counts=counts, class_balanced=(True, False, False)[:task])
+
+    @hookimpl
+    def noise_tricks(self, stage: Stage) -> Sequence[Trick[Samples]]:
+        if not stage.sees:
+            return []
+        task = int(stage.name.removeprefix("task-"))
+        percent = self.highly_noisy_percent if task == 3 else 100
+        split: Trick[Samples] = (
+            DensitySubsets(sees="initial", quantile=self.distance_quantile)
+            if self.clustering == "density"
+            else KMeansSubsets(sees="initial")
+        )
+        keep = KeepSubsets(count=task, highly_noisy_share=percent / 100)
+        return [split, keep, WeighSubsets(weights=self.weights)]
+
+    @hookimpl
+    def model_tricks(self) -> Sequence[Trick[Module]]:
+        if self.stem == "plain":
+            return []
+        from harness.tricks.model.multi_scale_stem import MultiScaleStem
+
+        return [MultiScaleStem()]
+
+    @hookimpl
+    def testing_tricks(self) -> Sequence[Trick[Views]]:
+        return [MultiCrop(crops=self.crops)]

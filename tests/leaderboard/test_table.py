@@ -1,0 +1,144 @@
+"""Which rows stand in which table."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.errors import HarnessError
+from leaderboard.published import load_published
+from leaderboard.rows import Row
+from leaderboard.table import HOW_TO_FILL, flat, make_board, narrow, noise_tables, score_tables
+
+NAMES = st.sampled_from(["WebVision 1.0", "WebVision 2.0", "synthweb v1", "x · y", "|<b>", ""])
+TERMS = st.tuples(
+    NAMES,
+    st.sampled_from(["val", "test", "val · 10 views"]),
+    st.sampled_from(["1 view", "10 views", "challenge entry"]),
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(terms=st.lists(TERMS, max_size=12))
+def test_editions_splits_and_protocols_never_share_a_table(make_record, make_score, terms):
+    records = [
+        make_record(
+            label="/".join(term),
+            edition=term[0],
+            seed=seed,
+            scores=(make_score(split=term[1], protocol=term[2]),),
+        )
+        for seed, term in enumerate(terms)
+    ]
+    board = make_board(records, load_published())
+    tables = score_tables(board.rows)
+    assert len(tables) == len(set(terms) | {row.terms for row in load_published() if not row.run})
+    seen = []
+    for table in tables:
+        names = {name for name in table.frame["method"] if "Malong" not in name and "/" in name}
+        assert len(names) <= 1
+        for name in names:
+            assert table.title.startswith(name.replace("/", " · "))
+        seen += names
+    assert sorted(seen) == sorted({"/".join(term) for term in terms})
+
+
+def test_measured_and_published_rows_of_the_same_terms_share_a_table(make_record, make_score):
+    record = make_record(
+        edition="WebVision 1.0", scores=(make_score(0.75, 0.9, split="val"),), full_size=True
+    )
+    tables = score_tables(make_board([record], load_published()).rows)
+    assert [table.title for table in tables] == [
+        "WebVision 1.0 · val · 10 views (measured and published)",
+        "WebVision 1.0 · test · challenge entry, best of 5 runs (published)",
+    ]
+    kinds = tables[0].frame["kind"].tolist()
+    assert (kinds.count("measured"), kinds.count("published")) == (1, 13)
+    # 75 % stands behind the three larger networks of Table 3.
+    assert kinds.index("measured") == 3
+
+
+def test_measured_tables_come_first_and_rows_best_first(malong_records):
+    board = make_board(malong_records, load_published())
+    tables = score_tables(board.rows)
+    assert [table.title.rpartition("(")[2] for table in tables] == [
+        "measured)",
+        "published)",
+        "published)",
+    ]
+    assert tables[0].frame["method"].tolist() == [
+        *(f"malong_curriculum model={model}" for model in "DCBA"),
+        "baseline",
+    ]
+    assert tables[0].frame["top-1 %"].tolist()[-1] == "50.50 ± 0.71"
+    assert "Shrunk runs" in tables[0].notes[0]
+    assert [len(table.frame) for table in tables[1:]] == [8, 13]
+
+
+def test_the_other_metric_can_sort(make_record, make_score):
+    records = [
+        make_record(label="a", scores=(make_score(0.6, 0.7),)),
+        make_record(label="b", scores=(make_score(0.5, 0.8),)),
+    ]
+    assert [row.method for row in make_board(records, ()).rows] == ["a", "b"]
+    assert [row.method for row in make_board(records, (), sort="top5").rows] == ["b", "a"]
+
+
+def test_class_means_are_shown_where_they_differ(make_record, make_score):
+    (table,) = score_tables(make_board([make_record()], ()).rows)
+    assert "class mean %" not in table.frame
+    record = make_record(scores=(make_score(top1_class_mean=0.4, top5_class_mean=0.7),))
+    (table,) = score_tables(make_board([record], ()).rows)
+    assert table.frame["class mean %"].tolist() == ["40.00 / 70.00"]
+
+
+def test_the_best_epoch_of_val_and_two_copies_of_the_data_are_told(make_record, make_score):
+    score = make_score(split="val", epoch="best")
+    records = [
+        make_record(label="a", scores=(score,)),
+        make_record(label="b", scores=(score,), fingerprint="0" * 64),
+    ]
+    (table,) = score_tables(make_board(records, (), epochs=["best"]).rows)
+    assert table.notes == (
+        "These rows come from 2 different copies of synthweb-small v1 (ffffffff, 00000000): do not "
+        "compare across them.",
+        "The best epoch was chosen on this very split: its numbers flatter.",
+    )
+
+
+def test_an_empty_board_says_how_to_fill_it():
+    board = make_board([], load_published())
+    assert board.notes == (("", HOW_TO_FILL),)
+    assert "harness run --plugin malong_curriculum" in HOW_TO_FILL
+    assert len(score_tables(board.rows)) == 2
+
+
+def test_noise_tables_per_edition(malong_records, make_record, make_noise):
+    other = make_record(edition="synthweb-large v1", noise=(make_noise(None),))
+    tables = noise_tables(make_board([*malong_records, other], ()).noise)
+    assert [table.title for table in tables] == [
+        "synthweb-small v1 · noise detection (measured)",
+        "synthweb-large v1 · noise detection (measured)",
+    ]
+    assert tables[0].frame["AUC"].tolist() == ["0.810"] * 4
+    assert tables[1].frame["AUC"].tolist() == [""]
+
+
+def test_narrowing_by_the_beginning_of_a_name(malong_records):
+    board = make_board(malong_records, load_published())
+    assert {row.edition for row in narrow(board, edition="SYNTH").rows} == {"synthweb-small v1"}
+    assert {row.split for row in narrow(board, split="val").rows} == {"val"}
+    assert not narrow(board, edition="webvision").noise
+    with pytest.raises(HarnessError, match="unknown edition 'webvison'; did you mean 'WebVision"):
+        narrow(board, edition="webvison")
+    with pytest.raises(HarnessError, match=r"unknown split 'train'; .*on the board: test, val"):
+        narrow(board, split="train")
+
+
+def test_the_flat_list_has_every_run_and_its_columns_even_when_empty():
+    board = make_board([], load_published())
+    frame = flat(board.rows, Row)
+    assert len(frame) == 13 + 40 + 8
+    assert {"edition", "split", "protocol", "kind"} <= set(frame.columns)
+    assert flat([], Row).columns.tolist() == frame.columns.tolist()
