@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple, TypeVar, cast, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 
-from harness.errors import HarnessError, unknown
+from harness.errors import HarnessError, PluginError, unknown
 
 T = TypeVar("T")
 
@@ -42,7 +42,13 @@ def knobs_of(plugin: type) -> dict[str, KnobInfo]:
     """Return the knobs of a plugin class by name; empty where it is no dataclass."""
     if not dataclasses.is_dataclass(plugin):
         return {}
-    hints = get_type_hints(plugin, include_extras=True)
+    public = [f for f in dataclasses.fields(plugin) if f.init and not f.name.startswith("_")]
+    try:
+        hints = get_type_hints(plugin, include_extras=True) if public else {}
+    except NameError as error:
+        raise PluginError(
+            f"{plugin.__qualname__}: {error}; what a knob's type names must be imported"
+        ) from error
     return {
         field.name: KnobInfo(
             name=field.name,
@@ -52,7 +58,7 @@ def knobs_of(plugin: type) -> dict[str, KnobInfo]:
             origin=str(field.metadata.get("origin", "assumed")),
             source=str(field.metadata.get("source", "the plugin's own default")),
         )
-        for field in dataclasses.fields(plugin)
+        for field in public
     }
 
 

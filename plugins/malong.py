@@ -10,6 +10,7 @@ from harness.data.samplers import SubsetBatches
 from harness.hookspecs import hookimpl
 from harness.knobs import assumed, published
 from harness.samples import Samples
+from harness.spec import RunSpec
 from harness.tricks.noise.density import DensitySubsets
 from harness.tricks.noise.kmeans import KMeansSubsets
 from harness.tricks.noise.subsets import KeepSubsets, WeighSubsets
@@ -97,17 +98,17 @@ class MalongCurriculum:
         return SubsetBatches(counts=counts, class_balanced=(True, False, False)[:task])
 
     @hookimpl
-    def noise_tricks(self, stage: Stage) -> Sequence[Trick[Samples]]:
+    def noise_tricks(self, spec: RunSpec, stage: Stage) -> Sequence[Trick[Samples]]:
         if not stage.sees:
             return []
         task = int(stage.name.removeprefix("task-"))
         percent = self.highly_noisy_percent if task == 3 else 100
         split: Trick[Samples] = (
-            DensitySubsets(sees="initial", quantile=self.distance_quantile)
+            DensitySubsets(sees="initial", quantile=self.distance_quantile, seed=spec.seed)
             if self.clustering == "density"
-            else KMeansSubsets(sees="initial")
+            else KMeansSubsets(sees="initial", seed=spec.seed)
         )
-        keep = KeepSubsets(count=task, highly_noisy_share=percent / 100)
+        keep = KeepSubsets(count=task, highly_noisy_share=percent / 100, seed=spec.seed)
         return [split, keep, WeighSubsets(weights=self.weights)]
 
     @hookimpl

@@ -19,6 +19,7 @@ from harness.cli.options import run_options, run_spec
 @click.pass_obj
 def run(
     home: Path,
+    /,
     gpus: int | None,
     cpu_ranks: int | None,
     as_json: bool,

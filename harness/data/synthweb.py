@@ -8,15 +8,17 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.data.synthweb_plan import Preset, plan_crawl
 from harness.data.synthweb_write import WORTH_A_PROCESS, Progress, is_whole, write_crawl
+from harness.data.synthweb_profiles import PROFILES
 from harness.errors import DataError, unknown
 from harness.hookspecs import hookimpl
+from harness.values import Stage, Trick
 
 if TYPE_CHECKING:
     from harness.samples import Samples
@@ -86,6 +88,11 @@ class SynthWeb:
         generate(root, preset, seed, progress=_ProgressLine(preset))
         edition = f"synthweb-{preset} v{VERSION}"
         return read_split(root, as_split(split), edition=edition)
+
+    @hookimpl
+    def stage_tricks(self, spec: RunSpec) -> Sequence[Trick[Stage]]:
+        """Shrink every stage to the preset's profile."""
+        return [PROFILES[spec.data.path or DEFAULT_PRESET]]
 
 
 def _seed(options: Mapping[str, str]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,50 +27,40 @@ def read_texts(root: Path, lines: Mapping[str, int], rows: NDArray[np.int64]) ->
         DataError: A list or a JSON file is missing or broken, its lines are not as many as there
             are pictures, or a line points past the end of a JSON file.
     """
-    places = [place for source in lines for place in _places(root, source, lines[source])]
-    wanted: dict[str, list[tuple[int, int]]] = {}
-    for number, row in enumerate(rows.tolist()):
-        wanted.setdefault(places[row].file, []).append((number, row))
     texts = [Text()] * len(rows)
-    for file, asked in wanted.items():
-        objects = _read_json(root / file)
-        for number, row in asked:
-            place = places[row]
-            if not 1 <= place.position <= len(objects):
-                raise DataError(
-                    f"{place.listed}: {file} {place.position} points outside the file's "
-                    f"{len(objects)} entries, which are counted from 1"
-                )
-            texts[number] = _text(objects[place.position - 1])
+    first = 0
+    for source, count in lines.items():
+        path = root / "info" / f"train_meta_list_{source}.txt"
+        places = _places(path, source, count)
+        inside = np.flatnonzero((rows >= first) & (rows < first + count)).tolist()
+        by_file: dict[str, list[int]] = {}
+        for number in inside:
+            by_file.setdefault(places[rows[number] - first][0], []).append(number)
+        for file, numbers in by_file.items():
+            objects = _read_json(root / file)
+            for number in numbers:
+                line = int(rows[number]) - first
+                position = int(places[line][1])
+                if not 1 <= position <= len(objects):
+                    raise DataError(
+                        f"{path}, line {line + 1}: {file} {position} points outside the file's "
+                        f"{len(objects)} entries, which are counted from 1"
+                    )
+                texts[number] = _text(objects[position - 1])
+        first += count
     return texts
 
 
-class _Place(NamedTuple):
-    """One line of a list of texts."""
-
-    path: Path
-    line: int
-    file: str
-    position: int
-
-    @property
-    def listed(self) -> str:
-        return f"{self.path}, line {self.line}"
-
-
-def _places(root: Path, source: str, lines: int) -> list[_Place]:
-    path = root / "info" / f"train_meta_list_{source}.txt"
-    pattern = rf"({source}/q\d{{1,6}}\.json)[ \t]+(\d{{1,9}})[ \t]*"
-    found = parse_lines(path, read_bytes(path), pattern, f"{source}/q0001.json 12")
-    if len(found) != lines:
+def _places(path: Path, source: str, count: int) -> list[tuple[str, ...]]:
+    """The (JSON file, position) of each line."""
+    line = rf"({source}/q\d{{1,6}}\.json)[ \t]+(\d{{1,9}})[ \t]*"
+    found = parse_lines(path, read_bytes(path), line, f"{source}/q0001.json 12")
+    if len(found) != count:
         raise DataError(
-            f"{path} has {len(found)} lines, train_filelist_{source}.txt has {lines}; line i of "
+            f"{path} has {len(found)} lines, train_filelist_{source}.txt has {count}; line i of "
             "one belongs to line i of the other: unpack info.tar again"
         )
-    return [
-        _Place(path, line, file, int(position))
-        for line, (file, position) in enumerate(found, start=1)
-    ]
+    return found
 
 
 def _read_json(path: Path) -> list[Any]:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Any
 
 from harness.hookspecs import hookimpl
 from harness.record import ResultRecord
 from harness.spec import RunSpec
 from harness.values import Stage
-
-if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
 
 
 @dataclass
@@ -20,7 +17,7 @@ class TensorBoard:
     """Writes loss, learning rate, weight and images per second by step, accuracy by epoch."""
 
     _folder: str = field(default="", repr=False)
-    _writer: SummaryWriter | None = field(default=None, repr=False)
+    _writer: Any = field(default=None, repr=False)
 
     @hookimpl
     def on_run_start(self, spec: RunSpec) -> None:

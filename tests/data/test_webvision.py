@@ -98,7 +98,7 @@ def test_val_is_flat(root: Path) -> None:
 
 
 def test_test_labels_are_read_where_they_are(root: Path) -> None:
-    with pytest.raises(DataError, match="not public .* score val instead"):
+    with pytest.raises(DataError, match=r"not public .* score val instead"):
         read_split(root, "test")
     labels = root / "info" / "test_labels.txt"
     labels.write_text("test000001.jpg 2\ntest000002.jpg 1\n")
@@ -174,14 +174,14 @@ def test_broken_bytes_in_a_list_are_a_wrong_name_not_a_crash(root: Path) -> None
 
 def test_a_class_without_samples_is_named(root: Path) -> None:
     change(root / "info" / "train_filelist_google.txt", "M.jpg 1", "M.jpg 0")
-    with pytest.raises(DataError, match="1 of 3 classes .* from google, .* n01443537 goldfish"):
+    with pytest.raises(DataError, match=r"1 of 3 classes .* from google, .* n01443537 goldfish"):
         read_split(root, "train", sources=("google",))
     assert len(read_split(root, "train", sources=("google",), allow_empty=True)) == 5
     assert len(read_split(root, "train")) == 9
 
 
 def test_classes_outside_the_vocabulary_are_refused(root: Path) -> None:
-    with pytest.raises(DataError, match="classes 0-49 were asked for, .* has 0-2"):
+    with pytest.raises(DataError, match=r"classes 0-49 were asked for, .* has 0-2"):
         read_split(root, "train", classes=range(50))
 
 
