@@ -21,6 +21,7 @@ import timm
 import torch
 import torch.nn.functional as F  # noqa: N812 - its name everywhere
 from PIL import Image
+from scipy.spatial.distance import cdist
 from sklearn.metrics import roc_auc_score
 
 from harness.data.synthweb import VERSION, generate
@@ -127,7 +128,7 @@ def density(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
     found = np.zeros(len(labels))
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)
-        distance = np.linalg.norm(features[rows, None] - features[None, rows], axis=2)
+        distance = cdist(features[rows], features[rows])
         found[rows] = (distance < np.quantile(distance, DENSITY_QUANTILE)).mean(1)
     return found
 

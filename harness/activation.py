@@ -24,9 +24,9 @@ class Activation:
         entries = find_plugins()
         names = [spec.plugin, *spec.extra]
         loaded = {name: load_plugin(named(name, entries)) for name in dict.fromkeys(names)}
-        self.method: Any = _instance(spec.plugin, loaded[spec.plugin], spec.knobs)
+        self.method: Any = instance_of(spec.plugin, loaded[spec.plugin], spec.knobs)
         active = [Active(spec.plugin, self.method)]
-        active += [Active(name, _instance(name, loaded[name], {})) for name in spec.extra]
+        active += [Active(name, instance_of(name, loaded[name], {})) for name in spec.extra]
         spec = _with_data(spec, active)
         if spec.data.name not in names:
             active.append(_active(spec.data.name, entries))
@@ -48,10 +48,11 @@ def _with_data(spec: RunSpec, active: list[Active]) -> RunSpec:
 
 
 def _active(name: str, entries: Mapping[str, Entry]) -> Active:
-    return Active(name, _instance(name, load_plugin(named(name, entries)), {}))
+    return Active(name, instance_of(name, load_plugin(named(name, entries)), {}))
 
 
-def _instance(name: str, loaded: Any, knobs: Mapping[str, str]) -> object:
+def instance_of(name: str, loaded: Any, knobs: Mapping[str, str]) -> object:
+    """Return a plugin with these knobs; raises HarnessError where one does not fit."""
     if not isinstance(loaded, type):
         if knobs:
             raise PluginError(f"plugin {name!r} has no knobs: it is no dataclass")

@@ -8,6 +8,8 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from importlib.machinery import PathFinder
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -40,29 +42,29 @@ def find_plugins() -> dict[str, Entry]:
             found[entry.name] = entry
             continue
         winner, loser = sorted((other, entry), key=lambda e: e.distribution != OWN_DISTRIBUTION)
-        found[entry.name] = winner._replace(shadows=(*winner.shadows, loser.distribution))
+        shadows = (*winner.shadows, loser.distribution, *loser.shadows)
+        found[entry.name] = winner._replace(shadows=shadows)
     return dict(sorted(found.items()))
 
 
 def _entry(point: EntryPoint) -> Entry:
-    distribution = point.dist
-    name = distribution.metadata["Name"] if distribution else "unknown"
-    return Entry(point.name, point.value, name, distribution.version if distribution else "?")
+    try:
+        # A half-removed distribution has no metadata; each Python says so in another way.
+        name, version = point.dist.metadata["Name"], point.dist.version  # type: ignore[union-attr]
+    except Exception:
+        name = version = None
+    return Entry(point.name, point.value, name or "unknown", version or "?")
 
 
 def load_plugin(entry: Entry) -> Any:
     """Import what the entry names; raises PluginError with the reason where that fails."""
-    module, _, attribute = entry.value.partition(":")
     try:
-        loaded: Any = importlib.import_module(module)
-        for part in attribute.split(".") if attribute else ():
-            loaded = getattr(loaded, part)
-    except Exception as error:  # a plugin's import can raise anything at all
+        return EntryPoint(entry.name, entry.value, GROUP).load()
+    except (Exception, SystemExit) as error:  # a plugin's import can raise anything at all
         raise PluginError(
             f"plugin {entry.name!r} of {entry.distribution} {entry.version} cannot be imported: "
             f"{type(error).__name__}: {' '.join(str(error).split())}"
         ) from error
-    return loaded
 
 
 def named(name: str, entries: Mapping[str, Entry]) -> Entry:
@@ -74,9 +76,16 @@ def named(name: str, entries: Mapping[str, Entry]) -> Entry:
 
 def source_file(entry: Entry) -> Path | None:
     """Return the file of the plugin's module, found without importing it; None if there is none."""
+    name, *below = entry.value.partition(":")[0].strip().split(".")
     try:
-        spec = importlib.util.find_spec(entry.value.partition(":")[0])
-    except Exception:  # the parent package's import can raise anything at all
+        spec = importlib.util.find_spec(name)
+        for part in below:
+            package, name = name, f"{name}.{part}"
+            if package in sys.modules:
+                spec = importlib.util.find_spec(name)
+            elif spec:  # find_spec would import the package; the path's finder does not
+                spec = PathFinder.find_spec(name, spec.submodule_search_locations)
+    except Exception:  # another project's finder can raise anything at all
         return None
     return Path(spec.origin) if spec and spec.origin and Path(spec.origin).exists() else None
 
@@ -84,19 +93,21 @@ def source_file(entry: Entry) -> Path | None:
 def broken_plugins(entries: Iterable[Entry], home: Path) -> dict[str, str]:
     """Return the reason for each plugin that cannot be imported.
 
-    Plugins are imported in a process of their own, so that this one stays light, and each answer is
-    remembered until the plugin's file or what is installed changes.
+    Plugins are imported in a process of their own, so that this one stays light. That one works is
+    remembered until its file or what is installed changes; a broken one is tried anew, for what
+    mends it can lie anywhere.
     """
     entries = list(entries)
     memory = home / "plugins.json"
     known = _read_memory(memory)
     keys = {entry.name: _state(entry) for entry in entries}
-    missing = [entry for entry in entries if keys[entry.name] not in known]
+    missing = [entry for entry in entries if known.get(keys[entry.name], "?") is not None]
     if missing:
         answers = _import_apart(missing)
         kept = {key: value for key, value in known.items() if key in keys.values()}
         known = kept | {keys[name]: reason for name, reason in answers.items()}
-        write_text(memory, json.dumps(known, indent=1))
+        with suppress(HarnessError):  # a memory that cannot be kept only costs time
+            write_text(memory, json.dumps(known, indent=1))
     reasons = {name: known.get(key) for name, key in keys.items()}
     return {name: reason for name, reason in reasons.items() if reason}
 
@@ -118,8 +129,11 @@ def _read_memory(path: Path) -> dict[str, str | None]:
     return known if isinstance(known, dict) else {}
 
 
+# What plugins print while they are imported must not be taken for an answer.
 IMPORT_ALL = """
-import json, sys
+import json, os, sys
+answers = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)
 from harness.discovery import Entry, load_plugin
 from harness.errors import PluginError
 for fields in json.loads(sys.argv[1]):
@@ -129,7 +143,7 @@ for fields in json.loads(sys.argv[1]):
         reason = None
     except PluginError as error:
         reason = str(error).partition("cannot be imported: ")[2]
-    print("\\n" + json.dumps([entry.name, reason]), flush=True)
+    print(json.dumps([entry.name, reason]), file=answers, flush=True)
 """
 
 
@@ -137,19 +151,19 @@ def _import_apart(entries: list[Entry]) -> dict[str, str | None]:
     command = [sys.executable, "-c", IMPORT_ALL, json.dumps(entries)]
     try:
         result = subprocess.run(
-            command, capture_output=True, text=True, timeout=CHECK_SECONDS, check=False
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            timeout=CHECK_SECONDS,
+            check=False,
         )
         output, ended = result.stdout, f"importing it ended Python with status {result.returncode}"
     except subprocess.TimeoutExpired as error:
         output = error.stdout.decode() if isinstance(error.stdout, bytes) else (error.stdout or "")
         ended = f"importing it takes longer than {CHECK_SECONDS} s"
-    answers: dict[str, str | None] = {}
-    for line in output.splitlines():
-        try:
-            name, reason = json.loads(line)
-        except ValueError:  # something that a plugin printed while it was imported
-            continue
-        answers[name] = reason
+    answers: dict[str, str | None] = dict(json.loads(line) for line in output.splitlines())
     unanswered = [entry for entry in entries if entry.name not in answers]
     if unanswered:
         answers[unanswered[0].name] = ended

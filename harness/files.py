@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
+import secrets
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, cast
 
 from harness.errors import HarnessError
 
@@ -20,11 +20,11 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        temporary = Path(name)
+        # Not tempfile's: its files are for their owner only, and a finished one is for all.
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
         try:
-            with os.fdopen(handle, "wb") as file:
-                write(file)
+            with temporary.open("xb") as file:
+                _write_through(file, write)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
@@ -34,6 +34,35 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
             raise
     except OSError as error:
         raise HarnessError(unwritable(path, error)) from error
+
+
+class _Watched:
+    """A file that remembers why it could not be written."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.error: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        try:
+            return self._file.write(data)
+        except OSError as error:
+            self.error = self.error or error
+            raise
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+def _write_through(file: IO[bytes], write: Callable[[IO[bytes]], object]) -> None:
+    watched = _Watched(file)
+    try:
+        write(cast("IO[bytes]", watched))
+    except Exception:
+        # Where the disk is full, torch raises an error of its own that does not say so.
+        if watched.error is not None:
+            raise watched.error from None
+        raise
 
 
 def write_text(path: Path, text: str) -> None:

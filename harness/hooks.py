@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import pluggy
 
 from harness.errors import HarnessError, PluginError, unknown
-from harness.hookspecs import KINDS
+from harness.hookspecs import HOOKS, KINDS
 from harness.values import Batch, Loss, Plan, Stage, Trick, Views
 
 if TYPE_CHECKING:
@@ -51,12 +51,7 @@ class Hooks:
             except (pluggy.PluginValidationError, ValueError) as error:
                 reason = " ".join(str(error).split())
                 raise PluginError(f"plugin {name!r} cannot be used: {reason}") from error
-        self._found = {
-            hook: self._implementations(hook)
-            for kind in KINDS
-            for hook in vars(kind)
-            if not hook.startswith("_")
-        }
+        self._found = {hook: self._implementations(hook) for hook in HOOKS}
 
     # provide
 
@@ -76,9 +71,10 @@ class Hooks:
 
         return self._provide("build_model", Module, spec=spec, stage=stage, num_outputs=num_outputs)
 
-    def provider(self, hook: str) -> str:
-        """Return the name of the one plugin that provides ``hook``."""
-        return self._one(hook)[0]
+    def provider(self, hook: str) -> Active:
+        """Return the one plugin that provides ``hook``."""
+        name = self._one(hook)[0]
+        return Active(name, self._manager.get_plugin(name))
 
     # contribute
 
@@ -144,7 +140,16 @@ class Hooks:
 
     def _implementations(self, hook: str) -> list[tuple[str, Callable[..., Any]]]:
         order = [name for name, _ in self._manager.list_name_plugin()]
-        impls = getattr(self._manager.hook, hook).get_hookimpls()
+        caller = getattr(self._manager.hook, hook)
+        impls = caller.get_hookimpls()
+        marked = {impl.plugin_name for impl in impls}
+        for name, plugin in self._manager.list_name_plugin():
+            if name not in marked and callable(getattr(plugin, hook, None)):
+                raise PluginError(
+                    f"plugin {name!r} cannot be used: its {hook} is not marked; put @hookimpl on it"
+                )
+        for impl in impls:
+            _check_implementation(impl, caller.spec.argnames)
         return [
             (impl.plugin_name, _with_arguments(impl.function, impl.argnames))
             for impl in sorted(impls, key=lambda impl: order.index(impl.plugin_name))
@@ -188,6 +193,16 @@ class Hooks:
     def _observe(self, hook: str, **given: Any) -> None:
         for _, answer in () if self._silent else self._found[hook]:
             answer(**given)
+
+
+def _check_implementation(impl: pluggy.HookImpl, arguments: Sequence[str]) -> None:
+    """Refuse what pluggy accepts, but what would not do here what its author means."""
+    where = f"plugin {impl.plugin_name!r} cannot be used: {impl.function.__name__}"
+    if impl.hookwrapper or impl.wrapper or impl.tryfirst or impl.trylast:
+        raise PluginError(f"{where} wraps or jumps the order of the run; use a plain @hookimpl")
+    ignored = [name for name in impl.kwargnames if name in arguments]
+    if ignored:
+        raise PluginError(f"{where} would never be given {ignored[0]!r}; leave its default out")
 
 
 def _with_arguments(function: Callable[..., Any], names: Sequence[str]) -> Callable[..., Any]:

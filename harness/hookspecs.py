@@ -111,3 +111,4 @@ class Observe:
 
 
 KINDS: tuple[type, ...] = (Provide, Contribute, Observe)
+HOOKS = tuple(name for kind in KINDS for name in vars(kind) if not name.startswith("_"))

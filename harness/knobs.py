@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, TypeVar, cast, get_args, get_origin, get_type_hints
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
 from harness.errors import HarnessError, PluginError, unknown
 
 T = TypeVar("T")
+
+UNSTATED = "the plugin's own default"
 
 
 def published(default: T, source: str) -> T:
@@ -52,14 +55,20 @@ def knobs_of(plugin: type) -> dict[str, KnobInfo]:
     return {
         field.name: KnobInfo(
             name=field.name,
-            default=field.default,
+            default=_default(field),
             type=_in_words(hints[field.name]),
             annotation=hints[field.name],
             origin=str(field.metadata.get("origin", "assumed")),
-            source=str(field.metadata.get("source", "the plugin's own default")),
+            source=str(field.metadata.get("source", UNSTATED)),
         )
         for field in public
     }
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return field.default
 
 
 def parse_knobs(name: str, plugin: type, texts: Mapping[str, str]) -> dict[str, Any]:
@@ -84,16 +93,24 @@ def parse_value(what: str, annotation: Any, text: str) -> Any:
         if text not in choices:
             raise HarnessError(f"{what}={text!r} is none of its choices: {', '.join(choices)}")
         return choices[text]
-    sequence = get_origin(annotation) is tuple
-    parts: Any = [part for part in text.split(",") if part] if sequence else text
+    parts: Any = text
+    if get_origin(annotation) is tuple:
+        whole = text.strip().removesuffix(",")
+        parts = [part.strip() for part in whole.split(",")] if whole else []
     try:
         # JSON's rules, not strings': a tuple comes as a list, its members as strings.
         value = TypeAdapter(annotation).validate_python(parts)
     except ValidationError as error:
         reason = error.errors(include_url=False)[0]["msg"]
         raise HarnessError(f"{what}={text!r} is no {_in_words(annotation)}: {reason}") from error
-    if isinstance(value, float) and value != value:
-        raise HarnessError(f"{what}={text!r} is not a number")
+    except PydanticUserError as error:
+        raise PluginError(
+            f"{what} has the type {_in_words(annotation)}, which no text can be turned into; "
+            "leave it out of the knobs by a name that begins with _"
+        ) from error
+    members = value if isinstance(value, tuple) else (value,)
+    if any(isinstance(member, float) and not math.isfinite(member) for member in members):
+        raise HarnessError(f"{what}={text!r} must be finite")
     return value
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -23,7 +23,12 @@ from harness.spec import RunSpec
 from harness.stages import StageFolder, stage_folder
 from harness.testing.predict import see
 from harness.testing.score import epoch_scorer
-from harness.training.checkpoints import drop_checkpoints, load_tensors, save_tensors
+from harness.training.checkpoints import (
+    drop_checkpoints,
+    drop_unfinished,
+    load_tensors,
+    save_tensors,
+)
 from harness.training.engine import make_engine
 from harness.training.loop import Job, train
 from harness.training.ranks import Ranks
@@ -60,11 +65,12 @@ class Maker:
         self._spec, self._hooks, self._ranks = spec, hooks, ranks
         self._samples, self._val = samples, val
         self._made: dict[str, Made] = {}
+        self._told: set[str] = set()
 
     def make(self, recipe: StageRecipe) -> Made:
         """Return the finished stage; nothing is trained where it was finished before."""
         folder = stage_folder(self._spec.home, recipe.key)
-        with folder.locked() if self._ranks.first else nullcontext():
+        with self._alone(folder):
             marker = cast("dict[str, Any] | None", self._ranks.from_first(folder.done()))
             cached = marker is not None
             marker = marker or self._train(recipe, folder)
@@ -95,7 +101,7 @@ class Maker:
     def samples(self, recipe: StageRecipe) -> Samples:
         """Return the samples of a stage after its noise tricks, worked out once and kept."""
         path = stage_folder(self._spec.home, recipe.key).path / "samples.npz"
-        if not path.exists():
+        if not self._ranks.from_first(path.exists()):
             seen = {name: self._sight(self._made[name]) for name in recipe.stage.sees}
             if self._ranks.first:
                 keep_samples(path, apply(recipe.noise, self._samples.assign(seen=seen)))
@@ -116,15 +122,15 @@ class Maker:
             threads=spec.loader_threads,
             folder=folder.path,
             evaluate=evaluate,
-            report=_report,
+            report=self._report,
+            checkpoint_seconds=spec.checkpoint_seconds,
         )
         position, meter = train(job, engine, ranks, self._hooks)
-        broken = cast("list[dict[int, str]]", ranks.gather(position.broken))
         marker = {
             "stage": stage.name,
             "history": position.history,
             "best_epoch": position.best_epoch,
-            "broken_images": len({row for rows in broken for row in rows}),
+            "broken_images": len(position.broken),
             "seconds": position.seconds,
             "images_per_second": meter.images_per_second,
         }
@@ -137,19 +143,37 @@ class Maker:
 
     def _sight(self, made: Made) -> Sight:
         """Return what a finished stage says of every training sample, looked at once and kept."""
+        with self._alone(made.folder):
+            if not self._ranks.from_first(kept_sight(made.folder.path) is not None):
+                self._look(made)
         sight = kept_sight(made.folder.path)
-        if sight is None:
-            module = self.finished_network(made.recipe)(made.weights()["last"])
-            (view,) = plain_view(made.recipe.stage)
-            pictures = Pictures(self._samples, _report)
-            seen = see(module, pictures, view, self._ranks, self._spec.loader_threads)
-            if self._ranks.first:
-                keep_sight(made.folder.path, seen, self._samples)
-            self._ranks.barrier()
-            sight = kept_sight(made.folder.path)
         if sight is None:
             raise TrainingError(f"{made.folder.path} lost its features; start the command again")
         return sight
+
+    def _look(self, made: Made) -> None:
+        module = self.finished_network(made.recipe)(made.weights()["last"])
+        (view,) = plain_view(made.recipe.stage)
+        pictures = Pictures(self._samples, self._report)
+        seen = see(module, pictures, view, self._ranks, self._spec.loader_threads)
+        pictures.learn(self._ranks.union(pictures.broken))
+        if self._ranks.first:
+            keep_sight(made.folder.path, seen, self._samples)
+        self._ranks.barrier()
+
+    @contextmanager
+    def _alone(self, folder: StageFolder) -> Iterator[None]:
+        """Keep other runs from the stage, and sweep up what a killed one was writing."""
+        with folder.locked() if self._ranks.first else nullcontext():
+            if self._ranks.first:
+                drop_unfinished(folder.path)
+            yield
+
+    def _report(self, line: str) -> None:
+        """Say it once; every stage meets the same broken pictures."""
+        if line not in self._told:
+            self._told.add(line)
+            sys.stderr.write(f"{line}\n")
 
 
 def _load(module: nn.Module, weights: dict[str, Any], stage: str, *, new_head: bool) -> None:
@@ -165,7 +189,3 @@ def _load(module: nn.Module, weights: dict[str, Any], stage: str, *, new_head: b
         raise TrainingError(
             f"stage {stage!r} cannot start from weights of another network: {reason}"
         ) from error
-
-
-def _report(line: str) -> None:
-    sys.stderr.write(f"{line}\n")

@@ -30,8 +30,9 @@ from harness.record import (
     digest,
 )
 from harness.samples import Samples
+from harness.sources import file_sha256
 from harness.spec import RunSpec
-from harness.stages import describe, file_sha256
+from harness.stages import describe
 from harness.training.ranks import Ranks
 
 RECORDED = ("torch", "timm", "deepspeed", "numpy", "pillow", "scikit-learn", "pluggy")
@@ -87,7 +88,7 @@ def record_of(  # noqa: PLR0913 - a record joins all that a run knows
         plugins=tuple(_plugin(entry) for entry in active.entries),
         without=spec.without,
         data=Data(
-            plugin=active.hooks.provider("load_samples"),
+            plugin=active.hooks.provider("load_samples").name,
             edition=samples.edition,
             fingerprint=samples.fingerprint,
             classes=samples.num_classes,

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 from harness.errors import HarnessError, PluginError, unknown
 from harness.knobs import parse_value
-from harness.stages import describe, describe_trick, stage_key
+from harness.sources import sources_of
+from harness.stages import describe, describe_provider, describe_trick, stage_key
 from harness.values import Plan, Stage, Trick, View, Views, apply
 
 if TYPE_CHECKING:
@@ -108,9 +109,11 @@ def _stage_recipe(
         "loss": tuple(hooks.loss_tricks(spec, stage)),
     }
     values = describe(stage)
-    del values["name"]  # a stage is what it does, not what a method calls it
+    del values["fields"]["name"]  # a stage is what it does, not what a method calls it
     decides = {
         "stage": values,
+        "parts": _foreign_sources(stage),
+        "network": describe_provider(hooks.provider("build_model").plugin),
         "tricks": {slot: [describe_trick(t) for t in tricks] for slot, tricks in slots.items()},
         "data": fingerprint,
         "seed": spec.seed,
@@ -131,11 +134,23 @@ def _stage_recipe(
     )
 
 
+def _foreign_sources(stage: Stage) -> dict[str, dict[str, str]]:
+    """Return the sources of others' samplers and the like; ours change with the protocol."""
+    parts = {"sampler": stage.sampler, "schedule": stage.schedule, "optimizer": stage.optimizer}
+    return {
+        field: sources_of(part)
+        for field, part in parts.items()
+        if not type(part).__module__.startswith("harness.")
+    }
+
+
 def _effective(spec: RunSpec, hooks: Hooks, stage: Stage) -> tuple[Stage, dict[str, str]]:
     """Apply the profile, then the command line; say of each field where its value comes from."""
     origins = {field.name: "recipe" for field in dataclasses.fields(Stage)}
+    _check_sizes(stage)
     for name, trick in () if spec.full_size else hooks.stage_tricks(spec, stage):
         changed = trick(stage)
+        _check_changed(name, stage, changed)
         origins |= dict.fromkeys(_differing(stage, changed), f"profile of {name}")
         stage = changed
     hints = get_type_hints(Stage)
@@ -149,6 +164,20 @@ def _effective(spec: RunSpec, hooks: Hooks, stage: Stage) -> tuple[Stage, dict[s
     return stage, origins
 
 
+def _check_changed(plugin: str, before: Stage, after: object) -> None:
+    kept = ("name", "start", "sees")
+    if not isinstance(after, Stage):
+        raise PluginError(
+            f"plugin {plugin!r}: a stage trick must return a Stage, not {after!r:.80}"
+        )
+    changed = [name for name in _differing(before, after) if name in kept]
+    if changed:
+        raise PluginError(
+            f"plugin {plugin!r}: a stage trick must not change a stage's {changed[0]}, "
+            f"as it does of {before.name!r}"
+        )
+
+
 def _differing(before: Stage, after: Stage) -> list[str]:
     fields = [field.name for field in dataclasses.fields(Stage)]
     return [name for name in fields if getattr(before, name) != getattr(after, name)]
@@ -158,6 +187,13 @@ def _check_sizes(stage: Stage) -> None:
     for field in ("input_size", "epochs", "batch_size", "accumulation", "lr"):
         if not getattr(stage, field) > 0:
             raise HarnessError(f"stage {stage.name!r}: {field} must be above 0")
+    if stage.clip_norm is not None and not stage.clip_norm > 0:
+        raise HarnessError(f"stage {stage.name!r}: clip_norm must be above 0")
+    if stage.batch_size % stage.accumulation:
+        raise HarnessError(
+            f"stage {stage.name!r}: a batch of {stage.batch_size} cannot be split over "
+            f"{stage.accumulation} accumulation steps; choose a batch_size that it divides"
+        )
     if not 0 < stage.min_crop_area <= 1:
         raise HarnessError(f"stage {stage.name!r}: min_crop_area must lie in (0, 1]")
 

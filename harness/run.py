@@ -10,6 +10,7 @@ from harness.record import ResultRecord, read_record, write_record
 from harness.spec import RunSpec
 from harness.testing.noise_quality import qualities
 from harness.testing.score import Examination, labelled_split
+from harness.training.deepspeed import micro_batch_size
 from harness.training.ranks import join_ranks
 from harness.values import Plan
 
@@ -32,6 +33,8 @@ def run(asked: RunSpec) -> ResultRecord:
         return read_record(finished)
 
     ranks = join_ranks()
+    for stage in recipe.stages:
+        micro_batch_size(stage.stage, ranks.world_size)
     if not ranks.first:
         hooks.silence()
     hooks.on_run_start(spec, Plan(stages=tuple(stage.stage for stage in recipe.stages)))

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
+from harness.errors import PluginError
+
 
 class Schedule(Protocol):
     """Multiplies a stage's ``lr``."""
@@ -33,6 +35,11 @@ class WarmupCosine:
 
     warmup: float = 0.05
 
+    def __post_init__(self) -> None:
+        """Refuse a warm-up that leaves nothing to the cosine."""
+        if not 0 <= self.warmup < 1:
+            raise PluginError(f"WarmupCosine warms up for {self.warmup}; choose from 0 to below 1")
+
     def factor(self, progress: float) -> float:
         """Return the factor; 1 where the warm-up ends."""
         if progress < self.warmup:
@@ -50,3 +57,24 @@ class Steps:
     def factor(self, progress: float) -> float:
         """Return ``gamma`` to the number of milestones passed."""
         return float(self.gamma ** sum(progress >= milestone for milestone in self.milestones))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """The part of a longer schedule from ``begin`` to ``end``, shares of the whole.
+
+    Stages that go on with one another share one schedule by it.
+    """
+
+    whole: Schedule
+    begin: float
+    end: float
+
+    def __post_init__(self) -> None:
+        """Refuse a part that lies outside the whole or is empty."""
+        if not 0 <= self.begin < self.end <= 1:
+            raise PluginError(f"a Part from {self.begin} to {self.end} is none; choose within 0-1")
+
+    def factor(self, progress: float) -> float:
+        """Return the whole schedule's factor."""
+        return self.whole.factor(self.begin + progress * (self.end - self.begin))

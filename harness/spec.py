@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote_plus
 
 from harness.errors import HarnessError
 
@@ -45,11 +45,14 @@ class DataSpec:
             ) from error
         if not name:
             raise HarnessError(f"--data {text!r} names no data set; write NAME:PATH")
+        if len(dict(pairs)) < len(pairs):
+            raise HarnessError(f"--data {text!r} gives a key twice; give each key once")
         return cls(name=name, path=path or None, options=dict(pairs))
 
     def __str__(self) -> str:
         """Return the text that parses to this value."""
-        options = "&".join(f"{key}={value}" for key, value in self.options.items())
+        pairs = [(quote_plus(key), quote_plus(value)) for key, value in self.options.items()]
+        options = "&".join(f"{key}={value}" for key, value in pairs)
         path = f":{self.path}" if self.path else ""
         return f"{self.name}{path}" + (f"?{options}" if options else "")
 
@@ -77,6 +80,7 @@ class RunSpec:
     engine: Literal["deepspeed", "torch"] = "deepspeed"
     deepspeed: Mapping[str, Any] = field(default_factory=dict)  # merged over the derived config
     loader_threads: int = 2
+    checkpoint_seconds: float = 5.0  # between checkpoints at the ends of epochs; 0: after each
     home: Path = field(default_factory=default_home)
 
     @property

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import fcntl
-import hashlib
-import inspect
 import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import cache
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from harness.errors import PluginError
-from harness.files import write_text
+from harness.errors import HarnessError, PluginError
+from harness.files import unwritable, write_text
 from harness.record import digest
+from harness.sources import sources_of
 
 PROTOCOL = 1
 """Raised whenever the engine computes something else from the same values: old stages are stale."""
@@ -37,7 +35,7 @@ def describe(value: object) -> Any:
         return {str(key): describe(item) for key, item in value.items()}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {f.name: describe(getattr(value, f.name)) for f in dataclasses.fields(value)}
-        return {"type": f"{type(value).__module__}.{type(value).__qualname__}", **fields}
+        return {"type": f"{type(value).__module__}.{type(value).__qualname__}", "fields": fields}
     raise PluginError(
         f"{value!r:.80} has no fixed description, so its result cannot be kept; "
         "make it a frozen dataclass of plain values"
@@ -45,21 +43,14 @@ def describe(value: object) -> Any:
 
 
 def describe_trick(trick: object) -> Any:
-    """Describe a trick by its values and the digest of its source file."""
-    return {"trick": describe(trick), "source": file_sha256(_source_file(type(trick)))}
+    """Describe a trick by its values and the digests of its source files."""
+    return {"trick": describe(trick), "sources": sources_of(trick)}
 
 
-def _source_file(kind: type) -> str:
-    try:
-        return inspect.getfile(kind)
-    except (TypeError, OSError) as error:
-        raise PluginError(f"{kind.__qualname__} must be defined in a file: {error}") from error
-
-
-@cache
-def file_sha256(path: str) -> str:
-    """Return the sha256 of a source file, read once per process."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+def describe_provider(plugin: object) -> Any:
+    """Describe who provides something by its knobs, if it has any, and its source files."""
+    knobs = describe(plugin) if dataclasses.is_dataclass(plugin) else None
+    return {"knobs": knobs, "sources": sources_of(plugin)}
 
 
 class StageFolder:
@@ -87,20 +78,29 @@ class StageFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes from making this stage; the lock dies with its holder."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / "lock").open("a+") as file:
+        """Keep other processes from making this stage; the lock dies with its holder.
+
+        Raises HarnessError where the disk is full or the folder cannot be written.
+        """
+        path = self.path / "lock"
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise HarnessError(unwritable(path, error)) from error
+        try:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                file.seek(0)
-                holder = file.read().strip() or "unknown"
+                holder = os.pread(lock, 20, 0).decode(errors="replace").strip() or "unknown"
                 sys.stderr.write(f"waiting for process {holder}, which makes the same stage\n")
-                fcntl.flock(file, fcntl.LOCK_EX)
-            file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            with suppress(OSError):  # who holds it is only told to those who wait
+                os.ftruncate(lock, 0)
+                os.pwrite(lock, str(os.getpid()).encode(), 0)
             yield
+        finally:
+            os.close(lock)
 
 
 def stage_folder(home: Path, key: str) -> StageFolder:

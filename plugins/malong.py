@@ -10,6 +10,7 @@ from harness.data.samplers import SubsetBatches
 from harness.hookspecs import hookimpl
 from harness.knobs import assumed, published
 from harness.samples import Samples
+from harness.schedules import Part
 from harness.spec import RunSpec
 from harness.tricks.noise.density import DensitySubsets
 from harness.tricks.noise.kmeans import KMeansSubsets
@@ -34,8 +35,8 @@ class MalongCurriculum:
 
     Model A trains on all data at once, B on the clean subset only, C goes on with the noisy one, D
     with a part of the highly noisy one as well. That C has two subsets and D all three follows
-    from Table 2, whose rows of 0 % and 50 % are Table 1's C and D. Each model has the same number
-    of epochs after the initial one.
+    from Table 2, whose rows of 0 % and 50 % are Table 1's C and D. Assumed: the tasks of a model
+    are equally long and share one learning-rate schedule and the epochs of model A.
     """
 
     model: Literal["A", "B", "C", "D"] = published("D", TABLE_1 + ": the best of the four")
@@ -75,22 +76,19 @@ class MalongCurriculum:
         )
         stages = [initial]
         for task in range(1, self.subsets + 1):
+            begin, end = (task - 1) / self.subsets, task / self.subsets
             stages.append(
                 replace(
                     initial,
                     name=f"task-{task}",
-                    epochs=self._epochs(task),
+                    epochs=round(self.epochs * (end - begin)),
+                    schedule=Part(whole=initial.schedule, begin=begin, end=end),
                     sampler=self._batches(task),
                     start=stages[-1].name if task > 1 else None,
                     sees=("initial",),
                 )
             )
         return Plan(stages=tuple(stages))
-
-    def _epochs(self, task: int) -> int:
-        """A third of the epochs for each task; the last one has what is left."""
-        third = self.epochs // 3
-        return third if task < self.subsets else self.epochs - third * (self.subsets - 1)
 
     def _batches(self, task: int) -> SubsetBatches:
         """The deck's shares for three subsets; equal halves for two is assumed."""

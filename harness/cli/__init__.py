@@ -65,7 +65,7 @@ def main() -> None:
     try:
         status = cli.main(standalone_mode=False)
     except HarnessError as error:
-        sys.exit(_said(f"Error: {error}", 2))
+        sys.exit(_said(f"Error: {' '.join(str(error).split())}", 2))
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

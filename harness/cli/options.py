@@ -120,8 +120,8 @@ def _json_file(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > MAX_JSON_BYTES:
             raise HarnessError(f"--deepspeed {path}: larger than 1 MiB, so no DeepSpeed JSON")
-        content = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
         raise HarnessError(f"--deepspeed {path}: cannot be read as JSON: {error}") from error
     if not isinstance(content, dict):
         raise HarnessError(f"--deepspeed {path}: must hold one JSON object")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -25,6 +26,7 @@ def plugins(ctx: click.Context, as_json: bool) -> None:
     Examples:
       harness plugins
       harness plugins show malong_curriculum
+      harness plugins check malong_curriculum
     """
     if ctx.invoked_subcommand:
         return
@@ -57,12 +59,12 @@ def show(name: str, as_json: bool) -> None:
       harness plugins show malong_curriculum
     """
     from harness.discovery import find_plugins, load_plugin, named
-    from harness.hookspecs import KINDS
+    from harness.hookspecs import HOOKS
     from harness.knobs import knobs_of
 
     entry = named(name, find_plugins())
     plugin = load_plugin(entry)
-    hooks = [h for kind in KINDS for h in vars(kind) if h[0] != "_" and hasattr(plugin, h)]
+    hooks = [hook for hook in HOOKS if hasattr(plugin, hook)]
     knobs = [
         {
             "knob": k.name,
@@ -82,6 +84,43 @@ def show(name: str, as_json: bool) -> None:
     for knob in knobs:
         click.echo(f"  {knob['knob']} = {knob['default']}  ({knob['type']})")
         click.echo(f"      {knob['from']}")
+
+
+@plugins.command()
+@click.argument("name", shell_complete=complete_plugin)
+@click.option(
+    "--data",
+    default="",
+    metavar="NAME[:PATH][?KEY=VALUE]",
+    help="What it is tried on.  [default: synthweb:tiny]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the problems as JSON.")
+@click.pass_obj
+def check(home: Path, name: str, data: str, as_json: bool) -> None:
+    """Try whether a plugin keeps the contract of all plugins.
+
+    Exits with status 1 where it does not. A plugin's own tests call
+    harness.conformance.check_plugin, which does the same.
+
+    \b
+    Examples:
+      harness plugins check malong_curriculum
+      harness plugins check mydata --data mydata:/data/mine
+    """
+    from harness.discovery import find_plugins, named
+    from harness.spec import DataSpec
+
+    named(name, find_plugins())
+    asked = DataSpec.parse(data) if data else None
+    from harness.conformance import check_plugin
+
+    problems = check_plugin(name, data=asked, home=home)
+    if as_json:
+        click.echo(json.dumps(problems, indent=1))
+    else:
+        click.echo("\n".join(problems) if problems else f"{name}: ok")
+    if problems:
+        raise SystemExit(1)
 
 
 def _listing(rows: Sequence[dict[str, Any]]) -> str:

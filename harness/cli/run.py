@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,13 @@ from harness.cli.options import run_options, run_spec
 @run_options
 @click.option("--gpus", type=click.IntRange(0), help="GPUs to train on; 0: the CPU.  [default: 1]")
 @click.option("--cpu-ranks", type=click.IntRange(1), help="Processes that train on the CPU.")
+@click.option(
+    "--checkpoint-seconds",
+    type=click.FloatRange(0),
+    default=5.0,
+    show_default=True,
+    help="Least time between checkpoints at the ends of epochs; 0: after each.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the record's path and scores as JSON.")
 @click.pass_obj
 def run(
@@ -22,6 +30,7 @@ def run(
     /,
     gpus: int | None,
     cpu_ranks: int | None,
+    checkpoint_seconds: float,
     as_json: bool,
     **asked: Any,
 ) -> None:
@@ -37,9 +46,10 @@ def run(
       harness run --plugin baseline --data webvision1:/data/webvision --gpus 8
       harness run --plugin baseline --data synthweb:tiny --stage epochs=1
     """
-    spec = run_spec(home, asked)
-    from harness.launch import choose_ranks, in_rank, launch
+    spec = replace(run_spec(home, asked), checkpoint_seconds=checkpoint_seconds)
+    from harness.launch import choose_ranks, in_rank, launch, share_cores
 
+    share_cores()
     ranks = choose_ranks(gpus, cpu_ranks)
     if ranks > 1 and not in_rank():
         sys.exit(launch(sys.argv[1:], ranks))

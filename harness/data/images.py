@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +21,9 @@ CROP_RATIOS = (3 / 4, 4 / 3)
 
 Pixels = NDArray[np.uint8]
 
+# What Pillow warns of, read_image refuses or converts; a filter per call would not be thread-safe.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
 
 class BrokenImageError(Exception):
     """A file that is no picture, or only a part of one."""
@@ -35,18 +39,31 @@ class Box(NamedTuple):
 
 
 def read_image(path: Path) -> Image.Image:
-    """Decode a picture to RGB; raises BrokenImageError where the file is none or is cut short."""
+    """Decode a picture to RGB; raises BrokenImageError where the file is none or is cut short.
+
+    Transparency is dropped, 16-bit greys are scaled to 8, and an EXIF orientation is not applied:
+    as torchvision's ``ImageFolder`` does, which published results were made with, but for the
+    greys, which it clips to white.
+    """
     try:
         if path.stat().st_size > MAX_BYTES:
             raise BrokenImageError(f"larger than {MAX_BYTES >> 20} MiB")
         with Image.open(path, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise BrokenImageError(f"{image.width}x{image.height} pixels are too many")
-            return image.convert("RGB")
+            return _rgb(image)
     except UnidentifiedImageError as error:
         raise BrokenImageError("not a picture") from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise BrokenImageError(str(error) or type(error).__name__) from error
+        reason = error.strerror if isinstance(error, OSError) else None
+        raise BrokenImageError(reason or str(error) or type(error).__name__) from error
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # 16-bit greys, which convert() would clip at 255
+        greys = np.asarray(image).astype(np.int64) >> 8
+        image = Image.fromarray(greys.clip(0, 255).astype(np.uint8))
+    return image.convert("RGB")
 
 
 def cut(image: Image.Image, box: Box, size: int, *, flip: bool) -> Pixels:

@@ -7,7 +7,7 @@ holds depends only on (seed, step), never on the threads.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Lock
@@ -49,8 +49,9 @@ class Loaded(NamedTuple):
 class Pictures:
     """The pictures of one split, and which of them turned out to be broken.
 
-    A broken picture is reported once and replaced by another sample of its label, chosen by its
-    row alone; raises DataError when more than 1 % of the entries are broken.
+    A broken picture is reported once and replaced by another sample of its label, of its subset
+    where that has one, chosen by its row alone; what was left out of training replaces nothing.
+    Raises DataError when more than 1 % of the entries are broken.
     """
 
     samples: Samples
@@ -87,17 +88,28 @@ class Pictures:
                 batch[place] = cut(image, box, view.size, flip=view.flip)
         return pixels
 
+    def learn(self, broken: Mapping[int, str]) -> None:
+        """Note what other ranks found broken; raises DataError as if it were found here."""
+        for row, problem in broken.items():
+            self._note(row, problem)
+
     def _picture(self, row: int) -> tuple[Image, int]:
         image = self._read(row)
         if image is not None:
             return image, row
-        same = np.flatnonzero(self.samples.label == self.samples.label[row])
-        for other in generator(row).permutation(same)[:REPLACEMENT_TRIES].tolist():
+        for other in self._peers(row).tolist():
             image = self._read(other)
             if image is not None:
                 return image, other
         wnid = self.samples.classes[self.samples.label[row]].wnid
         raise DataError(f"class {wnid}: no picture can replace a broken one; {self.broken[row]}")
+
+    def _peers(self, row: int) -> Rows:
+        label, subset = self.samples.label, self.samples.subset
+        same = np.flatnonzero((label == label[row]) & (subset >= 0))
+        mixed = generator(row).permutation(same)
+        nearest: Rows = mixed[np.argsort(subset[mixed] != subset[row], kind="stable")]
+        return nearest[:REPLACEMENT_TRIES]
 
     def _read(self, row: int) -> Image | None:
         if row in self.broken:

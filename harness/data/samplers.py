@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.errors import DataError
+from harness.errors import DataError, PluginError
 
 if TYPE_CHECKING:
     from harness.samples import Samples
@@ -89,6 +89,16 @@ class SubsetBatches:
 
     counts: tuple[int, ...] = (128, 64, 64)
     class_balanced: tuple[bool, ...] = (True, False, False)
+
+    def __post_init__(self) -> None:
+        """Refuse counts that make no batch, and a different number of flags."""
+        if min(self.counts, default=0) < 0 or sum(self.counts) == 0:
+            raise PluginError(f"counts {self.counts} make no batch; choose numbers from 0 up")
+        if len(self.counts) != len(self.class_balanced):
+            raise PluginError(
+                f"{len(self.counts)} counts {self.counts} for {len(self.class_balanced)} subsets; "
+                "give one count per subset"
+            )
 
     def prepare(self, samples: Samples, batch_size: int, seed: int) -> Draw:
         """Return the draw; raises DataError where a subset that has places is empty."""

@@ -25,6 +25,7 @@ OUTSIDE_SHARE = 0.25
 # Of what shows a class of the same group, what shows one and the same neighbour.
 NEIGHBOUR_SHARE = 0.75
 DUPLICATES = 0.06
+LEAST_CLEAN = 2
 QUERY_SHARES = (0.5, 0.3, 0.2)
 
 
@@ -146,6 +147,17 @@ def _entries(  # noqa: PLR0913 - what one class's results depend on
                 picture = Picture(thing, source, (seed, 1, first + len(found)))
                 name = _name(source, rng)
                 found.append(Entry(source, query, name, label, truth, kind, picture))
+    return _with_some_clean(found, classes[label])
+
+
+def _with_some_clean(found: list[Entry], cls: DrawnClass) -> list[Entry]:
+    """Let every class be learnable: its first results show it where too few do."""
+    lacking = LEAST_CLEAN - sum(entry.kind == "clean" for entry in found)
+    wrong = [place for place, entry in enumerate(found) if entry.kind != "clean"]
+    for place in wrong[: max(lacking, 0)]:
+        entry = found[place]
+        shown = entry.picture._replace(thing=(cls.group, cls.member))
+        found[place] = entry._replace(truth=entry.label, kind="clean", picture=shown)
     return found
 
 

@@ -22,6 +22,9 @@ SIDE = 64
 CANVAS = 2 * SIDE
 
 
+StyleName = Literal["google", "flickr", "judged"]
+
+
 class Picture(NamedTuple):
     """What to draw; equal pictures give equal bytes.
 
@@ -30,7 +33,7 @@ class Picture(NamedTuple):
     """
 
     thing: tuple[int, int] | str
-    style: Literal["google", "flickr", "judged"]
+    style: StyleName
     seed: tuple[int, ...]
 
 
@@ -55,7 +58,7 @@ class Style:
     clutter: int
 
 
-STYLES: dict[str, Style] = {
+STYLES: dict[StyleName, Style] = {
     "google": Style(
         scale=(0.34, 0.44),
         shift=0.05,

@@ -9,27 +9,19 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from harness.data.synthweb_draw import Job, Progress, draw_all
 from harness.data.synthweb_plan import SOURCES, Crawl, Entry
-from harness.data.synthweb_scenes import Picture, render
 from harness.data.synthweb_text import write_about
 from harness.errors import DataError
 from harness.files import sync_folder, unwritable
 
 MARKER = "synthweb.json"
-Progress = Callable[[int, int], None]
-Job = tuple[str, Picture]
-
-# Drawing takes about a millisecond a picture; below this many a second process starts too late.
-WORTH_A_PROCESS = 1_000
-_CHUNK = 128
 
 
 def write_crawl(
@@ -98,7 +90,7 @@ def _write_beside(
         _make_folders(part, crawl)
         _write_lists(part, crawl)
         _write_texts(part, crawl, seed)
-        _draw_all(part, _jobs(crawl), processes, progress)
+        draw_all(part, _jobs(crawl), processes, progress)
         files, size = _measure(part)
         marker = json.dumps({**about, "files": files, "bytes": size}, indent=1) + "\n"
         _write(part / MARKER, [marker])
@@ -207,61 +199,3 @@ def _write_texts(part: Path, crawl: Crawl, seed: int) -> None:
     for source in SOURCES:
         _write(part / "info" / f"train_meta_list_{source}.txt", places[source])
     _write(part / "info" / "train_meta_list_all.txt", chain.from_iterable(places.values()))
-
-
-def _draw_all(part: Path, jobs: list[Job], processes: int, progress: Progress | None) -> None:
-    """Draw all ``jobs``; which process draws what changes nothing, each picture has its seed."""
-    chunks = [jobs[start : start + _CHUNK] for start in range(0, len(jobs), _CHUNK)]
-    if progress:
-        progress(0, len(jobs))
-    done = 0
-    for count in _drawn(part, chunks, processes):
-        done += count
-        if progress:
-            progress(done, len(jobs))
-
-
-def _drawn(part: Path, chunks: list[list[Job]], processes: int) -> Iterator[int]:
-    """Yield the size of each chunk once it is on disk."""
-    left = dict(enumerate(chunks))
-    if processes > 1:
-        # A pool that breaks (a worker killed, a script without a main guard) is done without.
-        with contextlib.suppress(BrokenProcessPool):
-            yield from _drawn_by_pool(part, left, processes)
-    for number in list(left):
-        yield _draw_chunk(part, left.pop(number))
-
-
-def _drawn_by_pool(part: Path, left: dict[int, list[Job]], processes: int) -> Iterator[int]:
-    import multiprocessing
-
-    spawn = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(processes, mp_context=spawn, initializer=_die_with_parent)
-    try:
-        numbers = {pool.submit(_draw_chunk, part, chunk): n for n, chunk in left.items()}
-        for future in as_completed(numbers):
-            yield future.result()
-            del left[numbers[future]]
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _draw_chunk(part: Path, chunk: list[Job]) -> int:
-    for file, picture in chunk:
-        (part / file).write_bytes(render(picture))
-    return len(chunk)
-
-
-def _die_with_parent() -> None:
-    """End this worker when its parent is killed; it would wait for work for ever."""
-    import multiprocessing
-    import threading
-
-    parent = multiprocessing.parent_process()
-
-    def watch() -> None:
-        if parent:
-            parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

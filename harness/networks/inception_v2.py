@@ -3,10 +3,11 @@
 Importing this file registers it: ``timm.create_model("inception_v2", num_classes=1000)``.
 
 **Source:** Malong deck, Tables 1 and 3 ("Inception_v2"); Ioffe and Szegedy, "Batch Normalization",
-2015, appendix, figure 5, with the two widths by which the Caffe network in general use departs from
-it: the pooled branches of 4c and 4d have 128 channels, not 96, so that these two modules give 608
-channels, not 576, and 4e 1,056, not 1,024. Figure 5's output sizes hold throughout. No auxiliary classifiers; no biases before the batch
-normalisations. With 1,000 outputs 11.28 million parameters.
+2015, appendix, figure 5, whose output sizes hold throughout. Two of its widths are those of the
+Caffe network in general use: the pooled branches of 4c and 4d have 128 channels, not 96, so that
+these two modules give 608 channels, not 576, and 4e gives 1,056, not 1,024. No auxiliary
+classifiers; no biases before the batch normalisations (the Caffe network has them, and 11,295,240
+parameters with 1,000 outputs; this one 11,285,224).
 """
 
 from __future__ import annotations

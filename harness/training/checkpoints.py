@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import pickle
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from harness.errors import TrainingError
 from harness.files import write_text, write_whole
 
 KEPT = 2
@@ -30,11 +33,11 @@ def newest_checkpoint(folder: Path, device: torch.device) -> dict[str, Any] | No
     """Return the newest checkpoint whose bytes are those that were written, or None."""
     for marker in sorted(folder.glob("checkpoint-*.json"), reverse=True):
         try:
-            content = json.loads(marker.read_text())
+            digest = json.loads(marker.read_text())["sha256"]
             data = marker.with_suffix(".pt").read_bytes()
-        except (OSError, ValueError):
+        except (OSError, ValueError, TypeError, KeyError):
             continue
-        if hashlib.sha256(data).hexdigest() == content.get("sha256"):
+        if hashlib.sha256(data).hexdigest() == digest:
             state: dict[str, Any] = torch.load(
                 io.BytesIO(data), map_location=device, weights_only=True
             )
@@ -48,12 +51,28 @@ def drop_checkpoints(folder: Path) -> None:
         path.unlink()
 
 
+def drop_unfinished(folder: Path) -> None:
+    """Remove what a killed run was writing; only for who holds the stage's lock."""
+    for path in folder.glob(".*"):
+        with suppress(OSError):
+            path.unlink()
+
+
 def save_tensors(path: Path, state: dict[str, Any]) -> None:
     """Write tensors and plain values, whole or not at all."""
     write_whole(path, lambda file: torch.save(state, file))
 
 
 def load_tensors(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """Read tensors and plain values; nothing else is ever unpickled."""
-    state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    """Read tensors and plain values; nothing else is ever unpickled.
+
+    Raises TrainingError where the file is missing or damaged.
+    """
+    try:
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    except (OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
+        raise TrainingError(
+            f"{path} is missing or damaged; remove the folder {path.parent} and start the same "
+            "command again: its stage is then trained anew"
+        ) from error
     return state

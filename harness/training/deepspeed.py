@@ -34,9 +34,9 @@ def deepspeed_config(
         "gradient_accumulation_steps": stage.accumulation,
         "steps_per_print": NEVER,
         "zero_optimization": {"stage": 0},
+        # Left out, it clips at 1.0 from some release on (seen in 0.19); 0 clips nothing.
+        "gradient_clipping": stage.clip_norm or 0.0,
     }
-    if stage.clip_norm:
-        config["gradient_clipping"] = stage.clip_norm
     if stage.precision != "fp32":
         dtype = {"bf16": "bfloat16", "fp16": "float16"}[stage.precision]
         config["torch_autocast"] = {"enabled": True, "dtype": dtype}

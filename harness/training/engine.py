@@ -137,11 +137,15 @@ class TorchEngine:
 def make_engine(
     name: str, module: nn.Module, stage: Stage, ranks: Ranks, deepspeed: dict[str, Any]
 ) -> Engine:
-    """Return the engine called ``name``; DeepSpeed is imported only for its own."""
+    """Return the engine called ``name``; DeepSpeed is imported only for its own.
+
+    Raises HarnessError where the stage's batch cannot be split evenly over the ranks.
+    """
+    from harness.training.deepspeed import DeepSpeedEngine, micro_batch_size
+
+    micro_batch_size(stage, ranks.world_size)
     if name == "torch":
         return TorchEngine(module, stage, ranks)
-    from harness.training.deepspeed import DeepSpeedEngine
-
     return DeepSpeedEngine(module, stage, ranks, deepspeed)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -25,7 +25,6 @@ from harness.training.position import Position
 from harness.training.ranks import Ranks
 from harness.values import Batch, Loss, apply
 
-CHECKPOINT_SECONDS = 5.0  # at the end of an epoch, at least this long after the last one
 LONG_CHECKPOINT_SECONDS = 600.0  # within an epoch
 BATCH_TRICKS = 1 << 21  # a stream of random numbers apart from the samplers' and the crops'
 
@@ -34,7 +33,8 @@ BATCH_TRICKS = 1 << 21  # a stream of random numbers apart from the samplers' an
 class Job:
     """One stage to train: its recipe, its samples after the noise tricks, its seed and folder.
 
-    ``evaluate`` scores a network on val after each epoch; ``report`` tells of broken pictures.
+    ``evaluate`` scores a network on val after each epoch; ``report`` tells of broken pictures. An
+    epoch's end writes a checkpoint where the last one is ``checkpoint_seconds`` old.
     """
 
     recipe: StageRecipe
@@ -44,6 +44,7 @@ class Job:
     folder: Path
     evaluate: Callable[[nn.Module], dict[str, float]]
     report: Callable[[str], None]
+    checkpoint_seconds: float = 5.0
 
     @property
     def steps_per_epoch(self) -> int:
@@ -89,6 +90,7 @@ def train(job: Job, engine: Engine, ranks: Ranks, observer: Observer) -> tuple[P
             if meter.due() or epoch_ends:
                 scalars = meter.read(lr)
                 if epoch_ends:
+                    pictures.learn(ranks.union(position.broken))
                     scalars |= _end_epoch(job, engine, ranks, position)
                 observer.on_step_end(stage, position.step, scalars)
                 keeper.keep(request, epoch_ends=epoch_ends)
@@ -156,16 +158,25 @@ class Keeper:
 
     def keep(self, request: Request, *, epoch_ends: bool) -> None:
         """Write a checkpoint if it is time; raise Interrupted where any rank heard a signal."""
-        heard = torch.tensor(float(request.number), device=self._ranks.device)
-        stop = self._ranks.world_size > 1 and self._ranks.mean(heard).item() > 0
-        wait = CHECKPOINT_SECONDS if epoch_ends else LONG_CHECKPOINT_SECONDS
-        due = time.monotonic() - self._kept > wait
-        if self._ranks.first and (due or stop or request.number):
-            state = {"engine": self._engine.state(), "position": asdict(self._position)}
+        wait = self._job.checkpoint_seconds if epoch_ends else LONG_CHECKPOINT_SECONDS
+        due = self._ranks.first and time.monotonic() - self._kept > wait
+        # What one rank wants, all do after the same step: a signal may still be on its way to some.
+        wanted = torch.tensor([float(request.number), float(due)], device=self._ranks.device)
+        stop, save = (self._ranks.mean(wanted) > 0).tolist()
+        if stop or save:
+            self._save()
+        if stop:
+            self._ranks.barrier()  # else the launcher ends rank 0 while it still writes
+            raise Interrupted(request.number)
+
+    def _save(self) -> None:
+        self._ranks.average_buffers(self._engine.module)
+        broken = self._ranks.union(self._position.broken)
+        if self._ranks.first:
+            position = asdict(replace(self._position, broken=broken))
+            state = {"engine": self._engine.state(), "position": position}
             save_checkpoint(self._job.folder, self._position.step, state)
             self._kept = time.monotonic()
-        if stop or request.number:
-            raise Interrupted(request.number)
 
 
 def _resume(folder: Path, engine: Engine, ranks: Ranks) -> Position:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch._C._distributed_c10d import HashStore
+
+# Rank 0 may cluster, or wait for another run's stage, for hours; torch gives up after 10 minutes.
+PATIENCE = dt.timedelta(days=7)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +50,11 @@ class Ranks:
         dist.all_gather_object(values, value)
         return values
 
+    def union(self, found: dict[int, str]) -> dict[int, str]:
+        """Return what any rank found; the loader's threads may still be adding to ``found``."""
+        copies = self.gather(dict(found))
+        return {row: text for part in copies for row, text in cast("dict[int, str]", part).items()}
+
     def mean(self, tensor: Tensor) -> Tensor:
         """Return the mean over all ranks."""
         if self.world_size > 1:
@@ -73,5 +83,7 @@ def join_ranks() -> Ranks:
     if not dist.is_initialized():
         backend = "nccl" if cuda else "gloo"
         store = None if world_size > 1 else HashStore()
-        dist.init_process_group(backend, store=store, rank=rank, world_size=world_size)
+        dist.init_process_group(
+            backend, store=store, rank=rank, world_size=world_size, timeout=PATIENCE
+        )
     return Ranks(rank=rank, world_size=world_size, device=device)

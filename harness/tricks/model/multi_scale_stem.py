@@ -20,7 +20,8 @@ class MultiScaleStem:
     The new ones have the first one's stride, channels and output size. With m of them,
     y = (conv(x) + sum_k conv_k(x)) / sqrt(1 + m), and each draws its weights, from torch's current
     random state, so that it adds as much power as the first (by its raw weights, where a network
-    standardises them): the activations keep their scale. Weights that are in the network already stay as they are. Returns a changed copy.
+    standardises them): the activations keep their scale. Weights that are in the network already
+    stay as they are. Returns a changed copy.
 
     **Source:** Malong deck, "Methodology: Multi-Scale Convolutional Kernel", about 0.5 %; 5 x 5 and
     9 x 9 beside Inception-v2's 7 x 7. How they are joined is not on the slide; the sum is assumed:

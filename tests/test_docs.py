@@ -1,0 +1,287 @@
+"""The documentation is held to the code: commands parse, examples run, links lead somewhere."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+from PIL import Image
+
+from harness.cli import cli
+from harness.cli.options import run_spec
+from harness.data.synthweb import PRESETS
+from harness.data.synthweb_profiles import PROFILES
+from harness.discovery import find_plugins, load_plugin
+from harness.hookspecs import KINDS
+from harness.knobs import parse_knobs
+from harness.planning import planned
+from harness.recipe import OVERRIDABLE
+from harness.record import NoiseQuality, ResultRecord, read_record
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+HOOKS = [hook for kind in KINDS for hook in vars(kind) if not hook.startswith("_")]
+TINY = ("--engine", "torch", "--stage", "epochs=1", "--stage", "batch_size=8")
+
+
+def blocks(page: Path, *languages: str) -> list[str]:
+    """Return the fenced blocks of a page that are in one of the languages."""
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+    return [text for language, text in fenced if language in languages]
+
+
+def commands(page: Path) -> list[str]:
+    """Return the command lines of a page, continued ones joined, without a prompt."""
+    text = "".join(blocks(page, "sh", "console")).replace("\\\n", " ")
+    return [line.removeprefix("$ ") for line in text.splitlines()]
+
+
+HARNESS_COMMANDS = [
+    (page.name, line) for page in PAGES for line in commands(page) if line.startswith("harness")
+]
+
+
+def parsed(line: str) -> click.Context:
+    """Let click read a command line, down to the innermost command; nothing is run."""
+    words = shlex.split(line, comments=True)
+    context = cli.make_context(words[0], words[1:])
+    command: click.Command = cli
+    while isinstance(command, click.Group):
+        words = words[len(words) - len(context.args) - 1 :]
+        inner = command.get_command(context, words[0])
+        if inner is None:
+            break  # a group on its own, as "harness plugins"
+        command, context = inner, inner.make_context(words[0], words[1:], parent=context)
+    return context
+
+
+def install(folder: Path, pyproject: str, files: dict[str, str]) -> None:
+    """Put a distribution into ``folder`` as pip would, for whoever has it on ``sys.path``."""
+    named = dict(re.findall(r'^(name|version) = "(.+)"', pyproject, re.MULTILINE))
+    name, version = named["name"], named["version"]
+    about = folder / f"{name.replace('-', '_')}-{version}.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    entries = pyproject.partition('entry-points."harness.plugins"]\n')[2].replace('"', "")
+    (about / "entry_points.txt").write_text(f"[harness.plugins]\n{entries}")
+    for file, text in files.items():
+        (folder / file).parent.mkdir(exist_ok=True)
+        (folder / file).write_text(text)
+
+
+def examples(page: Path) -> dict[str, str]:
+    """Return the Python files of a page by the name in their first line."""
+    found = {}
+    for text in blocks(page, "python"):
+        first = text.partition("\n")[0]
+        assert first.startswith("# "), f"{page.name}: an example's first line names its file"
+        found[first.removeprefix("# ")] = text
+    return found
+
+
+def harness(*arguments: str, folder: Path, path: Path) -> subprocess.CompletedProcess[str]:
+    """Run the command line in ``folder`` with the distributions in ``path`` installed."""
+    environment = os.environ | {
+        "PYTHONPATH": f"{path}{os.pathsep}{ROOT}",
+        "OMP_NUM_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+    }
+    command = [sys.executable, "-m", "harness", "--home", str(folder / "home"), *arguments]
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def the_record(folder: Path) -> ResultRecord:
+    (path,) = (folder / "home" / "records").glob("*.json")
+    return read_record(path)
+
+
+@pytest.fixture
+def tutorial(tmp_path, monkeypatch):
+    """The plugins of the tutorial and of the README, installed for this process."""
+    page = ROOT / "docs" / "write-a-plugin.md"
+    (pyproject,) = blocks(page, "toml")
+    files = examples(page) | examples(ROOT / "README.md")
+    install(tmp_path, pyproject + 'first_results = "first_results:FirstResults"\n', files)
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.invalidate_caches()
+    yield tmp_path
+    for file in files:
+        sys.modules.pop(file.removesuffix(".py"), None)
+
+
+@pytest.mark.parametrize(("page", "line"), HARNESS_COMMANDS)
+def test_a_command_line_parses(page, line, tmp_path, monkeypatch, tutorial):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "deepspeed.json").write_text('{"wall_clock_breakdown": false}')
+    context = parsed(line)
+    if context.info_name not in ("run", "plan"):
+        return
+    spec = run_spec(tmp_path, context.params)
+    if page == "hooks.md":
+        return  # its plugins are run below
+    entries = find_plugins()
+    assert {spec.plugin, *spec.extra} <= set(entries)
+    parse_knobs(spec.plugin, load_plugin(entries[spec.plugin]), spec.knobs)
+    assert {override.field for override in spec.overrides} <= set(OVERRIDABLE)
+
+
+def test_there_are_commands_to_check():
+    pages = [page for page, _ in HARNESS_COMMANDS]
+    assert len(pages) > 30
+    assert {"README.md", "data.md", "results.md", "training.md", "write-a-plugin.md"} <= set(pages)
+
+
+def test_the_make_targets_exist():
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    asked = [
+        words[1]
+        for page in PAGES
+        for words in map(str.split, commands(page))
+        if words[:1] == ["make"]
+    ]
+    assert {"demo", "test"} <= set(asked) <= targets
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if target.startswith("https://"):
+            continue
+        file, _, anchor = target.partition("#")
+        found = (page.parent / file).resolve() if file else page
+        assert found.exists(), f"{page.name}: {target}"
+        assert not anchor or anchor in anchors(found), f"{page.name}: {target}"
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as forges make them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_readme_is_short():
+    text = (ROOT / "README.md").read_text()
+    assert text.count("<!-- first run -->") == text.count("<!-- /first run -->") == 1
+    own_words = re.sub(r"<!-- first run -->.*<!-- /first run -->", "", text, flags=re.DOTALL)
+    assert own_words.count("\n") <= 150
+
+
+def test_the_tables_name_what_there_is():
+    data, results, training = (
+        (ROOT / "docs" / f"{name}.md").read_text() for name in ("data", "results", "training")
+    )
+    for name, preset in PRESETS.items():
+        sizes = (preset.groups * preset.per_group, preset.train, preset.val, preset.test)
+        profile = PROFILES[name]
+        cells = map(str, (name, *sizes, profile.backbone, profile.input_size))
+        assert f"| {' | '.join(cells)} |" in data
+    for model in (ResultRecord, NoiseQuality):
+        missing = [field for field in model.model_fields if f"`{field}`" not in results]
+        assert missing in ([], ["stage"])
+    assert [field for field in OVERRIDABLE if f"| `{field}` |" not in training] == []
+
+
+def test_every_hook_example_takes_part_in_a_run(tmp_path):
+    page = ROOT / "docs" / "hooks.md"
+    (pyproject,) = blocks(page, "toml")
+    files = examples(page)
+    assert len(files) == len(HOOKS)
+    install(tmp_path / "site", pyproject, files | {"hook_examples/__init__.py": ""})
+    draw_folders(tmp_path / "pictures")
+    (line,) = (line for line in commands(page) if "--plugin two_sizes" in line)
+    asked = shlex.split(line)[1:]
+
+    ended = harness(
+        *asked, *TINY, "--stage", "input_size=32", folder=tmp_path, path=tmp_path / "site"
+    )
+
+    assert ended.returncode == 0, ended.stderr
+    record = the_record(tmp_path)
+    small, large = record.stages
+    assert record.data.edition == "folders pictures"
+    assert (small.name, large.name) == ("small", "large")
+    assert [plugin.name for plugin in record.plugins if plugin.name == "timm"] == []
+    assert large.tricks == {
+        "noise": ("WeighByLikelihood(sees='small')",),
+        "model": ("UseSilu()",),
+        "batch": ("MixPairs(share=0.5)",),
+        "loss": ("Focal(gamma=2.0)",),
+    }
+    assert {score.protocol for score in record.scores} == {"1 view", "2 views"}
+    for words in (
+        "announce: two_sizes",
+        "has 2 epochs",
+        "resumed: 100% of small is left",
+        "speed: large",
+    ):
+        assert words in ended.stderr
+    assert len((tmp_path / "losses.csv").read_text().splitlines()) == 2 * 16 / 8
+    assert json.loads((tmp_path / "diary.jsonl").read_text())["run"] == record.id
+
+
+def test_the_profile_of_a_hook_example_is_shown(tmp_path, monkeypatch):
+    page = ROOT / "docs" / "hooks.md"
+    install(tmp_path, blocks(page, "toml")[0], examples(page) | {"hook_examples/__init__.py": ""})
+    monkeypatch.syspath_prepend(tmp_path)
+    draw_folders(tmp_path / "pictures")
+    spec = parsed(
+        f"harness plan --plugin two_sizes --data folders:{tmp_path}/pictures --with quick"
+    )
+
+    small, large = planned(run_spec(tmp_path / "home", spec.params))["stages"]
+
+    epochs = {"name": "epochs", "value": "2", "origin": "profile of quick"}
+    assert epochs in small["values"]
+    assert epochs in large["values"]
+    for name in [name for name in sys.modules if name.startswith("hook_examples")]:
+        del sys.modules[name]
+
+
+def draw_folders(root: Path) -> None:
+    """Two classes of plain pictures: 8 each to train on, 2 each in val, no test."""
+    for split, count in (("train", 8), ("val", 2)):
+        for shade, name in enumerate(("dark", "light")):
+            (root / split / name).mkdir(parents=True)
+            for number in range(count):
+                pixels = np.full((40, 48, 3), 60 + 120 * shade + number, np.uint8)
+                Image.fromarray(pixels).save(root / split / name / f"{number}.jpg")
+
+
+def test_the_tutorial_runs(tutorial, tmp_path):
+    ended = harness(
+        *("run", "--plugin", "mine", "--data", "synthweb:tiny"),
+        *("--engine", "torch", "--stage", "epochs=1"),
+        folder=tmp_path,
+        path=tutorial,
+    )
+
+    assert ended.returncode == 0, ended.stderr
+    (stage,) = the_record(tmp_path).stages
+    assert stage.tricks == {"noise": ("WeighByRank(half=20.0)",)}
+    assert "noise handling of train: 100% kept" in ended.stdout
+
+
+def test_the_method_of_the_readme_is_planned(tutorial, tmp_path):
+    spec = parsed("harness plan --plugin first_results --data synthweb:tiny --set count=3")
+
+    (stage,) = planned(run_spec(tmp_path / "home", spec.params))["stages"]
+
+    assert stage["tricks"] == {"noise": ["KeepFirst(count=3)"]}
+
+
+def test_the_tutorials_three_lines_are_in_the_toml():
+    (pyproject,) = blocks(ROOT / "docs" / "write-a-plugin.md", "toml")
+    *_, comment, table, line = pyproject.strip().splitlines()
+    assert comment.startswith("#")
+    assert (table, line) == ('[project.entry-points."harness.plugins"]', 'mine = "mine:Mine"')
