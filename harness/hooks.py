@@ -76,6 +76,10 @@ class Hooks:
         name = self._one(hook)[0]
         return Active(name, self._manager.get_plugin(name))
 
+    def order(self) -> dict[str, tuple[str, ...]]:
+        """Return who answers each hook, in the order in which they are called."""
+        return {hook: tuple(name for name, _ in found) for hook, found in self._found.items()}
+
     # contribute
 
     def stage_tricks(self, spec: RunSpec, stage: Stage) -> list[tuple[str, Trick[Stage]]]:

@@ -8,13 +8,17 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 
 from harness.errors import HarnessError
 
 POLL_SECONDS = 0.2
+SETTLE_SECONDS = 1.0
+LOST_SECONDS = 5.0  # that a rank keeps silent when a collective breaks: who broke it speaks first
 GRACE_SECONDS = 30.0
 TAIL = 2000
 
@@ -64,7 +68,7 @@ def launch(arguments: Sequence[str], ranks: int) -> int:
     """Run ``harness ARGUMENTS`` in ``ranks`` processes; return the status of the first that failed.
 
     Rank 0 speaks; what the others say is shown only where one of them failed first. A signal to
-    this process goes to all of them.
+    this process goes to all of them, and they end in their own time.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -72,12 +76,15 @@ def launch(arguments: Sequence[str], ranks: int) -> int:
     with tempfile.TemporaryDirectory() as folder:
         logs = [Path(folder) / f"rank{rank}" for rank in range(ranks)]
         processes = [_start(arguments, rank, ranks, port, logs[rank]) for rank in range(ranks)]
-        before = {
-            number: signal.signal(number, lambda heard, _: _tell(processes, heard))
-            for number in (signal.SIGINT, signal.SIGTERM)
-        }
+        heard: list[int] = []
+
+        def hear(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a handler's form
+            heard.append(number)
+            _tell(processes, number)
+
+        before = {number: signal.signal(number, hear) for number in heeded_signals()}
         try:
-            failed = _wait(processes)
+            failed = _wait(processes, heard)
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
@@ -85,9 +92,27 @@ def launch(arguments: Sequence[str], ranks: int) -> int:
         if failed is None:
             return 0
         if failed > 0:
-            sys.stderr.write(logs[failed].read_text(errors="replace")[-TAIL:])
+            sys.stderr.write(_last_words(logs[failed]))
         status = processes[failed].returncode
         return status if status >= 0 else 128 - status
+
+
+def heeded_signals() -> list[signal.Signals]:
+    """Return the signals that ask for a stop, without those that nohup or a shell switched off."""
+    asking = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    return [number for number in asking if signal.getsignal(number) != signal.SIG_IGN]
+
+
+def follow_parent() -> None:
+    """Ask this rank to stop when the process that started it is gone, however that ended."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(POLL_SECONDS)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="follow parent", daemon=True).start()
 
 
 def _start(
@@ -110,17 +135,26 @@ def _start(
         )
 
 
-def _wait(processes: Sequence[subprocess.Popen[bytes]]) -> int | None:
+def _wait(processes: Sequence[subprocess.Popen[bytes]], heard: Sequence[int]) -> int | None:
     """Wait until all ended or one failed; return the rank that did, or None."""
-    while True:
-        states = [process.poll() for process in processes]
-        failed = [rank for rank, state in enumerate(states) if state]
-        if failed:
-            time.sleep(POLL_SECONDS)  # one error ends several: let the first rank say it
-            return 0 if processes[0].poll() else failed[0]
-        if all(state == 0 for state in states):
-            return None
+    while all(not process.poll() for process in processes) and _running(processes):
         time.sleep(POLL_SECONDS)
+    # One error ends several ranks: let the first one say it, and after a signal let all of them.
+    deadline = time.monotonic() + (GRACE_SECONDS if heard else SETTLE_SECONDS)
+    while time.monotonic() < deadline and _running(processes if heard else processes[:1]):
+        time.sleep(POLL_SECONDS)
+    return next((rank for rank, process in enumerate(processes) if process.poll()), None)
+
+
+def _running(processes: Sequence[subprocess.Popen[bytes]]) -> bool:
+    return any(process.poll() is None for process in processes)
+
+
+def _last_words(log: Path) -> str:
+    """Return the one line of an error that the user can mend, else the end of what was said."""
+    text = log.read_text(errors="replace")
+    errors = [line for line in text.splitlines(keepends=True) if line.startswith("Error: ")]
+    return errors[-1] if errors else text[-TAIL:]
 
 
 def _tell(processes: Sequence[subprocess.Popen[bytes]], number: int) -> None:

@@ -18,18 +18,20 @@ from PIL import Image
 
 from harness.cli import cli
 from harness.cli.options import run_spec
+from harness.conformance import check_plugin
 from harness.data.synthweb import PRESETS
 from harness.data.synthweb_profiles import PROFILES
 from harness.discovery import find_plugins, load_plugin
-from harness.hookspecs import KINDS
+from harness.hookspecs import HOOKS
 from harness.knobs import parse_knobs
 from harness.planning import planned
 from harness.recipe import OVERRIDABLE
 from harness.record import NoiseQuality, ResultRecord, read_record
+from harness.run import run
+from harness.spec import DataSpec, Override, RunSpec
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
-HOOKS = [hook for kind in KINDS for hook in vars(kind) if not hook.startswith("_")]
 TINY = ("--engine", "torch", "--stage", "epochs=1", "--stage", "batch_size=8")
 
 
@@ -58,8 +60,9 @@ def parsed(line: str) -> click.Context:
     while isinstance(command, click.Group):
         words = words[len(words) - len(context.args) - 1 :]
         inner = command.get_command(context, words[0])
-        if inner is None:
-            break  # a group on its own, as "harness plugins"
+        if inner is None:  # a group on its own, as "harness plugins"
+            assert words[0] == context.info_name or words[0].startswith("-"), line
+            break
         command, context = inner, inner.make_context(words[0], words[1:], parent=context)
     return context
 
@@ -101,11 +104,6 @@ def harness(*arguments: str, folder: Path, path: Path) -> subprocess.CompletedPr
     )
 
 
-def the_record(folder: Path) -> ResultRecord:
-    (path,) = (folder / "home" / "records").glob("*.json")
-    return read_record(path)
-
-
 @pytest.fixture
 def tutorial(tmp_path, monkeypatch):
     """The plugins of the tutorial and of the README, installed for this process."""
@@ -114,6 +112,7 @@ def tutorial(tmp_path, monkeypatch):
     files = examples(page) | examples(ROOT / "README.md")
     install(tmp_path, pyproject + 'first_results = "first_results:FirstResults"\n', files)
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("HARNESS_HOME", str(tmp_path / "home"))
     importlib.invalidate_caches()
     yield tmp_path
     for file in files:
@@ -207,7 +206,8 @@ def test_every_hook_example_takes_part_in_a_run(tmp_path):
     )
 
     assert ended.returncode == 0, ended.stderr
-    record = the_record(tmp_path)
+    (path,) = (tmp_path / "home" / "records").glob("*.json")
+    record = read_record(path)
     small, large = record.stages
     assert record.data.edition == "folders pictures"
     assert (small.name, large.name) == ("small", "large")
@@ -230,22 +230,37 @@ def test_every_hook_example_takes_part_in_a_run(tmp_path):
     assert json.loads((tmp_path / "diary.jsonl").read_text())["run"] == record.id
 
 
-def test_the_profile_of_a_hook_example_is_shown(tmp_path, monkeypatch):
+@pytest.fixture
+def hook_examples(tmp_path, monkeypatch):
+    """The plugins of docs/hooks.md, installed for this process, and pictures for one of them."""
     page = ROOT / "docs" / "hooks.md"
     install(tmp_path, blocks(page, "toml")[0], examples(page) | {"hook_examples/__init__.py": ""})
-    monkeypatch.syspath_prepend(tmp_path)
     draw_folders(tmp_path / "pictures")
-    spec = parsed(
-        f"harness plan --plugin two_sizes --data folders:{tmp_path}/pictures --with quick"
-    )
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.invalidate_caches()
+    yield DataSpec(name="folders", path=str(tmp_path / "pictures"))
+    for name in [name for name in sys.modules if name.startswith("hook_examples")]:
+        del sys.modules[name]
 
-    small, large = planned(run_spec(tmp_path / "home", spec.params))["stages"]
+
+def test_the_profile_of_a_hook_example_is_shown(hook_examples, tmp_path):
+    spec = RunSpec(plugin="two_sizes", data=hook_examples, extra=("quick",), home=tmp_path)
+
+    small, large = planned(spec)["stages"]
 
     epochs = {"name": "epochs", "value": "2", "origin": "profile of quick"}
     assert epochs in small["values"]
     assert epochs in large["values"]
-    for name in [name for name in sys.modules if name.startswith("hook_examples")]:
-        del sys.modules[name]
+
+
+def test_the_hook_examples_keep_the_contract(hook_examples, tmp_path):
+    names = [
+        entry.name for entry in find_plugins().values() if entry.distribution == "hook-examples"
+    ]
+    assert len(names) == len(HOOKS)
+    for name in names:
+        data = hook_examples if name == "folders" else None
+        assert check_plugin(name, data=data, home=tmp_path) == []
 
 
 def draw_folders(root: Path) -> None:
@@ -259,17 +274,16 @@ def draw_folders(root: Path) -> None:
 
 
 def test_the_tutorial_runs(tutorial, tmp_path):
-    ended = harness(
-        *("run", "--plugin", "mine", "--data", "synthweb:tiny"),
-        *("--engine", "torch", "--stage", "epochs=1"),
-        folder=tmp_path,
-        path=tutorial,
+    data = DataSpec(name="synthweb", path="tiny")
+    once = (Override("", "epochs", "1"),)
+
+    record = run(
+        RunSpec(plugin="mine", data=data, overrides=once, engine="torch", home=tmp_path / "home")
     )
 
-    assert ended.returncode == 0, ended.stderr
-    (stage,) = the_record(tmp_path).stages
-    assert stage.tricks == {"noise": ("WeighByRank(half=20.0)",)}
-    assert "noise handling of train: 100% kept" in ended.stdout
+    assert record.stages[0].tricks == {"noise": ("WeighByRank(half=20.0)",)}
+    assert record.noise[0].kept == 1
+    assert record.noise[0].auc > 0.5
 
 
 def test_the_method_of_the_readme_is_planned(tutorial, tmp_path):
@@ -280,8 +294,6 @@ def test_the_method_of_the_readme_is_planned(tutorial, tmp_path):
     assert stage["tricks"] == {"noise": ["KeepFirst(count=3)"]}
 
 
-def test_the_tutorials_three_lines_are_in_the_toml():
-    (pyproject,) = blocks(ROOT / "docs" / "write-a-plugin.md", "toml")
-    *_, comment, table, line = pyproject.strip().splitlines()
-    assert comment.startswith("#")
-    assert (table, line) == ('[project.entry-points."harness.plugins"]', 'mine = "mine:Mine"')
+def test_the_plugins_of_tutorial_and_readme_keep_the_contract(tutorial):
+    importlib.import_module("test_mine").test_mine_keeps_the_contract()
+    assert check_plugin("first_results") == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -47,12 +48,14 @@ def run(
       harness run --plugin baseline --data synthweb:tiny --stage epochs=1
     """
     spec = replace(run_spec(home, asked), checkpoint_seconds=checkpoint_seconds)
-    from harness.launch import choose_ranks, in_rank, launch, share_cores
+    from harness import launch
 
-    share_cores()
-    ranks = choose_ranks(gpus, cpu_ranks)
-    if ranks > 1 and not in_rank():
-        sys.exit(launch(sys.argv[1:], ranks))
+    launch.share_cores()
+    ranks = launch.choose_ranks(gpus, cpu_ranks)
+    if launch.in_rank():
+        launch.follow_parent()
+    elif ranks > 1:
+        sys.exit(launch.launch(sys.argv[1:], ranks))
 
     from harness.run import run as run_method
     from harness.training.engine import usable_engine
@@ -63,6 +66,10 @@ def run(
     except Interrupted as stop:
         sys.stderr.write(f"\nstopped by {stop}; the same command goes on from here\n")
         sys.exit(128 + stop.number)
+    except RuntimeError:
+        if launch.in_rank():
+            time.sleep(launch.LOST_SECONDS)
+        raise
     from harness.cli.result import print_result
 
     print_result(record, home, as_json=as_json)

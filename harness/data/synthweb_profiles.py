@@ -12,7 +12,7 @@ PROFILES: dict[str, Profile] = {
         epochs_share=1 / 25,
         batch_size=64,
         lr=0.05,
-        min_crop_area=0.25,
+        min_crop_area=0.35,
     ),
     # For one student's CPU: a whole run of any method in about a minute.
     "small": Profile(
@@ -21,7 +21,7 @@ PROFILES: dict[str, Profile] = {
         epochs_share=1 / 3,
         batch_size=128,
         lr=0.1,
-        min_crop_area=0.25,
+        min_crop_area=0.35,
     ),
     # For one GPU.
     "large": Profile(
@@ -30,6 +30,6 @@ PROFILES: dict[str, Profile] = {
         epochs_share=2 / 5,
         batch_size=256,
         lr=0.1,
-        min_crop_area=0.25,
+        min_crop_area=0.35,
     ),
 }

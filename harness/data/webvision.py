@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from harness.data.webvision_lists import NAME, parse_lines, read_bytes, read_classes
 from harness.data.webvision_texts import read_texts
-from harness.errors import DataError, unknown
+from harness.errors import DataError, NoLabelsError, unknown
 from harness.hookspecs import hookimpl
 from harness.samples import Samples, WebClass
 
@@ -182,7 +182,7 @@ def _read_judged(root: Path, split: Split, num_classes: int) -> _Columns:
     if split == "test":
         path, listed = root / "info" / "test_labels.txt", content
         if not path.exists():
-            raise DataError(
+            raise NoLabelsError(
                 f"the labels of the test pictures of {root} are not public (there is no {path}); "
                 "score val instead"
             )

@@ -13,6 +13,7 @@ from harness.values import Stage
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+    from torch.optim import Optimizer
 
     from harness.training.ranks import Ranks
 
@@ -61,6 +62,7 @@ def check_user_config(user: Mapping[str, Any]) -> None:
         "train_batch_size": "batch_size",
         "train_micro_batch_size_per_gpu": "batch_size",
         "gradient_accumulation_steps": "accumulation",
+        "gradient_clipping": "clip_norm",
         "optimizer": "lr",
         "scheduler": "lr",
         "fp16": "precision",
@@ -104,11 +106,8 @@ class DeepSpeedEngine:
 
         module = module.to(ranks.device)
         self._optimizer = sgd(module, stage)
-        self._engine, *_ = _deepspeed().initialize(
-            model=module,
-            optimizer=self._optimizer,
-            config=deepspeed_config(stage, ranks.world_size, user),
-        )
+        config = deepspeed_config(stage, ranks.world_size, user)
+        self._engine = _initialised(module, self._optimizer, config, user)
         # Its broadcast at the start fails on a channels_last module, so the layout comes after.
         self._engine.module.to(memory_format=torch.channels_last)
         if ranks.world_size == 1:
@@ -150,6 +149,22 @@ class DeepSpeedEngine:
         scaler = self._engine.torch_autocast_z0_gradscaler
         if scaler is not None:
             scaler.load_state_dict(state["scaler"])
+
+
+def _initialised(
+    module: nn.Module,
+    optimizer: Optimizer,
+    config: Mapping[str, Any],
+    user: Mapping[str, Any] | None,
+) -> Any:
+    try:
+        engine, *_ = _deepspeed().initialize(model=module, optimizer=optimizer, config=config)
+    except Exception as error:  # its own mistakes have many types; without a file they are ours
+        if not user:
+            raise
+        reason = " ".join(str(error).split())
+        raise HarnessError(f"--deepspeed: DeepSpeed refuses the file: {reason}") from error
+    return engine
 
 
 def _deepspeed() -> Any:

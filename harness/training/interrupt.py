@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM during training: finish the step, write a checkpoint, then stop."""
+"""Ctrl-C, SIGTERM and SIGHUP during training: finish the step, write a checkpoint, then stop."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import current_thread, main_thread
 from types import FrameType
+
+from harness.launch import heeded_signals
 
 
 class Interrupted(BaseException):
@@ -37,9 +39,7 @@ def listening() -> Iterator[Request]:
     if current_thread() is not main_thread():
         yield request
         return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        signal.signal(number, request.hear)
+    before = {number: signal.signal(number, request.hear) for number in heeded_signals()}
     try:
         yield request
     finally:

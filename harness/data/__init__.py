@@ -1,0 +1,1 @@
+"""Data sets: reading, drawing, feeding and sampling them."""

@@ -1,0 +1,225 @@
+"""What every test may use: a home of its own, tiny data, the command line, others' plugins."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+if TYPE_CHECKING:
+    from harness.record import ResultRecord
+    from harness.samples import Samples
+
+
+class Outcome(NamedTuple):
+    """What a command line call came to."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def error(self) -> str:
+        """The one line that says what the user can mend."""
+        lines = self.err.splitlines()
+        assert self.status == 2, self
+        assert len(lines) == 1, self
+        assert lines[0].startswith("Error: "), self
+        return lines[0].removeprefix("Error: ")
+
+
+@pytest.fixture(autouse=True)
+def harness_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Every test has data caches, stages and records of its own."""
+    home = tmp_path / "home"
+    monkeypatch.setenv("HARNESS_HOME", str(home))
+    return home
+
+
+@pytest.fixture(scope="session")
+def drawn_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of data sets with synthweb:tiny in it, drawn once for all tests."""
+    from harness.data.synthweb import VERSION, generate
+
+    folder = tmp_path_factory.mktemp("data")
+    generate(folder / f"synthweb-v{VERSION}-tiny-0", "tiny", 0, processes=1)
+    return folder
+
+
+@pytest.fixture
+def tiny_home(harness_home: Path, drawn_data: Path) -> Path:
+    """The test's own home, with synthweb:tiny drawn."""
+    harness_home.mkdir()
+    (harness_home / "data").symlink_to(drawn_data)
+    return harness_home
+
+
+@pytest.fixture
+def call(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Outcome]:
+    """Call ``harness ARGUMENTS`` in this process."""
+
+    def call_harness(*arguments: str) -> Outcome:
+        from harness.cli import main
+
+        monkeypatch.setattr(sys, "argv", ["harness", *arguments])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capsys.readouterr()
+        return Outcome(int(ended.value.code or 0), out, err)
+
+    return call_harness
+
+
+@pytest.fixture
+def harness_process(tmp_path: Path) -> Callable[..., Outcome]:
+    """Run ``python -m harness ARGUMENTS`` in a process of its own, away from the repository."""
+
+    def run_harness(*arguments: str) -> Outcome:
+        done = subprocess.run(
+            [sys.executable, "-m", "harness", *arguments],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=200,
+        )
+        return Outcome(done.returncode, done.stdout, done.stderr)
+
+    return run_harness
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Path]]:
+    """Install throw-away distributions for this process and those that it starts.
+
+    ``install(name, source)`` writes the module ``name`` and a distribution that registers the
+    plugin ``name = "name:Plugin"``, unless told otherwise; it returns the module's file.
+    """
+    shelf = tmp_path / "shelf"
+    shelf.mkdir()
+    monkeypatch.syspath_prepend(shelf)
+    paths = [str(shelf), *filter(None, [os.environ.get("PYTHONPATH")])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    before = set(sys.modules)
+
+    def install_plugin(
+        name: str, source: str = "", *, points: str = "", distribution: str = "", metadata: bool = True
+    ) -> Path:
+        distribution = distribution or name
+        module = shelf / f"{name}.py"
+        module.write_text(textwrap.dedent(source))
+        about = shelf / f"{distribution}-1.0.dist-info"
+        about.mkdir()
+        if metadata:
+            (about / "METADATA").write_text(
+                f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n"
+            )
+        lines = points or f"{name} = {name}:Plugin"
+        (about / "entry_points.txt").write_text(f"[harness.plugins]\n{lines}\n")
+        return module
+
+    yield install_plugin
+    for module in set(sys.modules) - before:
+        if str(getattr(sys.modules[module], "__file__", "")).startswith(str(shelf)):
+            del sys.modules[module]
+
+
+@pytest.fixture
+def small_samples() -> Samples:
+    """Twelve samples of three classes: 6, 4 and 2 of them, in subsets 0, 1 and -1."""
+    import numpy as np
+
+    from harness.samples import Samples, WebClass
+
+    label = np.array([0] * 6 + [1] * 4 + [2] * 2, np.int32)
+    size = len(label)
+    return Samples(
+        split="train",
+        root=Path(),
+        files=np.array([f"google/q0001/{row}.jpg" for row in range(size)], np.str_),
+        label=label,
+        source=np.zeros(size, np.int8),
+        query=np.ones(size, np.int32),
+        rank=np.arange(size, dtype=np.int32),
+        weight=np.ones(size, np.float32),
+        subset=np.array([0, 0, 0, 1, 1, -1, 0, 0, 1, 1, 0, 1], np.int8),
+        classes=tuple(WebClass(f"n{k:08d}", f"class {k}") for k in range(3)),
+        fingerprint="f",
+        edition="three classes",
+    )
+
+
+@pytest.fixture
+def small_record() -> ResultRecord:
+    """A record with one of everything that a record can hold."""
+    from harness.record import ResultRecord
+
+    terms = {"split": "test", "protocol": "10 views", "images": 10}
+    score = {"top1": 0.5, "top5": 0.9, "top1_class_mean": 0.4, "top5_class_mean": 0.8}
+    many = {"per_class_top1": [0.5, None], "per_class_top5": [1, None], "predictions_sha256": "s"}
+    return ResultRecord.model_validate(
+        {
+            "id": "baseline-seed0-0123",
+            "plugin": "baseline",
+            "label": "baseline lr=0.2",
+            "knobs": {"lr": {"value": "0.2", "origin": "command line", "source": "usual"}},
+            "plugins": [
+                {"name": "baseline", "distribution": "d", "version": "1", "source_sha256": "s"}
+            ],
+            "without": ["MixUp"],
+            "data": {
+                "plugin": "synthweb",
+                "edition": "synthweb-tiny v1",
+                "fingerprint": "f",
+                "classes": 2,
+                "train_samples": 20,
+            },
+            "seed": 0,
+            "full_size": False,
+            "stages": [
+                {
+                    "name": "train",
+                    "key": "k",
+                    "values": {"epochs": "2"},
+                    "origins": {"epochs": "recipe"},
+                    "tricks": {"noise": ["KeepSubsets(count=1)"]},
+                    "history": [{"loss": 1.5, "val_top1": 0.25}],
+                    "broken_images": 1,
+                }
+            ],
+            "scores": [{**terms, **score, **many, "epoch": epoch} for epoch in ("last", "best")],
+            "noise": [
+                {
+                    "stage": "train",
+                    "auc": None,
+                    "kept": 0.5,
+                    "precision": 0.75,
+                    "recall": None,
+                    "rare_clean_lost": 0.1,
+                    "clean": 0.6,
+                }
+            ],
+            "commit": "c",
+            "dirty": True,
+            "cost": {
+                "wall_seconds": 9.5,
+                "device_seconds": 9.5,
+                "stage_seconds": {"train": 9.5},
+                "images_per_second": {"train": 100.0},
+                "peak_memory_bytes": 1,
+                "hardware": {"cores": "2"},
+                "versions": {"python": "3"},
+                "engine": "torch",
+                "created": "2024-05-01T00:00:00+00:00",
+            },
+        }
+    )

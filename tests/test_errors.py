@@ -1,0 +1,40 @@
+"""What a user can mend is said in one line that helps."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+
+import pytest
+
+from harness import errors
+from harness.errors import HarnessError, unknown
+
+
+def test_every_error_of_ours_is_one_that_the_command_line_prints() -> None:
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+    assert kinds
+    assert all(issubclass(kind, HarnessError) for kind in kinds if kind.__name__.endswith("Error"))
+
+
+def test_the_nearest_is_suggested_and_all_are_listed() -> None:
+    assert unknown("plugin", "pcl", ["pci", "huawei"], listing="installed") == (
+        "unknown plugin 'pcl'; did you mean 'pci'? installed: huawei, pci"
+    )
+
+
+def test_nothing_is_suggested_where_nothing_is_near() -> None:
+    assert unknown("stage", "zzzz", ["train"]) == "unknown stage 'zzzz'; known: train"
+
+
+def test_nothing_known_is_said() -> None:
+    assert unknown("trick", "MixUp", []) == "unknown trick 'MixUp'; known: none"
+
+
+def test_what_was_asked_cannot_break_the_line() -> None:
+    assert "\n" not in unknown("plugin", "a\nb", ["a"])
+
+
+@pytest.mark.parametrize("module", ["errors", "spec", "data.samplers", "knobs", "stages"])
+def test_the_examples_in_docstrings_hold(module: str) -> None:
+    assert doctest.testmod(importlib.import_module(f"harness.{module}")).failed == 0

@@ -1,0 +1,161 @@
+"""Checkpoints are whole or not there, and nothing but tensors and plain values is read."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+import torch
+
+from harness.errors import TrainingError
+from harness.training.checkpoints import (
+    drop_checkpoints,
+    drop_unfinished,
+    load_tensors,
+    newest_checkpoint,
+    save_checkpoint,
+    save_tensors,
+)
+
+CPU = torch.device("cpu")
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def save(folder: Path, *steps: int) -> None:
+    for step in steps:
+        save_checkpoint(folder, step, {"step": step, "weight": torch.full((100,), float(step))})
+
+
+def newest_step(folder: Path) -> int | None:
+    state = newest_checkpoint(folder, CPU)
+    return None if state is None else state["step"]
+
+
+def test_the_newest_is_read_and_two_are_kept(tmp_path: Path) -> None:
+    save(tmp_path, 8, 9, 10, 11)
+    assert names(tmp_path) == [f"checkpoint-00000000{n}.{end}" for n in (10, 11)
+                               for end in ("json", "pt")]  # fmt: skip
+    state = newest_checkpoint(tmp_path, CPU)
+    assert state is not None
+    assert state["step"] == 11
+    assert torch.equal(state["weight"], torch.full((100,), 11.0))
+
+
+def test_no_checkpoint_is_none(tmp_path: Path) -> None:
+    assert newest_checkpoint(tmp_path, CPU) is None
+    assert newest_checkpoint(tmp_path / "nowhere", CPU) is None
+
+
+@pytest.mark.parametrize("place", [0, 100, -1])
+def test_a_flipped_bit_sends_it_back_to_the_one_before(tmp_path: Path, place: int) -> None:
+    save(tmp_path, 1, 2)
+    path = tmp_path / "checkpoint-0000000002.pt"
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+    assert newest_step(tmp_path) == 1
+
+
+@pytest.mark.parametrize("size", [0, 10, -1])
+def test_one_cut_short_sends_it_back_to_the_one_before(tmp_path: Path, size: int) -> None:
+    save(tmp_path, 1, 2)
+    path = tmp_path / "checkpoint-0000000002.pt"
+    path.write_bytes(path.read_bytes()[:size])
+    assert newest_step(tmp_path) == 1
+
+
+@pytest.mark.parametrize("marker", [b"", b"{", b"[]", b"null", b"{}", b'{"sha256": 1}', b"\xff"])
+def test_a_damaged_marker_sends_it_back_to_the_one_before(tmp_path: Path, marker: bytes) -> None:
+    save(tmp_path, 1, 2)
+    (tmp_path / "checkpoint-0000000002.json").write_bytes(marker)
+    assert newest_step(tmp_path) == 1
+
+
+def test_one_without_its_marker_or_file_does_not_count(tmp_path: Path) -> None:
+    save(tmp_path, 1, 2)
+    (tmp_path / "checkpoint-0000000002.json").unlink()
+    assert newest_step(tmp_path) == 1
+    (tmp_path / "checkpoint-0000000001.pt").unlink()
+    assert newest_step(tmp_path) is None
+
+
+def test_a_damaged_newer_one_is_replaced_when_its_step_comes_again(tmp_path: Path) -> None:
+    save(tmp_path, 1, 2, 3)
+    (tmp_path / "checkpoint-0000000003.pt").write_bytes(b"")
+    assert newest_step(tmp_path) == 2
+    save(tmp_path, 3)
+    assert newest_step(tmp_path) == 3
+
+
+class Planted:
+    """What a stranger's file might run when it is unpickled."""
+
+    def __reduce__(self):
+        return os.mkdir, ("planted",)
+
+
+def test_nothing_is_run_when_a_file_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save({"weight": Planted()}, tmp_path / "weights.pt")
+    with pytest.raises(TrainingError, match="missing or damaged"):
+        load_tensors(tmp_path / "weights.pt")
+    save_checkpoint(tmp_path, 1, {"weight": Planted()})
+    with pytest.raises(pickle.UnpicklingError):
+        newest_checkpoint(tmp_path, CPU)
+    assert not (tmp_path / "planted").exists()
+
+
+@pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04 cut short", b"text"])
+def test_damaged_weights_are_one_line_that_says_what_to_remove(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    path = tmp_path / "weights.pt"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(TrainingError, match=f"remove the folder {tmp_path}"):
+        load_tensors(path)
+
+
+def test_a_finished_stage_keeps_no_checkpoint(tmp_path: Path) -> None:
+    save(tmp_path, 1, 2)
+    save_tensors(tmp_path / "weights.pt", {"weight": torch.zeros(1)})
+    (tmp_path / ".checkpoint-0000000003.pt.0123").write_bytes(b"killed while it was written")
+    drop_unfinished(tmp_path)
+    drop_checkpoints(tmp_path)
+    assert names(tmp_path) == ["weights.pt"]
+
+
+def test_where_the_disk_is_full_the_last_checkpoint_stays(tmp_path: Path) -> None:
+    save(tmp_path, 1)
+    program = f"""
+        import resource, signal, sys, torch
+        from pathlib import Path
+        from harness.errors import HarnessError
+        from harness.training.checkpoints import save_checkpoint
+        state = {{"step": 2, "weight": torch.zeros(1 << 20)}}
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+        try:
+            save_checkpoint(Path({str(tmp_path)!r}), 2, state)
+        except HarnessError as error:
+            sys.exit(f"said: {{error}}")
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stderr.startswith("said: cannot write"), done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert names(tmp_path) == ["checkpoint-0000000001.json", "checkpoint-0000000001.pt"]
+    assert newest_step(tmp_path) == 1

@@ -1,0 +1,170 @@
+"""DeepSpeed against the plain torch engine, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from harness.errors import HarnessError
+from harness.training.batches import cross_entropy
+from harness.training.engine import Engine, make_engine, sgd
+from harness.training.loop import weighted_mean
+from harness.training.ranks import Ranks
+from harness.values import Batch, Sgd, Stage
+
+STEPS = 6
+
+
+def take_steps(engine: Engine, stage: Stage, batches: list[Batch]) -> list[float]:
+    losses = []
+    engine.module.train()
+    for number, batch in enumerate(batches):
+        engine.set_lr(stage.lr * (1 + number // stage.accumulation))
+        loss = weighted_mean(cross_entropy, engine(batch.images), batch)
+        engine.backward(loss)
+        engine.step()
+        losses.append(loss.item())
+    return losses
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"accumulation": 4},
+        {"clip_norm": 0.2},
+        {"clip_norm": 0.2, "accumulation": 4},
+        {"optimizer": Sgd(momentum=0.9, nesterov=False, weight_decay=0.01)},
+        {"precision": "bf16"},
+        {"precision": "fp16"},
+        {"precision": "fp16", "clip_norm": 0.2, "accumulation": 2},
+    ],
+    ids=str,
+)
+def test_deepspeed_and_plain_torch_have_the_same_losses(
+    values: dict[str, object],
+    network: Callable[[], nn.Module],
+    batches: Callable[[int, int], list[Batch]],
+    ranks: Ranks,
+) -> None:
+    stage = Stage(name="train", batch_size=16, lr=0.1, **values)
+    data = batches(STEPS * stage.accumulation, stage.batch_size // stage.accumulation)
+    engines = [make_engine(name, network(), stage, ranks, {}) for name in ("torch", "deepspeed")]
+    plain, deep = (take_steps(engine, stage, data) for engine in engines)
+    assert [engine.name for engine in engines] == ["torch", "deepspeed"]
+    np.testing.assert_allclose(deep, plain, rtol=1e-6 if stage.precision == "fp32" else 2e-3)
+    if stage.precision == "fp32":
+        for mine, theirs in zip(*(e.module.state_dict().values() for e in engines), strict=True):
+            torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_accumulation_gives_the_whole_batchs_update(
+    network: Callable[[], nn.Module], ranks: Ranks, batches: Callable[[int, int], list[Batch]]
+) -> None:
+    data = batches(4, 8)
+    whole = Batch(
+        **{name: torch.cat([getattr(batch, name) for batch in data])
+           for name in ("images", "targets", "weights", "index")},
+        seed=0,
+    )  # fmt: skip
+    updated = []
+    for accumulation, pieces in ((1, [whole]), (4, data)):
+        stage = Stage(name="train", batch_size=32, accumulation=accumulation)
+        engine = make_engine("torch", network().eval(), stage, ranks, {})
+        for batch in pieces:  # without batch norm's batch statistics the mean is exact
+            engine.backward(weighted_mean(cross_entropy, engine(batch.images), batch))
+            engine.step()
+        updated.append(engine.module.head.weight.detach())
+    torch.testing.assert_close(*updated)
+
+
+@pytest.mark.parametrize("name", ["torch", "deepspeed"])
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_an_engine_goes_on_from_its_state(
+    name: str,
+    precision: str,
+    network: Callable[[], nn.Module],
+    batches: Callable[[int, int], list[Batch]],
+    ranks: Ranks,
+) -> None:
+    stage = Stage(name="train", batch_size=16, accumulation=2, precision=precision)
+    data = batches(2 * STEPS, 8)
+    engine = make_engine(name, network(), stage, ranks, {})
+    take_steps(engine, stage, data[:STEPS])
+    kept = {part: nn_copy(state) for part, state in engine.state().items()}
+    expected = take_steps(engine, stage, data[STEPS:])
+    other = make_engine(name, network(), stage, ranks, {})
+    other.load_state(kept)
+    assert take_steps(other, stage, data[STEPS:]) == expected
+    assert bool(kept["scaler"]) == (precision == "fp16")
+
+
+def nn_copy(state):
+    if isinstance(state, torch.Tensor):
+        return state.clone()
+    if isinstance(state, dict):
+        return {key: nn_copy(value) for key, value in state.items()}
+    return state
+
+
+@pytest.mark.parametrize("name", ["torch", "deepspeed"])
+def test_fp16_skips_an_update_that_overflows_and_keeps_the_smaller_scale(
+    name: str,
+    network: Callable[[], nn.Module],
+    batches: Callable[[int, int], list[Batch]],
+    ranks: Ranks,
+) -> None:
+    stage = Stage(name="train", batch_size=8, precision="fp16")
+    (batch,) = batches(1, 8)
+    engine = make_engine(name, network(), stage, ranks, {})
+    before = engine.module.head.weight.detach().clone()
+    scale = engine.state()["scaler"]["scale"]
+    # The loss is finite, but its gradient times the loss scale is not.
+    engine.backward(engine(batch.images).sum() * 1e35)
+    engine.step()
+    assert torch.equal(engine.module.head.weight, before)
+    assert engine.state()["scaler"]["scale"] == scale / 2
+    other = make_engine(name, network(), stage, ranks, {})
+    other.load_state(engine.state())
+    assert other.state()["scaler"]["scale"] == scale / 2
+
+
+@pytest.mark.parametrize("name", ["torch", "deepspeed"])
+def test_a_batch_that_cannot_be_split_stops_both_engines(
+    name: str, network: Callable[[], nn.Module], ranks: Ranks
+) -> None:
+    with pytest.raises(HarnessError, match="cannot be split"):
+        make_engine(name, network(), Stage(name="s", batch_size=8, accumulation=3), ranks, {})
+
+
+def test_batch_norm_and_biases_are_not_decayed(network: Callable[[], nn.Module]) -> None:
+    decayed, free = sgd(network(), Stage(name="train")).param_groups
+    assert all(parameter.ndim > 1 for parameter in decayed["params"])
+    assert all(parameter.ndim == 1 for parameter in free["params"])
+    assert len(decayed["params"]) + len(free["params"]) == len(list(network().parameters()))
+    assert (decayed["weight_decay"], free["weight_decay"]) == (1e-4, 0.0)
+
+
+def test_frozen_parameters_are_not_trained(network: Callable[[], nn.Module], ranks: Ranks) -> None:
+    module = network()
+    module.head.requires_grad_(requires_grad=False)
+    groups = sgd(module, Stage(name="train")).param_groups
+    trained = {id(parameter) for group in groups for parameter in group["params"]}
+    assert not trained & {id(parameter) for parameter in module.head.parameters()}
+
+
+@pytest.mark.parametrize(
+    "user",
+    [{"zero_optimization": {"nonsense": 1}}, {"comms_logger": {"enabled": "maybe"}}],
+    ids=str,
+)
+def test_what_deepspeed_refuses_of_the_users_json_is_one_line(
+    user: dict[str, object], network: Callable[[], nn.Module], ranks: Ranks
+) -> None:
+    with pytest.raises(HarnessError, match="--deepspeed: DeepSpeed refuses") as refusal:
+        make_engine("deepspeed", network(), Stage(name="train"), ranks, user)
+    assert "\n" not in str(refusal.value)
