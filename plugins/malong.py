@@ -81,7 +81,7 @@ class MalongCurriculum:
                 replace(
                     initial,
                     name=f"task-{task}",
-                    epochs=round(self.epochs * (end - begin)),
+                    epochs=round(self.epochs * end) - round(self.epochs * begin),
                     schedule=Part(whole=initial.schedule, begin=begin, end=end),
                     sampler=self._batches(task),
                     start=stages[-1].name if task > 1 else None,

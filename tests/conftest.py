@@ -112,7 +112,12 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
     before = set(sys.modules)
 
     def install_plugin(
-        name: str, source: str = "", *, points: str = "", distribution: str = "", metadata: bool = True
+        name: str,
+        source: str = "",
+        *,
+        points: str = "",
+        distribution: str = "",
+        metadata: bool = True,
     ) -> Path:
         distribution = distribution or name
         module = shelf / f"{name}.py"

@@ -320,8 +320,6 @@ def test_two_providers_are_an_error_that_names_both(hook: str) -> None:
 
 
 def test_three_providers_are_all_named() -> None:
-    run = hooks(*[plugin_with("load_samples", lambda: None)] * 1, object(), object())
-    assert run.provider("load_samples").name == "first"
     many = hooks(*(plugin_with("load_samples", lambda: None) for _ in range(3)))
     with pytest.raises(PluginError, match="'first' and 'second' and 'third' both"):
         many.load_samples(SPEC, "train")
@@ -359,8 +357,8 @@ def test_what_is_no_list_of_tricks_is_refused(hook: str, answer: object) -> None
 
 
 def test_a_misspelt_hook_is_named() -> None:
-    with pytest.raises(PluginError, match="plugin 'first' cannot be used: .*noise_trick"):
-        hooks(plugin_with("noise_trick", list))
+    with pytest.raises(PluginError, match=r"plugin 'first' cannot be used: .*noise_trick"):
+        hooks(plugin_with("noise_trick", lambda: [Say()]))
 
 
 def test_an_argument_that_the_hook_does_not_have_is_named() -> None:
@@ -400,7 +398,7 @@ def test_nobody_jumps_the_order(option: str) -> None:
 
 
 def test_one_name_twice_is_refused() -> None:
-    with pytest.raises(PluginError, match="plugin 'first' cannot be used: .*already registered"):
+    with pytest.raises(PluginError, match=r"plugin 'first' cannot be used: .*already registered"):
         Hooks([Active("first", object()), Active("first", object())], method="first")
 
 

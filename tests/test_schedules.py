@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import PluginError
-from harness.schedules import Constant, Steps, WarmupCosine
+from harness.schedules import Constant, Part, Steps, WarmupCosine
 
 PROGRESS = st.floats(0, 1)
 
@@ -64,3 +64,20 @@ def test_steps_fall_at_the_milestones(progress: float, factor: float) -> None:
 def test_steps_take_other_milestones() -> None:
     schedule = Steps(milestones=(0.5,), gamma=0.5)
     assert [schedule.factor(p) for p in (0.0, 0.49, 0.5, 1.0)] == [1, 1, 0.5, 0.5]
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3])
+def test_the_parts_of_a_schedule_join_to_the_whole(parts: int) -> None:
+    whole = WarmupCosine(warmup=0.2)
+    shares = [(part / parts, (part + 1) / parts) for part in range(parts)]
+    for begin, end in shares:
+        part = Part(whole=whole, begin=begin, end=end)
+        assert part.factor(0) == pytest.approx(whole.factor(begin))
+        assert part.factor(0.5) == pytest.approx(whole.factor((begin + end) / 2))
+        assert part.factor(1) == pytest.approx(whole.factor(end))
+
+
+@pytest.mark.parametrize(("begin", "end"), [(-0.1, 0.5), (0.5, 0.5), (0.6, 0.4), (0.5, 1.1)])
+def test_a_part_that_is_none_is_refused(begin: float, end: float) -> None:
+    with pytest.raises(PluginError, match="choose within 0-1"):
+        Part(whole=Constant(), begin=begin, end=end)

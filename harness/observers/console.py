@@ -59,7 +59,8 @@ class Console:
         if scalars["cached"]:
             self._line(f"{stage.name}: done before, reused")
         else:
-            self._line(progress(stage, self._last | {"seconds_left": 0.0}))
+            end = {"epoch": float(stage.epochs), "seconds_left": 0.0, **scalars}
+            self._line(progress(stage, self._last | end))
 
     @hookimpl
     def on_run_end(self, record: ResultRecord) -> None:

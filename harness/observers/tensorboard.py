@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.hookspecs import hookimpl
-from harness.record import ResultRecord
+from harness.record import ResultRecord, digest
 from harness.spec import RunSpec
 from harness.values import Stage
+
+LONGEST_NAME = 200  # bytes; a folder's name may have 255
+SHORTENED = 50  # characters, of up to four bytes
 
 
 @dataclass
@@ -23,6 +26,8 @@ class TensorBoard:
     def on_run_start(self, spec: RunSpec) -> None:
         """Choose the run's folder."""
         name = f"{spec.label} seed={spec.seed} {spec.data}".replace("/", "_")
+        if len(name.encode()) > LONGEST_NAME:
+            name = f"{name[:SHORTENED]}... {digest(name)[:12]}"
         self._folder = str(spec.home / "tensorboard" / name)
 
     @hookimpl

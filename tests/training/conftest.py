@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -30,6 +31,14 @@ def ranks() -> Ranks:
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Samples:
     root = tmp_path_factory.getbasetemp() / "data" / f"synthweb-v{VERSION}-tiny-0"
     return read_split(generate(root, "tiny", 0, processes=1), "train")
+
+
+@pytest.fixture
+def heeded_interrupt() -> Iterator[None]:
+    """Ctrl-C as a terminal gives it; what runs in the background may have it switched off."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 class Smooth(nn.Module):

@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from harness.data.loader import Loaded
 from harness.data.samplers import SubsetBatches
 from harness.errors import HarnessError, TrainingError
 from harness.samples import Samples, Targets
@@ -72,8 +73,6 @@ def test_targets_are_dense_and_weights_follow_their_rows(tiny: Samples) -> None:
         ),
     )
     rows = np.array([5, 0, 7])
-    from harness.data.loader import Loaded
-
     loaded = Loaded(np.full((3, 4, 4, 3), 255, np.uint8), rows)
     batch = Columns(job_samples).batch(loaded, torch.device("cpu"), seed=3)
     assert batch.targets.shape == (3, 6)
@@ -152,7 +151,13 @@ def test_the_engines_train_alike_on_real_pictures(
 @pytest.mark.parametrize("name", ["torch", "deepspeed"])
 @pytest.mark.parametrize("stop", [3, 4, 9], ids=["epoch's end", "within an epoch", "the end"])
 def test_a_stopped_stage_goes_on_as_if_it_had_not_been(
-    name: str, stop: int, make_job: MakeJob, network: Network, ranks: Ranks, watcher
+    name: str,
+    stop: int,
+    make_job: MakeJob,
+    network: Network,
+    ranks: Ranks,
+    watcher,
+    heeded_interrupt: None,
 ) -> None:
     values = {"rows": 80, "precision": "fp16" if stop == 4 else "fp32", "accumulation": 2}
     top1 = (0.5, 0.25, 0.75)

@@ -1,0 +1,253 @@
+"""Where the bytes of a sample's picture lie: in a folder, or inside tar archives."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_PICTURE_BYTES = 64 << 20
+# Far below the usual limit of 1,024 open files; more archives than that are opened for each read.
+MAX_OPEN_TARS = 256
+
+
+class PictureStore(Protocol):
+    """The pictures of N rows; may be shared by threads, forked and sent to other processes."""
+
+    def __len__(self) -> int:
+        """Return N."""
+        ...
+
+    def name(self, row: int) -> str:
+        """Return the picture's name as the lists have it, for messages."""
+        ...
+
+    def read(self, row: int) -> bytes:
+        """Return the picture's file; raises OSError where it is missing, cut or over 64 MiB."""
+        ...
+
+    def take(self, rows: NDArray[np.int64]) -> PictureStore:
+        """Return a store of these rows ``(M,)``; shares everything but the selection."""
+        ...
+
+
+class Strings:
+    """N byte strings in three arrays, which may be memory-mapped: no object per string.
+
+    ``data`` is ``(bytes,)``, ``start`` and ``length`` are ``(N,)``.
+    """
+
+    def __init__(
+        self, data: NDArray[np.uint8], start: NDArray[np.int64], length: NDArray[np.int32]
+    ) -> None:
+        self.data, self.start, self.length = data, start, length
+
+    @classmethod
+    def of(cls, strings: Iterable[bytes]) -> Strings:
+        """Pack ``strings``, one after the other."""
+        data = bytearray()
+        lengths: list[int] = []
+        for string in strings:
+            data += string
+            lengths.append(len(string))
+        return cls.packed(np.frombuffer(data, np.uint8), np.array(lengths, np.int32))
+
+    @classmethod
+    def packed(cls, data: NDArray[np.uint8], length: NDArray[np.int32]) -> Strings:
+        """Return the strings of these lengths that follow each other in ``data``."""
+        start = np.zeros(len(length), np.int64)
+        np.cumsum(length[:-1], out=start[1:])
+        return cls(data, start, length)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Strings]) -> Strings:
+        """Return the strings of all parts, each of which is packed, in order."""
+        return cls.packed(
+            np.concatenate([part.data for part in parts]),
+            np.concatenate([part.length for part in parts]),
+        )
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def __getitem__(self, row: int) -> bytes:
+        first = self.start.item(row)
+        return self.data[first : first + self.length.item(row)].tobytes()
+
+    def every(self) -> list[bytes]:
+        """Return all of them as objects; for some thousands at a time."""
+        data, starts = self.data.tobytes(), self.start.tolist()
+        return [
+            data[first : first + length]
+            for first, length in zip(starts, self.length.tolist(), strict=True)
+        ]
+
+
+class FolderStore:
+    """Pictures in files of their own: ``files`` are relative to ``root``, packed or plain."""
+
+    def __init__(
+        self,
+        root: Path,
+        files: Strings | Iterable[str],
+        rows: NDArray[np.int64] | None = None,
+    ) -> None:
+        self._root = root
+        self._files = files if isinstance(files, Strings) else Strings.of(map(os.fsencode, files))
+        self._rows = rows
+        self._folder = os.fsencode(root)
+
+    def __len__(self) -> int:
+        return len(self._files if self._rows is None else self._rows)
+
+    def name(self, row: int) -> str:
+        """Return the file's name, relative to the root."""
+        return self._file(row).decode("utf-8", "replace")
+
+    def read(self, row: int) -> bytes:
+        """Return the file's bytes; raises OSError where that is not possible."""
+        path = os.path.join(self._folder, self._file(row))  # noqa: PTH118 - bytes, and hot
+        # A pipe that is named like a picture must not stop the run.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise OSError(errno.EINVAL, "not a plain file", os.fsdecode(path))
+            _refuse_large(status.st_size, os.fsdecode(path))
+            return os.pread(descriptor, status.st_size, 0)
+        finally:
+            os.close(descriptor)
+
+    def take(self, rows: NDArray[np.int64]) -> FolderStore:
+        """Return a store of these rows ``(M,)``; shares the names."""
+        return FolderStore(self._root, self._files, _chosen(self._rows, rows))
+
+    def _file(self, row: int) -> bytes:
+        return self._files[row if self._rows is None else self._rows.item(row)]
+
+
+class Tar(NamedTuple):
+    """An archive as it was when it was indexed."""
+
+    path: Path
+    size: int
+
+
+class Tars:
+    """Reads byte ranges of archives: one descriptor each and per process, opened when needed.
+
+    Needs no lock: ``pread`` moves no shared position, so threads and forked processes may read at
+    once; of two threads that open the same archive, one closes its descriptor again.
+    """
+
+    def __init__(self, tars: Sequence[Tar]) -> None:
+        self._tars = tuple(tars)
+        self._open: dict[int, int] = {}
+
+    def __reduce__(self) -> tuple[type[Tars], tuple[Sequence[Tar]]]:
+        return Tars, (self._tars,)  # a descriptor means nothing in another process
+
+    def __del__(self) -> None:
+        for descriptor in self._open.values():
+            os.close(descriptor)
+
+    def __getitem__(self, shard: int) -> Tar:
+        return self._tars[shard]
+
+    def read(self, shard: int, offset: int, length: int) -> bytes:
+        """Return ``length`` bytes from ``offset`` on; raises OSError where they are not there."""
+        descriptor = self._open.get(shard)
+        if descriptor is not None:
+            return self._exactly(descriptor, shard, offset, length)
+        opened = self._opened(shard)
+        if len(self._open) < MAX_OPEN_TARS:
+            kept = self._open.setdefault(shard, opened)
+            if kept != opened:
+                os.close(opened)
+            return self._exactly(kept, shard, offset, length)
+        try:
+            return self._exactly(opened, shard, offset, length)
+        finally:
+            os.close(opened)
+
+    def _opened(self, shard: int) -> int:
+        if not 0 <= shard < len(self._tars):
+            raise OSError(errno.EINVAL, f"the index has no archive {shard}; index it again")
+        path, size = self._tars[shard]
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        found = os.fstat(descriptor).st_size
+        if found != size:
+            os.close(descriptor)
+            raise OSError(
+                errno.ESTALE, f"has {found} bytes, {size} when indexed; index it again", str(path)
+            )
+        return descriptor
+
+    def _exactly(self, descriptor: int, shard: int, offset: int, length: int) -> bytes:
+        _refuse_large(length, str(self._tars[shard].path))
+        data = os.pread(descriptor, length, offset)
+        if len(data) != length:
+            raise OSError(
+                errno.EIO, f"ends inside the picture at offset {offset}", str(self._tars[shard].path)
+            )
+        return data
+
+
+class TarColumns(NamedTuple):
+    """Where each row's bytes lie: archive (-1: in none), offset and length, each ``(N,)``."""
+
+    shard: NDArray[np.int16]
+    offset: NDArray[np.int64]
+    length: NDArray[np.int32]
+
+
+class TarStore:
+    """Pictures that lie in tar archives, read where they are; the columns may be memory-mapped."""
+
+    def __init__(
+        self,
+        tars: Tars,
+        columns: TarColumns,
+        names: Strings,
+        rows: NDArray[np.int64] | None = None,
+    ) -> None:
+        self._tars, self._columns, self._names, self._rows = tars, columns, names, rows
+
+    def __len__(self) -> int:
+        return len(self._columns.shard if self._rows is None else self._rows)
+
+    def name(self, row: int) -> str:
+        """Return the picture's name as the lists have it."""
+        return self._names[self._place(row)].decode("utf-8", "replace")
+
+    def read(self, row: int) -> bytes:
+        """Return the member's bytes; raises OSError where that is not possible."""
+        place = self._place(row)
+        shard = self._columns.shard.item(place)
+        if shard < 0:
+            raise FileNotFoundError(errno.ENOENT, "in none of the indexed archives", self.name(row))
+        offset, length = self._columns.offset.item(place), self._columns.length.item(place)
+        return self._tars.read(shard, offset, length)
+
+    def take(self, rows: NDArray[np.int64]) -> TarStore:
+        """Return a store of these rows ``(M,)``; shares the columns and the open archives."""
+        return TarStore(self._tars, self._columns, self._names, _chosen(self._rows, rows))
+
+    def _place(self, row: int) -> int:
+        return row if self._rows is None else self._rows.item(row)
+
+
+def _chosen(before: NDArray[np.int64] | None, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    chosen: NDArray[np.int64] = rows if before is None else before[rows]
+    return chosen
+
+
+def _refuse_large(size: int, path: str) -> None:
+    if not 0 <= size <= MAX_PICTURE_BYTES:
+        raise OSError(errno.EFBIG, f"{size} bytes are no picture's size", path)

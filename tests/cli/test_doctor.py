@@ -1,0 +1,51 @@
+"""``harness doctor`` tries every part and says what it found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def doctor(call: Callable[..., Any]) -> Callable[..., Any]:
+    """Return status and findings by part of ``harness doctor --json``."""
+
+    def examined(*arguments: str) -> tuple[int, dict[str, tuple[str, str]]]:
+        outcome = call(*arguments, "doctor", "--json")
+        findings = json.loads(outcome.out)
+        return outcome.status, {f["part"]: (f["state"], f["words"]) for f in findings}
+
+    return examined
+
+
+def test_every_part_is_found(
+    doctor: Callable[..., Any], tiny_home: Path, install: Callable[..., Path]
+) -> None:
+    install("ailing", "raise RuntimeError('no such luck')")
+    status, findings = doctor()
+    assert status == 0
+    parts = {"python", "torch", "timm", "numpy", "cpu", "deepspeed", "text encoder", "home"}
+    assert parts | {"plugins", "data", "stages", "records"} <= set(findings)
+    assert {state for state, _ in findings.values()} <= {"works", "note"}
+    assert findings["plugin ailing"] == ("note", "broken: RuntimeError: no such luck")
+    assert "synthweb-v1-tiny-0" in findings["data"][1]
+    count, whole = (int(word) for word in findings["plugins"][1].split() if word.isdigit())
+    assert count == whole - 1
+
+
+def test_people_read_it_line_by_line(call: Callable[..., Any], tiny_home: Path) -> None:
+    lines = call("doctor").out.splitlines()
+    assert lines[0].startswith("works  python")
+    assert all(line.split()[0] in ("works", "note", "fails") for line in lines)
+
+
+def test_a_home_that_cannot_be_written_fails(doctor: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    status, findings = doctor("--home", str(tmp_path / "file" / "home"))
+    assert status == 1
+    assert findings["home"][0] == "fails"
+    assert "HARNESS_HOME" in findings["home"][1]

@@ -1,0 +1,114 @@
+"""``harness plan``: every stage, every value with its origin, and what is cached."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.files import write_text
+
+Call = Callable[..., Any]
+TINY = ("--data", "synthweb:tiny")
+
+
+@pytest.fixture
+def plan(call: Call, tiny_home: Path) -> Call:
+    """Return what ``harness plan ... --json`` says."""
+
+    def planned(*arguments: str) -> Any:
+        outcome = call("plan", *arguments, *TINY, "--json")
+        assert (outcome.status, outcome.err) == (0, "")
+        return json.loads(outcome.out)
+
+    return planned
+
+
+def values_of(stage: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    return {value["name"]: (value["value"], value["origin"]) for value in stage["values"]}
+
+
+def test_the_whole_graph_with_origins(plan: Call) -> None:
+    planned = plan("--plugin", "malong_curriculum", "--set", "model=C", "--stage", "task-1.lr=0.5")
+    assert planned["label"] == "malong_curriculum model=C task-1.lr=0.5"
+    assert planned["data"] == "synthweb-tiny v1 (300 samples, 6 classes)"
+    assert planned["plugins"] == ["malong_curriculum", "synthweb", "timm", "console", "tensorboard"]
+    assert not planned["full_size"]
+    initial, first, second = planned["stages"]
+    assert initial["graph"] == "900 images; starts from random weights"
+    assert first["graph"].endswith("starts from random weights; sees initial")
+    assert second["graph"].endswith("starts from task-1; sees initial")
+    assert values_of(first)["lr"] == ("0.5", "command line")
+    assert values_of(second)["lr"] == ("0.05", "profile of synthweb")
+    assert values_of(second)["precision"] == ("fp32", "recipe")
+    assert [trick.partition("(")[0] for trick in second["tricks"]["noise"]] == [
+        "DensitySubsets",
+        "KeepSubsets",
+        "WeighSubsets",
+    ]
+    assert planned["protocols"] == ["1 view: val, test", "10 views: val, test"]
+    assert planned["record"].startswith("malong_curriculum-seed0-")
+    assert planned["record_state"] == "to be made"
+    assert len({stage["key"] for stage in planned["stages"]}) == 3
+
+
+def test_knobs_have_values_and_origins(plan: Call) -> None:
+    knobs = plan("--plugin", "malong_curriculum", "--set", "model=B")["knobs"]
+    found = {knob["name"]: (knob["value"], knob["origin"]) for knob in knobs}
+    assert found["model"] == ("B", "command line")
+    assert found["crops"] == ("10", "published")
+    assert found["epochs"] == ("75", "assumed")
+    assert all(knob["source"] for knob in knobs)
+
+
+def test_what_is_cached_and_what_was_begun_is_said(plan: Call, tiny_home: Path) -> None:
+    first, second, *_ = plan("--plugin", "malong_curriculum")["stages"]
+    assert (first["state"], second["state"]) == ("to be trained", "to be trained")
+    write_text(tiny_home / "stages" / first["key"][:32] / "done.json", "{}")
+    for step in ("0000000007", "0000000123"):
+        write_text(tiny_home / "stages" / second["key"][:32] / f"checkpoint-{step}.json", "{}")
+    first, second, third, _ = plan("--plugin", "malong_curriculum")["stages"]
+    assert first["state"] == "cached"
+    assert second["state"] == "begun, step 123"
+    assert third["state"] == "to be trained"
+    other = plan("--plugin", "malong_curriculum", "--seed", "1")["stages"]
+    assert {stage["state"] for stage in other} == {"to be trained"}
+
+
+def test_a_record_that_is_there_is_said(plan: Call, tiny_home: Path) -> None:
+    record = plan("--plugin", "baseline")["record"]
+    write_text(tiny_home / "records" / f"{record}.json", "{}")
+    assert plan("--plugin", "baseline")["record_state"] == "done"
+    assert plan("--plugin", "baseline", "--stage", "epochs=2")["record_state"] == "to be made"
+
+
+def test_another_method_lends_its_tricks(plan: Call) -> None:
+    planned = plan("--plugin", "baseline", "--with", "malong_curriculum", "--set", "crops=1")
+    assert planned["plugins"][:2] == ["baseline", "malong_curriculum"]
+    assert [stage["name"] for stage in planned["stages"]] == ["train"]
+    assert planned["label"] == "baseline crops=1 +malong_curriculum"
+    assert planned["protocols"] == ["1 view: val, test", "10 views: val, test"]
+
+
+def test_a_trick_is_left_out(plan: Call) -> None:
+    planned = plan("--plugin", "malong_curriculum", "--without", "weighsubsets")
+    assert "WeighSubsets" not in json.dumps(planned["stages"])
+    assert planned["label"] == "malong_curriculum -weighsubsets"
+
+
+def test_people_read_the_same(call: Call, tiny_home: Path) -> None:
+    out = call("plan", "--plugin", "malong_curriculum", *TINY).out
+    assert out.startswith("malong_curriculum, seed 0, on synthweb-tiny v1 (300 samples, 6 classes)")
+    assert "plugins, in order: malong_curriculum, synthweb, timm, console, tensorboard" in out
+    assert "stage task-3  [to be trained]" in out
+    assert "  noise: WeighSubsets(weights=(1.0, 0.5, 0.5))" in out
+    assert "profile of synthweb" in out
+    assert "[to be made]" in out.splitlines()[-1]
+
+
+def test_a_plan_makes_nothing_but_the_data(plan: Call, tiny_home: Path) -> None:
+    plan("--plugin", "malong_curriculum")
+    assert [path.name for path in tiny_home.iterdir()] == ["data"]

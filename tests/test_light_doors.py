@@ -1,0 +1,77 @@
+"""The doors are light: what a command does not need, it does not load."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = ("torch", "torchvision", "pandas", "numpy", "timm", "deepspeed", "sklearn", "scipy")
+
+DOOR = """
+import contextlib, io, json, sys
+from harness.cli import main
+loaded = {}
+for line in json.loads(sys.argv[1]):
+    sys.argv = ["harness", *line.split()]
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        try:
+            main()
+        except SystemExit as ended:
+            assert not ended.code, (line, ended.code)
+    assert out.getvalue().strip(), line
+    loaded[line] = sorted(sys.modules)
+print(json.dumps(loaded))
+"""
+DOORS = (
+    *("--help", "--version", "run --help", "plan --help", "leaderboard --help", "doctor --help"),
+    *("plugins --help", "plugins show --help", "plugins check --help", "plugins", "plugins --json"),
+)
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
+    """What is loaded after each door, all of them in one process, ``plugins`` for the first time.
+
+    What an earlier door loads stays, so each one's list holds those before it.
+    """
+    folder: Path = tmp_path_factory.mktemp("doors")
+    command = [sys.executable, "-c", DOOR, json.dumps(DOORS)]
+    environment = {"HARNESS_HOME": str(folder / "home"), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=environment, cwd=folder
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return {door: set(modules) for door, modules in json.loads(done.stdout).items()}
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_a_door_loads_nothing_heavy(loaded: dict[str, set[str]], door: str) -> None:
+    assert [name for name in HEAVY if name in loaded[door]] == []
+
+
+def test_listing_plugins_imports_none_of_them(loaded: dict[str, set[str]]) -> None:
+    own = {"plugins.baseline", "harness.data.synthweb", "harness.observers.console"}
+    assert not own & loaded[DOORS[-1]]
+
+
+def test_the_first_door_does_not_even_load_pydantic_or_pluggy(loaded: dict[str, set[str]]) -> None:
+    assert not {"pydantic", "pluggy", "harness.record", "harness.hooks"} & loaded["--help"]
+
+
+def test_the_public_values_load_neither_torch_nor_pandas() -> None:
+    modules = ("values", "spec", "record", "errors", "hookspecs", "samples", "recipe", "activation")
+    script = "\n".join(
+        [
+            *(f"import harness.{module}" for module in modules),
+            "import plugins.baseline, plugins.malong, sys",
+            "print(*sys.modules)",
+        ]
+    )
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert not {"pandas", "deepspeed", "tensorboard"} & set(done.stdout.split())

@@ -1,0 +1,82 @@
+"""Samples are values: checked when made, shared where nothing changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness.errors import PluginError
+from harness.samples import COLUMNS, Predictions, Samples, Sight, Text
+
+
+def test_assign_gives_a_new_value_that_shares_the_rest(small_samples: Samples) -> None:
+    doubled = small_samples.assign(weight=small_samples.weight * 2)
+    assert doubled.weight.tolist() == [2.0] * 12
+    assert small_samples.weight.tolist() == [1.0] * 12
+    assert doubled.files is small_samples.files
+    assert len(doubled) == len(small_samples) == 12
+    assert doubled.num_classes == 3
+
+
+def test_the_value_itself_is_frozen(small_samples: Samples) -> None:
+    with pytest.raises(AttributeError):
+        small_samples.weight = np.zeros(12)  # type: ignore[misc,assignment]
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"weight": np.ones(11, np.float32)}, "differ in length"),
+        ({"label": np.full(12, 3, np.int32)}, "labels run from 3 to 3, but there are 3 classes"),
+        ({"label": np.full(12, -1, np.int32)}, "labels run from -1"),
+        ({"weight": np.full(12, np.nan, np.float32)}, "finite and not negative"),
+        ({"weight": np.full(12, np.inf, np.float32)}, "finite and not negative"),
+        ({"weight": np.full(12, -0.5, np.float32)}, "finite and not negative"),
+        ({"classes": ()}, "there are 0 classes"),
+    ],
+)
+def test_unsound_columns_are_refused(
+    small_samples: Samples, columns: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(PluginError, match=words):
+        small_samples.assign(**columns)
+
+
+def test_no_samples_at_all_are_sound(small_samples: Samples) -> None:
+    empty = small_samples.assign(**{name: getattr(small_samples, name)[:0] for name in COLUMNS})
+    assert len(empty) == 0
+
+
+def test_only_what_a_stage_sees_can_be_asked_for(small_samples: Samples) -> None:
+    nothing = np.zeros((12, 1))
+    predictions = Predictions(nothing.astype(np.int32), nothing.astype(np.float32), nothing[:, 0])
+    features = np.ones((12, 4), np.float32)
+    seeing = small_samples.assign(seen={"initial": Sight(features, predictions)})
+    assert seeing.features("initial") is features
+    assert seeing.predictions("initial") is predictions
+    with pytest.raises(PluginError, match=r"'train' cannot be seen here \(seen: initial\); add it"):
+        seeing.features("train")
+    with pytest.raises(PluginError, match="seen: none"):
+        small_samples.predictions("initial")
+
+
+def test_texts_are_read_when_asked_for(small_samples: Samples) -> None:
+    assert small_samples.texts() == [Text()] * 12
+    read: list[int] = []
+
+    def reader() -> list[Text]:
+        read.append(1)
+        return [Text(title="tench")] * 12
+
+    with_texts = small_samples.assign(read_texts=reader)
+    assert read == []
+    assert with_texts.texts()[0].title == "tench"
+    assert "tench" not in repr(with_texts)
+
+
+def test_people_get_a_table(small_samples: Samples) -> None:
+    table = small_samples.frame()
+    assert list(table.columns) == list(COLUMNS)
+    assert table["label"].value_counts().to_dict() == {0: 6, 1: 4, 2: 2}

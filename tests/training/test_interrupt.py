@@ -1,0 +1,60 @@
+"""A signal asks for a stop; a second one insists."""
+
+from __future__ import annotations
+
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from harness.training.interrupt import Interrupted, listening
+
+
+def send(number: int) -> None:
+    os.kill(os.getpid(), number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_is_remembered_and_the_handlers_come_back(number: int) -> None:
+    before = signal.signal(number, signal.default_int_handler)
+    try:
+        with listening() as request:
+            assert request.number == 0
+            send(number)
+            assert request.number == number
+        assert signal.getsignal(number) is signal.default_int_handler
+    finally:
+        signal.signal(number, before)
+
+
+def test_a_second_signal_interrupts_at_once(heeded_interrupt: None) -> None:
+    with listening():
+        send(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            send(signal.SIGINT)
+
+
+def test_what_nohup_switched_off_stays_off() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with listening() as request:
+            send(signal.SIGHUP)
+            assert request.number == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_outside_the_main_thread_nothing_is_touched() -> None:
+    def number() -> int:
+        with listening() as request:
+            return request.number
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(number).result() == 0
+
+
+def test_an_interruption_is_no_error_and_names_its_signal() -> None:
+    assert not isinstance(Interrupted(signal.SIGINT), Exception)
+    assert str(Interrupted(signal.SIGINT)) == "SIGINT"
+    assert Interrupted(0).number == signal.SIGTERM  # another rank heard it
