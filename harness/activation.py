@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.discovery import Entry, find_plugins, load_plugin, named
-from harness.errors import PluginError
+from harness.errors import HarnessError, PluginError
 from harness.hooks import Active, Hooks
 from harness.knobs import parse_knobs
 from harness.spec import DataSpec, RunSpec
@@ -22,6 +22,10 @@ class Activation:
 
     def __init__(self, spec: RunSpec) -> None:
         entries = find_plugins()
+        if spec.plugin in spec.extra:
+            raise HarnessError(
+                f"--with {spec.plugin}: it is the run's method already; leave it out"
+            )
         names = [spec.plugin, *spec.extra]
         loaded = {name: load_plugin(named(name, entries)) for name in dict.fromkeys(names)}
         self.method: Any = instance_of(spec.plugin, loaded[spec.plugin], spec.knobs)
@@ -32,7 +36,7 @@ class Activation:
             active.append(_active(spec.data.name, entries))
         if not any(hasattr(plugin, "build_model") for _, plugin in active):
             active.append(_active(NETWORKS, entries))
-        active += [_active(name, entries) for name in OBSERVERS if name not in spec.extra]
+        active += [_active(name, entries) for name in OBSERVERS if name not in names]
         self.spec = spec
         self.hooks = Hooks(active, method=spec.plugin, without=spec.without)
         self.entries: list[Entry] = [entries[name] for name, _ in active]

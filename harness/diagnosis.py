@@ -94,11 +94,12 @@ def _plugins(home: Path) -> Iterator[Finding]:
 
 def _folders(home: Path) -> Iterator[Finding]:
     existing = next(path for path in (home, *home.absolute().parents) if path.exists())
-    if not os.access(existing, os.W_OK):
-        yield Finding("home", "fails", f"{home} cannot be written; set HARNESS_HOME")
     free = shutil.disk_usage(existing).free
-    words = f"{home}, {free / 2**30:.0f} GiB free"
-    yield Finding("home", "works" if free > LITTLE_DISK else "note", words)
+    if existing.is_dir() and os.access(existing, os.W_OK):
+        words = f"{home}, {free / 2**30:.0f} GiB free"
+        yield Finding("home", "works" if free > LITTLE_DISK else "note", words)
+    else:
+        yield Finding("home", "fails", f"{home} cannot be written; set HARNESS_HOME")
     for part in STAGE_PARTS:
         folder = home / part
         entries = sorted(path for path in folder.glob("*") if not path.name.startswith("."))

@@ -17,6 +17,7 @@ def planned(asked: RunSpec) -> dict[str, Any]:
     """Return everything that ``harness run`` would do; raises what it would raise at its start."""
     active = Activation(asked)
     spec, hooks = active.spec, active.hooks
+    resolve(spec, hooks, "")  # what was asked wrongly shows before any data is drawn or read
     samples = hooks.load_samples(spec, "train")
     recipe = resolve(spec, hooks, samples.fingerprint)
     splits = (labelled_split(spec, hooks, name) for name in ("val", "test"))

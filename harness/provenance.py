@@ -35,7 +35,7 @@ from harness.spec import RunSpec
 from harness.stages import describe
 from harness.training.ranks import Ranks
 
-RECORDED = ("torch", "timm", "deepspeed", "numpy", "pillow", "scikit-learn", "pluggy")
+RECORDED = ("torch", "timm", "deepspeed", "numpy", "pillow", "simplejpeg", "scikit-learn", "pluggy")
 
 
 def record_id(spec: RunSpec, recipe: Recipe, samples: Samples, tested: Sequence[Samples]) -> str:

@@ -23,6 +23,7 @@ def run(asked: RunSpec) -> ResultRecord:
     """
     active = Activation(asked)
     spec, hooks = active.spec, active.hooks
+    resolve(spec, hooks, "")  # what was asked wrongly shows before any data is drawn or read
     samples = hooks.load_samples(spec, "train")
     val, test = (labelled_split(spec, hooks, name) for name in ("val", "test"))
     tested = [split for split in (val, test) if split is not None]

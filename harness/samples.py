@@ -15,6 +15,8 @@ from harness.errors import PluginError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from harness.data.store import PictureStore
+
 
 class WebClass(NamedTuple):
     """One class of the vocabulary: its WordNet 3.0 id, its lemmas joined by ", ", its gloss."""
@@ -85,6 +87,7 @@ class Samples:
     targets: Targets | None = None  # None: the label, with weight 1
     fingerprint: str = ""  # a digest of what decides the split's content
     edition: str = ""  # "webvision1", "synthweb-small-v1": what shares a table
+    store: PictureStore | None = field(default=None, compare=False, repr=False)  # None: root/files
     read_texts: Callable[[], list[Text]] | None = field(default=None, compare=False, repr=False)
     seen: Mapping[str, Sight] = field(default_factory=dict, compare=False, repr=False)
 

@@ -12,6 +12,7 @@ from functools import reduce
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, TypeVar
 
 from harness.data.samplers import Sampler, Uniform
+from harness.errors import PluginError
 from harness.schedules import Schedule, WarmupCosine
 
 if TYPE_CHECKING:
@@ -91,6 +92,14 @@ class View:
     size: int
     crop: Corner = "center"
     flip: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse a square that the resized picture may not hold."""
+        if not 0 < self.size <= self.short_side:
+            raise PluginError(
+                f"a view of {self.size} pixels needs a short side of at least as many, "
+                f"not {self.short_side}"
+            )
 
 
 Views: TypeAlias = tuple[View, ...]

@@ -50,10 +50,7 @@ PAGE = (
     *("harness.diagnosis", "harness.conformance", "harness.launch"),
 )
 ENGINE = ("harness.training", "harness.testing", "harness.data")
-PUBLIC = tuple(
-    f"harness.{name}"
-    for name in ("errors", "hookspecs", "knobs", "samples", "schedules", "spec", "values")
-) + ("harness.data.samplers", "harness.data.profile")
+PUBLIC = tuple(m for m in VALUES if m.rpartition(".")[2] not in ("files", "sources", "stages"))
 
 
 class Row(NamedTuple):
@@ -208,11 +205,10 @@ def test_the_doors_import_nothing_heavy_even_by_way_of_others() -> None:
         for module, when in imports_of(file):
             if when != "import":
                 continue
-            assert module.partition(".")[0] not in {*HEAVY, "numpy", "pydantic"}, (
-                f"{file}: {module}"
-            )
+            heavy = module.partition(".")[0] in {*HEAVY, "numpy"}
+            assert not heavy, f"{file}: {module}"
             found = f"{module.replace('.', '/')}.py"
-            if found in FILES and found not in met and found != "harness/record.py":
+            if found in FILES and found not in met:
                 waiting.append(found)
 
 
@@ -227,10 +223,19 @@ def test_pluggy_is_imported_by_the_hooks_alone() -> None:
 
 
 def test_the_truth_is_named_by_its_writer_and_its_one_reader_alone() -> None:
-    found = {file for file in FILES if "truth/" in (ROOT / file).read_text()}
+    found = {file for file in FILES if any("train_truth" in text for text in texts(file))}
     assert found == {"harness/data/synthweb_write.py", "harness/testing/noise_quality.py"}
     readers = {f for f in FILES for i in imports_of(f) if i.module.endswith("noise_quality")}
     assert readers == {"harness/run.py"}
+
+
+def texts(file: str) -> Iterator[str]:
+    """The texts of a file, docstrings left out."""
+    tree = ast.parse((ROOT / file).read_bytes())
+    said = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in said:
+            yield node.value
 
 
 def test_no_trick_imports_another() -> None:
@@ -272,5 +277,5 @@ def test_annotations_are_not_run(file: str) -> None:
     text = (ROOT / file).read_text()
     tree = ast.parse(text)
     assert ast.get_docstring(tree), f"{file} does not say what it is"
-    if len(tree.body) > 1:
+    if any(isinstance(node, ast.FunctionDef) for node in ast.walk(tree)):
         assert "from __future__ import annotations" in text

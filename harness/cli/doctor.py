@@ -15,6 +15,10 @@ def doctor(home: Path, as_json: bool) -> None:
     """Check Python, torch, DeepSpeed, devices, text encoder and data caches.
 
     Exits with status 1 where something that every run needs does not work.
+
+    \b
+    Example:
+      harness doctor
     """
     from harness.diagnosis import diagnose
 

@@ -15,10 +15,18 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL.Image import Image
 
-from harness.data.images import CROP_TRIES, BrokenImageError, cut, random_box, read_image, view_box
+from harness.data.images import (
+    CROP_TRIES,
+    BrokenImageError,
+    Pixels,
+    cut,
+    cut_views,
+    decode,
+    random_box,
+)
 from harness.data.samplers import Rows, generator
+from harness.data.store import FolderStore
 from harness.errors import DataError
 from harness.samples import Samples
 from harness.values import Views
@@ -59,6 +67,11 @@ class Pictures:
     broken: dict[int, str] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
+    def __post_init__(self) -> None:
+        """Find the pictures: in the samples' own store, else in files under their root."""
+        samples = self.samples
+        self._store = samples.store or FolderStore(samples.root, samples.files.tolist())
+
     def training_batch(
         self, batch: Rows, part: slice, crops: Crops, seed: tuple[int, int]
     ) -> Loaded:
@@ -73,19 +86,19 @@ class Pictures:
         rows = batch[part].copy()
         pixels = np.empty((len(rows), crops.size, crops.size, 3), np.uint8)
         for place, row in enumerate(rows.tolist()):
-            image, rows[place] = self._picture(row)
-            box = random_box(image.width, image.height, crops.min_area, draws[place])
-            pixels[place] = cut(image, box, crops.size, flip=bool(flips[place]))
+            picture, rows[place] = self._picture(row)
+            height, width = picture.shape[:2]
+            box = random_box(width, height, crops.min_area, draws[place])
+            pixels[place] = cut(picture, box, crops.size, flip=bool(flips[place]))
         return Loaded(pixels, rows)
 
     def test_batch(self, rows: Rows, views: Views) -> list[NDArray[np.uint8]]:
         """Decode each picture once and cut all views: per view a ``(B, H, W, 3)`` array."""
         pixels = [np.empty((len(rows), view.size, view.size, 3), np.uint8) for view in views]
         for place, row in enumerate(rows.tolist()):
-            image, _ = self._picture(row)
-            for view, batch in zip(views, pixels, strict=True):
-                box = view_box(image.width, image.height, view)
-                batch[place] = cut(image, box, view.size, flip=view.flip)
+            picture, _ = self._picture(row)
+            for batch, square in zip(pixels, cut_views(picture, views), strict=True):
+                batch[place] = square
         return pixels
 
     def learn(self, broken: Mapping[int, str]) -> None:
@@ -93,14 +106,14 @@ class Pictures:
         for row, problem in broken.items():
             self._note(row, problem)
 
-    def _picture(self, row: int) -> tuple[Image, int]:
-        image = self._read(row)
-        if image is not None:
-            return image, row
+    def _picture(self, row: int) -> tuple[Pixels, int]:
+        picture = self._read(row)
+        if picture is not None:
+            return picture, row
         for other in self._peers(row).tolist():
-            image = self._read(other)
-            if image is not None:
-                return image, other
+            picture = self._read(other)
+            if picture is not None:
+                return picture, other
         wnid = self.samples.classes[self.samples.label[row]].wnid
         raise DataError(f"class {wnid}: no picture can replace a broken one; {self.broken[row]}")
 
@@ -111,15 +124,18 @@ class Pictures:
         nearest: Rows = mixed[np.argsort(subset[mixed] != subset[row], kind="stable")]
         return nearest[:REPLACEMENT_TRIES]
 
-    def _read(self, row: int) -> Image | None:
+    def _read(self, row: int) -> Pixels | None:
         if row in self.broken:
             return None
-        path = self.samples.root / str(self.samples.files[row])
         try:
-            return read_image(path)
+            return decode(self._store.read(row))
         except BrokenImageError as error:
-            self._note(row, f"broken image {path}: {error}")
-            return None
+            reason = str(error)
+        except OSError as error:
+            reason = error.strerror or str(error)
+        path = self.samples.root / self._store.name(row)
+        self._note(row, f"broken image {path}: {reason}")
+        return None
 
     def _note(self, row: int, problem: str) -> None:
         with self._lock:

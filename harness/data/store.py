@@ -193,9 +193,8 @@ class Tars:
         _refuse_large(length, str(self._tars[shard].path))
         data = os.pread(descriptor, length, offset)
         if len(data) != length:
-            raise OSError(
-                errno.EIO, f"ends inside the picture at offset {offset}", str(self._tars[shard].path)
-            )
+            path = str(self._tars[shard].path)
+            raise OSError(errno.EIO, f"ends inside the picture at offset {offset}", path)
         return data
 
 

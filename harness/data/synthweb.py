@@ -105,10 +105,7 @@ class SynthWeb:
         """Draw the data set on first use and read ``split``: "train", "val" or "test"."""
         from harness.data.webvision import as_split, read_split
 
-        preset = (spec.data and spec.data.path) or DEFAULT_PRESET
-        if preset not in PRESETS:
-            raise DataError(unknown("synthweb preset", preset, PRESETS))
-        seed = _seed(spec.data.options if spec.data else {})
+        preset, seed = _preset(spec), _seed(spec.data.options)
         root = spec.home / "data" / f"synthweb-v{VERSION}-{preset}-{seed}"
         generate(root, preset, seed, progress=_ProgressLine(preset))
         edition = f"synthweb-{preset} v{VERSION}"
@@ -117,7 +114,14 @@ class SynthWeb:
     @hookimpl
     def stage_tricks(self, spec: RunSpec) -> Sequence[Trick[Stage]]:
         """Shrink every stage to the preset's profile."""
-        return [PROFILES[spec.data.path or DEFAULT_PRESET]]
+        return [PROFILES[_preset(spec)]]
+
+
+def _preset(spec: RunSpec) -> str:
+    preset = spec.data.path or DEFAULT_PRESET
+    if preset not in PRESETS:
+        raise DataError(unknown("synthweb preset", preset, PRESETS))
+    return preset
 
 
 def _seed(options: Mapping[str, str]) -> int:

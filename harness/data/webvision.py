@@ -1,23 +1,33 @@
-"""The one reader of WebVision 1.0's layout: lists and labels at once, texts when asked for."""
+"""The one reader of WebVision's editions: lists and labels at once, texts when asked for."""
 
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.data.webvision_lists import NAME, parse_lines, read_bytes, read_classes
+from harness.data.editions import MINI_WEBVISION, WEBVISION1, WEBVISION2, Edition
+from harness.data.ilsvrc import ILSVRC, read_ilsvrc
+from harness.data.webvision_classes import format_class_numbers, read_classes, read_synsets
+from harness.data.webvision_columns import (
+    Columns,
+    is_rearranged,
+    read_judged,
+    read_train,
+    train_list,
+    where_listed,
+)
+from harness.data.webvision_selection import Selection, select
 from harness.data.webvision_texts import read_texts
 from harness.errors import DataError, NoLabelsError, unknown
 from harness.hookspecs import hookimpl
-from harness.samples import Samples, WebClass
+from harness.samples import Samples, Text, WebClass
 
 if TYPE_CHECKING:
     from harness.spec import RunSpec
@@ -25,80 +35,64 @@ if TYPE_CHECKING:
 Split = Literal["train", "val", "test"]
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
-SOURCES = ("google", "flickr")
-EDITION = "WebVision 1.0"
+SOURCES = WEBVISION1.source_names
+EDITION = WEBVISION1.title
 # Up to here every file is looked for, beyond it a spread of them.
 ALL_FILES_UP_TO = 20_000
-
-
-class _Columns(NamedTuple):
-    """What the lists of one split say, and their bytes for the fingerprint."""
-
-    files: NDArray[np.str_]
-    label: NDArray[np.int32]
-    source: NDArray[np.int8]
-    query: NDArray[np.int32]
-    rank: NDArray[np.int32]
-    content: tuple[bytes, ...]
 
 
 def read_split(
     root: Path,
     split: Split,
     *,
-    sources: Sequence[str] = SOURCES,
-    classes: range | None = None,
-    edition: str = EDITION,
+    sources: Sequence[str] | None = None,
+    classes: Sequence[int] | None = None,
+    edition: Edition | str = WEBVISION1,
     allow_empty: bool = False,
 ) -> Samples:
-    """Read one split of a data set in WebVision 1.0's layout.
+    """Read one split of a data set that lies as ``edition`` says.
 
-    ``sources`` chooses and orders the training lists. ``classes`` keeps these labels, counted from
-    the first of them. ``query`` is the number in the folder's name (from 1), ``rank`` the position
-    in that query's part of the list; both are -1 in val and test. ``edition`` names what is read.
-    **Source:** the layout is that of the public loaders and tools for WebVision 1.0.
+    ``sources`` chooses and orders the training lists. ``classes`` keeps these labels, counted anew
+    in their order. ``query`` is the number in the folder's name (from 1), ``rank`` the position
+    in that query's part of the list; both are -1 in val and test. A text as ``edition`` names
+    a data set of another's in WebVision 1.0's layout.
 
     Raises:
         DataError: A list is missing, a line is malformed or its label out of range (list and line
             are named), the test labels are not there, or a class has no training sample and
             ``allow_empty`` is not set.
     """
-    vocabulary, synsets = read_classes(root)
-    kept = range(len(vocabulary)) if classes is None else classes
-    if kept.step != 1 or not kept or not 0 <= kept.start < kept.stop <= len(vocabulary):
-        raise DataError(
-            f"classes {kept.start}-{kept.stop - 1} were asked for, {root} has "
-            f"0-{len(vocabulary) - 1}"
-        )
+    layout = replace(WEBVISION1, title=edition) if isinstance(edition, str) else edition
+    sources = layout.source_names if sources is None else tuple(sources)
+    vocabulary, synsets = read_classes(root, layout)
+    kept = _kept(root, classes, layout, len(vocabulary))
     if split == "train":
-        columns = _read_train(root, sources, len(vocabulary))
+        columns = read_train(root, layout, sources, [known.wnid for known in vocabulary])
     else:
-        columns = _read_judged(root, split, len(vocabulary))
-    rows = np.flatnonzero((columns.label >= kept.start) & (columns.label < kept.stop))
-    label = columns.label[rows] - np.int32(kept.start)
-    named = vocabulary[kept.start : kept.stop]
+        columns = read_judged(root, layout, split, len(vocabulary))
+    places = np.full(len(vocabulary), -1, np.int32)
+    places[list(kept)] = np.arange(len(kept))
+    label = places[columns.label]
+    rows = np.flatnonzero(label >= 0)
+    named = tuple(vocabulary[k] for k in kept)
     if split == "train" and not allow_empty:
-        _refuse_empty_classes(root, label, named, sources)
-    texts = None
-    if split == "train":
-        lines = np.bincount(columns.source).tolist()
-        texts = partial(read_texts, root, dict(zip(sources, lines, strict=True)), rows)
-    selection = f"{edition}|{split}|{','.join(sources)}|{kept.start}-{kept.stop}"
+        _refuse_empty_classes(root, label[rows], named, sources)
+    selection = f"{layout.title}|{split}|{','.join(sources)}|{_span(kept)}"
     return Samples(
         split=split,
         root=root,
-        files=columns.files[rows],
-        label=label,
+        files=_as_text(columns.files[rows] if len(rows) < len(label) else columns.files),
+        label=label[rows],
         source=columns.source[rows],
         query=columns.query[rows],
         rank=columns.rank[rows],
         weight=np.ones(len(rows), np.float32),
         subset=np.zeros(len(rows), np.int8),
         classes=named,
-        source_names=tuple(sources) if split == "train" else SOURCES,
+        source_names=sources if split == "train" else layout.source_names,
         fingerprint=_digest(selection.encode(), synsets, *columns.content),
-        edition=edition,
-        read_texts=texts,
+        edition=layout.title,
+        read_texts=_texts(root, layout, sources, columns, rows) if split == "train" else None,
     )
 
 
@@ -118,7 +112,7 @@ def missing_files(samples: Samples, *, sample_of: int = 2_000) -> list[str]:
     missing = [file for file in looked if not (samples.root / file).is_file()]
     if len(missing) * 100 > len(looked):
         raise DataError(
-            f"{_list_line(samples, missing[0])}: {missing[0]} is not in {samples.root}; "
+            f"{where_listed(samples, missing[0])}: {missing[0]} is not in {samples.root}; "
             f"{len(missing)} of {len(looked)} pictures looked for are missing: unpack the "
             "archives of pictures there"
         )
@@ -126,103 +120,136 @@ def missing_files(samples: Samples, *, sample_of: int = 2_000) -> list[str]:
 
 
 def as_split(name: str) -> Split:
-    """Return ``name`` where it is a split; DataError otherwise."""
+    """Return ``name`` where it is a split.
+
+    Raises:
+        NoLabelsError: It is "ilsvrc", which only a data set that was given ``ilsvrc=`` has.
+        DataError: It is no split at all.
+    """
     for split in SPLITS:
         if split == name:
             return split
+    if name == ILSVRC:
+        raise NoLabelsError(
+            "no pictures of ILSVRC-12 were named; add ilsvrc=FOLDER to --data of an edition of "
+            "WebVision"
+        )
     raise DataError(unknown("split", name, SPLITS))
 
 
-def _list_line(samples: Samples, file: str) -> str:
-    """Where ``file`` is listed: the list and the line, counted from 1."""
-    source = file.split("/")[0]
-    if samples.split == "train":
-        path = samples.root / "info" / f"train_filelist_{source}.txt"
-    else:
-        path = samples.root / "info" / f"{samples.split}_filelist.txt"
-        file = file.split("/")[1]
-    for number, line in enumerate(read_bytes(path).decode("utf-8", "replace").split("\n"), 1):
-        if line.split()[:1] == [file]:
-            return f"{path}, line {number}"
-    return str(path)
+@dataclass(frozen=True, kw_only=True)
+class WebVision1:
+    """WebVision 1.0: ``--data webvision1:/data/webvision?classes=0-49&source=google``."""
+
+    @hookimpl
+    def load_samples(self, spec: RunSpec, split: str) -> Samples:
+        """Read ``split``, "train", "val", "test" or "ilsvrc", and look whether it is all there."""
+        return _load(spec, split, WEBVISION1)
 
 
-def _read_train(root: Path, sources: Sequence[str], num_classes: int) -> _Columns:
-    for source in sources:
-        if source not in SOURCES:
-            raise DataError(unknown("source of WebVision", source, SOURCES))
-    files: list[str] = []
-    parts: list[tuple[NDArray[np.int32], NDArray[np.int8], NDArray[np.int32], NDArray[np.int32]]]
-    parts = []
-    contents: list[bytes] = []
-    for number, source in enumerate(sources):
-        path = root / "info" / f"train_filelist_{source}.txt"
-        contents.append(read_bytes(path))
-        line = rf"({source}/q(\d{{1,6}})/{NAME})[ \t]+(\d{{1,9}})[ \t]*"
-        found = parse_lines(path, contents[-1], line, f"{source}/q0001/name.jpg 0")
-        names, queries, labels = zip(*found, strict=True)
-        files += names
-        query = np.array(queries).astype(np.int32)
-        parts.append(
-            (
-                _labels(path, labels, num_classes),
-                np.full(len(found), number, np.int8),
-                query,
-                _ranks(query),
-            )
+@dataclass(frozen=True, kw_only=True)
+class WebVision2:
+    """WebVision 2.0, as it comes or after preprocess.py: ``--data webvision2:/data/webvision2``."""
+
+    @hookimpl
+    def load_samples(self, spec: RunSpec, split: str) -> Samples:
+        """Read ``split``, "train", "val", "test" or "ilsvrc", and look whether it is all there."""
+        return _load(spec, split, WEBVISION2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MiniWebVision:
+    """The first 50 classes of 1.0, Google only: ``--data mini-webvision:/data/webvision``."""
+
+    @hookimpl
+    def load_samples(self, spec: RunSpec, split: str) -> Samples:
+        """Read ``split``, "train", "val", "test" or "ilsvrc", and look whether it is all there."""
+        return _load(spec, split, MINI_WEBVISION)
+
+
+def _load(spec: RunSpec, split: str, edition: Edition) -> Samples:
+    if not spec.data or not spec.data.path:
+        raise DataError(
+            f"--data {edition.name} needs the folder, for example "
+            f"--data {edition.name}:/data/webvision"
         )
-    label, origin, query, rank = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return _Columns(np.array(files), label, origin, query, rank, tuple(contents))
+    root = Path(spec.data.path).expanduser()
+    chosen = select(spec.data.options, edition, root)
+    if split == ILSVRC and chosen.ilsvrc:
+        samples = _load_ilsvrc(root, edition, chosen, chosen.ilsvrc)
+    else:
+        samples = read_split(
+            root,
+            as_split(split),
+            sources=chosen.sources,
+            classes=chosen.classes,
+            edition=replace(edition, title=chosen.title),
+        )
+    missing_files(samples)
+    return samples
 
 
-def _read_judged(root: Path, split: Split, num_classes: int) -> _Columns:
-    """Val and test: a flat folder, one label each, no query."""
-    path = root / "info" / f"{split}_filelist.txt"
-    content = read_bytes(path)
-    if split == "test":
-        path, listed = root / "info" / "test_labels.txt", content
-        if not path.exists():
-            raise NoLabelsError(
-                f"the labels of the test pictures of {root} are not public (there is no {path}); "
-                "score val instead"
-            )
-        content = read_bytes(path)
-    line = rf"({NAME})[ \t]+(\d{{1,9}})[ \t]*"
-    found = parse_lines(path, content, line, f"{split}000001.jpg 17")
-    names, labels = zip(*found, strict=True)
-    if split == "test":
-        asked = [line.split()[0] for line in listed.decode("utf-8", "replace").splitlines() if line]
-        if asked != list(names):
-            raise DataError(f"{path} and test_filelist.txt do not name the same pictures in order")
-    nothing = np.full(len(names), -1, np.int32)
-    return _Columns(
-        np.array([f"{split}_images_256/{name}" for name in names]),
-        _labels(path, labels, num_classes),
-        np.zeros(len(names), np.int8),
-        nothing,
-        nothing,
-        (content,),
+def _load_ilsvrc(root: Path, edition: Edition, chosen: Selection, pictures: Path) -> Samples:
+    vocabulary, _ = read_classes(root, edition)
+    kept = _kept(root, chosen.classes, edition, len(vocabulary))
+    return read_ilsvrc(
+        pictures,
+        tuple(vocabulary[k] for k in kept),
+        numbered=read_synsets(root, edition).wnids if edition.ilsvrc_numbers else None,
+        edition=chosen.title,
     )
 
 
-def _labels(path: Path, labels: Sequence[str], num_classes: int) -> NDArray[np.int32]:
-    label = np.array(labels).astype(np.int32)
-    wrong = np.flatnonzero(label >= num_classes)
-    if len(wrong):
+def _kept(
+    root: Path, classes: Sequence[int] | None, layout: Edition, num_classes: int
+) -> Sequence[int]:
+    """The labels of the edition that are wanted, in their new order."""
+    whole = layout.kept or range(num_classes)
+    kept = whole if classes is None else classes
+    inside = range(num_classes) if layout.kept is None else range(min(num_classes, whole.stop))
+    if not kept or min(kept) < inside.start or max(kept) >= inside.stop:
+        shown = format_class_numbers(kept) if len(kept) else "none"
         raise DataError(
-            f"{path}, line {wrong[0] + 1}: label {label[wrong[0]]} is out of range; synsets.txt "
-            f"has {num_classes} classes, counted from 0"
+            f"classes {shown} were asked for, {root} has {inside.start}-{inside.stop - 1}"
         )
-    return label
+    if len(set(kept)) < len(kept):
+        raise DataError(f"classes {format_class_numbers(kept)} name a class twice")
+    return kept
 
 
-def _ranks(query: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Position of each line among the lines of its query, ``(N,)``, from 0."""
-    order = np.argsort(query, kind="stable")
-    _, first, counts = np.unique(query[order], return_index=True, return_counts=True)
-    rank = np.empty(len(query), np.int32)
-    rank[order] = np.arange(len(query)) - np.repeat(first, counts)
-    return rank
+def _span(kept: Sequence[int]) -> str:
+    """The labels, for the fingerprint."""
+    if list(kept) == list(range(kept[0], kept[0] + len(kept))):
+        return f"{kept[0]}-{kept[0] + len(kept)}"
+    return ",".join(map(str, kept))
+
+
+def _as_text(files: NDArray[np.bytes_]) -> NDArray[np.str_]:
+    try:
+        return files.astype(np.str_)
+    except UnicodeDecodeError:
+        return np.array([file.decode() for file in files.tolist()])
+
+
+def _texts(
+    root: Path,
+    layout: Edition,
+    sources: Sequence[str],
+    columns: Columns,
+    rows: NDArray[np.int64],
+) -> Callable[[], list[Text]]:
+    """Read the texts when called, or say why they cannot be read."""
+    if is_rearranged(root, layout) and not train_list(root, sources[0]).exists():
+
+        def refuse() -> list[Text]:
+            raise DataError(
+                f"the texts of {root} cannot be joined to its pictures: meta/train.txt does not "
+                "say where they are from; unpack info.tar there too"
+            )
+
+        return refuse
+    lines = dict(zip(sources, columns.lines, strict=True))
+    return partial(read_texts, root, lines, rows, layout)
 
 
 def _refuse_empty_classes(
@@ -244,50 +271,3 @@ def _digest(*parts: bytes) -> str:
         digest.update(len(part).to_bytes(8, "little"))
         digest.update(part)
     return digest.hexdigest()
-
-
-@dataclass(frozen=True, kw_only=True)
-class WebVision1:
-    """WebVision 1.0: ``--data webvision1:/data/webvision?classes=0-49&source=google``."""
-
-    @hookimpl
-    def load_samples(self, spec: RunSpec, split: str) -> Samples:
-        """Read ``split``, "train", "val" or "test", and look whether its pictures are there."""
-        if not spec.data or not spec.data.path:
-            raise DataError(
-                "--data webvision1 needs the folder, for example --data webvision1:/data/webvision"
-            )
-        sources, classes, words = _selection(spec.data.options)
-        samples = read_split(
-            Path(spec.data.path).expanduser(),
-            as_split(split),
-            sources=sources,
-            classes=classes,
-            edition=", ".join([EDITION, *words]),
-        )
-        missing_files(samples)
-        return samples
-
-
-def _selection(options: Mapping[str, str]) -> tuple[tuple[str, ...], range | None, list[str]]:
-    """Sources, classes and the words for both, from the options of ``--data``."""
-    for name in options:
-        if name not in ("classes", "source"):
-            raise DataError(unknown("option of --data webvision1", name, ["classes", "source"]))
-    words: list[str] = []
-    classes = None
-    if "classes" in options:
-        match = re.fullmatch(r"([0-9]{1,6})-([0-9]{1,6})", options["classes"])
-        if not match or int(match[1]) > int(match[2]):
-            raise DataError(
-                f"--data webvision1: classes={options['classes']!r} is no range; try classes=0-49"
-            )
-        classes = range(int(match[1]), int(match[2]) + 1)
-        words.append(f"classes {match[1]}-{match[2]}")
-    sources: tuple[str, ...] = SOURCES
-    if "source" in options:
-        if options["source"] not in SOURCES:
-            raise DataError(unknown("source of --data webvision1", options["source"], SOURCES))
-        sources = (options["source"],)
-        words.append(f"{sources[0]} only")
-    return sources, classes, words

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.data.webvision_lists import parse_lines, read_bytes
+from harness.data.editions import WEBVISION1, Edition
+from harness.data.webvision_lists import Listing, parse_listing, read_bytes
 from harness.errors import DataError
 from harness.samples import Text
 
@@ -18,7 +19,12 @@ from harness.samples import Text
 MAX_JSON_BYTES = 2**28
 
 
-def read_texts(root: Path, lines: Mapping[str, int], rows: NDArray[np.int64]) -> list[Text]:
+def read_texts(
+    root: Path,
+    lines: Mapping[str, int],
+    rows: NDArray[np.int64],
+    edition: Edition = WEBVISION1,
+) -> list[Text]:
     """Return the texts of ``rows``, which count through the lists of the sources in order.
 
     ``lines`` gives each source with the number of lines of its list of pictures.
@@ -30,40 +36,73 @@ def read_texts(root: Path, lines: Mapping[str, int], rows: NDArray[np.int64]) ->
     texts = [Text()] * len(rows)
     first = 0
     for source, count in lines.items():
-        path = root / "info" / f"train_meta_list_{source}.txt"
-        places = _places(path, source, count)
-        inside = np.flatnonzero((rows >= first) & (rows < first + count)).tolist()
-        by_file: dict[str, list[int]] = {}
-        for number in inside:
-            by_file.setdefault(places[rows[number] - first][0], []).append(number)
-        for file, numbers in by_file.items():
-            objects = _read_json(root / file)
-            for number in numbers:
-                line = int(rows[number]) - first
-                position = int(places[line][1])
-                if not 1 <= position <= len(objects):
-                    raise DataError(
-                        f"{path}, line {line + 1}: {file} {position} points outside the file's "
-                        f"{len(objects)} entries, which are counted from 1"
-                    )
-                texts[number] = _text(objects[position - 1])
+        path = meta_list(root, source)
+        places = read_places(path, count, edition, source)
+        folder = metadata_folder(root, source)
+        inside = np.flatnonzero((rows >= first) & (rows < first + count))
+        wanted = rows[inside] - first
+        order = np.argsort(places.number[wanted], kind="stable")
+        objects: list[Any] = []
+        file = Path()
+        for number, line in zip(inside[order].tolist(), wanted[order].tolist(), strict=True):
+            name = places.files[line].decode().rpartition("/")[2]
+            if name != file.name:
+                file = folder / name
+                objects = read_json(file)
+            position = int(places.label[line])
+            if not 1 <= position <= len(objects):
+                raise DataError(
+                    f"{path}, line {line + 1}: {file.relative_to(root)} {position} points outside "
+                    f"the file's {len(objects)} entries, which are counted from 1"
+                )
+            texts[number] = text_of(objects[position - 1])
         first += count
     return texts
 
 
-def _places(path: Path, source: str, count: int) -> list[tuple[str, ...]]:
-    """The (JSON file, position) of each line."""
-    line = rf"({source}/q\d{{1,6}}\.json)[ \t]+(\d{{1,9}})[ \t]*"
-    found = parse_lines(path, read_bytes(path), line, f"{source}/q0001.json 12")
-    if len(found) != count:
+def meta_list(root: Path, source: str) -> Path:
+    """Return the list that gives each training picture its JSON file and position."""
+    return root / "info" / f"train_meta_list_{source}.txt"
+
+
+def metadata_folder(root: Path, source: str) -> Path:
+    """Return where the JSON files of one source lie: people unpack them to several places."""
+    places = (root / source, root / "meta" / source, root / f"{source}_json")
+    filled = (place for place in places if next(place.glob("q*.json"), None))
+    return next(filled, places[0])
+
+
+def read_places(path: Path, count: int, edition: Edition, source: str) -> Listing:
+    """Read a metadata list: ``files`` are JSON files, ``label`` the positions in them from 1.
+
+    Raises:
+        DataError: It is missing or malformed, or has other than ``count`` lines.
+    """
+    content = read_bytes(path, edition.layout)
+    found = parse_meta_list(path, content, edition, source)
+    if len(found.label) != count:
         raise DataError(
-            f"{path} has {len(found)} lines, train_filelist_{source}.txt has {count}; line i of "
-            "one belongs to line i of the other: unpack info.tar again"
+            f"{path} has {len(found.label)} lines, train_filelist_{source}.txt has {count}; line i "
+            "of one belongs to line i of the other: unpack info.tar again"
         )
     return found
 
 
-def _read_json(path: Path) -> list[Any]:
+def parse_meta_list(path: Path, content: bytes, edition: Edition, source: str) -> Listing:
+    """Take lines like ``google/q0001.json 12`` apart."""
+    folders = (source, *edition.source(source).folders)
+    begins = (folder for folder in folders if content.startswith(f"{folder}/".encode()))
+    folder = next(begins, source)
+    example = f"{folder}/q{1:0{edition.query_digits}d}.json 12"
+    return parse_listing(path, content, f"{folder}/q", (1, 6), example, ".json")
+
+
+def read_json(path: Path) -> list[Any]:
+    """Return the entries of one query's metadata; broken UTF-8 is replaced.
+
+    Raises:
+        DataError: The file is missing, too large, not JSON or no list.
+    """
     try:
         if path.stat().st_size > MAX_JSON_BYTES:
             raise DataError(f"{path} has over {MAX_JSON_BYTES} bytes: no query has that much text")
@@ -82,8 +121,8 @@ def _read_json(path: Path) -> list[Any]:
     return objects
 
 
-def _text(entry: Any) -> Text:
-    """What is there of title, description and tags; tags are a list or one string of words."""
+def text_of(entry: Any) -> Text:
+    """Return what is there of title, description and tags, which are a list or one string."""
     if not isinstance(entry, dict):
         return Text()
     tags = entry.get("tags")

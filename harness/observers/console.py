@@ -17,11 +17,15 @@ LOG_SECONDS = 10.0
 CLEAR = "\r\x1b[2K"
 
 
+def _on_terminal() -> bool:
+    return sys.stderr.isatty()
+
+
 @dataclass
 class Console:
     """Writes stage, epoch, loss, images per second and time left to standard error."""
 
-    live: bool = field(default_factory=sys.stderr.isatty)
+    live: bool = field(default_factory=_on_terminal)
     _next: float = field(default=0.0, repr=False)
     _last: dict[str, float] = field(default_factory=dict, repr=False)
 

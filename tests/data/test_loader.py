@@ -229,9 +229,9 @@ def test_a_broken_picture_of_a_test_is_an_error(samples: Samples, split: str) ->
 def test_all_views_come_from_one_decoding(
     samples: Samples, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    decoded: list[Path] = []
-    read = loader.read_image
-    monkeypatch.setattr(loader, "read_image", lambda path: decoded.append(path) or read(path))
+    decoded: list[bytes] = []
+    decode = loader.decode
+    monkeypatch.setattr(loader, "decode", lambda data: decoded.append(data) or decode(data))
     views = tuple(View(short_side=18, size=size, flip=flip)
                   for size in (12, 16) for flip in (False, True))  # fmt: skip
     batch = Pictures(samples, print).test_batch(np.array([4, 9]), views)

@@ -33,7 +33,7 @@ def test_plain_lines_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> N
         "baseline epochs=3, seed 0, on synthweb:tiny: task-1",
         "task-1: 100 steps, 10 epochs, test_resnet",
         "task-1: epoch 2.5/10, loss 1.250, 1,234 images/s, 1 min 15 s left",
-        "task-1: epoch 2.5/10, loss 1.250, 1,234 images/s, val top-1 50.0%",
+        "task-1: epoch 10.0/10, loss 1.250, 1,234 images/s, val top-1 50.0%",
     ]
     assert "\r" not in written.err
     assert "\x1b" not in written.err
@@ -90,7 +90,7 @@ def test_one_live_line_on_a_terminal() -> None:
         "task-1: epoch 1.0/10, loss 0.000",
         "task-1: epoch 1.0/10, loss 1.000",
         "task-1: epoch 1.0/10, loss 2.000",
-        "task-1: epoch 1.0/10, loss 2.000, 5 images/s",
+        "task-1: epoch 10.0/10, loss 2.000, 5 images/s",
     ]
     assert lines[2:] == [""]
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from harness.errors import HarnessError
 from harness.observers.tensorboard import TensorBoard
 from harness.spec import DataSpec, RunSpec
 from harness.values import Stage
@@ -40,7 +42,6 @@ def watch(board: TensorBoard, home: Path, first: int, last: int) -> None:
 def test_every_curve_can_be_read_back(tmp_path: Path) -> None:
     board = TensorBoard()
     watch(board, tmp_path, 0, 8)
-    board.on_stage_end()
     folder = tmp_path / "tensorboard" / "baseline seed=0 synthweb:tiny" / "task-1"
     found = curves(folder)
     assert found["loss"] == [(step, step / 2) for step in range(1, 9)]
@@ -54,10 +55,8 @@ def test_every_curve_can_be_read_back(tmp_path: Path) -> None:
 def test_a_resumed_stage_hides_the_steps_that_were_lost(tmp_path: Path) -> None:
     killed = TensorBoard()
     watch(killed, tmp_path, 0, 6)
-    killed.on_stage_end()
     resumed = TensorBoard()
     watch(resumed, tmp_path, 4, 8)
-    resumed.on_stage_end()
     folder = tmp_path / "tensorboard" / "baseline seed=0 synthweb:tiny" / "task-1"
     assert curves(folder)["loss"] == [(step, step / 2) for step in range(1, 9)]
 
@@ -68,15 +67,17 @@ def test_no_slash_of_a_label_makes_a_folder_and_no_label_is_too_long(tmp_path: P
     board.on_run_start(spec_in(tmp_path, knobs=knobs))
     board.on_stage_start(STAGE, 0)
     board.on_step_end(1, {"loss": 1.0})
-    board.on_stage_end()
     (run,) = (tmp_path / "tensorboard").iterdir()
     (stage,) = run.iterdir()
     assert curves(stage)["loss"] == [(1, 1.0)]
 
 
-def test_what_was_cached_opens_no_file(tmp_path: Path) -> None:
+def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
     board = TensorBoard()
-    board.on_run_start(spec_in(tmp_path))
-    board.on_stage_end()
-    board.on_step_end(1, {"loss": 1.0})
-    assert not (tmp_path / "tensorboard").exists()
+    watch(board, tmp_path, 0, 2)
+    (events,) = (tmp_path / "tensorboard").rglob("events*")
+    events.unlink()
+    events.symlink_to("/dev/full")
+    with pytest.raises(HarnessError, match="the disk is full") as full:
+        board.on_step_end(3, {"loss": 1.0})
+    assert "\n" not in str(full.value)

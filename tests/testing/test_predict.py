@@ -13,7 +13,7 @@ from PIL import Image
 from torch import nn
 
 from harness.data import loader
-from harness.data.images import cut, read_image, view_box
+from harness.data.images import cut_views, decode
 from harness.data.loader import Pictures
 from harness.samples import Samples, WebClass
 from harness.testing import predict as module
@@ -62,8 +62,7 @@ def one_by_one(network: nn.Module, samples: Samples, view: View) -> np.ndarray:
     network.eval()
     rows = []
     for file in samples.files:
-        image = read_image(samples.root / str(file))
-        pixels = cut(image, view_box(image.width, image.height, view), view.size, flip=view.flip)
+        (pixels,) = cut_views(decode((samples.root / str(file)).read_bytes()), (view,))
         with torch.no_grad():
             logits = network(normalised(pixels[None].copy(), CPU.device))
         rows.append(torch.softmax(logits, dim=1).numpy()[0])
@@ -87,9 +86,8 @@ def test_probabilities_are_the_mean_over_the_views(
 def test_each_picture_is_decoded_once_for_all_protocols(
     samples: Samples, network: nn.Module, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    decoded: list[Path] = []
-    read = loader.read_image
-    monkeypatch.setattr(loader, "read_image", lambda path: decoded.append(path) or read(path))
+    decoded: list[bytes] = []
+    monkeypatch.setattr(loader, "decode", lambda data: decoded.append(data) or decode(data))
     predict(network, Pictures(samples, print), {"1 view": PLAIN, "10 views": TEN}, CPU, 2)
     assert len(decoded) == len(samples)
 

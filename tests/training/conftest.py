@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from harness.data.synthweb import VERSION, generate
+from harness.data.synthweb import VERSION
 from harness.data.webvision import read_split
 from harness.recipe import StageRecipe
 from harness.samples import Samples
@@ -28,9 +28,8 @@ def ranks() -> Ranks:
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Samples:
-    root = tmp_path_factory.getbasetemp() / "data" / f"synthweb-v{VERSION}-tiny-0"
-    return read_split(generate(root, "tiny", 0, processes=1), "train")
+def tiny(drawn_data: Path) -> Samples:
+    return read_split(drawn_data / f"synthweb-v{VERSION}-tiny-0", "train")
 
 
 @pytest.fixture

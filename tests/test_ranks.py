@@ -1,0 +1,278 @@
+"""Two processes that train together on the CPU."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness.errors import HarnessError
+from harness.launch import choose_ranks
+from harness.record import ResultRecord, read_record
+
+Call = Callable[..., Any]
+PATIENCE = 120  # seconds for a process to get anywhere on a busy machine
+TWO = ("--cpu-ranks", "2")
+TINY = ("--data", "synthweb:tiny", "--stage", "epochs=2")
+
+
+def the_record(home: Path) -> ResultRecord:
+    (path,) = (home / "records").glob("*.json")
+    return read_record(path)
+
+
+def start(folder: Path, *command: str, **environment: str) -> subprocess.Popen[str]:
+    def heed() -> None:  # what runs in the background may have Ctrl-C switched off
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    return subprocess.Popen(
+        [sys.executable, *command],
+        cwd=folder,
+        env=os.environ | environment,
+        preexec_fn=heed,  # noqa: PLW1509 - no other thread runs here
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def harness(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    return start(folder, "-m", "harness", *arguments)
+
+
+def wait_for(process: subprocess.Popen[str], there: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while process.poll() is None and not there() and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+def test_two_ranks_train_and_one_rank_scores_their_weights_alike(
+    tiny_home: Path, tmp_path: Path, call: Call
+) -> None:
+    command = ("run", "--plugin", "malong_curriculum", "--set", "model=B", *TINY)
+    with harness(tmp_path, *command, *TWO) as process:
+        out, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, err
+    assert out.count("training took") == 1
+    assert err.count("initial: 10 steps") == 1  # one rank speaks
+    record = the_record(tiny_home)
+    assert record.cost.hardware["devices"] == "2 x cpu"
+    assert record.cost.device_seconds == pytest.approx(2 * record.cost.wall_seconds)
+    kept = {path: np.load(path)["probabilities"]
+            for path in (tiny_home / "records").glob("*/*.npz")}  # fmt: skip
+    (features,) = (tiny_home / "stages").glob("*/features.npy")
+    seen = np.load(features)
+
+    # The stages are finished; only what was seen and scored is worked out again, by one rank.
+    next((tiny_home / "records").glob("*.json")).unlink()
+    for path in [*(tiny_home / "stages").glob("*/sight.json"),
+                 *(tiny_home / "stages").glob("*/samples.npz"), *kept]:  # fmt: skip
+        path.unlink()
+    ended = call(*command)
+    assert ended.err.count("reused") == 2, ended
+    again = the_record(tiny_home)
+    np.testing.assert_allclose(np.load(features), seen, rtol=1e-4, atol=1e-5)
+    for path, probabilities in kept.items():
+        np.testing.assert_allclose(np.load(path)["probabilities"], probabilities, atol=2e-3)
+    strip = {"cost": True, "scores": {"__all__": {"predictions_sha256"}}}
+    assert again.model_dump(exclude=strip) == record.model_dump(exclude=strip)
+
+
+def test_an_error_of_one_rank_ends_all_with_its_one_line(tiny_home: Path, tmp_path: Path) -> None:
+    data = tiny_home / "data"
+    drawn = data.resolve()
+    data.unlink()
+    subprocess.run(["cp", "-r", drawn, data], check=True)
+    picture = sorted(data.glob("*/val_images_256/*.jpg"))[-1]  # in the second rank's share
+    picture.write_bytes(b"x" * picture.stat().st_size)
+    command = ("run", "--plugin", "baseline", "--engine", "torch", *TINY, *TWO)
+    with harness(tmp_path, *command) as process:
+        _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 2, err
+    assert err.splitlines()[-1] == (
+        f"Error: broken image {picture}: not a picture; val cannot be scored without it"
+    )
+    assert "Traceback" not in err
+    assert err.count("Error:") == 1
+
+
+def test_ctrl_c_stops_all_ranks_and_the_same_command_goes_on(
+    tiny_home: Path, tmp_path: Path
+) -> None:
+    command = ("run", "--plugin", "baseline", "--engine", "torch", *TWO)
+    command += ("--data", "synthweb:tiny", "--stage", "epochs=8")
+    with harness(tmp_path, *command) as process:
+        wait_for(process, lambda: bool(list((tiny_home / "stages").glob("*/best.pt"))))
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130, err
+    assert err.splitlines()[-1] == "stopped by SIGINT; the same command goes on from here"
+    assert err.count("stopped by") == 1
+    assert "Traceback" not in err
+    assert len(list((tiny_home / "stages").glob("*/checkpoint-*.pt"))) == 1
+    with harness(tmp_path, *command) as process:
+        _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, err
+    assert "goes on at step" in err
+    (stage,) = the_record(tiny_home).stages
+    assert len(stage.history) == 8
+
+
+PROGRAM = """
+    import json, os, signal, sys
+    from pathlib import Path
+
+    import numpy as np
+    import torch
+    from torch import nn
+
+    from harness.data.webvision import read_split
+    from harness.recipe import StageRecipe
+    from harness.training.engine import make_engine
+    from harness.training.interrupt import Interrupted
+    from harness.training.loop import Job, train
+    from harness.training.ranks import join_ranks
+    from harness.values import Stage
+
+    home, data = map(Path, sys.argv[1:])
+    ranks = join_ranks()
+    samples = read_split(data, "train")
+    told = {}
+
+    class Watcher:
+        def __init__(self, stop=0):
+            self.losses, self.stop, self.first = [], stop, 0
+        def on_stage_start(self, stage, steps, first_step):
+            self.first = first_step
+        def on_step_end(self, stage, step, scalars):
+            self.losses.append(scalars["loss"])
+            if step == self.stop and ranks.rank == ranks.world_size - 1:
+                os.kill(os.getpid(), signal.SIGTERM)  # one rank hears it, all must stop
+
+    def network(norm):
+        torch.manual_seed(ranks.rank)  # rank 0's weights must win
+        body = [nn.Conv2d(3, 8, 3, stride=2), norm, nn.SiLU(), nn.AdaptiveAvgPool2d(1)]
+        return nn.Sequential(*body, nn.Flatten(), nn.Linear(8, 6))
+
+    def job(name, **values):
+        stage = Stage(name=name, input_size=16, epochs=2, batch_size=64, lr=0.1, **values)
+        recipe = StageRecipe(stage=stage, origins={}, noise=(), model=(), batch=(), loss=(),
+                             depth=0, key=name)
+        return Job(recipe=recipe, samples=samples, seed=3, threads=1, folder=home / name,
+                   evaluate=lambda module: {}, report=lambda line: None)
+
+    for engine in ("torch", "deepspeed"):
+        for values in ({}, {"accumulation": 2, "clip_norm": 0.05}):
+            asked = job(f"{engine}{len(values)}", **values)
+            watcher = Watcher()
+            made = make_engine(engine, network(nn.GroupNorm(2, 8)), asked.recipe.stage, ranks, {})
+            train(asked, made, ranks, watcher)
+            weights = torch.cat([p.detach().flatten() for p in made.module.parameters()])
+            told[asked.recipe.stage.name] = [watcher.losses, weights.tolist()]
+
+    # Batch norm's statistics drift apart within an epoch, and are averaged at its end.
+    asked = job("drift")
+    made = make_engine("torch", network(nn.BatchNorm2d(8)), asked.recipe.stage, ranks, {})
+    stopped = Watcher(stop=3)
+    try:
+        train(asked, made, ranks, stopped)
+    except Interrupted as interrupted:
+        told["stopped by"] = [stopped.losses, interrupted.number]
+    told["means within"] = made.module[1].running_mean.tolist()
+    made = make_engine("torch", network(nn.BatchNorm2d(8)), asked.recipe.stage, ranks, {})
+    resumed = Watcher()
+    train(asked, made, ranks, resumed)
+    told["resumed at"] = resumed.first
+    told["means"] = made.module[1].running_mean.tolist()
+
+    told["union"] = sorted(ranks.union({ranks.rank: "a", 7: "b"}).items())
+    told["from first"] = ranks.from_first({"rank": ranks.rank})
+    told["gather"] = ranks.gather(ranks.rank)
+    told["mean"] = ranks.mean(torch.tensor([float(ranks.rank), 2.0])).tolist()
+    (home / f"told{ranks.rank}of{ranks.world_size}.json").write_text(json.dumps(told))
+"""
+
+
+@pytest.fixture(scope="module")
+def told(drawn_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """What ranks 0 and 1 of two said, and the one rank of another run."""
+    folder = tmp_path_factory.mktemp("ranks")
+    program = folder / "program.py"
+    program.write_text(textwrap.dedent(PROGRAM))
+    (data,) = (path.parent for path in drawn_data.glob("*/info"))
+    said = {}
+    for world_size in (1, 2):
+        home = folder / f"{world_size}"
+        home.mkdir()
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = str(probe.getsockname()[1])
+        processes = [
+            start(
+                folder, str(program), str(home), str(data),
+                RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(world_size),
+                MASTER_ADDR="127.0.0.1", MASTER_PORT=port, CUDA_VISIBLE_DEVICES="",
+            )
+            for rank in range(world_size)
+        ]  # fmt: skip
+        for rank, process in enumerate(processes):
+            _, err = process.communicate(timeout=PATIENCE)
+            assert process.returncode == 0, err
+            content = (home / f"told{rank}of{world_size}.json").read_text()
+            said[f"{rank} of {world_size}"] = json.loads(content)
+    yield said
+
+
+@pytest.mark.parametrize("name", ["torch0", "torch2", "deepspeed0", "deepspeed2"])
+def test_two_ranks_do_what_one_does(told: dict[str, Any], name: str) -> None:
+    first, second = told["0 of 2"][name], told["1 of 2"][name]
+    assert first == second
+    losses, weights = told["0 of 1"][name]
+    np.testing.assert_allclose(first[0], losses, rtol=2e-5)
+    np.testing.assert_allclose(first[1], weights, rtol=1e-3, atol=1e-5)
+
+
+def test_a_signal_to_one_rank_stops_all_after_the_same_step(told: dict[str, Any]) -> None:
+    for rank in ("0 of 2", "1 of 2"):
+        losses, number = told[rank]["stopped by"]
+        assert len(losses) == 3
+        assert number == signal.SIGTERM
+        assert told[rank]["resumed at"] == 3
+
+
+def test_batch_norm_statistics_are_averaged(told: dict[str, Any]) -> None:
+    assert told["0 of 2"]["means within"] == told["1 of 2"]["means within"]
+    assert told["0 of 2"]["means"] == told["1 of 2"]["means"]
+
+
+def test_collectives(told: dict[str, Any]) -> None:
+    for rank in ("0 of 2", "1 of 2"):
+        assert told[rank]["union"] == [[0, "a"], [1, "a"], [7, "b"]]
+        assert told[rank]["from first"] == {"rank": 0}
+        assert told[rank]["gather"] == [0, 1]
+        assert told[rank]["mean"] == [0.5, 2.0]
+    assert told["0 of 1"]["gather"] == [0]
+
+
+def test_gpus_and_cpu_ranks_exclude_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    with pytest.raises(HarnessError, match="exclude each other"):
+        choose_ranks(2, 2)
+    with pytest.raises(HarnessError, match="this machine has 0; choose 0 or fewer"):
+        choose_ranks(2, None)
+    with pytest.raises(HarnessError, match="no GPU was found"):
+        choose_ranks(1, None)
+    assert choose_ranks(None, None) == 1
+    assert choose_ranks(0, None) == 1
+    assert choose_ranks(None, 3) == 3
