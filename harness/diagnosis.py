@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from harness.cores import cores
 from harness.discovery import broken_plugins, find_plugins
 from harness.provenance import versions
 
@@ -54,13 +55,12 @@ def _libraries() -> Iterator[Finding]:
 
 
 def _devices() -> Iterator[Finding]:
-    cores = len(os.sched_getaffinity(0))
     try:
         import torch
     except Exception as error:  # a half-installed torch raises anything
         yield Finding("devices", "fails", f"torch cannot be imported: {error}")
         return
-    yield Finding("cpu", "works", f"{cores} cores, {torch.get_num_threads()} threads for torch")
+    yield Finding("cpu", "works", f"{cores()} cores, {torch.get_num_threads()} threads for torch")
     if not torch.cuda.is_available():
         yield Finding("gpu", "note", "none found: training runs on the CPU")
     for index in range(torch.cuda.device_count()):

@@ -6,6 +6,9 @@ import difflib
 from collections.abc import Iterable
 
 
+LISTED = 40  # of more names, only the near ones are worth a reader's while
+
+
 class HarnessError(Exception):
     """Printed as one line on standard error, exit code 2. Anything else keeps its traceback."""
 
@@ -33,6 +36,8 @@ def unknown(kind: str, asked: str, known: Iterable[str], *, listing: str = "know
     "unknown plugin 'pcl'; did you mean 'pci'? installed: huawei, pci"
     """
     names = sorted(known)
-    near = difflib.get_close_matches(asked, names, n=1, cutoff=0.4)
+    near = difflib.get_close_matches(asked, names, n=LISTED, cutoff=0.4)
     hint = f" did you mean {near[0]!r}?" if near else ""
+    if len(names) > LISTED:
+        names = [*(near or names[:LISTED]), f"... ({len(names)} in all)"]
     return f"unknown {kind} {asked!r};{hint} {listing}: {', '.join(names) or 'none'}"

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
+from harness.cores import cores
 from harness.errors import HarnessError
 
 POLL_SECONDS = 0.2
@@ -124,7 +125,7 @@ def _start(
         "WORLD_SIZE": str(ranks),
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
-        "OMP_NUM_THREADS": str(max(1, len(os.sched_getaffinity(0)) // ranks)),
+        "OMP_NUM_THREADS": str(max(1, cores() // ranks)),
     }
     command = [sys.executable, "-m", "harness", *arguments]
     if rank == 0:

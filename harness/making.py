@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +15,10 @@ from torch import nn
 from harness.data.loader import Pictures
 from harness.data.samplers import generator
 from harness.errors import TrainingError
-from harness.hooks import Hooks
+from harness.preparation import Prepared
 from harness.recipe import StageRecipe, plain_view
 from harness.samples import Samples, Sight
 from harness.sight import keep_samples, keep_sight, kept_samples, kept_sight
-from harness.spec import RunSpec
 from harness.stages import StageFolder, stage_folder
 from harness.testing.predict import see
 from harness.testing.score import epoch_scorer
@@ -29,6 +28,7 @@ from harness.training.checkpoints import (
     load_tensors,
     save_tensors,
 )
+from harness.training.deepspeed import micro_batch_size
 from harness.training.engine import make_engine
 from harness.training.loop import Job, train
 from harness.training.ranks import Ranks
@@ -54,18 +54,22 @@ class Made:
 
 
 class Maker:
-    """Makes the stages of one run, parents first, from one split of training samples.
+    """Makes the stages of one run, parents first. Val is scored, but no trick ever sees it."""
 
-    ``val`` is scored after each epoch; no trick ever sees it.
-    """
-
-    def __init__(
-        self, spec: RunSpec, hooks: Hooks, ranks: Ranks, samples: Samples, val: Samples | None
-    ) -> None:
-        self._spec, self._hooks, self._ranks = spec, hooks, ranks
-        self._samples, self._val = samples, val
+    def __init__(self, prepared: Prepared, ranks: Ranks) -> None:
+        self._spec, self._hooks, self._ranks = prepared.spec, prepared.hooks, ranks
+        self._samples, self._val = prepared.samples, prepared.val
         self._made: dict[str, Made] = {}
         self._told: set[str] = set()
+
+    def check(self, recipes: Sequence[StageRecipe]) -> None:
+        """Raise HarnessError now where a later stage could not even begin."""
+        backbones: set[str] = set()
+        for recipe in recipes:
+            micro_batch_size(recipe.stage, self._ranks.world_size)
+            if recipe.stage.backbone not in backbones:
+                backbones.add(recipe.stage.backbone)
+                self.network(recipe, None, new_head=False)
 
     def make(self, recipe: StageRecipe) -> Made:
         """Return the finished stage; nothing is trained where it was finished before."""
@@ -133,6 +137,7 @@ class Maker:
             "broken_images": len(position.broken),
             "seconds": position.seconds,
             "images_per_second": meter.images_per_second,
+            "devices": ranks.world_size,
         }
         if ranks.first:
             save_tensors(folder.path / "weights.pt", engine.module.state_dict())

@@ -5,39 +5,30 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from harness.activation import Activation
-from harness.provenance import effective_knobs, effective_values, record_id
-from harness.recipe import StageRecipe, resolve
+from harness.preparation import prepare
+from harness.provenance import effective_knobs, effective_values
+from harness.recipe import StageRecipe
 from harness.spec import RunSpec
 from harness.stages import stage_folder
-from harness.testing.score import labelled_split
 
 
 def planned(asked: RunSpec) -> dict[str, Any]:
     """Return everything that ``harness run`` would do; raises what it would raise at its start."""
-    active = Activation(asked)
-    spec, hooks = active.spec, active.hooks
-    resolve(spec, hooks, "")  # what was asked wrongly shows before any data is drawn or read
-    samples = hooks.load_samples(spec, "train")
-    recipe = resolve(spec, hooks, samples.fingerprint)
-    splits = (labelled_split(spec, hooks, name) for name in ("val", "test"))
-    tested = [split for split in splits if split is not None]
-    identity = record_id(spec, recipe, samples, tested)
-    record = spec.home / "records" / f"{identity}.json"
-    knobs = effective_knobs(active.method, spec)
+    prepared = prepare(asked)
+    spec, samples, recipe = prepared.spec, prepared.samples, prepared.recipe
+    knobs = effective_knobs(prepared.active.method, spec)
+    tested = ", ".join(split.split for split in prepared.tested)
     return {
         "label": spec.label,
         "seed": spec.seed,
         "data": f"{samples.edition} ({len(samples)} samples, {samples.num_classes} classes)",
-        "plugins": [entry.name for entry in active.entries],
+        "plugins": [entry.name for entry in prepared.active.entries],
         "knobs": [{"name": name, **knob.model_dump()} for name, knob in knobs.items()],
         "full_size": recipe.full_size,
         "stages": [_stage(spec.home, stage, len(samples)) for stage in recipe.stages],
-        "protocols": [
-            f"{name}: {', '.join(split.split for split in tested)}" for name in recipe.protocols()
-        ],
-        "record": identity,
-        "record_state": "done" if record.exists() else "to be made",
+        "protocols": [f"{name}: {tested}" for name in recipe.protocols()],
+        "record": prepared.identity,
+        "record_state": "done" if prepared.record.exists() else "to be made",
     }
 
 

@@ -55,7 +55,6 @@ class Recipe:
     stages: tuple[StageRecipe, ...]
     testing: tuple[Trick[Views], ...]
     full_size: bool
-    shrinks: tuple[str, ...]
 
     @property
     def last(self) -> StageRecipe:
@@ -89,7 +88,6 @@ def resolve(spec: RunSpec, hooks: Hooks, fingerprint: str) -> Recipe:
         stages=tuple(recipes.values()),
         testing=testing,
         full_size=all(set(recipe.origins.values()) == {"recipe"} for recipe in recipes.values()),
-        shrinks=_shrinks(recipes),
     )
 
 
@@ -223,15 +221,3 @@ def _check_overrides(spec: RunSpec, plan: Plan) -> None:
             raise HarnessError(
                 unknown("stage field", override.field, OVERRIDABLE, listing="fields")
             )
-
-
-def _shrinks(recipes: Mapping[str, StageRecipe]) -> tuple[str, ...]:
-    """Say which of the recipe's fields a profile changes, one line for each distinct set."""
-    return tuple(
-        dict.fromkeys(
-            f"{origin} sets {', '.join(sorted(f for f, o in r.origins.items() if o == origin))}"
-            for r in recipes.values()
-            for origin in dict.fromkeys(r.origins.values())
-            if origin.startswith("profile")
-        )
-    )

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from harness.activation import Activation
 from harness.making import Maker
-from harness.provenance import record_id, record_of
-from harness.recipe import resolve
+from harness.preparation import prepare
 from harness.record import ResultRecord, read_record, write_record
+from harness.result import record_of
 from harness.spec import RunSpec
 from harness.testing.noise_quality import qualities
-from harness.testing.score import Examination, labelled_split
-from harness.training.deepspeed import micro_batch_size
+from harness.testing.score import Examination
 from harness.training.ranks import join_ranks
 from harness.values import Plan
 
@@ -21,32 +19,31 @@ def run(asked: RunSpec) -> ResultRecord:
     Raises HarnessError where the user can mend it, and Interrupted after a signal, with its place
     kept: the same call goes on.
     """
-    active = Activation(asked)
-    spec, hooks = active.spec, active.hooks
-    resolve(spec, hooks, "")  # what was asked wrongly shows before any data is drawn or read
-    samples = hooks.load_samples(spec, "train")
-    val, test = (labelled_split(spec, hooks, name) for name in ("val", "test"))
-    tested = [split for split in (val, test) if split is not None]
-    recipe = resolve(spec, hooks, samples.fingerprint)
-    identity = record_id(spec, recipe, samples, tested)
-    finished = spec.home / "records" / f"{identity}.json"
-    if finished.exists():
-        return read_record(finished)
+    prepared = prepare(asked)
+    spec, hooks, recipe = prepared.spec, prepared.hooks, prepared.recipe
+    if prepared.record.exists():
+        return read_record(prepared.record)
 
     ranks = join_ranks()
-    for stage in recipe.stages:
-        micro_batch_size(stage.stage, ranks.world_size)
     if not ranks.first:
         hooks.silence()
+    maker = Maker(prepared, ranks)
+    maker.check(recipe.stages)
     hooks.on_run_start(spec, Plan(stages=tuple(stage.stage for stage in recipe.stages)))
-    maker = Maker(spec, hooks, ranks, samples, val)
     made = [maker.make(stage) for stage in recipe.stages]
-    examination = Examination(tested, recipe.protocols(), ranks, spec.loader_threads, finished)
+    examination = Examination(
+        tested=prepared.tested,
+        protocols=recipe.protocols(),
+        ranks=ranks,
+        threads=spec.loader_threads,
+        folder=prepared.record.with_suffix(""),
+    )
     scores = examination.scores(made[-1].weights(), maker.finished_network(made[-1].recipe))
-    quality = qualities(samples, {m.recipe.stage.name: maker.samples(m.recipe) for m in made})
-    record = record_of(identity, active, recipe, samples, made, scores, quality, ranks)
+    handled = {stage.stage.name: maker.samples(stage) for stage in recipe.stages}
+    quality = qualities(prepared.samples, handled)
+    record = record_of(prepared, made, scores, quality, ranks)
     if ranks.first:
-        write_record(finished.parent, record)
+        write_record(prepared.record.parent, record)
     ranks.barrier()
     hooks.on_run_end(record)
     return record

@@ -21,9 +21,7 @@ from harness.values import Plan, Stage, Trick, Views
 if TYPE_CHECKING:
     from torch.nn import Module
 
-TABLE_1 = "Malong deck, 'Results: Single Model, 10 Crops', Table 1"
-TABLE_2 = "Malong deck, 'Results: Single Model, 10 Crops', Table 2"
-TABLE_3 = "Malong deck, 'Results: Single Model, 10 Crops', Table 3"
+RESULTS = "Malong deck, 'Results: Single Model, 10 Crops'"
 SCHEMES = "Malong deck, 'Methodology: Models with Different Training Schemes'"
 KEPT_SUBSETS = {"A": 0, "B": 1, "C": 2, "D": 3}
 Network = Literal["inception_v2", "inception_v3", "inception_v4", "inception_resnet_v2"]
@@ -39,23 +37,25 @@ class MalongCurriculum:
     are equally long and share one learning-rate schedule and the epochs of model A.
     """
 
-    model: Literal["A", "B", "C", "D"] = published("D", TABLE_1 + ": the best of the four")
-    highly_noisy_percent: Literal[0, 25, 50, 75, 100] = published(50, TABLE_2 + ": the best")
-    backbone: Network = published("inception_v2", TABLE_1 + "; the other three: Table 3")
+    model: Literal["A", "B", "C", "D"] = published("D", RESULTS + ", Table 1: the best")
+    highly_noisy_percent: Literal[0, 25, 50, 75, 100] = published(
+        50, RESULTS + ", Table 2: the best"
+    )
+    backbone: Network = published("inception_v2", RESULTS + ", Table 1; the others: 3")
     clustering: Literal["density", "kmeans"] = published(
         "density", "Malong deck, 'Result: Testing Loss', Figure 1 compares it with K-means"
     )
     distance_quantile: float = assumed(
         0.6, "the deck leaves d_c open; the team's published clustering code takes this percentile"
     )
-    batch_counts: tuple[int, ...] = published((128, 64, 64), SCHEMES)
-    weights: tuple[float, ...] = published(
+    batch_counts: tuple[int, int, int] = published((128, 64, 64), SCHEMES)
+    weights: tuple[float, float, float] = published(
         (1.0, 0.5, 0.5), "Malong deck, 'Methodology: Train with Curriculum Learning'"
     )
     stem: Literal["plain", "multi_scale"] = assumed(
         "plain", "the deck gives it about 0.5 %, but not which tables use it"
     )
-    crops: Literal[1, 2, 5, 10] = published(10, "Malong deck, 'Results: Single Model, 10 Crops'")
+    crops: Literal[1, 2, 5, 10] = published(10, RESULTS)
     epochs: int = assumed(75, "not on the slides; the epochs of all tasks together")
     lr: float = assumed(0.1, "not on the slides; SGD as in baseline, so that budgets are equal")
 
@@ -92,7 +92,7 @@ class MalongCurriculum:
 
     def _batches(self, task: int) -> SubsetBatches:
         """The deck's shares for three subsets; equal halves for two is assumed."""
-        counts = {1: (1,), 2: (1, 1), 3: self.batch_counts}[task]
+        counts: tuple[int, ...] = {1: (1,), 2: (1, 1)}.get(task, self.batch_counts)
         return SubsetBatches(counts=counts, class_balanced=(True, False, False)[:task])
 
     @hookimpl

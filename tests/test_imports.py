@@ -36,21 +36,24 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("harness", "plugins", "leaderboard", "reproductions")
 HEAVY = {"torch", "torchvision", "pandas", "timm", "deepspeed", "sklearn", "scipy", "tensorboard"}
-MAX_LINES, MAX_RUN, MAX_METHOD = 300, 80, 130
+MAX_LINES, MAX_RUN, MAX_METHOD = 300, 80, 120
 BAD_NAMES = ("util", "helper", "common", "misc", "manager")
 
 VALUES = (
     *("harness.errors", "harness.files", "harness.hookspecs", "harness.knobs", "harness.record"),
     *("harness.samples", "harness.schedules", "harness.sources", "harness.spec", "harness.stages"),
-    *("harness.values", "harness.data.samplers", "harness.data.profile"),
+    *("harness.values", "harness.data.samplers", "harness.data.profile", "harness.cores"),
 )
-ASSEMBLY = ("harness.activation", "harness.discovery", "harness.hooks", "harness.recipe")
+ASSEMBLY = (
+    *("harness.activation", "harness.discovery", "harness.hooks", "harness.recipe"),
+    *("harness.provenance", "harness.preparation"),
+)
 PAGE = (
-    *("harness.run", "harness.making", "harness.sight", "harness.provenance", "harness.planning"),
+    *("harness.run", "harness.making", "harness.sight", "harness.planning", "harness.result"),
     *("harness.diagnosis", "harness.conformance", "harness.launch"),
 )
 ENGINE = ("harness.training", "harness.testing", "harness.data")
-PUBLIC = tuple(m for m in VALUES if m.rpartition(".")[2] not in ("files", "sources", "stages"))
+PUBLIC = tuple(m for m in VALUES if m.rpartition(".")[2] not in ("files", "sources", "stages", "cores"))
 
 
 class Row(NamedTuple):
@@ -82,13 +85,13 @@ TABLE = (
         "data",
         ("harness/data/*",),
         (*VALUES, "harness.data"),
-        ("numpy", "PIL", "simplejpeg", "torch", "timm"),
+        ("numpy", "PIL", "simplejpeg", "torch", "timm", "matplotlib"),
     ),
     Row(
         "own plugins",
         ("harness/networks/*", "harness/observers/*"),
         (*VALUES, "harness.networks"),
-        ("torch", "timm"),
+        ("torch", "timm", "tensorboard"),
     ),
     Row(
         "training",

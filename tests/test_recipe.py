@@ -17,7 +17,7 @@ from harness.errors import HarnessError, PluginError
 from harness.hooks import Active, Hooks
 from harness.hookspecs import hookimpl
 from harness.recipe import OVERRIDABLE, Recipe, resolve
-from harness.schedules import Constant, Steps
+from harness.schedules import Constant, Part, Steps, WarmupCosine
 from harness.spec import DataSpec, Override, RunSpec
 from harness.values import Plan, Sgd, Stage, Trick, View, Views
 
@@ -161,11 +161,10 @@ def test_a_profile_that_changes_nothing_is_no_origin() -> None:
     assert set(recipe.last.origins.values()) == {"recipe"}
 
 
-def test_profiles_fold_in_order_and_the_shrinks_are_told_once() -> None:
+def test_profiles_fold_in_order() -> None:
     halve = [lambda stage: replace(stage, epochs=stage.epochs // 2)] * 2
     recipe = tiny_recipe(Stage(name="a", epochs=80), Stage(name="b", epochs=40), profile=halve)
     assert [stage.stage.epochs for stage in recipe.stages] == [20, 10]
-    assert recipe.shrinks == ("profile of other sets epochs",)
 
 
 @pytest.mark.parametrize(
@@ -261,7 +260,11 @@ def test_a_trick_without_a_fixed_description_is_refused(slot: str) -> None:
 
 
 def test_the_tricks_stand_in_their_slots() -> None:
-    tricks = {"noise": [Keep()], "loss": [Keep(share=1), Drop()], "testing": []}
+    tricks: dict[str, list[Any]] = {
+        "noise": [Keep()],
+        "loss": [Keep(share=1), Drop()],
+        "testing": [],
+    }
     assert tiny_recipe(Stage(name="train"), tricks=tricks).last.slots == {
         "noise": (Keep(),),
         "loss": (Keep(share=1), Drop()),
@@ -294,7 +297,7 @@ def test_the_key_is_the_same_for_the_same_whatever_the_stage_is_called() -> None
     assert len(key_of()) == 64
 
 
-OTHER = {
+OTHER: dict[str, Any] = {
     "backbone": "resnet18",
     "input_size": 32,
     "epochs": 1,
@@ -478,9 +481,9 @@ def test_malongs_models_spend_the_same_epochs_after_the_first() -> None:
     for model, parts in {"B": [75], "C": [38, 37], "D": [25, 25, 25]}.items():
         recipe = recipe_of("malong_curriculum", knobs={"model": model}, full_size=True)
         assert [stage.stage.epochs for stage in recipe.stages[1:]] == parts
-        parts_of_one = [stage.stage.schedule for stage in recipe.stages[1:]]
-        assert [(part.begin, part.end) for part in parts_of_one] == [
-            (task / len(parts), (task + 1) / len(parts)) for task in range(len(parts))
+        assert [stage.stage.schedule for stage in recipe.stages[1:]] == [
+            Part(whole=WarmupCosine(), begin=task / len(parts), end=(task + 1) / len(parts))
+            for task in range(len(parts))
         ]
 
 

@@ -35,7 +35,7 @@ def test_a_record_reads_as_it_was_written(tmp_path: Path, small_record: ResultRe
 
 def test_a_record_cannot_be_changed(small_record: ResultRecord) -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        small_record.seed = 1  # type: ignore[misc]
+        small_record.seed = 1
 
 
 def test_a_score_is_found_by_its_terms(small_record: ResultRecord) -> None:

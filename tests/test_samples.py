@@ -50,8 +50,8 @@ def test_no_samples_at_all_are_sound(small_samples: Samples) -> None:
 
 
 def test_only_what_a_stage_sees_can_be_asked_for(small_samples: Samples) -> None:
-    nothing = np.zeros((12, 1))
-    predictions = Predictions(nothing.astype(np.int32), nothing.astype(np.float32), nothing[:, 0])
+    zeros = np.zeros((12, 1), np.float32)
+    predictions = Predictions(zeros.astype(np.int32), zeros, zeros[:, 0])
     features = np.ones((12, 4), np.float32)
     seeing = small_samples.assign(seen={"initial": Sight(features, predictions)})
     assert seeing.features("initial") is features

@@ -9,10 +9,13 @@ from hypothesis import strategies as st
 from harness.errors import HarnessError
 from harness.spec import DataSpec, Override, RunSpec, default_home
 
-CHARACTERS = st.characters(exclude_categories=("Cs",))
-NAMES = st.text(st.characters(exclude_categories=("Cs",), exclude_characters=":?"), min_size=1)
-PATHS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="?"), min_size=1)
-OPTIONS = st.dictionaries(st.text(CHARACTERS), st.text(CHARACTERS), max_size=3)
+
+def texts(exclude: str, min_size: int = 1) -> st.SearchStrategy[str]:
+    return st.text(st.characters(codec="utf-8", exclude_characters=exclude), min_size=min_size)
+
+
+NAMES, PATHS = texts(":?"), texts("?")
+OPTIONS = st.dictionaries(texts("", 0), texts("", 0), max_size=3)
 
 
 @given(NAMES, st.none() | PATHS, OPTIONS)

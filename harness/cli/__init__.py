@@ -13,7 +13,7 @@ from harness import __version__
 from harness.errors import HarnessError
 from harness.spec import default_home
 
-COMMANDS = ("run", "plan", "plugins", "leaderboard", "doctor")
+COMMANDS = ("run", "plan", "plugins", "leaderboard", "data", "doctor")
 SIGINT_STATUS = 130
 
 
@@ -63,7 +63,7 @@ def main() -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a table's ± must not end a run
     try:
-        status = cli.main(standalone_mode=False)
+        status = cli.main(prog_name="harness", standalone_mode=False)
     except HarnessError as error:
         sys.exit(_said(f"Error: {' '.join(str(error).split())}", 2))
     except click.ClickException as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,6 +10,7 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from harness.cores import cores
 from harness.errors import HarnessError
 from harness.spec import DataSpec, Override, RunSpec
 
@@ -96,7 +96,7 @@ def run_spec(home: Path, asked: Mapping[str, Any]) -> RunSpec:
         full_size=asked["full_size"],
         engine=asked["engine"],
         deepspeed=deepspeed,
-        loader_threads=min(8, len(os.sched_getaffinity(0))),
+        loader_threads=min(8, cores()),
         home=home,
     )
 

@@ -19,7 +19,7 @@ from harness.samples import Samples, WebClass
 ILSVRC = "ilsvrc"
 # Source: ELR reads imagenet_val.txt beside the folder val/; Caffe's own list is val.txt.
 LIST_NAMES = ("imagenet_val.txt", "val.txt", "ILSVRC2012_val.txt", "ILSVRC2012_mini_val.txt")
-PICTURE_FOLDERS = ("val", "")
+PICTURE_FOLDERS = ("", "val")
 SUFFIXES = (".jpeg", ".jpg", ".png", ".webp")
 LAYOUT = (
     "ilsvrc= names a folder that holds folders by WordNet id (n01440764/*.JPEG) or by class number "
@@ -99,13 +99,9 @@ def _read_list(place: Path) -> _Found:
         raise DataError(f"{place} has no list of pictures; {LAYOUT}")
     lines = parse_lines(path, read_bytes(path, LAYOUT), _LINE, _EXAMPLE)
     files, shown = ([line[column] for line in lines] for column in (0, 1))
-    if place.is_dir():
-        root = place
-    else:
-        root = next(
-            (path.parent / f for f in PICTURE_FOLDERS if (path.parent / f / files[0]).is_file()),
-            path.parent,
-        )
+    folder = place if place.is_dir() else path.parent
+    there = (folder / sub for sub in PICTURE_FOLDERS if (folder / sub / files[0]).is_file())
+    root = next(there, folder)
     return _Found(root, files, shown, f"{path}, line")
 
 

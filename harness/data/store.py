@@ -108,11 +108,15 @@ class FolderStore:
 
     def name(self, row: int) -> str:
         """Return the file's name, relative to the root."""
-        return self._file(row).decode("utf-8", "replace")
+        return self.raw_name(row).decode("utf-8", "replace")
+
+    def raw_name(self, row: int) -> bytes:
+        """Return the file's name as its file system has it."""
+        return self._files[row if self._rows is None else self._rows.item(row)]
 
     def read(self, row: int) -> bytes:
         """Return the file's bytes; raises OSError where that is not possible."""
-        path = os.path.join(self._folder, self._file(row))  # noqa: PTH118 - bytes, and hot
+        path = os.path.join(self._folder, self.raw_name(row))  # noqa: PTH118 - bytes, and hot
         # A pipe that is named like a picture must not stop the run.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
@@ -127,9 +131,6 @@ class FolderStore:
     def take(self, rows: NDArray[np.int64]) -> FolderStore:
         """Return a store of these rows ``(M,)``; shares the names."""
         return FolderStore(self._root, self._files, _chosen(self._rows, rows))
-
-    def _file(self, row: int) -> bytes:
-        return self._files[row if self._rows is None else self._rows.item(row)]
 
 
 class Tar(NamedTuple):
@@ -228,15 +229,33 @@ class TarStore:
     def read(self, row: int) -> bytes:
         """Return the member's bytes; raises OSError where that is not possible."""
         place = self._place(row)
+        return self._bytes(place, self._columns.length.item(place))
+
+    def start(self, row: int, size: int) -> bytes:
+        """Return the member's first ``size`` bytes, or all where it has fewer."""
+        place = self._place(row)
+        return self._bytes(place, min(size, self._columns.length.item(place)))
+
+    def where(self, row: int) -> str:
+        """Return archive and offset of the member, and its name, for messages."""
+        place = self._place(row)
         shard = self._columns.shard.item(place)
         if shard < 0:
-            raise FileNotFoundError(errno.ENOENT, "in none of the indexed archives", self.name(row))
-        offset, length = self._columns.offset.item(place), self._columns.length.item(place)
-        return self._tars.read(shard, offset, length)
+            return f"{self.name(row)}, in none of the archives,"
+        return (
+            f"{self._tars[shard].path}, offset {self._columns.offset.item(place)}, {self.name(row)}"
+        )
 
     def take(self, rows: NDArray[np.int64]) -> TarStore:
         """Return a store of these rows ``(M,)``; shares the columns and the open archives."""
         return TarStore(self._tars, self._columns, self._names, _chosen(self._rows, rows))
+
+    def _bytes(self, place: int, length: int) -> bytes:
+        shard = self._columns.shard.item(place)
+        if shard < 0:
+            name = self._names[place].decode("utf-8", "replace")
+            raise FileNotFoundError(errno.ENOENT, "in none of the indexed archives", name)
+        return self._tars.read(shard, self._columns.offset.item(place), length)
 
     def _place(self, row: int) -> int:
         return row if self._rows is None else self._rows.item(row)

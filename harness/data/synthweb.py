@@ -29,7 +29,6 @@ the centre crop of test in percent, mean and standard deviation over training se
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -37,6 +36,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.cores import cores
 from harness.data.synthweb_draw import WORTH_A_PROCESS, Progress
 from harness.data.synthweb_plan import Preset, plan_crawl
 from harness.data.synthweb_profiles import PROFILES
@@ -89,11 +89,7 @@ def generate(
 
 def _processes(images: int) -> int:
     """One process for every thousand pictures, as far as there are cores."""
-    if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-    else:
-        cores = os.cpu_count() or 1
-    return max(1, min(cores, images // WORTH_A_PROCESS))
+    return max(1, min(cores(), images // WORTH_A_PROCESS))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -145,8 +145,9 @@ class TarWalk:
             return self._checked(header, self.position)
         if self.position == before:
             raise DataError(
-                f"{self._path}, offset {before}: the archive has no end mark, so it was cut "
-                f"short: download it again (if it is whole: truncate -s +1024 {self._path})"
+                f"{self._path}, offset {min(before, self.size)}: the archive has no end mark, so "
+                "it was cut short: download it again (if it is whole: truncate -s +1024 "
+                f"{self._path})"
             )
         return b""
 

@@ -1,4 +1,4 @@
-"""Finds the members of archives among the names of the lists, whatever folder stands before them."""
+"""Finds the members of archives among the listed names, whatever folder stands before them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness.data.store import Strings, TarColumns
 from harness.errors import DataError
 
 MAX_STRIPPED = 3
-SAMPLE = 2_000
+SAMPLE = 200  # members of a top folder that a rule is tried on
 _PART = 100_000  # names that are Python objects at a time
 
 
@@ -61,6 +61,12 @@ class Join:
         """How many different names the lists have."""
         return len(self._keys)
 
+    @property
+    def first_rows(self) -> NDArray[np.int64]:
+        """The rows whose name no earlier row has, in order."""
+        rows: NDArray[np.int64] = np.sort(self._first)
+        return rows
+
     def add(
         self,
         shard: int,
@@ -75,15 +81,12 @@ class Join:
         members listed.
         """
         tops = [name[: name.find(b"/") + 1] for name in names]
-        for top in dict.fromkeys(tops):
-            if top not in rules:
-                self._find_rule(
-                    top, [n for n, t in zip(names, tops, strict=True) if t == top], rules
-                )
+        self._find_rules(names, tops, rules)
+        listed = names
         if any(rule != AS_IT_IS for rule in rules.values()):
             named = zip(names, tops, strict=True)
-            names = [rules.get(top, AS_IT_IS).apply(name) for name, top in named]
-        places = self._places(names)
+            listed = [rules.get(top, AS_IT_IS).apply(name) for name, top in named]
+        places = self._places(listed)
         inside = np.flatnonzero(places >= 0)
         missed = len(names) - len(inside)
         if missed:
@@ -102,7 +105,7 @@ class Join:
 
     def _count_duplicates(self, shard: int, places: NDArray[np.int64]) -> None:
         again = self._shard[places] >= 0
-        different, first = np.unique(places, return_index=True)
+        first = np.unique(places, return_index=True)[1]
         again[np.setdiff1d(np.arange(len(places)), first, assume_unique=True)] = True
         count = int(np.count_nonzero(again))
         if count:
@@ -126,19 +129,29 @@ class Join:
         result[inside] = places[inside]
         return result
 
-    def _find_rule(self, top: bytes, names: list[bytes], rules: dict[bytes, Rule]) -> None:
-        sample = names[:: max(1, len(names) // SAMPLE)]
-        best, most = AS_IT_IS, 0
+    def _find_rules(self, names: list[bytes], tops: list[bytes], rules: dict[bytes, Rule]) -> None:
+        unknown: dict[bytes, list[bytes]] = {}
+        for name, top in zip(names, tops, strict=True):
+            if top not in rules:
+                unknown.setdefault(top, []).append(name)
+        for top, named in unknown.items():
+            rule = self._best_rule(named[:: max(1, len(named) // SAMPLE)])
+            if rule:
+                rules[top] = rule
+
+    def _best_rule(self, sample: list[bytes]) -> Rule | None:
+        """The rule that makes most of the sample listed; None where none does."""
+        best, most = None, 0
         for stripped in range(MAX_STRIPPED + 1):
             for folder in (b"", *self._folders):
                 rule = Rule(stripped, folder)
-                known = int(np.count_nonzero(self._places([rule.apply(n) for n in sample]) >= 0))
+                places = self._places([rule.apply(name) for name in sample])
+                known = int(np.count_nonzero(places >= 0))
                 if known > most:
                     best, most = rule, known
-            if most == len(sample):
-                break
-        if most:
-            rules[top] = best
+                if known == len(sample):
+                    return rule
+        return best
 
     def _refuse_collisions(self) -> None:
         rows = np.arange(len(self._names))

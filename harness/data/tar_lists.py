@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,10 +102,10 @@ def _read_train(
     if not parts:
         return None
     lines = tuple(len(part[0]) for part in parts)
-    names, label, query, rank = zip(*parts, strict=True)
+    _, label, query, rank = zip(*parts, strict=True)
     return Listed(
         split="train",
-        names=Strings.joined(names),
+        names=Strings.joined([part[0] for part in parts]),
         label=np.concatenate(label),
         query=np.concatenate(query),
         rank=np.concatenate(rank),
@@ -159,6 +159,16 @@ def _pack(files: NDArray[np.bytes_]) -> Strings:
     return Strings.joined([Strings.of(files[k : k + _PACK_ROWS].tolist()) for k in starts])
 
 
+def put_file(path: Path, content: bytes) -> None:
+    """Write ``content`` to ``path`` unless it is there already."""
+
+    def write(file: IO[bytes]) -> None:
+        file.write(content)
+
+    if not (path.is_file() and path.read_bytes() == content):
+        write_whole(path, write)
+
+
 def _copy_info(archive: Path, index: Path) -> None:
     """Copy info.tar's text files to ``index``/info; a picture is never unpacked."""
     found = False
@@ -170,10 +180,7 @@ def _copy_info(archive: Path, index: Path) -> None:
             if size > MAX_LIST_BYTES:
                 raise DataError(f"{archive}: {base} has {size} bytes: no list is that large")
             file.seek(offset)
-            content = file.read(size)
-            target = index / "info" / base
-            if not (target.is_file() and target.read_bytes() == content):
-                write_whole(target, lambda out, content=content: out.write(content))  # type: ignore[misc]
+            put_file(index / "info" / base, file.read(size))
             found = True
     if not found:
         raise DataError(f"{archive} holds no list (*.txt): download it again")

@@ -129,7 +129,7 @@ def _save(path: Path, piece: Piece) -> None:
 def _load(path: Path, position: int) -> Piece | None:
     """Return the kept piece; None where there is none, or a damaged one (zip has checksums)."""
     try:
-        with np.load(path, allow_pickle=False) as kept:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
             names = Strings.packed(kept["names"], kept["lengths"])
             after, ended = kept["state"].tolist()
             piece = Piece(

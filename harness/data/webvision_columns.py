@@ -27,15 +27,19 @@ _WNID_DIGITS = (8, 8)
 
 
 class Columns(NamedTuple):
-    """One split: paths relative to the root, and the lists' bytes for the fingerprint."""
+    """One split: paths relative to the root, and the lists' bytes for the fingerprint.
+
+    ``line`` is where a row stands in its list, from 1; ``lines`` counts the rows of each source.
+    """
 
     files: NDArray[np.bytes_]  # UTF-8
     label: NDArray[np.int32]
     source: NDArray[np.int8]
     query: NDArray[np.int32]
     rank: NDArray[np.int32]
+    line: NDArray[np.int32]
     content: tuple[bytes, ...]
-    lines: tuple[int, ...]  # of the list of each source
+    lines: tuple[int, ...]
 
 
 def read_train(
@@ -67,6 +71,7 @@ def read_train(
         np.repeat(np.arange(len(lines), dtype=np.int8), lines),
         query,
         np.concatenate([ranks(listing.number) for listing in listings]),
+        np.concatenate([_lines(len(listing.label)) for listing in listings]),
         tuple(contents),
         lines,
     )
@@ -82,15 +87,16 @@ def read_judged(
         DataError: As ``read_split`` says.
     """
     path = judged_list(root, edition, split)
+    labels_path = root / "info" / "test_labels.txt"
+    if split == "test" and not (labels_path.exists() or edition.public_test_labels):
+        raise NoLabelsError(
+            f"the labels of the test pictures of {root} are not public (there is no "
+            f"{labels_path}); score val instead"
+        )
     content = read_bytes(path, edition.layout)
     if split == "test":
-        path, listed = root / "info" / "test_labels.txt", content
-        if not path.exists():
-            raise NoLabelsError(
-                f"the labels of the test pictures of {root} are not public (there is no {path}); "
-                "score val instead"
-            )
-        content = read_bytes(path)
+        path, listed = labels_path, content
+        content = read_bytes(path, edition.layout)
     line = rf"({NAME})[ \t]+([0-9]{{1,{LABEL_DIGITS}}})[ \t]*"
     found = parse_lines(path, content, line, f"{split}000001.jpg 17")
     names, labels = zip(*found, strict=True)
@@ -108,6 +114,7 @@ def read_judged(
         np.zeros(len(names), np.int8),
         nothing,
         nothing,
+        _lines(len(names)),
         (content,),
         (len(names),),
     )
@@ -236,9 +243,14 @@ def _read_prepared(root: Path, sources: Sequence[str], wnids: Sequence[str]) -> 
         source[rows],
         nothing,
         nothing,
+        (rows + 1).astype(np.int32),
         (content,),
         tuple(np.bincount(source[rows], minlength=len(sources)).tolist()),
     )
+
+
+def _lines(count: int) -> NDArray[np.int32]:
+    return np.arange(1, count + 1, dtype=np.int32)
 
 
 def _first_there(root: Path, places: Sequence[str]) -> Path:

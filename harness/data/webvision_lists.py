@@ -19,8 +19,8 @@ CHUNK_BYTES = 2**24
 _SHOWN = 80
 _SPACE, _NEWLINE, _SLASH, _DOT, _ZERO = b" \n/.0"
 
-# A plain file name: no folder, no space, and no dot at its end, which rules out ".." too.
-NAME = r"[^/\\\s]+(?<!\.)"
+# A plain file name: no folder, no space or NUL, and no dot at its end, which rules out ".." too.
+NAME = r"[^/\\\s\x00]+(?<!\.)"
 LABEL_DIGITS = 9
 
 Bytes = NDArray[np.uint8]
@@ -199,3 +199,22 @@ def _first_wrong(path: Path, text: str, line: str, example: str, first: int) -> 
             why = "points outside the data folder" if leaves else f"is not like {example!r}"
             return f"{path}, line {number}: {shown!r} {why}"
     return f"{path}: its lines should be like {example!r}"
+
+
+def split_lines(path: Path, content: bytes) -> tuple[NDArray[np.bytes_], NDArray[np.int32]]:
+    """Return the first column of a list with its last, a number, whatever the first holds.
+
+    Raises:
+        DataError: A line has not these two columns.
+    """
+    firsts, numbers = [], []
+    lines = 0
+    for piece in _pieces(content):
+        rows = _by_pattern(
+            path, piece.removesuffix(b"\n"), r"(\S+)[ \t]+([0-9]{1,9})[ \t]*", "name 0", lines + 1
+        )
+        lines += len(rows)
+        first, number = zip(*rows, strict=True)
+        firsts.append(np.array([text.encode() for text in first]))
+        numbers.append(np.array(number).astype(np.int32))
+    return np.concatenate(firsts), np.concatenate(numbers)

@@ -13,12 +13,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from harness.data.loader import Pictures
-from harness.errors import NoLabelsError
 from harness.files import write_whole
-from harness.hooks import Hooks
 from harness.record import Score
 from harness.samples import Samples
-from harness.spec import RunSpec
 from harness.testing.metrics import Top, accuracy, top_classes
 from harness.testing.predict import predict
 from harness.training.ranks import Ranks
@@ -45,23 +42,15 @@ def epoch_scorer(
     return score
 
 
-def labelled_split(spec: RunSpec, hooks: Hooks, split: str) -> Samples | None:
-    """Return val or test with its labels, or None where they are not public."""
-    try:
-        return hooks.load_samples(spec, split)
-    except NoLabelsError:
-        return None
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Examination:
-    """Every split that has labels, under every protocol; predictions are kept beside ``record``."""
+    """Every split that has labels, under every protocol; predictions are kept in ``folder``."""
 
     tested: Sequence[Samples]
     protocols: Mapping[str, Views]
     ranks: Ranks
     threads: int
-    record: Path
+    folder: Path
 
     def scores(
         self, weights: Mapping[str, Path], network: Callable[[Path], nn.Module]
@@ -83,7 +72,7 @@ class Examination:
             for protocol, probabilities in answers.items():
                 top = top_classes(probabilities, KEPT_CLASSES)
                 name = f"{samples.split}-{protocol.replace(' ', '-')}-{epoch}.npz"
-                path = self.record.with_suffix("") / name
+                path = self.folder / name
                 sha256 = keep_predictions(path, samples, top) if self.ranks.first else ""
                 scores.append(score_of(samples, top, protocol, "last", sha256))
         return scores

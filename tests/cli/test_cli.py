@@ -19,8 +19,10 @@ from harness.errors import HarnessError
 from harness.spec import DataSpec, Override, RunSpec
 
 Call = Callable[..., Any]
-RUN = ("--plugin", "--set", "--data", "--seed", "--with", "--without", "--stage", "--full-size")
-RUN = (*RUN, "--engine", "--deepspeed")
+RUN = (
+    *("--plugin", "--set", "--data", "--seed", "--with", "--without", "--stage", "--full-size"),
+    *("--engine", "--deepspeed"),
+)
 
 # Adding an option is a decision: it stands here, in the docs and in the changelog.
 OPTIONS = {

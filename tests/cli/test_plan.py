@@ -99,6 +99,30 @@ def test_a_trick_is_left_out(plan: Call) -> None:
     assert planned["label"] == "malong_curriculum -weighsubsets"
 
 
+NETWORKS = """
+from harness.hookspecs import hookimpl
+class Plugin:
+    @hookimpl
+    def build_model(self):
+        raise NotImplementedError
+"""
+
+
+def test_others_networks_take_timms_place_but_two_of_them_are_an_error(
+    plan: Call, call: Call, install: Callable[..., Path]
+) -> None:
+    install("nets_one", NETWORKS)
+    install("nets_two", NETWORKS)
+    ours = plan("--plugin", "baseline")
+    theirs = plan("--plugin", "baseline", "--with", "nets_one")
+    assert theirs["plugins"] == ["baseline", "nets_one", "synthweb", "console", "tensorboard"]
+    assert theirs["stages"][0]["key"] != ours["stages"][0]["key"]
+    both = call("plan", "--plugin", "baseline", *TINY, "--with", "nets_one", "--with", "nets_two")
+    assert both.error == (
+        "'nets_one' and 'nets_two' both provide 'build_model'; leave one of them out of this run"
+    )
+
+
 def test_people_read_the_same(call: Call, tiny_home: Path) -> None:
     out = call("plan", "--plugin", "malong_curriculum", *TINY).out
     assert out.startswith("malong_curriculum, seed 0, on synthweb-tiny v1 (300 samples, 6 classes)")

@@ -81,6 +81,14 @@ def test_others_method_is_planned_in_a_real_process(
     assert epochs == {"name": "epochs", "value": "2", "origin": "profile of synthweb"}
 
 
+def test_a_plugin_may_be_called_what_no_file_may(
+    install: Callable[..., Path], call: Callable[..., Any], tiny_home: Path
+) -> None:
+    install("odd_name", METHOD, points="../odd name = odd_name:Plugin")
+    arguments = ("--plugin", "../odd name", "--data", "synthweb:tiny", "--json")
+    assert json.loads(call("plan", *arguments).out)["record"].startswith(".._odd_name-seed0-")
+
+
 @pytest.mark.parametrize("name", sorted(find_plugins()))
 def test_every_plugin_is_shown(call: Callable[..., Any], name: str) -> None:
     shown = call("plugins", "show", name)

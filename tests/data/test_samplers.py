@@ -45,7 +45,8 @@ def many(size: int) -> Samples:
 
 
 def first(draw: Draw, steps: int) -> list[int]:
-    return np.concatenate([draw(step) for step in range(steps)]).tolist()
+    rows: list[int] = np.concatenate([draw(step) for step in range(steps)]).tolist()
+    return rows
 
 
 # Uniform

@@ -1,18 +1,19 @@
-"""The reader of WebVision 1.0's layout, on a small tree written by hand."""
+"""The reader on a small tree of WebVision 1.0, written by hand."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from harness.data.editions import WEBVISION1
 from harness.data.webvision import WebVision1, as_split, missing_files, read_split
-from harness.errors import DataError
+from harness.errors import DataError, NoLabelsError
 from harness.samples import Text
 from harness.spec import DataSpec, RunSpec
 
@@ -303,3 +304,109 @@ def test_the_reader_loads_without_torch_and_pandas() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+def test_a_selection_is_ranges_and_single_labels(root: Path, tmp_path: Path) -> None:
+    samples = WebVision1().load_samples(spec(f"webvision1:{root}?classes=2,0", tmp_path), "train")
+    assert samples.edition == "WebVision 1.0, classes 0,2"
+    assert [known.wnid for known in samples.classes] == ["n01440764", "n02128925"]
+    assert samples.label.tolist() == [0, 0, 1, 1, 0, 1, 1]
+    assert samples.query.tolist() == [1, 1, 3, 3, 1, 3, 3]
+    assert samples.texts()[3] == Text()
+    assert samples.texts()[4].title == "big tench"
+
+
+def test_a_selection_by_wnid_has_the_files_order(root: Path, tmp_path: Path) -> None:
+    wanted = tmp_path / "wnids.txt"
+    wanted.write_text("n02128925 jaguar\nn01440764\n")
+    asked = spec(f"webvision1:{root}?wnids={wanted}&source=flickr", tmp_path)
+    samples = WebVision1().load_samples(asked, "train")
+    assert [known.wnid for known in samples.classes] == ["n02128925", "n01440764"]
+    assert samples.label.tolist() == [1, 0, 0]
+    assert samples.edition == "WebVision 1.0, 2 classes 09e3fa00, flickr only"
+    assert WebVision1().load_samples(asked, "val").label.tolist() == [0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("n02128925\nn09999999\n", r"wnids\.txt, line 2: n09999999 is not in .*synsets\.txt; 1 of"),
+        ("n02128925\njaguar\n", r"wnids\.txt, line 2: 'jaguar' is not like 'n01440764'"),
+        ("n02128925\nn02128925\n", r"wnids\.txt, line 2: n02128925 stands on line 1 too"),
+        ("\n", r"wnids\.txt is empty"),
+        (None, r"wnids\.txt is missing: wnids=FILE names a file"),
+    ],
+)
+def test_a_broken_list_of_wnids_is_named(
+    root: Path, tmp_path: Path, content: str | None, said: str
+) -> None:
+    wanted = tmp_path / "wnids.txt"
+    if content is not None:
+        wanted.write_text(content)
+    with pytest.raises(DataError, match=said):
+        WebVision1().load_samples(spec(f"webvision1:{root}?wnids={wanted}", tmp_path), "train")
+
+
+@pytest.mark.parametrize(
+    "classes", ["0-1,1", "0,", "-1", "1-", "0-9999999", "", "0-999999,0-999999"]
+)
+def test_classes_that_are_no_ranges_are_refused(root: Path, tmp_path: Path, classes: str) -> None:
+    with pytest.raises(DataError, match=r"is no range; try classes=0-49 or classes=0-49,77"):
+        WebVision1().load_samples(spec(f"webvision1:{root}?classes={classes}", tmp_path), "train")
+
+
+def test_classes_and_wnids_exclude_each_other(root: Path, tmp_path: Path) -> None:
+    asked = spec(f"webvision1:{root}?classes=0&wnids=x", tmp_path)
+    with pytest.raises(DataError, match="give classes= or wnids=, not both"):
+        WebVision1().load_samples(asked, "train")
+
+
+def test_a_class_asked_for_twice_is_refused(root: Path) -> None:
+    with pytest.raises(DataError, match="name a class twice"):
+        read_split(root, "train", classes=(1, 1))
+
+
+def test_a_class_listed_twice_is_named(root: Path) -> None:
+    change(root / "info" / "synsets.txt", "n02128925", "n01440764")
+    with pytest.raises(DataError, match=r"synsets\.txt, line 3: n01440764 stands on line 1 too"):
+        read_split(root, "train")
+
+
+def test_metadata_elsewhere_is_found(root: Path) -> None:
+    before = read_split(root, "train").texts()
+    for source, place in (("google", "meta/google"), ("flickr", "flickr_json")):
+        (root / place).mkdir(parents=True)
+        for file in (root / source).glob("*.json"):
+            file.rename(root / place / file.name)
+    assert read_split(root, "train").texts() == before
+
+
+def test_a_huge_metadata_file_is_refused_unread(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.data.webvision_texts.MAX_JSON_BYTES", 100)
+    with pytest.raises(DataError, match=r"q0001\.json has over 100 bytes: no query has that much"):
+        read_split(root, "train").texts()
+
+
+def test_a_huge_list_is_refused_unread(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.data.webvision_lists.MAX_LIST_BYTES", 10)
+    with pytest.raises(
+        DataError, match=r"synsets\.txt has 120 bytes: no WebVision list is that la"
+    ):
+        read_split(root, "train")
+
+
+def test_a_position_of_zero_is_named(root: Path) -> None:
+    change(root / "info" / "train_meta_list_google.txt", "q0001.json 2", "q0001.json 0")
+    with pytest.raises(DataError, match=r"google\.txt, line 1: google/q0001\.json 0 points outs"):
+        read_split(root, "train").texts()
+
+
+def test_a_missing_test_list_does_not_hide_that_labels_are_not_public(root: Path) -> None:
+    (root / "info" / "test_filelist.txt").unlink()
+    with pytest.raises(NoLabelsError, match="not public"):
+        read_split(root, "test")
+    public = replace(WEBVISION1, public_test_labels=True)
+    with pytest.raises(DataError, match=r"test_filelist\.txt is missing"):
+        read_split(root, "test", edition=public)

@@ -95,7 +95,7 @@ def test_no_path_is_published():
             {"Model-D with Inception_v4"},
         ),
         (
-            {"model": ("'D'", "published"), "highly_noisy_share": ("0.250", "command line")},
+            {"model": ("D", "published"), "highly_noisy_percent": ("25", "command line")},
             {"Model-D with 25 % of the highly noisy data"},
         ),
         ({"model": ("C", "command line"), "backbone": ("resnet50", "command line")}, set()),

@@ -1,0 +1,263 @@
+"""What the training loop costs per step, and what DeepSpeed costs.
+
+One round takes the same steps in turn with bare PyTorch; with a bare loop over each engine; and
+with the harness's loop, console and TensorBoard included, over each engine. All get the same
+batches: the bare loops as finished tensors, the harness's as decoded pictures, so that making
+tensors of them counts as the loop's. The last pair decodes its pictures as it goes, both by the
+harness's loader. Ratios are medians over the rounds, each of one round's median steps.
+
+Goal: at most 1.02 for the loop. DeepSpeed's own cost is printed beside it, not promised.
+
+    python benchmarks/training_loop.py --json training_loop.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import tempfile
+import time
+from itertools import pairwise
+from pathlib import Path
+from statistics import median, quantiles
+
+from harness.launch import share_cores
+
+share_cores()
+
+import timm  # noqa: E402 - torch comes after share_cores, as in a run
+import torch  # noqa: E402
+from tabulate import tabulate  # noqa: E402
+from torch import nn  # noqa: E402
+
+from harness.data.loader import Crops, Loaded, Pictures, ahead  # noqa: E402
+from harness.data.samplers import Uniform  # noqa: E402
+from harness.data.synthweb import generate  # noqa: E402
+from harness.data.webvision import read_split  # noqa: E402
+from harness.observers.console import Console  # noqa: E402
+from harness.observers.tensorboard import TensorBoard  # noqa: E402
+from harness.recipe import StageRecipe  # noqa: E402
+from harness.samples import COLUMNS  # noqa: E402
+from harness.spec import DataSpec, RunSpec  # noqa: E402
+from harness.training import loop  # noqa: E402
+from harness.training.batches import Columns  # noqa: E402
+from harness.training.engine import DTYPES, make_engine, sgd  # noqa: E402
+from harness.training.ranks import join_ranks  # noqa: E402
+from harness.values import Stage  # noqa: E402
+
+THREADS = min(8, len(os.sched_getaffinity(0)))
+SEED = 0
+PAIRS = (
+    ("harness loop / bare loop, torch engine", "torch, harness loop", "torch, bare loop", 1.02),
+    ("harness loop / bare loop, DeepSpeed", "deepspeed, harness loop", "deepspeed, bare loop",
+     1.02),
+    ("the same, decoding as it goes", "deepspeed, harness loop, decoding",
+     "deepspeed, bare loop, decoding", 1.02),
+    ("torch engine / bare PyTorch", "torch, bare loop", "bare PyTorch", None),
+    ("DeepSpeed / bare PyTorch", "deepspeed, bare loop", "bare PyTorch", None),
+    ("harness loop with DeepSpeed / bare PyTorch", "deepspeed, harness loop", "bare PyTorch", None),
+    ("decoding as it goes / decoded before", "deepspeed, harness loop, decoding",
+     "deepspeed, harness loop", None),
+)  # fmt: skip
+
+
+class Prepared(Pictures):
+    """Pictures that were decoded before the clock starts."""
+
+    kept: dict[int, Loaded] = {}  # noqa: RUF012 - by step, for all instances
+
+    def training_batch(self, batch, part, crops, seed):
+        """Return what was decoded for the step, decoding it the first time."""
+        step = seed[1]
+        if step not in self.kept:
+            self.kept[step] = super().training_batch(batch, part, crops, seed)
+        return self.kept[step]
+
+
+class Clock:
+    """The run's real observers, and when each step ended."""
+
+    def __init__(self, home):
+        self.observers = [Console(live=False), TensorBoard()]
+        spec = RunSpec(plugin="baseline", data=DataSpec.parse("synthweb:small"), home=home)
+        self.observers[1].on_run_start(spec)
+        self.ends = []
+
+    def on_stage_start(self, stage, steps, first_step):
+        """Pass it on."""
+        self.observers[0].on_stage_start(stage, steps, first_step)
+        self.observers[1].on_stage_start(stage, first_step)
+
+    def on_step_end(self, stage, step, scalars):
+        """Pass it on, and note when that was done."""
+        self.observers[0].on_step_end(stage, scalars)
+        self.observers[1].on_step_end(step, scalars)
+        self.ends.append(time.perf_counter())
+
+
+def no_scores(module):
+    """Score nothing: the evaluation is not what is measured."""
+    del module
+    return {}
+
+
+def step_seconds(ends):
+    return median(late - early for early, late in pairwise(ends))
+
+
+class Bench:
+    """The same network, stage and batches under every way to train."""
+
+    def __init__(self, samples, stage, home):
+        self.samples, self.stage, self.home = samples, stage, home
+        self.ranks = join_ranks()
+        self.device = self.ranks.device
+        self.columns = Columns(samples)
+        self.engines = {
+            name: make_engine(name, self.network(), stage, self.ranks, {})
+            for name in ("torch", "deepspeed")
+        }
+        self.job = loop.Job(
+            recipe=StageRecipe(
+                stage=stage, origins={}, noise=(), model=(), batch=(), loss=(), depth=0, key="0"
+            ),
+            samples=samples, seed=SEED, threads=THREADS, folder=home / "stage",
+            evaluate=no_scores, report=print, checkpoint_seconds=float("inf"),
+        )  # fmt: skip
+        prepared = Prepared(samples, print)
+        self.batches = [self.tensors(call()) for call in self.calls(prepared)]
+        self.bare = self.network().to(self.device, memory_format=torch.channels_last)
+        self.optimizer = sgd(self.bare, stage)
+
+    def network(self):
+        """Draw the network, always the same."""
+        torch.manual_seed(SEED)
+        return timm.create_model(self.stage.backbone, num_classes=self.samples.num_classes)
+
+    def calls(self, pictures):
+        """Yield what loads the pictures of each step."""
+        draw = Uniform().prepare(self.samples, self.stage.batch_size, SEED)
+        crops = Crops(self.stage.input_size, self.stage.min_crop_area)
+        for step in range(self.job.steps):
+            yield lambda step=step: pictures.training_batch(
+                draw(step), slice(None), crops, (SEED, step)
+            )
+
+    def tensors(self, loaded):
+        """Return images and labels of a bare loop."""
+        batch = self.columns.batch(loaded, self.device, seed=0)
+        return batch.images, batch.targets.argmax(dim=1)
+
+    def pytorch(self):
+        """Train without an engine."""
+        dtype, ends = DTYPES[self.stage.precision], []
+        self.bare.train()
+        for images, labels in self.batches:
+            context = (
+                torch.autocast(self.device.type, dtype=dtype) if dtype else contextlib.nullcontext()
+            )
+            with context:
+                logits = self.bare(images)
+            nn.functional.cross_entropy(logits.float(), labels).backward()
+            self.optimizer.step()
+            self.optimizer.zero_grad(set_to_none=True)
+            self.wait(ends)
+        return ends
+
+    def bare_loop(self, name, batches):
+        """Train with an engine, and nothing else."""
+        engine, ends = self.engines[name], []
+        engine.module.train()
+        for images, labels in batches:
+            engine.backward(nn.functional.cross_entropy(engine(images).float(), labels))
+            engine.step()
+            self.wait(ends)
+        return ends
+
+    def wait(self, ends):
+        """Note the end of a step, once the device is done with it."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+        ends.append(time.perf_counter())
+
+    def decoding(self):
+        """Return the batches of a bare loop, decoded as it goes."""
+        made = ahead(self.calls(Pictures(self.samples, print)), THREADS)
+        return (self.tensors(loaded) for loaded in made)
+
+    def harness_loop(self, name, pictures):
+        """Train by the harness's loop."""
+        clock = Clock(self.home)
+        loop.Pictures = pictures
+        with Path(os.devnull).open("w") as nothing, contextlib.redirect_stderr(nothing):
+            loop.train(self.job, self.engines[name], self.ranks, clock)
+        return clock.ends
+
+    def one_round(self, *, forwards):
+        """Return the median seconds of a step, by way."""
+        ways = {"bare PyTorch": self.pytorch}
+        for name in self.engines:
+            ways[f"{name}, bare loop"] = lambda name=name: self.bare_loop(name, self.batches)
+            ways[f"{name}, harness loop"] = lambda name=name: self.harness_loop(name, Prepared)
+        ways["deepspeed, bare loop, decoding"] = lambda: self.bare_loop(
+            "deepspeed", self.decoding()
+        )
+        ways["deepspeed, harness loop, decoding"] = lambda: self.harness_loop("deepspeed", Pictures)
+        order = list(ways)[:: 1 if forwards else -1]
+        return {name: step_seconds(ways[name]()) for name in order}
+
+
+def spread(ratios):
+    """Return the median, and the quartiles, between which half of the rounds lie."""
+    low, middle, high = quantiles(ratios, n=4)
+    return {"median": middle, "quartiles": f"{low:.3f} - {high:.3f}"}
+
+
+def measure(samples, stage, rounds):
+    with tempfile.TemporaryDirectory() as home:
+        bench = Bench(samples, stage, Path(home))
+        bench.one_round(forwards=True)
+        found = [bench.one_round(forwards=number % 2 == 0) for number in range(rounds)]
+    steps = {name: 1000 * median(one[name] for one in found) for name in found[0]}
+    ratios = [
+        {"ratio of": what, **spread([one[a] / one[b] for one in found]), "goal": goal}
+        for what, a, b, goal in PAIRS
+    ]  # fmt: skip
+    return {"milliseconds": steps, "ratios": ratios}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=31)
+    parser.add_argument("--steps", type=int, default=8, help="In a row, before the next way.")
+    parser.add_argument("--backbone", default="test_resnet")
+    parser.add_argument("--input-size", type=int, default=32)
+    parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--precision", nargs="*", default=["fp32", "bf16"])
+    parser.add_argument("--json", type=Path)
+    asked = parser.parse_args()
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        samples = read_split(generate(Path(folder) / "small", "small", 0), "train")
+        rows = slice(asked.steps * asked.batch_size)
+        samples = samples.assign(**{name: getattr(samples, name)[rows] for name in COLUMNS})
+        for precision in asked.precision:
+            stage = Stage(
+                name="train", backbone=asked.backbone, input_size=asked.input_size, epochs=1,
+                batch_size=asked.batch_size, min_crop_area=0.25, precision=precision, lr=0.01,
+            )  # fmt: skip
+            found[precision] = measure(samples, stage, asked.rounds)
+            print(f"\n{precision}: {asked.backbone}, {asked.input_size} px, batch "
+                  f"{asked.batch_size}, {torch.get_num_threads()} threads, medians of "
+                  f"{asked.rounds} rounds")  # fmt: skip
+            steps = found[precision]["milliseconds"].items()
+            print(tabulate(steps, ("way", "ms a step"), floatfmt=".2f"))
+            print(tabulate(found[precision]["ratios"], "keys", floatfmt=".3f", missingval="-"))
+    if asked.json:
+        asked.json.write_text(json.dumps(vars(asked) | {"found": found}, indent=1, default=str))
+
+
+if __name__ == "__main__":
+    main()

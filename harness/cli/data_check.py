@@ -1,0 +1,182 @@
+"""``harness data check``: what a data set holds, and what of it would stop a run."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.cli.progress import Line
+from harness.data.editions import EDITIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from harness.data.check_images import Images
+    from harness.data.check_report import Report
+
+QUIET_SECONDS = 2.0
+
+
+@click.command()
+@click.argument("path", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--edition",
+    type=click.Choice(("auto", *EDITIONS)),
+    default="auto",
+    help="What lies there. Default: told by the lists.",
+)
+@click.option(
+    "--images",
+    type=click.Choice(("none", "sample", "all")),
+    default="sample",
+    help="Which pictures to look for and decode. Default: a spread of 2,000, 200 of them decoded.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def check(path: Path, edition: str, images: Images, as_json: bool) -> None:
+    """Check the lists, metadata and pictures of a WebVision edition in one pass.
+
+    Counts entries and files by source and class, finds names that collide, lists that disagree,
+    missing and broken pictures. Exits with status 1 where something would stop a run.
+
+    \b
+    Examples:
+      harness data check /data/webvision
+      harness data check /data/webvision --images all --json
+    """
+    from harness.data.check import check as check_data
+
+    with Line() as line:
+        report = check_data(path, edition=edition, images=images, progress=LongCheck(line))
+    if as_json:
+        click.echo(json.dumps(report.as_json(), indent=1))
+    else:
+        click.echo("\n\n".join(_tables(report)))
+    if report.stops_a_run:
+        raise SystemExit(1)
+
+
+class LongCheck:
+    """Shows how far a check is, once it has taken two seconds."""
+
+    def __init__(self, line: Line) -> None:
+        self.line = line
+        self.first = time.monotonic() + QUIET_SECONDS
+
+    def __call__(self, what: str, done: int, whole: int) -> None:
+        """Show that ``done`` of ``whole`` steps of ``what`` are done."""
+        if time.monotonic() >= self.first:
+            self.line.show(f"{what}: {done:,}/{whole:,}")
+
+
+def _tables(report: Report) -> Iterator[str]:
+    yield (
+        f"{report.root}: {EDITIONS[report.edition].title}, {report.layout}, "
+        f"{report.num_classes:,} classes"
+    )
+    if report.sources:
+        yield _table(
+            ("training list", "entries", "files", "repeated", "shared names", "queries", "classes"),
+            [
+                (
+                    count.source,
+                    count.entries,
+                    count.files,
+                    count.repeated_lines,
+                    count.shared_names,
+                    count.queries,
+                    count.classes,
+                )
+                for count in report.sources
+            ],
+        )
+    if report.classes:
+        yield _classes(report)
+    if report.judged:
+        yield _table(
+            ("split", "entries", "labels", "per class"),
+            [
+                (
+                    count.split,
+                    count.entries,
+                    "yes" if count.labelled else "not public",
+                    f"{count.smallest} to {count.largest}" if count.labelled else "",
+                )
+                for count in report.judged
+            ],
+        )
+    if report.texts:
+        yield _texts(report)
+    if report.images:
+        yield _images(report)
+    if report.bases:
+        yield (
+            f"queries_synsets_map.txt: queries count from {report.bases.query} "
+            f"({report.bases.query_told_by}), synsets from {report.bases.synset} "
+            f"({report.bases.synset_told_by})"
+        )
+    places = [place for count in report.images for place in count.places]
+    if places:
+        yield "\n".join(("pictures that are missing or broken (the first of each split):", *places))
+    found = [f"{finding.level}: {finding.text}" for finding in report.findings]
+    found.append("a run would stop" if report.stops_a_run else "nothing here would stop a run")
+    yield "\n".join(found)
+
+
+def _classes(report: Report) -> str:
+    """The two ends of the long tail."""
+    by_size = sorted(report.classes, key=lambda known: known.total)
+    rows = [
+        (name, known.wnid, known.words[:40], *known.entries.values(), known.total, known.files)
+        for name, known in (("rarest", by_size[0]), ("largest", by_size[-1]))
+    ]
+    sources = tuple(report.classes[0].entries)
+    table = _table(("class", "wnid", "words", *sources, "entries", "files"), rows)
+    if report.imbalance is None:
+        return table
+    return f"{table}\nimbalance (largest over rarest): {report.imbalance:.1f}"
+
+
+def _texts(report: Report) -> str:
+    return _table(
+        ("texts of", "title", "description", "tags", "positions from", "other ids", "broken files"),
+        [
+            (
+                count.source,
+                f"{count.title:.1%}",
+                f"{count.description:.1%}",
+                f"{count.tags:.1%}",
+                "unknown" if count.position_base is None else count.position_base,
+                count.other_ids,
+                count.broken_files,
+            )
+            for count in report.texts
+        ],
+    )
+
+
+def _images(report: Report) -> str:
+    return _table(
+        ("pictures of", "listed", "looked for", "missing", "decoded", "broken", "variant"),
+        [
+            (
+                count.split,
+                count.listed,
+                count.looked_for,
+                count.missing,
+                count.decoded,
+                count.unreadable,
+                count.variant,
+            )
+            for count in report.images
+        ],
+    )
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    from tabulate import tabulate
+
+    return tabulate(rows, headers=head, tablefmt="simple", intfmt=",")

@@ -1,0 +1,106 @@
+"""``harness data index``: make archives of pictures readable at any place, without unpacking."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.cli.progress import Line
+from harness.errors import HarnessError
+
+if TYPE_CHECKING:
+    from harness.data.tar_indexing import Built
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where the index goes.  [default: PATH/.harness-index]",
+)
+@click.option("--tar", "only", multiple=True, metavar="NAME", help="Take this archive only.")
+@click.option("--texts/--no-texts", default=True, help="Pack titles, descriptions and tags, too.")
+@click.option("--verify", is_flag=True, help="Compare a finished index with its checksums.")
+@click.option("--verify-data", is_flag=True, help="As --verify, and look at every picture's start.")
+@click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
+def index(  # noqa: PLR0913 - one argument per option
+    path: Path,
+    output: Path | None,
+    only: tuple[str, ...],
+    texts: bool,
+    verify: bool,
+    verify_data: bool,
+    as_json: bool,
+) -> None:
+    """Index WebVision's tar archives where they lie; nothing is unpacked.
+
+    PATH holds the archives (google_resized_256.tar and others of WebVision 1.0, or
+    webvision_train_00.tar and others of 2.0) and info/ or info.tar. A stopped indexing goes on
+    where it was. With --verify-data, exits with status 1 where something is no picture.
+
+    \b
+    Examples:
+      harness data index /data/webvision
+      harness data index /data/webvision --verify
+      harness data index /data/webvision --output /scratch/webvision-index
+    """
+    with Line() as line:
+        if verify or verify_data:
+            from harness.data.tar_index import verify_index
+
+            problems = verify_index(output or path, line.show, pictures=verify_data)
+            line.clear()
+            click.echo(json.dumps(problems, indent=1) if as_json else _verdict(problems))
+            if problems:
+                raise SystemExit(1)
+            return
+        from harness.data.tar_indexing import build_index
+
+        built = build_index(path, output=output, only=only, texts=texts, progress=line.show)
+    if as_json:
+        click.echo(json.dumps({**asdict(built), "index": str(built.index)}, indent=1))
+    else:
+        click.echo("\n".join(described(built)))
+    if not any(split.found for split in built.splits.values()):
+        raise HarnessError(
+            f"none of {sum(split.rows for split in built.splits.values())} listed pictures is in "
+            f"the {built.tars} archives of {path}; are the lists of another edition?"
+        )
+
+
+def described(built: Built) -> list[str]:
+    """Say what an indexing found, and what it did not, one line each."""
+    lines = [f"{built.edition}: {built.members:,} members of {built.tars} archives"]
+    for name, split in built.splits.items():
+        missing = split.rows - split.found
+        line = f"{name}: {split.found:,} of {split.rows:,} entries found"
+        if missing:
+            line += f"; {missing:,} are in no archive, the first is {split.first_missing[0]}"
+        lines.append(line)
+        if split.texts is not None:
+            lines.append(f"{name}: {split.texts:,} entries have a text")
+        lines += [f"{name}: {count:,} {what}" for what, count in split.text_problems.items()]
+    if built.repeated_entries:
+        lines.append(f"{built.repeated_entries:,} entries name a picture that another names too")
+    if built.duplicates:
+        where = ", ".join(f"{count:,} in {name}" for name, count in built.duplicates.items())
+        lines.append(
+            f"members that came twice, of which the last counts: {where}; the first is "
+            f"{built.first_duplicate}"
+        )
+    if built.unlisted:
+        where = ", ".join(f"{count:,} in {name}" for name, count in built.unlisted.items())
+        lines.append(f"members that no list names: {where}; the first is {built.first_unlisted}")
+    for name, kinds in built.skipped.items():
+        what = ", ".join(f"{count:,} {kind}" for kind, count in sorted(kinds.items()))
+        lines.append(f"{name}: skipped {what}")
+    return [*lines, f"index: {built.index}"]
+
+
+def _verdict(problems: list[str]) -> str:
+    return "\n".join(problems) if problems else "the index is whole and its archives are unchanged"

@@ -1,0 +1,91 @@
+"""``harness data pack``: from plain folders to standard tar archives."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from harness.cli.data_index import described
+from harness.cli.progress import Line
+
+SHOWN = 20  # broken pictures
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("output", type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "--short-side",
+    type=click.IntRange(16, 65_536),
+    default=256,
+    show_default=True,
+    metavar="PIXELS",
+    help="Shrink pictures to this; smaller ones stay as they are.",
+)
+@click.option("--untouched", is_flag=True, help="Keep every picture byte for byte.")
+@click.option("--quality", type=click.IntRange(1, 100), default=90, show_default=True)
+@click.option(
+    "--shard-mib",
+    type=click.IntRange(1, 1 << 20),
+    default=1024,
+    show_default=True,
+    help="How large an archive may become.",
+)
+@click.option("--skip-broken", is_flag=True, help="Leave unreadable pictures out and name them.")
+@click.option("--threads", type=click.IntRange(1, 256), help="[default: one per core]")
+@click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
+def pack(  # noqa: PLR0913 - one argument per option
+    path: Path,
+    output: Path,
+    short_side: int,
+    untouched: bool,
+    quality: int,
+    shard_mib: int,
+    skip_broken: bool,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Write a data set of plain folders into standard tar archives, and index them.
+
+    PATH is laid out as WebVision is, or a synthweb data set. The archives in OUTPUT hold the
+    pictures in the order of the lists; any tar reads them. A stopped packing goes on where it was.
+
+    \b
+    Examples:
+      harness data pack /data/webvision /data/packed
+      harness data pack /data/webvision /data/packed --untouched --shard-mib 512
+    """
+    from harness.data.pack_pictures import Packing
+    from harness.data.tar_pack import pack as pack_folders
+
+    packing = Packing(
+        short_side=None if untouched else short_side, quality=quality, shard_bytes=shard_mib << 20
+    )
+    with Line() as line:
+        packed = pack_folders(
+            path,
+            output,
+            packing,
+            skip_broken=skip_broken,
+            threads=threads or len(os.sched_getaffinity(0)),
+            progress=line.show,
+        )
+    if as_json:
+        about = asdict(packed)
+        about["built"]["index"] = str(packed.built.index)
+        click.echo(json.dumps(about, indent=1))
+        return
+    broken = [*packed.broken[:SHOWN]]
+    if len(packed.broken) > SHOWN:
+        broken.append(f"{len(packed.broken) - SHOWN} more")
+    for problem in broken:
+        click.echo(f"left out: {problem}")
+    size = f"{packed.bytes / 1e9:.2f} GB"
+    click.echo(f"{packed.pictures:,} pictures in {packed.archives} archives, {size}")
+    if packed.broken:
+        click.echo(f"{len(packed.broken):,} broken pictures were left out")
+    click.echo("\n".join(described(packed.built)))

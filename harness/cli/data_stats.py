@@ -1,0 +1,47 @@
+"""``harness data stats``: one picture of a data set's long tail, sources, ranks and texts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from harness.cli.data_check import LongCheck
+from harness.cli.progress import Line
+from harness.data.editions import EDITIONS
+
+
+@click.command()
+@click.argument("path", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--output",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE.svg|png",
+    help="The picture to write.",
+)
+@click.option(
+    "--edition",
+    type=click.Choice(("auto", *EDITIONS)),
+    default="auto",
+    help="What lies there. Default: told by the lists.",
+)
+def stats(path: Path, output: Path, edition: str) -> None:
+    """Draw class sizes, shares of the sources, search ranks and text coverage.
+
+    The same data give the same bytes. Needs the extra plots: pip install 'webvision-harness[plots]'
+
+    \b
+    Examples:
+      harness data stats /data/webvision --output webvision.svg
+      harness data stats /data/webvision --edition mini-webvision --output mini.png
+    """
+    from harness.data.check import check
+    from harness.data.stats import draw, drawing_tools, picture_format
+
+    picture_format(output)
+    drawing_tools()
+    with Line() as line:
+        report = check(path, edition=edition, images="none", progress=LongCheck(line))
+    draw(report, output)
+    click.echo(f"wrote {output}")

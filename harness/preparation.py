@@ -1,0 +1,74 @@
+"""From what was asked to what will be done: plugins, data, stages and the record's identity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.activation import Activation
+from harness.errors import NoLabelsError
+from harness.hooks import Hooks
+from harness.provenance import record_id
+from harness.recipe import Recipe, resolve
+from harness.record import digest
+from harness.samples import Samples
+from harness.spec import RunSpec
+
+TESTED = ("val", "test")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A run before its first step; ``val`` is scored after each epoch, ``tested`` at the end."""
+
+    active: Activation
+    samples: Samples
+    val: Samples | None
+    tested: tuple[Samples, ...]
+    recipe: Recipe
+    identity: str
+
+    @property
+    def spec(self) -> RunSpec:
+        """What was asked, with its data set decided."""
+        return self.active.spec
+
+    @property
+    def hooks(self) -> Hooks:
+        """The active plugins."""
+        return self.active.hooks
+
+    @property
+    def record(self) -> Path:
+        """Where the run's record lies once it is done."""
+        return self.spec.home / "records" / f"{self.identity}.json"
+
+
+def prepare(asked: RunSpec) -> Prepared:
+    """Load plugins and data and resolve the recipe; raises HarnessError for what is wrong."""
+    active = Activation(asked)
+    spec, hooks = active.spec, active.hooks
+    resolve(spec, hooks, "")  # what was asked wrongly shows before any data is drawn or read
+    samples = hooks.load_samples(spec, "train")
+    splits = {name: _labelled(spec, hooks, name) for name in TESTED}
+    val = splits["val"]
+    # Val decides which epoch is best, so it decides what a stage leaves behind.
+    fingerprint = digest([samples.fingerprint, val.fingerprint if val else None])
+    recipe = resolve(spec, hooks, fingerprint)
+    tested = tuple(split for split in splits.values() if split is not None)
+    return Prepared(
+        active=active,
+        samples=samples,
+        val=val,
+        tested=tested,
+        recipe=recipe,
+        identity=record_id(spec, recipe, samples, tested),
+    )
+
+
+def _labelled(spec: RunSpec, hooks: Hooks, split: str) -> Samples | None:
+    """Return a split with its labels, or None where they are not public."""
+    try:
+        return hooks.load_samples(spec, split)
+    except NoLabelsError:
+        return None
