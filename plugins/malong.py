@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 RESULTS = "Malong deck, 'Results: Single Model, 10 Crops'"
 SCHEMES = "Malong deck, 'Methodology: Models with Different Training Schemes'"
-KEPT_SUBSETS = {"A": 0, "B": 1, "C": 2, "D": 3}
 Network = Literal["inception_v2", "inception_v3", "inception_v4", "inception_resnet_v2"]
 
 
@@ -62,7 +61,7 @@ class MalongCurriculum:
     @property
     def subsets(self) -> int:
         """How many subsets are trained on: Table 2's row of 0 % is model C."""
-        kept = KEPT_SUBSETS[self.model]
+        kept = "ABCD".index(self.model)
         return 2 if kept == 3 and not self.highly_noisy_percent else kept
 
     @hookimpl
@@ -101,11 +100,9 @@ class MalongCurriculum:
             return []
         task = int(stage.name.removeprefix("task-"))
         percent = self.highly_noisy_percent if task == 3 else 100
-        split: Trick[Samples] = (
-            DensitySubsets(sees="initial", quantile=self.distance_quantile, seed=spec.seed)
-            if self.clustering == "density"
-            else KMeansSubsets(sees="initial", seed=spec.seed)
-        )
+        density = DensitySubsets(sees="initial", quantile=self.distance_quantile, seed=spec.seed)
+        kmeans = KMeansSubsets(sees="initial", seed=spec.seed)
+        split: Trick[Samples] = density if self.clustering == "density" else kmeans
         keep = KeepSubsets(count=task, highly_noisy_share=percent / 100, seed=spec.seed)
         return [split, keep, WeighSubsets(weights=self.weights)]
 

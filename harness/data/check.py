@@ -132,7 +132,14 @@ def read_lists(
 
 def _compare(at: _Pass, lists: Sequence[TrainList], synsets: Synsets) -> IndexBases | None:
     """Compare the lists of all with the sources' own, and labels with queries."""
-    if len(synsets.wnids) != at.edition.num_classes:
+    kept = at.edition.kept
+    if kept and len(synsets.wnids) < kept.stop:
+        at.findings.add(
+            "error",
+            f"{synsets.path} has {len(synsets.wnids)} classes, {at.edition.title} needs "
+            f"{kept.stop} of WebVision 1.0: name a folder that holds it",
+        )
+    elif len(synsets.wnids) != at.edition.num_classes:
         at.findings.add(
             "note",
             f"{synsets.path} has {len(synsets.wnids)} classes, {at.edition.title} has "

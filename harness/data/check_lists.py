@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from harness.data.check_names import (
     PREPARED,
     TrainList,
+    are_among,
     hash_names,
     mix_labels,
     overwritten_rows,
@@ -101,17 +102,17 @@ def compare_with_all(
     listed = hash_names(files)
     own = [hash_names(_as_listed(found, edition)) for found in lists]
     pairs = mix_labels(np.concatenate(own), np.concatenate([found.label for found in lists]))
-    known = np.isin(listed, np.concatenate(own))
+    known = are_among(listed, np.concatenate(own))
     rows = np.flatnonzero(~known)
     if len(rows):
         first = f"{path}, line {rows[0] + 1}: no source's own list has this picture"
         torn.note("filelist_all_only", len(rows), first)
-    rows = np.flatnonzero(known & ~np.isin(mix_labels(listed, label), pairs))
+    rows = np.flatnonzero(known & ~are_among(mix_labels(listed, label), pairs))
     if len(rows):
         first = f"{path}, line {rows[0] + 1}: label {label[rows[0]]}, the source's list says other"
         torn.note("filelist_all_other_label", len(rows), first)
     for found, paths in zip(lists, own, strict=True):
-        rows = np.flatnonzero(~np.isin(paths, listed))
+        rows = np.flatnonzero(~are_among(paths, listed))
         if len(rows):
             first = f"{found.where(int(rows[0]))}: {path.name} has no such picture"
             torn.note("filelist_all_lacks", len(rows), first)
@@ -139,12 +140,12 @@ def compare_meta(
     files, position = split_lines(path, read_bytes(path))
     there = mix_labels(hash_names(files), position)
     own = [mix_labels(hash_names(listing.files), listing.label) for listing in places]
-    rows = np.flatnonzero(~np.isin(there, np.concatenate(own)))
+    rows = np.flatnonzero(~are_among(there, np.concatenate(own)))
     if len(rows):
         first = f"{path}, line {rows[0] + 1}: no source's own list has this file and position"
         torn.note("meta_list_all_only", len(rows), first)
     for found, hashes in zip(lists, own, strict=True):
-        rows = np.flatnonzero(~np.isin(hashes, there))
+        rows = np.flatnonzero(~are_among(hashes, there))
         if len(rows):
             name = meta_list(root, found.source)
             first = f"{name}, line {found.lines[rows[0]]}: {path.name} has no such line"

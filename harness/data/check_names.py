@@ -73,6 +73,27 @@ def mix_labels(hashes: Hashes, label: NDArray[np.int32]) -> Hashes:
     return mixed ^ (mixed >> np.uint64(31))
 
 
+def are_among(asked: Hashes, known: Hashes) -> NDArray[np.bool_]:
+    """Tell which of ``asked`` are among ``known``, ``(N,)``.
+
+    Sorted, because numpy's own ways through a hash table take five times as long on hashes.
+    """
+    if not len(known):
+        return np.zeros(len(asked), np.bool_)
+    in_order = np.sort(known)
+    order = np.argsort(asked)
+    place = np.searchsorted(in_order, asked[order])
+    found = np.empty(len(asked), np.bool_)
+    found[order] = in_order[np.minimum(place, len(known) - 1)] == asked[order]
+    return found
+
+
+def count_distinct(values: NDArray[np.uint64] | NDArray[np.int32]) -> int:
+    """Count the different values."""
+    in_order = np.sort(values)
+    return int(np.count_nonzero(in_order[1:] != in_order[:-1])) + bool(len(values))
+
+
 def count_source(name: str, lists: Sequence[TrainList]) -> SourceCount:
     """Count the lines of some lists together."""
     label = np.concatenate([found.label for found in lists])
@@ -85,10 +106,10 @@ def count_source(name: str, lists: Sequence[TrainList]) -> SourceCount:
         source=name,
         entries=len(label),
         files=len(first),
-        repeated_lines=len(paths) - len(np.unique(paths)),
+        repeated_lines=len(paths) - count_distinct(paths),
         shared_names=int(np.count_nonzero(shared > 1)),
-        queries=len(np.unique(query[query > 0])),
-        classes=len(np.unique(label)),
+        queries=count_distinct(query[query > 0]),
+        classes=count_distinct(label),
     )
 
 

@@ -209,12 +209,10 @@ def split_lines(path: Path, content: bytes) -> tuple[NDArray[np.bytes_], NDArray
     """
     firsts, numbers = [], []
     lines = 0
+    pattern = rf"(\S+)[ \t]+([0-9]{{1,{LABEL_DIGITS}}})[ \t]*"
     for piece in _pieces(content):
-        rows = _by_pattern(
-            path, piece.removesuffix(b"\n"), r"(\S+)[ \t]+([0-9]{1,9})[ \t]*", "name 0", lines + 1
-        )
+        rows = _by_pattern(path, piece.removesuffix(b"\n"), pattern, "name 0", lines + 1)
         lines += len(rows)
-        first, number = zip(*rows, strict=True)
-        firsts.append(np.array([text.encode() for text in first]))
-        numbers.append(np.array(number).astype(np.int32))
+        firsts.append(np.array([row[0].encode() for row in rows]))
+        numbers.append(np.array([row[1] for row in rows]).astype(np.int32))
     return np.concatenate(firsts), np.concatenate(numbers)

@@ -133,9 +133,10 @@ def text_of(entry: Any) -> Text:
     return Text(
         title=_string(entry.get("title")),
         description=_string(entry.get("description")),
-        tags=tuple(tag for tag in tags if isinstance(tag, str) and tag),
+        tags=tuple(_string(tag) for tag in tags if isinstance(tag, str) and tag),
     )
 
 
 def _string(value: Any) -> str:
-    return value if isinstance(value, str) else ""
+    """The text, without the halves of characters that JSON may hold and UTF-8 may not."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""

@@ -392,3 +392,8 @@ def test_names_of_any_length_are_hashed_alike() -> None:
     assert short[0] == short[1] == wide[0]
     assert len({*wide.tolist()}) == 3
     assert hash_names(np.array([b"a/x.jpg"]))[0] != hash_names(np.array([b"b/x.jpg"]))[0]
+
+
+def test_the_mini_set_needs_fifty_classes(first: Path) -> None:
+    report = check(first, edition="mini-webvision", images="none")
+    assert any("has 3 classes, mini-WebVision needs 50" in text for text in said(report, "error"))

@@ -410,3 +410,10 @@ def test_a_missing_test_list_does_not_hide_that_labels_are_not_public(root: Path
     public = replace(WEBVISION1, public_test_labels=True)
     with pytest.raises(DataError, match=r"test_filelist\.txt is missing"):
         read_split(root, "test", edition=public)
+
+
+def test_half_characters_in_texts_are_replaced(root: Path) -> None:
+    entry = '[{}, {"id": "2", "title": "cat \\ud83d", "tags": ["\\udc00x"]}]'
+    (root / "google" / "q0001.json").write_text(entry)
+    change(root / "info" / "train_meta_list_google.txt", "q0001.json 3", "q0001.json 1")
+    assert read_split(root, "train").texts()[0] == Text("cat ?", "", ("?x",))
