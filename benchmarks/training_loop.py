@@ -4,7 +4,9 @@ One round takes the same steps in turn with bare PyTorch; with a bare loop over 
 with the harness's loop, console and TensorBoard included, over each engine. All get the same
 batches: the bare loops as finished tensors, the harness's as decoded pictures, so that making
 tensors of them counts as the loop's. The last pair decodes its pictures as it goes, both by the
-harness's loader. Ratios are medians over the rounds, each of one round's median steps.
+harness's loader. Ratios are medians over the rounds, each of one
+round's median steps; on a busy machine the ratios of computing time ("cpu") are the steadier ones,
+though they count the loader's threads, which otherwise work beside the training.
 
 Goal: at most 1.02 for the loop. DeepSpeed's own cost is printed beside it, not promised.
 
@@ -94,7 +96,7 @@ class Clock:
         """Pass it on, and note when that was done."""
         self.observers[0].on_step_end(stage, scalars)
         self.observers[1].on_step_end(step, scalars)
-        self.ends.append(time.perf_counter())
+        self.ends.append(now())
 
 
 def no_scores(module):
@@ -103,8 +105,15 @@ def no_scores(module):
     return {}
 
 
-def step_seconds(ends):
-    return median(late - early for early, late in pairwise(ends))
+def now():
+    """Return the time on the wall, and what all threads of this process have computed."""
+    return time.perf_counter(), time.process_time()
+
+
+def medians(ends):
+    """Return the median step's seconds on the wall and of computing."""
+    steps = [(b[0] - a[0], b[1] - a[1]) for a, b in pairwise(ends)]
+    return {"wall": median(wall for wall, _ in steps), "cpu": median(cpu for _, cpu in steps)}
 
 
 class Bench:
@@ -180,7 +189,7 @@ class Bench:
         """Note the end of a step, once the device is done with it."""
         if self.device.type == "cuda":
             torch.cuda.synchronize()
-        ends.append(time.perf_counter())
+        ends.append(now())
 
     def decoding(self):
         """Return the batches of a bare loop, decoded as it goes."""
@@ -206,7 +215,7 @@ class Bench:
         )
         ways["deepspeed, harness loop, decoding"] = lambda: self.harness_loop("deepspeed", Pictures)
         order = list(ways)[:: 1 if forwards else -1]
-        return {name: step_seconds(ways[name]()) for name in order}
+        return {name: medians(ways[name]()) for name in order}
 
 
 def spread(ratios):
@@ -220,12 +229,16 @@ def measure(samples, stage, rounds):
         bench = Bench(samples, stage, Path(home))
         bench.one_round(forwards=True)
         found = [bench.one_round(forwards=number % 2 == 0) for number in range(rounds)]
-    steps = {name: 1000 * median(one[name] for one in found) for name in found[0]}
-    ratios = [
-        {"ratio of": what, **spread([one[a] / one[b] for one in found]), "goal": goal}
-        for what, a, b, goal in PAIRS
+    steps = [
+        {"way": name, **{f"{kind}, ms a step": 1000 * median(one[name][kind] for one in found)
+                         for kind in ("wall", "cpu")}}
+        for name in found[0]
     ]  # fmt: skip
-    return {"milliseconds": steps, "ratios": ratios}
+    ratios = []
+    for what, a, b, goal in PAIRS:
+        wall, cpu = ([one[a][kind] / one[b][kind] for one in found] for kind in ("wall", "cpu"))
+        ratios.append({"ratio of": what, **spread(wall), "cpu": median(cpu), "goal": goal})
+    return {"steps": steps, "ratios": ratios}
 
 
 def main():
@@ -252,8 +265,7 @@ def main():
             print(f"\n{precision}: {asked.backbone}, {asked.input_size} px, batch "
                   f"{asked.batch_size}, {torch.get_num_threads()} threads, medians of "
                   f"{asked.rounds} rounds")  # fmt: skip
-            steps = found[precision]["milliseconds"].items()
-            print(tabulate(steps, ("way", "ms a step"), floatfmt=".2f"))
+            print(tabulate(found[precision]["steps"], "keys", floatfmt=".2f"))
             print(tabulate(found[precision]["ratios"], "keys", floatfmt=".3f", missingval="-"))
     if asked.json:
         asked.json.write_text(json.dumps(vars(asked) | {"found": found}, indent=1, default=str))

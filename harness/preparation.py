@@ -14,7 +14,7 @@ from harness.record import digest
 from harness.samples import Samples
 from harness.spec import RunSpec
 
-TESTED = ("val", "test")
+TESTED = ("val", "test", "ilsvrc")  # ilsvrc: ImageNet's validation pictures, where asked for
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,7 @@ QUIET_SECONDS = 2.0
 
 
 @click.command()
-@click.argument("path", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("path", type=click.Path(path_type=Path))
 @click.option(
     "--edition",
     type=click.Choice(("auto", *EDITIONS)),

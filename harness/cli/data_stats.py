@@ -12,7 +12,7 @@ from harness.data.editions import EDITIONS
 
 
 @click.command()
-@click.argument("path", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("path", type=click.Path(path_type=Path))
 @click.option(
     "--output",
     required=True,

@@ -58,7 +58,7 @@ def check(
     both with all of them, or with none. ``progress`` hears (what, done, in all).
 
     Raises:
-        DataError: ``root`` holds no edition of WebVision, or ``edition`` is none.
+        DataError: ``root`` is no folder or holds no edition of WebVision, or ``edition`` is none.
     """
     known = edition_of(root, edition)
     findings = Findings()
@@ -111,6 +111,8 @@ class _Pass(NamedTuple):
 
 def edition_of(root: Path, name: str) -> Edition:
     """Return the edition called ``name``, or the one that ``root`` looks like for "auto"."""
+    if not root.is_dir():
+        raise DataError(f"{root} is no folder; name the one that holds info/ of WebVision")
     if name == "auto":
         return detect_edition(root)
     if name not in EDITIONS:

@@ -27,6 +27,8 @@ INK, PALE = "#333333", "#BBBBBB"
 TEXTS = ("title", "description", "tags")
 # Up to here a class has a bar of its own to look at.
 FEW_CLASSES = 60
+# From here the dots of an SVG are an image, or it would be larger than a megabyte.
+MANY_CLASSES = 1_000
 NAME_SHOWN = 30
 
 STYLE: dict[str, Any] = {
@@ -125,9 +127,10 @@ def _draw_classes(axes: Axes, report: Report) -> None:
         axes.fill_between(places, totals, step="mid", color=PALE, linewidth=0, label="all")
     sources = list(report.classes[0].entries)
     size = 14 if len(by_size) <= FEW_CLASSES else 3
+    many = len(by_size) > MANY_CLASSES
     for source, colour in zip(sources, COLOURS, strict=False):
         counts = [known.entries[source] or float("nan") for known in by_size]
-        axes.scatter(places, counts, s=size, color=colour, label=source, linewidths=0)
+        axes.scatter(places, counts, s=size, color=colour, label=source, lw=0, rasterized=many)
     axes.set_yscale("log")
     axes.set_xlim(0.4, len(by_size) + 0.6)
     axes.set_ylim(bottom=0.7 * _least(report))
@@ -213,4 +216,7 @@ def _say_nothing(axes: Axes, why: str) -> None:
 
 
 def _thousands(value: float, _place: float) -> str:
-    return f"{value / 1000:g}k" if value >= 1000 else f"{value:g}"
+    for unit, sign in ((1e6, "M"), (1e3, "k")):
+        if value >= unit:
+            return f"{value / unit:g}{sign}"
+    return f"{value:g}"

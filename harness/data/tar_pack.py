@@ -96,11 +96,13 @@ class _Packer:
         self.shards: list[dict[str, Any]] = begun.get("shards", [])
         self._output, self._packing, self._progress = output, packing, progress
         self._asked = {"format": FORMAT, "packing": asdict(packing), "lists": lists}
-        for key, value in self._asked.items():
-            if begun and begun.get(key) != value:
+        for what, now in (("packing", asdict(packing)), ("lists", lists)):
+            before = begun.get(what, now)
+            other = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+            if other:
                 raise DataError(
-                    f"{output} was begun with other {key}: {begun.get(key)}, now {value}; name "
-                    "another folder, or remove that one"
+                    f"{output} was begun with other {what} ({', '.join(other)}); name another "
+                    "folder, or remove that one"
                 )
         self._save()
 
@@ -191,10 +193,10 @@ def _read_marker(output: Path) -> dict[str, Any]:
     path = output / MARKER
     try:
         begun = json.loads(path.read_bytes())
-        shards = begun["shards"]
-        for shard in shards:
+        dict(begun["packing"]), dict(begun["lists"])
+        for shard in begun["shards"]:
             int(shard["stop"]), int(shard["bytes"]), int(shard["pictures"]), list(shard["broken"])
-            if Path(shard["name"]).name != shard["name"]:
+            if Path(shard["name"]).name != shard["name"] or "split" not in shard:
                 raise ValueError
     except FileNotFoundError:
         if any(found.name != LOCK for found in output.iterdir()):

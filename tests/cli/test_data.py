@@ -85,7 +85,9 @@ def test_what_is_no_edition_is_one_line(tmp_path: Path) -> None:
     assert isinstance(result.exception, HarnessError)
     assert "holds no edition of WebVision" in str(result.exception)
     assert "\n" not in str(result.exception)
-    assert invoke("check", tmp_path / "nowhere").exit_code == 2
+    result = invoke("check", tmp_path / "nowhere", "--edition", "webvision1")
+    assert isinstance(result.exception, HarnessError)
+    assert "nowhere is no folder" in str(result.exception)
 
 
 def test_stats_writes_a_picture(tmp_path: Path) -> None:

@@ -230,7 +230,7 @@ def test_folders_that_hold_something_else_are_refused(root: Path, tmp_path: Path
     path = root / "info" / "val_filelist.txt"
     path.write_text(path.read_text().replace("val000001.jpg 2", "val000001.jpg 1"))
     assert "was begun with other lists" in refused(root, output, UNTOUCHED)
-    for content in ["", "[]", '{"shards": [{"name": "../x"}]}']:
+    for content in ["", "[]", '{"shards": [{"name": "../x"}]}', '{"shards": []}']:
         (output / "pack.json").write_text(content)
         assert "pack.json cannot be read" in refused(root, output, UNTOUCHED)
     assert "neither info/" in refused(tmp_path / "nowhere", tmp_path / "new", UNTOUCHED)
