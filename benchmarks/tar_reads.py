@@ -1,9 +1,9 @@
 """Pictures inside an indexed tar against plain files, and indexing against ``tarfile``.
 
-Random reads of every record, all of it in the page cache; the ways take turns every few thousand
-reads, so that they see the same load, and go in orders of their own, so that none finds what another
-has just left in the processor's cache. Times are of the processor, since nothing waits for a disk;
-ratios are medians over the turns.
+Random reads of every record, all of it in the page cache. The ways take turns every few thousand
+reads, so that they see the same load, and go in orders of their own, so that none finds what
+another has just left in the processor's cache. Times are of the processor, since nothing waits for
+a disk; ratios are medians over the turns.
 
     python benchmarks/tar_reads.py --records 200000 --rounds 5 --json tar_reads.json
 """

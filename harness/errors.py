@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-
 LISTED = 40  # of more names, only the near ones are worth a reader's while
 
 

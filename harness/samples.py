@@ -15,6 +15,7 @@ from harness.errors import PluginError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from harness.data.names import Names
     from harness.data.store import PictureStore
 
 
@@ -75,7 +76,7 @@ class Samples:
 
     split: str
     root: Path
-    files: NDArray[np.str_]  # relative to root
+    files: NDArray[np.str_] | Names  # relative to root
     label: NDArray[np.int32]
     source: NDArray[np.int8]
     query: NDArray[np.int32]
@@ -132,7 +133,9 @@ class Samples:
         """The columns as a pandas table, for people."""
         import pandas as pd
 
-        table: pd.DataFrame = pd.DataFrame({name: getattr(self, name) for name in COLUMNS})
+        table: pd.DataFrame = pd.DataFrame(
+            {name: np.asarray(getattr(self, name)) for name in COLUMNS}
+        )
         return table
 
     def _sight(self, stage: str) -> Sight:

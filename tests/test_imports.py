@@ -53,7 +53,8 @@ PAGE = (
     *("harness.diagnosis", "harness.conformance", "harness.launch"),
 )
 ENGINE = ("harness.training", "harness.testing", "harness.data")
-PUBLIC = tuple(m for m in VALUES if m.rpartition(".")[2] not in ("files", "sources", "stages", "cores"))
+PRIVATE = ("files", "sources", "stages", "cores")
+PUBLIC = tuple(m for m in VALUES if m.rpartition(".")[2] not in PRIVATE)
 
 
 class Row(NamedTuple):

@@ -7,7 +7,7 @@ import os
 import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, NoReturn, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,7 +123,8 @@ class FolderStore:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 raise OSError(errno.EINVAL, "not a plain file", os.fsdecode(path))
-            _refuse_large(status.st_size, os.fsdecode(path))
+            if status.st_size > MAX_PICTURE_BYTES:
+                _refuse_size(status.st_size, os.fsdecode(path))
             return os.pread(descriptor, status.st_size, 0)
         finally:
             os.close(descriptor)
@@ -164,18 +165,25 @@ class Tars:
     def read(self, shard: int, offset: int, length: int) -> bytes:
         """Return ``length`` bytes from ``offset`` on; raises OSError where they are not there."""
         descriptor = self._open.get(shard)
-        if descriptor is not None:
-            return self._exactly(descriptor, shard, offset, length)
+        if descriptor is None:
+            return self._read_closed(shard, offset, length)
+        if not 0 <= length <= MAX_PICTURE_BYTES:
+            _refuse_size(length, str(self._tars[shard].path))
+        data = os.pread(descriptor, length, offset)
+        if len(data) != length:
+            path = str(self._tars[shard].path)
+            raise OSError(errno.EIO, f"ends inside the picture at offset {offset}", path)
+        return data
+
+    def _read_closed(self, shard: int, offset: int, length: int) -> bytes:
         opened = self._opened(shard)
         if len(self._open) < MAX_OPEN_TARS:
-            kept = self._open.setdefault(shard, opened)
-            if kept != opened:
+            if self._open.setdefault(shard, opened) != opened:
                 os.close(opened)
-            return self._exactly(kept, shard, offset, length)
-        try:
-            return self._exactly(opened, shard, offset, length)
-        finally:
-            os.close(opened)
+            return self.read(shard, offset, length)
+        alone = Tars(self._tars)
+        alone._open[shard] = opened  # closed when ``alone`` goes
+        return alone.read(shard, offset, length)
 
     def _opened(self, shard: int) -> int:
         if not 0 <= shard < len(self._tars):
@@ -189,14 +197,6 @@ class Tars:
                 errno.ESTALE, f"has {found} bytes, {size} when indexed; index it again", str(path)
             )
         return descriptor
-
-    def _exactly(self, descriptor: int, shard: int, offset: int, length: int) -> bytes:
-        _refuse_large(length, str(self._tars[shard].path))
-        data = os.pread(descriptor, length, offset)
-        if len(data) != length:
-            path = str(self._tars[shard].path)
-            raise OSError(errno.EIO, f"ends inside the picture at offset {offset}", path)
-        return data
 
 
 class TarColumns(NamedTuple):
@@ -266,6 +266,5 @@ def _chosen(before: NDArray[np.int64] | None, rows: NDArray[np.int64]) -> NDArra
     return chosen
 
 
-def _refuse_large(size: int, path: str) -> None:
-    if not 0 <= size <= MAX_PICTURE_BYTES:
-        raise OSError(errno.EFBIG, f"{size} bytes are no picture's size", path)
+def _refuse_size(size: int, path: str) -> NoReturn:
+    raise OSError(errno.EFBIG, f"{size} bytes are no picture's size", path)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from harness.data.editions import MINI_WEBVISION, WEBVISION1, WEBVISION2, Edition
 from harness.data.ilsvrc import ILSVRC, read_ilsvrc
+from harness.data.tar_index import index_folder
 from harness.data.webvision_classes import format_class_numbers, read_classes, read_synsets
 from harness.data.webvision_columns import (
     Columns,
@@ -23,6 +24,7 @@ from harness.data.webvision_columns import (
     train_list,
     where_listed,
 )
+from harness.data.webvision_indexed import is_indexed, read_indexed
 from harness.data.webvision_selection import Selection, select
 from harness.data.webvision_texts import read_texts
 from harness.errors import DataError, NoLabelsError, unknown
@@ -177,6 +179,8 @@ def _load(spec: RunSpec, split: str, edition: Edition) -> Samples:
     chosen = select(spec.data.options, edition, root)
     if split == ILSVRC and chosen.ilsvrc:
         samples = _load_ilsvrc(root, edition, chosen, chosen.ilsvrc)
+    elif is_indexed(root):
+        return _load_indexed(root, as_split(split), edition, chosen)
     else:
         samples = read_split(
             root,
@@ -186,6 +190,17 @@ def _load(spec: RunSpec, split: str, edition: Edition) -> Samples:
             edition=replace(edition, title=chosen.title),
         )
     missing_files(samples)
+    return samples
+
+
+def _load_indexed(root: Path, split: Split, edition: Edition, chosen: Selection) -> Samples:
+    place = root if (root / "info").is_dir() else index_folder(root)
+    vocabulary, _ = read_classes(place, edition)
+    kept = _kept(root, chosen.classes, edition, len(vocabulary))
+    layout = replace(edition, title=chosen.title)
+    samples = read_indexed(root, split, layout, vocabulary, kept, chosen.sources)
+    if split == "train":
+        _refuse_empty_classes(root, samples.label, samples.classes, chosen.sources)
     return samples
 
 

@@ -156,7 +156,7 @@ def _lists(samples: Samples, file: str) -> list[Path]:
     """The lists that may name ``file`` and are there."""
     root = samples.root
     if samples.split == "train":
-        row = int(np.flatnonzero(samples.files == file)[0])
+        row = samples.files.tolist().index(file)
         source = samples.source_names[samples.source[row]]
         lists = [train_list(root, source), root / "meta" / "train.txt"]
     elif samples.split == "val":

@@ -102,7 +102,7 @@ def keep_predictions(path: Path, samples: Samples, top: Top) -> str:
         path,
         lambda file: np.savez_compressed(
             file,
-            files=samples.files,
+            files=np.asarray(samples.files),
             classes=top.classes,
             probabilities=top.probabilities.astype(np.float16),
         ),
