@@ -25,9 +25,10 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import median, quantiles
 
-from harness.launch import share_cores
+from harness.launch import keep_freed_memory, share_cores
 
 share_cores()
+keep_freed_memory()
 
 import timm  # noqa: E402 - torch comes after share_cores, as in a run
 import torch  # noqa: E402

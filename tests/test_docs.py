@@ -19,8 +19,11 @@ from PIL import Image
 from harness.cli import cli
 from harness.cli.options import run_spec
 from harness.conformance import check_plugin
+from harness.data import samplers
+from harness.data.editions import EDITIONS
 from harness.data.synthweb import PRESETS
 from harness.data.synthweb_profiles import PROFILES
+from harness.data.webvision_selection import OPTIONS
 from harness.discovery import find_plugins, load_plugin
 from harness.hookspecs import HOOKS
 from harness.knobs import parse_knobs
@@ -185,6 +188,13 @@ def test_the_tables_name_what_there_is():
         profile = PROFILES[name]
         cells = map(str, (name, *sizes, profile.backbone, profile.input_size))
         assert f"| {' | '.join(cells)} |" in data
+    for edition in EDITIONS.values():
+        classes = len(edition.kept) if edition.kept else edition.num_classes
+        assert f"| `{edition.name}` | {classes:,} | {', '.join(edition.source_names)} |" in data
+    assert all(f"| `{option}=" in data for option in OPTIONS)
+    named = [name for name, kind in vars(samplers).items() if hasattr(kind, "prepare")]
+    assert all(f"| `{name}()` |" in training for name in named if name != "Sampler")
+    assert len(named) == 6
     for model in (ResultRecord, NoiseQuality):
         missing = [field for field in model.model_fields if f"`{field}`" not in results]
         assert missing in ([], ["stage"])

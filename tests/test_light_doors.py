@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = ("torch", "torchvision", "pandas", "numpy", "timm", "deepspeed", "sklearn", "scipy")
+HEAVY = (
+    *("torch", "torchvision", "pandas", "numpy", "timm", "deepspeed", "sklearn", "scipy"),
+    *("matplotlib", "PIL"),
+)
 
 DOOR = """
 import contextlib, io, json, sys
@@ -28,7 +31,9 @@ print(json.dumps(loaded))
 """
 DOORS = (
     *("--help", "--version", "run --help", "plan --help", "leaderboard --help", "doctor --help"),
-    *("plugins --help", "plugins show --help", "plugins check --help", "plugins", "plugins --json"),
+    *("data --help", "data check --help", "data stats --help", "data index --help"),
+    *("data pack --help", "plugins --help", "plugins show --help", "plugins check --help"),
+    *("plugins", "plugins --json"),
 )
 
 

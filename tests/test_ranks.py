@@ -199,6 +199,7 @@ PROGRAM = """
     told["union"] = sorted(ranks.union({ranks.rank: "a", 7: "b"}).items())
     told["from first"] = ranks.from_first({"rank": ranks.rank})
     told["gather"] = ranks.gather(ranks.rank)
+    told["any"] = ranks.any(ranks.rank == 1, False)
     told["mean"] = ranks.mean(torch.tensor([float(ranks.rank), 2.0])).tolist()
     (home / f"told{ranks.rank}of{ranks.world_size}.json").write_text(json.dumps(told))
 """
@@ -262,6 +263,7 @@ def test_collectives(told: dict[str, Any]) -> None:
         assert told[rank]["from first"] == {"rank": 0}
         assert told[rank]["gather"] == [0, 1]
         assert told[rank]["mean"] == [0.5, 2.0]
+        assert told[rank]["any"] == [True, False]
     assert told["0 of 1"]["gather"] == [0]
 
 

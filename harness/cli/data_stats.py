@@ -29,7 +29,7 @@ from harness.data.editions import EDITIONS
 def stats(path: Path, output: Path, edition: str) -> None:
     """Draw class sizes, shares of the sources, search ranks and text coverage.
 
-    The same data give the same bytes. Needs the extra plots: pip install 'webvision-harness[plots]'
+    The same data give the same bytes. Needs the extra plots: pip install matplotlib
 
     \b
     Examples:

@@ -17,7 +17,7 @@ FORMATS = ("table", "markdown", "csv", "json", "latex", "html")
     "--format", "form", type=click.Choice(FORMATS), default="table", help="Default: table."
 )
 @click.option("--data", "edition", metavar="EDITION", help='Only this edition: "webvision 1.0".')
-@click.option("--split", metavar="SPLIT", help="Only this split: val or test.")
+@click.option("--split", metavar="SPLIT", help="Only this split: val, test or ilsvrc.")
 @click.option(
     "--seed", "seeds", type=int, multiple=True, help="Only runs of this seed; repeatable."
 )

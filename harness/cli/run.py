@@ -51,6 +51,7 @@ def run(
     from harness import launch
 
     launch.share_cores()
+    launch.keep_freed_memory()
     ranks = launch.choose_ranks(gpus, cpu_ranks)
     if launch.in_rank():
         launch.follow_parent()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ from harness.errors import DataError, PluginError
 
 if TYPE_CHECKING:
     from harness.samples import Samples
+
+# Draws with replacement are made this many at once: in sorted order, memory is met once.
+DRAWS = 1 << 16
 
 Rows: TypeAlias = NDArray[np.int64]
 Draw: TypeAlias = Callable[[int], Rows]
@@ -44,16 +47,18 @@ def passes(rows: Rows, seed: int, stream: int) -> Callable[[int, int], Rows]:
     The function returned maps (first position, count) to that many rows.
     """
     size = len(rows)
+    return _joined(lambda number: rows[generator(seed, stream, number).permutation(size)], size)
 
-    @lru_cache(maxsize=2)
-    def one_pass(number: int) -> Rows:
-        return rows[generator(seed, stream, number).permutation(size)]
+
+def _joined(make: Callable[[int], Rows], size: int) -> Callable[[int, int], Rows]:
+    """Join pieces of ``size`` rows, each made by its number; maps (first position, count)."""
+    piece = lru_cache(maxsize=2)(make)
 
     def take(first: int, count: int) -> Rows:
         parts = []
         while count > 0:
             number, offset = divmod(first, size)
-            part = one_pass(number)[offset : offset + count]
+            part = piece(number)[offset : offset + count]
             parts.append(part)
             first, count = first + len(part), count - len(part)
         return np.concatenate(parts) if parts else np.empty(0, np.int64)
@@ -67,11 +72,70 @@ class Uniform:
 
     def prepare(self, samples: Samples, batch_size: int, seed: int) -> Draw:
         """Return the draw; raises DataError where no sample is left."""
-        rows = np.flatnonzero(samples.subset >= 0)
-        if not len(rows):
-            raise DataError("no sample is left to train on: every one has subset -1")
-        take = passes(rows, seed, 0)
-        return lambda step: take(step * batch_size, batch_size)
+        return _walk(passes(_left(samples), seed, 0), batch_size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassBalanced:
+    """Every class equally often: each pass holds each class once, in a new random order.
+
+    Each time one random sample of the class is drawn; ``subset`` -1 and classes that have nothing
+    else are left out.
+    """
+
+    def prepare(self, samples: Samples, batch_size: int, seed: int) -> Draw:
+        """Return the draw; raises DataError where no sample is left."""
+        classes = _group(_left(samples), samples.label)
+        number = len(classes.starts)
+
+        def one_pass(place: int) -> Rows:
+            random = generator(seed, 0, place)
+            return classes.pick(random.permutation(number), random)
+
+        return _walk(_joined(one_pass, number), batch_size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SquareRoot:
+    """Draw classes in proportion to the square root of their size, then a random sample of each.
+
+    Half way between ``Uniform`` and ``ClassBalanced``: a class 100 times as large comes 10 times as
+    often. Sizes are counted without ``subset`` -1, which is left out.
+
+    **Source:** our choice; B. Kang et al., "Decoupling Representation and Classifier for
+    Long-Tailed Recognition", ICLR 2020: p_k ~ n_k ** q with q = 1/2.
+    """
+
+    def prepare(self, samples: Samples, batch_size: int, seed: int) -> Draw:
+        """Return the draw; raises DataError where no sample is left."""
+        classes = _group(_left(samples), samples.label)
+        sums = np.cumsum(np.sqrt(classes.ends - classes.starts))
+
+        def draws(place: int) -> Rows:
+            random = generator(seed, 0, place)
+            return classes.pick(_by_share(sums, random), random)
+
+        return _walk(_joined(draws, DRAWS), batch_size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weighted:
+    """Draw with replacement, each sample in proportion to its ``weight``; ``subset`` -1 never.
+
+    The loss is multiplied by ``weight`` too, which would count it twice. A method that draws by
+    weight adds a batch trick, ``replace(batch, weights=torch.ones_like(batch.weights))``.
+
+    Sums of 64 bits and a binary search: ``torch.multinomial`` refuses more than 2^24 rows.
+    """
+
+    def prepare(self, samples: Samples, batch_size: int, seed: int) -> Draw:
+        """Return the draw; raises DataError where no sample is left or all weights are 0."""
+        _left(samples)
+        sums = np.cumsum(np.where(samples.subset >= 0, samples.weight, 0), dtype=np.float64)
+        if not sums[-1]:
+            raise DataError("no sample is left to draw: every one has weight 0 or subset -1")
+        draws = _joined(lambda place: _by_share(sums, generator(seed, 0, place)), DRAWS)
+        return _walk(draws, batch_size)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,22 +202,52 @@ def shares(counts: tuple[int, ...], total: int) -> tuple[int, ...]:
     return tuple(floors)
 
 
+def _left(samples: Samples) -> Rows:
+    rows = np.flatnonzero(samples.subset >= 0)
+    if not len(rows):
+        raise DataError("no sample is left to train on: every one has subset -1")
+    return rows
+
+
 def _walk(take: Callable[[int, int], Rows], size: int) -> Callable[[int], Rows]:
     return lambda step: take(step * size, size)
+
+
+def _by_share(sums: NDArray[np.float64], random: np.random.Generator) -> Rows:
+    """Draw places by what each adds to the cumulative ``sums``; never one that adds nothing."""
+    drawn = np.sort(random.random(DRAWS)) * sums[-1]
+    return random.permutation(np.searchsorted(sums, drawn, side="right"))
+
+
+class _Classes(NamedTuple):
+    """Rows class after class, those of the k-th from ``starts[k]`` to ``ends[k] - 1``."""
+
+    rows: Rows
+    starts: Rows
+    ends: Rows
+
+    def pick(self, classes: Rows, random: np.random.Generator) -> Rows:
+        """Draw one sample of each of ``classes``, which are places and not labels."""
+        picked: Rows = self.rows[random.integers(self.starts[classes], self.ends[classes])]
+        return picked
+
+
+def _group(rows: Rows, label: NDArray[np.int32]) -> _Classes:
+    by_class = rows[np.argsort(label[rows], kind="stable")]
+    starts = np.flatnonzero(np.diff(label[by_class], prepend=-1))
+    return _Classes(by_class, starts, np.append(starts[1:], len(by_class)))
 
 
 def _balanced(
     rows: Rows, label: NDArray[np.int32], size: int, seed: int, stream: int
 ) -> Callable[[int], Rows]:
-    by_class = rows[np.argsort(label[rows], kind="stable")]
-    classes, starts = np.unique(label[by_class], return_index=True)
-    ends = np.append(starts[1:], len(by_class))
+    classes = _group(rows, label)
+    number = len(classes.starts)
 
     def take(step: int) -> Rows:
         random = generator(seed, stream, step)
-        rounds = -(-size // len(classes))
-        chosen = np.concatenate([random.permutation(len(classes)) for _ in range(rounds)])[:size]
-        picked: Rows = by_class[random.integers(starts[chosen], ends[chosen])]
-        return picked
+        rounds = -(-size // number)
+        chosen = np.concatenate([random.permutation(number) for _ in range(rounds)])[:size]
+        return classes.pick(chosen, random)
 
     return take

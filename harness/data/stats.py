@@ -93,8 +93,7 @@ def drawing_tools() -> tuple[Callable[..., Any], Callable[..., Any]]:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise HarnessError(
-            "drawing needs matplotlib, which is not installed: "
-            "pip install 'webvision-harness[plots]'"
+            "drawing needs matplotlib, which is not installed: pip install matplotlib"
         ) from error
     return rc_context, Figure
 

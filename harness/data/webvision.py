@@ -176,11 +176,13 @@ def _load(spec: RunSpec, split: str, edition: Edition) -> Samples:
             f"--data {edition.name}:/data/webvision"
         )
     root = Path(spec.data.path).expanduser()
-    chosen = select(spec.data.options, edition, root)
+    # Where only info.tar is there, indexing has copied its lists beside the index.
+    lists = index_folder(root) if is_indexed(root) and not (root / "info").is_dir() else root
+    chosen = select(spec.data.options, edition, lists)
     if split == ILSVRC and chosen.ilsvrc:
-        samples = _load_ilsvrc(root, edition, chosen, chosen.ilsvrc)
+        samples = _load_ilsvrc(lists, edition, chosen, chosen.ilsvrc)
     elif is_indexed(root):
-        return _load_indexed(root, as_split(split), edition, chosen)
+        return _load_indexed(root, lists, as_split(split), edition, chosen)
     else:
         samples = read_split(
             root,
@@ -193,9 +195,10 @@ def _load(spec: RunSpec, split: str, edition: Edition) -> Samples:
     return samples
 
 
-def _load_indexed(root: Path, split: Split, edition: Edition, chosen: Selection) -> Samples:
-    place = root if (root / "info").is_dir() else index_folder(root)
-    vocabulary, _ = read_classes(place, edition)
+def _load_indexed(
+    root: Path, lists: Path, split: Split, edition: Edition, chosen: Selection
+) -> Samples:
+    vocabulary, _ = read_classes(lists, edition)
     kept = _kept(root, chosen.classes, edition, len(vocabulary))
     layout = replace(edition, title=chosen.title)
     samples = read_indexed(root, split, layout, vocabulary, kept, chosen.sources)
@@ -204,13 +207,13 @@ def _load_indexed(root: Path, split: Split, edition: Edition, chosen: Selection)
     return samples
 
 
-def _load_ilsvrc(root: Path, edition: Edition, chosen: Selection, pictures: Path) -> Samples:
-    vocabulary, _ = read_classes(root, edition)
-    kept = _kept(root, chosen.classes, edition, len(vocabulary))
+def _load_ilsvrc(lists: Path, edition: Edition, chosen: Selection, pictures: Path) -> Samples:
+    vocabulary, _ = read_classes(lists, edition)
+    kept = _kept(lists, chosen.classes, edition, len(vocabulary))
     return read_ilsvrc(
         pictures,
         tuple(vocabulary[k] for k in kept),
-        numbered=read_synsets(root, edition).wnids if edition.ilsvrc_numbers else None,
+        numbered=read_synsets(lists, edition).wnids if edition.ilsvrc_numbers else None,
         edition=chosen.title,
     )
 

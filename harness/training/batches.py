@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from harness.data.loader import Loaded
 from harness.samples import Samples
@@ -44,20 +44,21 @@ class Columns:
     def __init__(self, samples: Samples) -> None:
         self._num_classes = samples.num_classes
         self._weight = torch.from_numpy(np.ascontiguousarray(samples.weight))
-        if samples.targets is None:
-            classes = samples.label[:, None].astype(np.int64)
-            shares = np.ones_like(classes, np.float32)
-        else:
-            classes = samples.targets.classes.astype(np.int64)
-            shares = samples.targets.weights
-        self._classes = torch.from_numpy(classes)
-        self._shares = torch.from_numpy(np.ascontiguousarray(shares))
+        self._label = torch.from_numpy(samples.label[:, None].astype(np.int64))
+        self._targets = samples.targets and (
+            torch.from_numpy(samples.targets.classes.astype(np.int64)),
+            torch.from_numpy(np.ascontiguousarray(samples.targets.weights)),
+        )
 
     def batch(self, loaded: Loaded, device: torch.device, seed: int) -> Batch:
         """Return the batch of these pictures, with dense targets ``(B, K)``."""
         index = torch.from_numpy(loaded.rows)
         targets = torch.zeros(len(index), self._num_classes, device=device)
-        targets.scatter_add_(1, self._classes[index].to(device), self._shares[index].to(device))
+        if self._targets:
+            classes, shares = (column[index].to(device) for column in self._targets)
+            targets.scatter_add_(1, classes, shares)
+        else:
+            targets.scatter_(1, self._label[index].to(device), 1.0)
         return Batch(
             images=normalised(loaded.pixels, device),
             targets=targets,
@@ -69,4 +70,4 @@ class Columns:
 
 def cross_entropy(logits: Tensor, batch: Batch) -> Tensor:
     """Return ``-sum_k targets_k log softmax(logits)_k`` of every sample, ``(B,)``."""
-    return -(batch.targets * torch.log_softmax(logits, dim=1)).sum(dim=1)
+    return nn.functional.cross_entropy(logits, batch.targets, reduction="none")

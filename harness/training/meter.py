@@ -56,7 +56,7 @@ class Meter:
         """
         micros = self._stage.accumulation
         steps = len(self._losses) // micros
-        losses = self._ranks.mean(torch.stack(self._losses).double()).tolist()
+        losses = self._ranks.mean(torch.stack(self._losses)).tolist()
         for place, value in enumerate(losses):
             if not math.isfinite(value):
                 step = self._position.step - steps + place // micros + 1

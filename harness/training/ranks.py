@@ -55,6 +55,13 @@ class Ranks:
         copies = self.gather(dict(found))
         return {row: text for part in copies for row, text in cast("dict[int, str]", part).items()}
 
+    def any(self, *wishes: bool) -> tuple[bool, ...]:
+        """Return of each wish whether any rank has it."""
+        if self.world_size == 1:
+            return wishes
+        counts = torch.tensor(wishes, dtype=torch.float32, device=self.device)
+        return tuple((self.mean(counts) > 0).tolist())
+
     def mean(self, tensor: Tensor) -> Tensor:
         """Return the mean over all ranks."""
         if self.world_size > 1:

@@ -13,7 +13,7 @@ from typing import Any
 import click
 import pytest
 
-from harness.cli import COMMANDS, cli
+from harness.cli import cli
 from harness.cli.options import run_spec
 from harness.errors import HarnessError
 from harness.spec import DataSpec, Override, RunSpec
@@ -36,6 +36,14 @@ OPTIONS = {
         *("--format", "--data", "--split", "--seed", "--epoch", "--sort", "--published"),
         *("--show", "--output"),
     },
+    "data": set(),
+    "data check": {"--edition", "--images", "--json"},
+    "data stats": {"--output", "--edition"},
+    "data index": {"--output", "--tar", "--texts", "--verify", "--verify-data", "--json"},
+    "data pack": {
+        *("--short-side", "--untouched", "--quality", "--shard-mib", "--skip-broken", "--threads"),
+        "--json",
+    },
     "doctor": {"--json"},
 }
 
@@ -49,7 +57,10 @@ def commands() -> Iterator[tuple[str, click.Command]]:
         assert command is not None
         yield name, command
         if isinstance(command, click.Group):
-            yield from ((f"{name} {inner}", c) for inner, c in command.commands.items())
+            for inner in command.list_commands(context):
+                found = command.get_command(context, inner)
+                assert found is not None
+                yield f"{name} {inner}", found
 
 
 def test_the_options_are_frozen() -> None:
@@ -71,7 +82,7 @@ def test_every_command_explains_itself_by_example(name: str, command: click.Comm
             assert speaks, f"harness {name} {parameter.opts[-1]} has no help"
 
 
-@pytest.mark.parametrize("name", [*COMMANDS, "plugins show", "plugins check"])
+@pytest.mark.parametrize("name", [name for name, _ in commands() if name])
 @pytest.mark.parametrize("flag", ["-h", "--help"])
 def test_help_is_asked_for_in_two_ways(call: Call, name: str, flag: str) -> None:
     outcome = call(*name.split(), flag)
@@ -142,6 +153,24 @@ def test_what_a_user_can_mend_is_one_line(
 ) -> None:
     assert words in call(command, *arguments).error
     assert [path.name for path in tiny_home.iterdir()] == ["data"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("check", "/no/such"), "/no/such is no folder; name the one that holds info/"),
+        (("stats", "/no/such", "--output", "a.svg"), "/no/such is no folder"),
+        (("stats", "/no/such", "--output", "a.pdf"), "a picture ends in .svg or .png"),
+        (("index", "/no/such"), "/no/such is no folder; name the one that holds WebVision's tar"),
+        (("index", "/no/such", "--verify"), "holds no finished index: run harness data index"),
+        (("pack", "/no/such", "/no/such"), "/no/such is the data set itself"),
+    ],
+)
+def test_what_is_wrong_with_a_data_set_is_one_line(
+    call: Call, arguments: tuple[str, ...], words: str
+) -> None:
+    pytest.importorskip("matplotlib")
+    assert words in call("data", *arguments).error
 
 
 @pytest.mark.parametrize(

@@ -12,16 +12,22 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from harness.data.samplers import (
+    DRAWS,
+    ClassBalanced,
     Draw,
     Sampler,
+    SquareRoot,
     SubsetBatches,
     Uniform,
+    Weighted,
     generator,
     passes,
     shares,
 )
 from harness.errors import DataError, PluginError
 from harness.samples import Samples, WebClass
+
+PLAIN = (Uniform(), ClassBalanced(), SquareRoot(), Weighted())
 
 
 def samples_of(label: NDArray[np.int_], subset: NDArray[np.int_] | int = 0) -> Samples:
@@ -60,24 +66,27 @@ def test_every_sample_stands_exactly_once_in_each_pass(size: int, batch: int, se
         assert sorted(drawn[number * size : (number + 1) * size]) == list(range(size))
 
 
-@given(st.integers(1, 40), st.integers(1, 60), st.integers(1, 60))
-def test_the_order_does_not_depend_on_the_batch_size(size: int, one: int, other: int) -> None:
+@given(st.sampled_from(PLAIN), st.integers(1, 40), st.integers(1, 60), st.integers(1, 60))
+def test_the_order_does_not_depend_on_the_batch_size(
+    sampler: Sampler, size: int, one: int, other: int
+) -> None:
     wanted = 100
     orders = [
-        first(Uniform().prepare(many(size), batch, 7), -(-wanted // batch))[:wanted]
+        first(sampler.prepare(many(size), batch, 7), -(-wanted // batch))[:wanted]
         for batch in (one, other)
     ]
     assert orders[0] == orders[1]
 
 
-def test_passes_differ_from_each_other_and_from_those_of_another_seed() -> None:
-    draw = Uniform().prepare(many(100), 100, 0)
+@pytest.mark.parametrize("sampler", PLAIN)
+def test_passes_differ_from_each_other_and_from_those_of_another_seed(sampler: Sampler) -> None:
+    draw = sampler.prepare(many(100), 100, 0)
     orders = [draw(step).tolist() for step in range(5)]
-    orders += [Uniform().prepare(many(100), 100, seed)(0).tolist() for seed in (1, 2, 2**40)]
+    orders += [sampler.prepare(many(100), 100, seed)(0).tolist() for seed in (1, 2, 2**40)]
     assert len({tuple(order) for order in orders}) == 8
 
 
-@pytest.mark.parametrize("sampler", [Uniform(), SubsetBatches(counts=(2, 1, 1))])
+@pytest.mark.parametrize("sampler", [*PLAIN, SubsetBatches(counts=(2, 1, 1))])
 def test_a_step_is_drawn_alike_at_any_time_and_in_any_order(sampler: Sampler) -> None:
     samples = samples_of(np.arange(90) % 10, np.arange(90) % 3)
     draw, again = (sampler.prepare(samples, 8, 3) for _ in range(2))
@@ -88,7 +97,7 @@ def test_a_step_is_drawn_alike_at_any_time_and_in_any_order(sampler: Sampler) ->
     assert all(len(batch) == 8 for batch in forward)
 
 
-@pytest.mark.parametrize("sampler", [Uniform(), SubsetBatches(counts=(1,), class_balanced=(True,))])
+@pytest.mark.parametrize("sampler", [*PLAIN, SubsetBatches(counts=(1,), class_balanced=(True,))])
 def test_what_was_left_out_is_never_drawn(sampler: Sampler) -> None:
     subset = np.where(np.arange(60) % 4 == 0, -1, 0)
     draw = sampler.prepare(samples_of(np.arange(60) % 5, subset), 16, 0)
@@ -101,14 +110,21 @@ def test_a_sampler_draws_from_the_subset_whatever_its_number_is() -> None:
     assert sorted(draw(0).tolist()) == list(range(9))
 
 
-def test_nothing_to_train_on_is_said() -> None:
+@pytest.mark.parametrize("sampler", PLAIN)
+@pytest.mark.parametrize("size", [0, 3])
+def test_nothing_to_train_on_is_said(sampler: Sampler, size: int) -> None:
     with pytest.raises(DataError, match="no sample is left to train on"):
-        Uniform().prepare(samples_of(np.zeros(3, int), -1), 2, 0)
+        sampler.prepare(samples_of(np.zeros(size, int), -1), 2, 0)
 
 
-def test_a_far_step_needs_no_more_than_its_own_pass() -> None:
-    draw = Uniform().prepare(many(10), 4, 0)
+@pytest.mark.parametrize("sampler", PLAIN)
+def test_a_far_step_needs_no_more_than_its_own_pass(sampler: Sampler) -> None:
+    draw = sampler.prepare(many(10), 4, 0)
+    assert len(draw(10**12)) == 4
     assert set(draw(10**12).tolist()) <= set(range(10))
+
+
+def test_a_far_step_of_subsets_needs_no_more_than_its_own_passes() -> None:
     far = SubsetBatches(counts=(1, 1), class_balanced=(True, False))
     drawn = far.prepare(samples_of(np.arange(20) % 4, np.arange(20) % 2), 4, 0)(10**12)
     assert len(drawn) == 4
@@ -128,15 +144,139 @@ def test_counters_of_one_length_never_meet() -> None:
     assert len(first_words) == len(counters)
 
 
-# SubsetBatches
+SIZES = np.array([600, 400, 250, 150, 100, 60, 40, 20, 12, 8, 4, 2])
 
 
 def long_tail() -> Samples:
     """Twelve classes from 600 samples down to 2, the first half of each in subset 0."""
-    sizes = [600, 400, 250, 150, 100, 60, 40, 20, 12, 8, 4, 2]
-    label = np.repeat(np.arange(12), sizes)
-    place = np.concatenate([np.arange(size) / size for size in sizes])
+    label = np.repeat(np.arange(12), SIZES)
+    place = np.concatenate([np.arange(size) / size for size in SIZES])
     return samples_of(label, np.select([place < 0.5, place < 0.75], [0, 1], 2))
+
+
+def assert_shares(drawn: NDArray[np.int_], expected: NDArray[np.float64]) -> None:
+    """Every place was drawn as often as ``expected``, within five standard deviations."""
+    share = expected / expected.sum()
+    counts = np.bincount(drawn, minlength=len(share))
+    assert len(counts) == len(share)
+    spread = np.sqrt(len(drawn) * share * (1 - share))
+    assert np.all(np.abs(counts - len(drawn) * share) <= 5 * spread)
+
+
+# ClassBalanced
+
+
+def test_each_pass_holds_every_class_once() -> None:
+    samples = long_tail()
+    draw = ClassBalanced().prepare(samples, 36, 0)
+    for step in range(20):
+        labels = samples.label[draw(step)].reshape(3, 12)
+        assert np.array_equal(np.sort(labels), np.tile(np.arange(12), (3, 1)))
+        assert len({tuple(one_pass) for one_pass in labels.tolist()}) == 3
+
+
+def test_of_a_class_every_sample_comes_alike() -> None:
+    samples = long_tail()
+    rows = np.array(first(ClassBalanced().prepare(samples, 1200, 0), 100))
+    for label in (0, 6, 11):
+        members = np.flatnonzero(samples.label == label)
+        drawn = rows[samples.label[rows] == label]
+        assert len(drawn) == 10_000
+        assert_shares(drawn - members[0], np.ones(len(members)))
+
+
+def test_a_class_that_was_left_out_has_no_place() -> None:
+    samples = samples_of(np.arange(40) % 4, np.where(np.arange(40) % 4 == 2, -1, 0))
+    for sampler in (ClassBalanced(), SquareRoot()):
+        rows = np.array(first(sampler.prepare(samples, 9, 0), 100))
+        assert set(samples.label[rows].tolist()) == {0, 1, 3}
+    balanced = samples.label[first(ClassBalanced().prepare(samples, 9, 0), 100)]
+    assert np.bincount(balanced).tolist() == [300, 300, 0, 300]
+
+
+# SquareRoot
+
+
+def test_classes_come_by_the_square_root_of_their_size() -> None:
+    samples = long_tail()
+    rows = np.array(first(SquareRoot().prepare(samples, 1000, 3), 200))
+    assert_shares(samples.label[rows], np.sqrt(SIZES))
+    largest = rows[samples.label[rows] == 0]
+    assert_shares(largest, np.ones(600))
+
+
+def test_only_what_is_left_counts_for_a_class_size() -> None:
+    label = np.repeat([0, 1], [500, 100])
+    samples = samples_of(label, np.where(np.arange(600) < 475, -1, 0))
+    rows = np.array(first(SquareRoot().prepare(samples, 1000, 0), 100))
+    assert_shares(label[rows], np.array([5.0, 10.0]))
+
+
+# Weighted
+
+
+def weighted(weight: NDArray[np.float64], subset: NDArray[np.int_] | int = 0) -> Samples:
+    samples = samples_of(np.zeros(len(weight), int), subset)
+    return samples.assign(weight=weight.astype(np.float32))
+
+
+def test_samples_come_by_their_weight() -> None:
+    weight = np.geomspace(1, 1e-3, 50)
+    rows = np.array(first(Weighted().prepare(weighted(weight), 1000, 5), 300))
+    assert_shares(rows, weight.astype(np.float32).astype(np.float64))
+
+
+def test_weight_0_and_subset_minus_1_are_never_drawn() -> None:
+    weight = np.tile([0.0, 1.0, 3.0, 0.0], 25)
+    subset = np.where(np.arange(100) < 50, 0, -1)
+    rows = first(Weighted().prepare(weighted(weight, subset), 500, 0), 100)
+    assert set(rows) == set(np.flatnonzero((weight > 0) & (subset == 0)).tolist())
+
+
+def test_one_weight_above_0_is_always_drawn() -> None:
+    for row in (0, 4, 8):
+        weight = np.zeros(9)
+        weight[row] = 1e-45
+        assert set(first(Weighted().prepare(weighted(weight), 8, 0), 5)) == {row}
+
+
+def test_no_weight_above_0_is_said() -> None:
+    for samples in (weighted(np.zeros(4)), weighted(np.array([0, 0, 1]), np.array([0, 0, -1]))):
+        with pytest.raises(DataError, match="no sample is left to draw"):
+            Weighted().prepare(samples, 2, 0)
+
+
+def test_draws_go_on_over_the_end_of_a_piece() -> None:
+    draw = Weighted().prepare(weighted(np.ones(1000)), 3, 0)
+    whole = Weighted().prepare(weighted(np.ones(1000)), 2 * DRAWS, 0)(0)
+    step = DRAWS // 3
+    assert draw(step).tolist() == whole[3 * step : 3 * step + 3].tolist()
+    assert whole[:DRAWS].tolist() != whole[DRAWS:].tolist()
+
+
+def test_twenty_million_rows_are_drawn_by_weight() -> None:
+    size, limit = 20_000_000, 1 << 24  # 2^24 is where torch.multinomial and float32 end
+
+    def same(value: object, kind: type[np.generic]) -> NDArray[np.generic]:
+        return np.broadcast_to(np.asarray(value, kind), size)
+
+    weight = np.ones(size, np.float32)
+    weight[:limit:2] = 0
+    samples = samples_of(np.zeros(1, int)).assign(
+        files=np.broadcast_to(np.asarray("a.jpg"), size),
+        **{name: same(0, np.int32) for name in ("label", "query", "rank")},
+        **{name: same(0, np.int8) for name in ("source", "subset")},
+        weight=weight,
+    )
+    rows = Weighted().prepare(samples, DRAWS, 0)(0)
+    assert not np.any((rows < limit) & (rows % 2 == 0))
+    high = rows[rows >= limit]
+    assert_shares((rows >= limit).astype(int), np.array([limit / 2, size - limit]))
+    assert_shares(high % 2, np.ones(2))
+    assert_shares((high - limit) * 10 // (size - limit), np.ones(10))
+
+
+# SubsetBatches
 
 
 @pytest.mark.parametrize("batch", [4, 8, 64, 256])

@@ -104,3 +104,16 @@ def test_names_are_read_one_by_one_and_selections_share_them() -> None:
     assert names[np.array([2, 0])].tolist() == ["ü", "a"]
     assert names[1:][np.array([1])].tolist() == ["ü"]
     assert np.asarray(names).tolist() == ["a", "bc", "ü"]
+
+
+def test_info_tar_alone_is_enough(archives: Path, tmp_path: Path) -> None:
+    for name in ARCHIVES:
+        shutil.copy2(archives / name, tmp_path / name)
+    with tarfile.open(tmp_path / "info.tar", "w") as archive:
+        archive.add(archives / "info", "info")
+    build_index(tmp_path)
+    wnids = tmp_path / "wnids.txt"
+    wnids.write_text("\n".join(known.wnid for known in load(archives, "val").classes[1:3]))
+    for options in ({}, {"classes": "0-2"}, {"wnids": str(wnids)}):
+        expected = load(archives, "val", **options)
+        assert load(tmp_path, "val", **options).files.tolist() == expected.files.tolist()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from harness.errors import HarnessError
-from harness.observers.tensorboard import TensorBoard
+from harness.observers.tensorboard import WRITTEN_SECONDS, TensorBoard
 from harness.spec import DataSpec, RunSpec
 from harness.values import Stage
 
@@ -37,6 +38,7 @@ def watch(board: TensorBoard, home: Path, first: int, last: int) -> None:
         if step % 4 == 0:
             scalars |= {"val_top1": 0.5, "val_top5": 0.75, "epoch_loss": 2.0}
         board.on_step_end(step, scalars)
+    board.on_stage_end()
 
 
 def test_every_curve_can_be_read_back(tmp_path: Path) -> None:
@@ -67,6 +69,7 @@ def test_no_slash_of_a_label_makes_a_folder_and_no_label_is_too_long(tmp_path: P
     board.on_run_start(spec_in(tmp_path, knobs=knobs))
     board.on_stage_start(STAGE, 0)
     board.on_step_end(1, {"loss": 1.0})
+    board.on_stage_end()
     (run,) = (tmp_path / "tensorboard").iterdir()
     (stage,) = run.iterdir()
     assert curves(stage)["loss"] == [(1, 1.0)]
@@ -78,6 +81,25 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
     (events,) = (tmp_path / "tensorboard").rglob("events*")
     events.unlink()
     events.symlink_to("/dev/full")
+    board.on_step_end(3, {"loss": 1.0})
     with pytest.raises(HarnessError, match="the disk is full") as full:
-        board.on_step_end(3, {"loss": 1.0})
+        board.on_stage_end()
     assert "\n" not in str(full.value)
+
+
+def test_steps_are_written_while_the_stage_goes_on(tmp_path: Path) -> None:
+    board = TensorBoard()
+    board.on_run_start(spec_in(tmp_path))
+    board.on_stage_start(STAGE, 0)
+    board.on_step_end(1, {"loss": 1.0})
+    time.sleep(WRITTEN_SECONDS + 0.05)
+    board.on_step_end(2, {"loss": 2.0})
+    folder = tmp_path / "tensorboard" / "baseline seed=0 synthweb:tiny" / "task-1"
+    assert curves(folder)["loss"] == [(1, 1.0), (2, 2.0)]
+
+
+def test_a_stage_that_was_cached_writes_nothing(tmp_path: Path) -> None:
+    board = TensorBoard()
+    board.on_run_start(spec_in(tmp_path))
+    board.on_stage_end()
+    assert not (tmp_path / "tensorboard").exists()
