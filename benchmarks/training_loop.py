@@ -2,11 +2,12 @@
 
 One round takes the same steps in turn with bare PyTorch; with a bare loop over each engine; and
 with the harness's loop, console and TensorBoard included, over each engine. All get the same
-batches: the bare loops as finished tensors, the harness's as decoded pictures, so that making
-tensors of them counts as the loop's. The last pair decodes its pictures as it goes, both by the
-harness's loader. Ratios are medians over the rounds, each of one
-round's median steps; on a busy machine the ratios of computing time ("cpu") are the steadier ones,
-though they count the loader's threads, which otherwise work beside the training.
+decoded pictures, uint8, and make normalised floats of them at each step. The last pair decodes as
+it goes, both by the harness's loader.
+
+Ratios are medians over the rounds, each of one round's median steps. On a busy machine those of
+computing time ("cpu") are the steadier ones, though they count the loader's threads, which
+otherwise work beside the training.
 
 Goal: at most 1.02 for the loop. DeepSpeed's own cost is printed beside it, not promised.
 
@@ -30,7 +31,8 @@ from harness.launch import keep_freed_memory, share_cores
 share_cores()
 keep_freed_memory()
 
-import timm  # noqa: E402 - torch comes after share_cores, as in a run
+import numpy as np  # noqa: E402 - after share_cores, as in a run
+import timm  # noqa: E402
 import torch  # noqa: E402
 from tabulate import tabulate  # noqa: E402
 from torch import nn  # noqa: E402
@@ -45,7 +47,7 @@ from harness.recipe import StageRecipe  # noqa: E402
 from harness.samples import COLUMNS  # noqa: E402
 from harness.spec import DataSpec, RunSpec  # noqa: E402
 from harness.training import loop  # noqa: E402
-from harness.training.batches import Columns  # noqa: E402
+from harness.training.batches import normalised  # noqa: E402
 from harness.training.engine import DTYPES, make_engine, sgd  # noqa: E402
 from harness.training.ranks import join_ranks  # noqa: E402
 from harness.values import Stage  # noqa: E402
@@ -124,7 +126,6 @@ class Bench:
         self.samples, self.stage, self.home = samples, stage, home
         self.ranks = join_ranks()
         self.device = self.ranks.device
-        self.columns = Columns(samples)
         self.engines = {
             name: make_engine(name, self.network(), stage, self.ranks, {})
             for name in ("torch", "deepspeed")
@@ -156,18 +157,19 @@ class Bench:
             )
 
     def tensors(self, loaded):
-        """Return images and labels of a bare loop."""
-        batch = self.columns.batch(loaded, self.device, seed=0)
-        return batch.images, batch.targets.argmax(dim=1)
+        """Return pictures and labels of a bare loop."""
+        labels = torch.from_numpy(self.samples.label[loaded.rows].astype(np.int64))
+        return loaded.pixels, labels.to(self.device)
 
     def pytorch(self):
         """Train without an engine."""
         dtype, ends = DTYPES[self.stage.precision], []
         self.bare.train()
-        for images, labels in self.batches:
+        for pixels, labels in self.batches:
             context = (
                 torch.autocast(self.device.type, dtype=dtype) if dtype else contextlib.nullcontext()
             )
+            images = normalised(pixels, self.device)
             with context:
                 logits = self.bare(images)
             nn.functional.cross_entropy(logits.float(), labels).backward()
@@ -180,8 +182,9 @@ class Bench:
         """Train with an engine, and nothing else."""
         engine, ends = self.engines[name], []
         engine.module.train()
-        for images, labels in batches:
-            engine.backward(nn.functional.cross_entropy(engine(images).float(), labels))
+        for pixels, labels in batches:
+            logits = engine(normalised(pixels, self.device)).float()
+            engine.backward(nn.functional.cross_entropy(logits, labels))
             engine.step()
             self.wait(ends)
         return ends

@@ -33,7 +33,8 @@ h1 { font-size: 1.5rem } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums }
 th, td { padding: .3rem .7rem; border-bottom: 1px solid #ddd }
 th { border-bottom: 2px solid #777; vertical-align: bottom; max-width: 10rem }
-td { white-space: nowrap } td:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 15rem }
+td { white-space: nowrap }
+td:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 15rem }
 tbody tr:hover { background: #f3f6fa }
 p { color: #555; margin: .3rem 0; max-width: 60rem }
 @media (prefers-color-scheme: dark) {

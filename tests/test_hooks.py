@@ -261,7 +261,7 @@ testing_tricks: malong_curriculum, baseline
 on_run_start: console, tensorboard
 on_stage_start: console, tensorboard
 on_step_end: console, tensorboard
-on_stage_end: console
+on_stage_end: console, tensorboard
 on_run_end: console
 """
 

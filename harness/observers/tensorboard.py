@@ -53,7 +53,7 @@ class TensorBoard:
     @hookimpl
     def on_stage_start(self, stage: Stage, first_step: int) -> None:
         """Begin the stage's own file; a resumed stage hides what the lost steps had written."""
-        from tensorboard.compat.proto.event_pb2 import (  # type: ignore[import-untyped]
+        from tensorboard.compat.proto.event_pb2 import (
             Event,
             SessionLog,
         )
@@ -81,7 +81,7 @@ class TensorBoard:
     def on_stage_end(self) -> None:
         """Write what is left."""
         from tensorboard.compat.proto.event_pb2 import Event
-        from tensorboard.compat.proto.summary_pb2 import Summary  # type: ignore[import-untyped]
+        from tensorboard.compat.proto.summary_pb2 import Summary
 
         events = []
         for step, wall_time, scalars in self._steps:
@@ -96,7 +96,7 @@ class TensorBoard:
             self._write(*events)
 
     def _write(self, *events: Any) -> None:
-        from tensorboard.summary.writer.record_writer import (  # type: ignore[import-untyped]
+        from tensorboard.summary.writer.record_writer import (
             RecordWriter,
         )
 

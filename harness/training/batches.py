@@ -23,7 +23,10 @@ def normalised(pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
 
     Bytes travel, not floats; the permuted layout is channels_last as it stands.
     """
-    source = torch.from_numpy(pixels)
+    return _floats(torch.from_numpy(pixels), device)
+
+
+def _floats(source: Tensor, device: torch.device) -> Tensor:
     if device.type == "cuda":
         source = source.pin_memory()
     flat = source.to(device, non_blocking=True).flatten(1).float()
@@ -50,22 +53,33 @@ class Columns:
             torch.from_numpy(np.ascontiguousarray(samples.targets.weights)),
         )
 
-    def batch(self, loaded: Loaded, device: torch.device, seed: int) -> Batch:
-        """Return the batch of these pictures, with dense targets ``(B, K)``."""
+    def batch(self, loaded: Loaded, seed: int) -> Batch:
+        """Return the batch of these pictures, bytes yet, with dense targets ``(B, K)``."""
         index = torch.from_numpy(loaded.rows)
-        targets = torch.zeros(len(index), self._num_classes, device=device)
+        targets = torch.zeros(len(index), self._num_classes)
         if self._targets:
-            classes, shares = (column[index].to(device) for column in self._targets)
+            classes, shares = (column[index] for column in self._targets)
             targets.scatter_add_(1, classes, shares)
         else:
-            targets.scatter_(1, self._label[index].to(device), 1.0)
+            targets.scatter_(1, self._label[index], 1.0)
         return Batch(
-            images=normalised(loaded.pixels, device),
+            images=torch.from_numpy(loaded.pixels).permute(0, 3, 1, 2),
             targets=targets,
-            weights=self._weight[index].to(device),
-            index=index.to(device),
+            weights=self._weight[index],
+            index=index,
             seed=seed,
         )
+
+
+def placed(batch: Batch, device: torch.device) -> Batch:
+    """Return the batch on the device, its images normalised floats."""
+    return Batch(
+        images=_floats(batch.images.permute(0, 2, 3, 1), device),
+        targets=batch.targets.to(device),
+        weights=batch.weights.to(device),
+        index=batch.index.to(device),
+        seed=batch.seed,
+    )
 
 
 def cross_entropy(logits: Tensor, batch: Batch) -> Tensor:

@@ -10,12 +10,14 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 from torch import Tensor, nn
 
 from harness.data.loader import Crops, Loaded, Pictures, ahead
+from harness.data.samplers import Rows
 from harness.recipe import StageRecipe
 from harness.samples import Samples
-from harness.training.batches import Columns, cross_entropy
+from harness.training.batches import Columns, cross_entropy, placed
 from harness.training.checkpoints import newest_checkpoint, save_checkpoint, save_tensors
 from harness.training.engine import Engine
 from harness.training.interrupt import Interrupted, Request, listening
@@ -68,17 +70,17 @@ def train(job: Job, engine: Engine, ranks: Ranks, observer: Observer) -> tuple[P
     stage = job.recipe.stage
     position = _resume(job.folder, engine, ranks)
     pictures = Pictures(job.samples, job.report, broken=position.broken)
-    columns = Columns(job.samples)
     loss: Loss = apply(job.recipe.loss, cross_entropy)
     meter = Meter(stage, ranks, job.steps, position)
     keeper = Keeper(job, engine, ranks, position)
     observer.on_stage_start(stage, job.steps, position.step)
     engine.module.train()
     with listening() as request:
-        for loaded in _batches(job, pictures, ranks, position.step):
+        for batches in _batches(job, pictures, ranks, position.step):
             lr = job.lr(position.step)
             engine.set_lr(lr)
-            for micro in _micro_batches(job, loaded, columns, ranks, position.step):
+            for waiting in batches:
+                micro = apply(job.recipe.batch, placed(waiting, ranks.device))
                 value = weighted_mean(loss, engine(micro.images), micro)
                 engine.backward(value)
                 engine.step()
@@ -105,29 +107,26 @@ def weighted_mean(loss: Loss, logits: Tensor, batch: Batch) -> Tensor:
     return (loss(logits.float(), batch) * batch.weights).mean()
 
 
-def _batches(job: Job, pictures: Pictures, ranks: Ranks, first: int) -> Iterator[Loaded]:
+def _batches(job: Job, pictures: Pictures, ranks: Ranks, first: int) -> Iterator[list[Batch]]:
+    """Yield this rank's micro-batches of every step, made ahead in the loader's threads."""
     stage = job.recipe.stage
     draw = stage.sampler.prepare(job.samples, stage.batch_size, job.seed)
     crops = Crops(stage.input_size, stage.min_crop_area)
+    columns = Columns(job.samples)
     size = stage.batch_size // ranks.world_size
     part = slice(ranks.rank * size, (ranks.rank + 1) * size)
-    work = (
-        partial(pictures.training_batch, draw(step), part, crops, (job.seed, step))
-        for step in range(first, job.steps)
-    )
+
+    def load(rows: Rows, step: int) -> list[Batch]:
+        loaded = pictures.training_batch(rows, part, crops, (job.seed, step))
+        numbers = range(ranks.rank * stage.accumulation, (ranks.rank + 1) * stage.accumulation)
+        pieces = zip(*(np.split(column, stage.accumulation) for column in loaded), strict=True)
+        return [
+            columns.batch(Loaded(*piece), _batch_seed(job.seed, step, number))
+            for number, piece in zip(numbers, pieces, strict=True)
+        ]
+
+    work = (partial(load, draw(step), step) for step in range(first, job.steps))
     return ahead(work, job.threads)
-
-
-def _micro_batches(
-    job: Job, loaded: Loaded, columns: Columns, ranks: Ranks, step: int
-) -> Iterator[Batch]:
-    count = job.recipe.stage.accumulation
-    size = len(loaded.rows) // count
-    for micro in range(count):
-        part = slice(micro * size, (micro + 1) * size)
-        piece = Loaded(loaded.pixels[part], loaded.rows[part])
-        seed = _batch_seed(job.seed, step, ranks.rank * count + micro)
-        yield apply(job.recipe.batch, columns.batch(piece, ranks.device, seed))
 
 
 def _batch_seed(*counters: int) -> int:

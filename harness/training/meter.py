@@ -43,7 +43,7 @@ class Meter:
     def add(self, loss: Tensor, batch: Batch) -> None:
         """Take one micro-batch's loss and weights, without waiting for the device."""
         self._losses.append(loss.detach())
-        self._weights.append(batch.weights.mean())
+        self._weights.append(batch.weights)
 
     def due(self) -> bool:
         """Whether enough steps were taken to read the losses."""
@@ -65,7 +65,7 @@ class Meter:
                     f"stage {self._stage.name!r}: the loss is {value} at step {step} of "
                     f"{self._steps}, learning rate {lr:.4g}; try --stage lr={lower:.2g}"
                 )
-        weight = torch.stack(self._weights).mean().item()
+        weight = torch.cat(self._weights).mean().item()
         self._losses, self._weights = [], []
         self._position.loss_sum += sum(losses) / micros
         return {"loss": sum(losses) / len(losses), "lr": lr, "weight": weight, **self._speed()}
