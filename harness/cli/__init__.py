@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 from pathlib import Path
@@ -10,30 +9,19 @@ from pathlib import Path
 import click
 
 from harness import __version__
+from harness.cli.lazy import LazyGroup
 from harness.errors import HarnessError
 from harness.spec import default_home
 
-COMMANDS = ("run", "plan", "plugins", "leaderboard", "data", "doctor")
 SIGINT_STATUS = 130
 
 
-class LazyGroup(click.Group):
-    """Imports a command's file when the command is named, so that the door stays light."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Return the commands in the order in which a newcomer needs them."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002
-        """Return the command called ``name``."""
-        if name not in COMMANDS:
-            return None
-        module = importlib.import_module(f"harness.cli.{name}")
-        command: click.Command = getattr(module, name)
-        return command
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    prefix="harness.cli.",
+    order=("run", "plan", "plugins", "leaderboard", "data", "doctor"),
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="harness")
 @click.option(
     "--home",

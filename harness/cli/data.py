@@ -2,30 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-
 import click
 
-COMMANDS = ("check", "stats", "index", "pack")
+from harness.cli.lazy import LazyGroup
 
 
-class LazyData(click.Group):
-    """Imports a command's file when the command is named."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Return the commands in the order in which a newcomer needs them."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002
-        """Return the command called ``name``."""
-        if name not in COMMANDS:
-            return None
-        module = importlib.import_module(f"harness.cli.data_{name}")
-        command: click.Command = getattr(module, name)
-        return command
-
-
-@click.group(cls=LazyData)
+@click.group(cls=LazyGroup, prefix="harness.cli.data_", order=("check", "stats", "index", "pack"))
 def data() -> None:
     """Check, draw, index and pack WebVision's data sets.
 
