@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import subprocess
 import tarfile
 from pathlib import Path
 
@@ -119,8 +120,7 @@ def test_what_is_no_picture_ends_with_status_1(root: Path) -> None:
 
 def test_pack_and_what_it_says(root: Path, tmp_path: Path) -> None:
     for path in root.glob("*.tar"):
-        with tarfile.open(path) as archive:
-            archive.extractall(root, filter="data")
+        subprocess.run(["tar", "-xf", path, "-C", root], check=True)
         path.unlink()
     output = tmp_path / "packed"
     message = error(pack, root, output, "--short-side", "16")
