@@ -161,10 +161,8 @@ class Maker:
         (view,) = plain_view(made.recipe.stage)
         pictures = Pictures(self._samples, self._report)
         seen = see(module, pictures, view, self._ranks, self._spec.loader_threads)
+        keep_sight(made.folder.path, seen, self._samples, self._ranks)
         pictures.learn(self._ranks.union(pictures.broken))
-        if self._ranks.first:
-            keep_sight(made.folder.path, seen, self._samples)
-        self._ranks.barrier()
 
     @contextmanager
     def _alone(self, folder: StageFolder) -> Iterator[None]:

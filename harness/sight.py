@@ -3,31 +3,71 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
-from harness.files import write_text, write_whole
+from harness.errors import HarnessError
+from harness.files import sync_folder, unwritable, write_text, write_whole
 from harness.samples import Predictions, Samples, Sight, Targets
 from harness.testing.metrics import top_classes
 from harness.testing.predict import Seen
+from harness.training.ranks import Ranks
 
 SEEN_CLASSES = 5
 
 
-def keep_sight(folder: Path, seen: Seen, samples: Samples) -> None:
-    """Write features and predictions of every training sample, the marker last."""
-    top = top_classes(seen.probabilities, SEEN_CLASSES)
-    of_label = seen.probabilities[np.arange(len(samples)), samples.label]
-    write_whole(folder / "features.npy", lambda file: np.save(file, seen.features))
-    write_whole(
-        folder / "predictions.npz",
-        lambda file: np.savez(
-            file, classes=top.classes, probabilities=top.probabilities, of_label=of_label
-        ),
-    )
-    write_text(folder / "sight.json", json.dumps({"samples": len(samples)}))
+def keep_sight(folder: Path, seen: Iterator[Seen], samples: Samples, ranks: Ranks) -> None:
+    """Write features and predictions of every training sample as they come, the marker last.
+
+    Every rank writes its own rows of one file, so no process ever holds all features. Raises
+    HarnessError where the disk has no room for them, before the first is written.
+    """
+    path = folder / ".features.npy"  # swept up with the stage's other unfinished files
+    features: NDArray[np.float32] | None = None
+    predictions: list[Predictions] = []
+    for rows, part, probabilities in seen:
+        if features is None:
+            if ranks.first:
+                _make_room(path, (len(samples), part.shape[1]))
+            ranks.barrier()
+            features = np.load(path, mmap_mode="r+")
+        features[rows[0] : rows[-1] + 1] = part
+        top = top_classes(probabilities, SEEN_CLASSES)
+        of_label = probabilities[np.arange(len(rows)), samples.label[rows]]
+        predictions.append(Predictions(top.classes, top.probabilities, of_label))
+    if isinstance(features, np.memmap):
+        features.flush()
+    ranks.barrier()
+    joined = Predictions(*map(np.concatenate, zip(*_of_all(predictions, ranks), strict=True)))
+    if ranks.first:
+        path.replace(folder / "features.npy")
+        sync_folder(folder)
+        columns = joined._asdict()
+        write_whole(folder / "predictions.npz", lambda file: np.savez(file, **columns))
+        write_text(folder / "sight.json", json.dumps({"samples": len(samples)}))
+    ranks.barrier()
+
+
+def _make_room(path: Path, shape: tuple[int, int]) -> None:
+    """Make an empty ``(N, D)`` file whose every byte has its place on the disk."""
+    try:
+        np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape).flush()
+        with path.open("r+b") as file:
+            # A memory-mapped file that outgrows the disk kills the process without a word.
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise HarnessError(unwritable(path, error)) from error
+
+
+def _of_all(own: list[Predictions], ranks: Ranks) -> list[Predictions]:
+    parts = cast("list[list[Predictions]]", ranks.gather(own))
+    return [prediction for part in parts for prediction in part]
 
 
 def kept_sight(folder: Path) -> Sight | None:

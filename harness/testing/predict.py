@@ -25,8 +25,9 @@ Probabilities = NDArray[np.float32]
 
 
 class Seen(NamedTuple):
-    """Features ``(N, D)`` and probabilities ``(N, K)`` of one plain view."""
+    """Features ``(B, D)`` and probabilities ``(B, K)`` of the pictures in these rows ``(B,)``."""
 
+    rows: Rows
     features: NDArray[np.float32]
     probabilities: Probabilities
 
@@ -54,20 +55,24 @@ def predict(
     return {name: _gathered(part, ranks) for name, part in parts.items()}
 
 
-def see(module: nn.Module, pictures: Pictures, view: View, ranks: Ranks, threads: int) -> Seen:
-    """Return the features before the head, and the probabilities, of every picture.
+def see(
+    module: nn.Module, pictures: Pictures, view: View, ranks: Ranks, threads: int
+) -> Iterator[Seen]:
+    """Yield the features before the head, and the probabilities, of this rank's share in order.
 
     Needs a network with timm's ``forward_features``, ``forward_head`` and ``get_classifier``.
     """
-    features, probabilities = [], []
-    with evaluating(module):
-        for (batch,) in _batches(pictures, (view,), ranks, threads):
+    share = _share(pictures, ranks)
+    first = int(share[0]) if len(share) else 0
+    for (batch,) in _batches(pictures, (view,), ranks, threads):
+        with evaluating(module):
             images = normalised(batch, ranks.device)
             pooled = module.forward_head(module.forward_features(images), pre_logits=True)  # type: ignore[operator]
             logits = module.get_classifier()(pooled)  # type: ignore[operator]
-            features.append(pooled.float().flatten(1).cpu().numpy())
-            probabilities.append(torch.softmax(logits.float(), dim=1).cpu().numpy())
-    return Seen(_gathered(features, ranks), _gathered(probabilities, ranks))
+            features = pooled.float().flatten(1).cpu().numpy()
+            probabilities = torch.softmax(logits.float(), dim=1).cpu().numpy()
+        yield Seen(np.arange(first, first + len(batch)), features, probabilities)
+        first += len(batch)
 
 
 @contextmanager
@@ -82,10 +87,14 @@ def evaluating(module: nn.Module) -> Iterator[None]:
         module.train(training)
 
 
+def _share(pictures: Pictures, ranks: Ranks) -> Rows:
+    return np.array_split(np.arange(len(pictures.samples)), ranks.world_size)[ranks.rank]
+
+
 def _batches(
     pictures: Pictures, views: Views, ranks: Ranks, threads: int
 ) -> Iterator[list[NDArray[np.uint8]]]:
-    share = np.array_split(np.arange(len(pictures.samples)), ranks.world_size)[ranks.rank]
+    share = _share(pictures, ranks)
     at_once = PIXELS_AT_ONCE_CUDA if ranks.device.type == "cuda" else PIXELS_AT_ONCE
     size = max(1, at_once // sum(view.size**2 for view in views))
     parts: list[Rows] = [share[first : first + size] for first in range(0, len(share), size)]

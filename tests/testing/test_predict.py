@@ -18,7 +18,7 @@ from harness.data.loader import Pictures
 from harness.samples import Samples, WebClass
 from harness.testing import predict as module
 from harness.testing.metrics import top_classes
-from harness.testing.predict import evaluating, predict, see
+from harness.testing.predict import Seen, evaluating, predict, see
 from harness.testing.score import epoch_scorer, keep_predictions, score_of
 from harness.training.batches import normalised
 from harness.training.ranks import Ranks
@@ -105,7 +105,9 @@ def test_shared_views_go_through_the_network_once(samples: Samples) -> None:
 
 
 def test_features_are_what_the_head_sees(samples: Samples, network: nn.Module) -> None:
-    seen = see(network, Pictures(samples, print), PLAIN[0], CPU, 2)
+    parts = list(see(network, Pictures(samples, print), PLAIN[0], CPU, 2))
+    seen = Seen(*map(np.concatenate, zip(*parts, strict=True)))
+    assert seen.rows.tolist() == list(range(len(samples)))
     assert seen.features.shape == (len(samples), network.num_features)
     np.testing.assert_allclose(
         seen.probabilities, one_by_one(network, samples, PLAIN[0]), atol=1e-5
