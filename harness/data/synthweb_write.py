@@ -8,6 +8,7 @@ import os
 import platform
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -22,6 +23,7 @@ from harness.errors import DataError
 from harness.files import sync_folder, unwritable
 
 MARKER = "synthweb.json"
+LINGER_SECONDS = 10.0
 
 
 def write_crawl(
@@ -122,9 +124,16 @@ def _alone(root: Path, waiting: Callable[[], object]) -> Iterator[None]:
 
 
 def _remove_leftovers(root: Path) -> None:
-    """Remove what killed runs left; the lock says that none of them lives."""
+    """Remove what killed runs left; the lock says that none of them lives.
+
+    Their workers end by themselves, but may write a few pictures more until they notice.
+    """
+    until = time.monotonic() + LINGER_SECONDS
     for part in root.parent.glob(f"{_prefix(root)}*.part"):
         shutil.rmtree(part, ignore_errors=True)
+        while part.exists() and time.monotonic() < until:
+            time.sleep(0.05)
+            shutil.rmtree(part, ignore_errors=True)
 
 
 def _measure(root: Path) -> tuple[int, int]:
