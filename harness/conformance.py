@@ -199,7 +199,7 @@ def check_network(case: Case) -> Iterator[str]:
 def check_views(case: Case) -> Iterator[str]:
     """Testing tricks give the same views each time, each of them once."""
     recipe = case.recipe()
-    plain = plain_view(recipe.last.stage)
+    plain = plain_view(recipe.members[-1].stage)
     views = apply(recipe.testing, plain)
     if views != apply(recipe.testing, plain):
         yield "its testing tricks give other views each time"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import pluggy
 
@@ -12,6 +12,8 @@ from harness.hookspecs import HOOKS, KINDS
 from harness.values import Batch, Loss, Plan, Stage, Trick, Views
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch.nn import Module
 
     from harness.record import ResultRecord
@@ -70,6 +72,29 @@ class Hooks:
         from torch.nn import Module
 
         return self._provide("build_model", Module, spec=spec, stage=stage, num_outputs=num_outputs)
+
+    def encode_texts(
+        self, spec: RunSpec, encoder: str, texts: Sequence[str]
+    ) -> NDArray[np.float32]:
+        """Return the vectors ``(N, D)`` of the one plugin that knows this encoder."""
+        given = {"spec": spec, "encoder": encoder, "texts": texts}
+        found = [(name, answer(**given)) for name, answer in self._found["encode_texts"]]
+        knowing = [(name, vectors) for name, vectors in found if vectors is not None]
+        if not knowing:
+            asked = ", ".join(name for name, _ in found) or "none"
+            raise HarnessError(f"no active plugin knows text encoder {encoder!r} (asked: {asked})")
+        if len(knowing) > 1:
+            names = " and ".join(repr(name) for name, _ in knowing)
+            raise PluginError(f"{names} both know text encoder {encoder!r}; leave one out")
+        import numpy as np
+
+        name, vectors = knowing[0]
+        if np.ndim(vectors) != 2 or len(vectors) != len(texts):
+            raise PluginError(
+                f"plugin {name!r}: encode_texts must return ({len(texts)}, D) vectors, "
+                f"not {vectors!r:.80}"
+            )
+        return cast("NDArray[np.float32]", vectors)
 
     def provider(self, hook: str) -> Active:
         """Return the one plugin that provides ``hook``."""

@@ -13,6 +13,8 @@ import pluggy
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
     from torch.nn import Module
 
     from harness.record import ResultRecord
@@ -46,6 +48,13 @@ class Provide:
         self, spec: RunSpec, stage: Stage, num_outputs: int
     ) -> Module:
         """Return a network of ``stage.backbone`` with freshly drawn weights."""
+
+
+    @hookspec
+    def encode_texts(  # type: ignore[empty-body]
+        self, spec: RunSpec, encoder: str, texts: Sequence[str]
+    ) -> NDArray[np.float32] | None:
+        """Return ``(N, D)`` vectors of length 1, or None where ``encoder`` is another's."""
 
 
 class Contribute:

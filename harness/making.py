@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import nn
 
 from harness.data.loader import Pictures
 from harness.data.samplers import generator
-from harness.errors import TrainingError
+from harness.errors import HarnessError, PluginError, TrainingError
 from harness.preparation import Prepared
-from harness.recipe import StageRecipe, plain_view
+from harness.recipe import Recipe, StageRecipe, plain_view
 from harness.samples import Samples, Sight
 from harness.sight import keep_samples, keep_sight, kept_samples, kept_sight
 from harness.stages import StageFolder, stage_folder
+from harness.testing.ensemble import NEEDS_VAL
 from harness.testing.predict import see
-from harness.testing.score import epoch_scorer
+from harness.testing.score import Epoch, Member, epoch_scorer
 from harness.training.checkpoints import (
     drop_checkpoints,
     drop_unfinished,
@@ -43,9 +46,9 @@ class Made:
     folder: StageFolder
     marker: dict[str, Any]
 
-    def weights(self) -> dict[str, Path]:
+    def weights(self) -> dict[Epoch, Path]:
         """The files of the last epoch's weights and, where val was scored, of the best one's."""
-        files = {"last": self.folder.path / "weights.pt"}
+        files: dict[Epoch, Path] = {"last": self.folder.path / "weights.pt"}
         if 0 < self.marker["best_epoch"] < self.recipe.stage.epochs:
             files["best"] = self.folder.path / "best.pt"
         elif self.marker["best_epoch"]:
@@ -62,14 +65,16 @@ class Maker:
         self._made: dict[str, Made] = {}
         self._told: set[str] = set()
 
-    def check(self, recipes: Sequence[StageRecipe]) -> None:
-        """Raise HarnessError now where a later stage could not even begin."""
+    def check(self, recipe: Recipe) -> None:
+        """Raise HarnessError now where a later stage, or the test, could not even begin."""
+        if recipe.combine == "learned" and len(recipe.members) > 1 and self._val is None:
+            raise HarnessError(NEEDS_VAL)
         backbones: set[str] = set()
-        for recipe in recipes:
-            micro_batch_size(recipe.stage, self._ranks.world_size)
-            if recipe.stage.backbone not in backbones:
-                backbones.add(recipe.stage.backbone)
-                self.network(recipe, None, new_head=False)
+        for stage in recipe.stages:
+            micro_batch_size(stage.stage, self._ranks.world_size)
+            if stage.stage.backbone not in backbones:
+                backbones.add(stage.stage.backbone)
+                self.network(stage, None, self._samples.num_classes)
 
     def make(self, recipe: StageRecipe) -> Made:
         """Return the finished stage; nothing is trained where it was finished before."""
@@ -84,23 +89,44 @@ class Maker:
         self._hooks.on_stage_end(recipe.stage, speed)
         return made
 
-    def network(self, recipe: StageRecipe, weights: Path | None, *, new_head: bool) -> nn.Module:
-        """Build a stage's network, freshly drawn by the run's seed or with the weights given."""
-        torch.manual_seed(int(generator(self._spec.seed, recipe.depth).integers(1 << 62)))
-        drawn = self._hooks.build_model(self._spec, recipe.stage, self._samples.num_classes)
+    def network(
+        self, recipe: StageRecipe, weights: Path | None, outputs: int, *, begins: bool = False
+    ) -> nn.Module:
+        """Build a stage's network, freshly drawn by the run's seed or with the weights given.
+
+        A network that ``begins`` from an earlier stage's weights keeps its fresh head where the
+        stage asks for a new one, and its fresh parts where a model trick made them.
+        """
+        torch.manual_seed(int(self._draws(recipe, 0).integers(1 << 62)))
+        drawn = self._hooks.build_model(self._spec, recipe.stage, outputs)
         module: nn.Module = apply(recipe.model, drawn)
         if weights is not None:
-            _load(module, load_tensors(weights), recipe.stage.name, new_head=new_head)
+            _load(module, load_tensors(weights), recipe, begins=begins)
         return module
 
-    def finished_network(self, recipe: StageRecipe) -> Callable[[Path], nn.Module]:
-        """Return the function that loads a file of this stage's weights onto the device."""
+    def finished_network(self, made: Made, weights: Path) -> nn.Module:
+        """Load a file of a finished stage's weights onto the device."""
+        module = self.network(made.recipe, weights, made.marker["outputs"])
+        return module.to(self._ranks.device).to(memory_format=torch.channels_last)
 
-        def load(weights: Path) -> nn.Module:
-            module = self.network(recipe, weights, new_head=False).to(self._ranks.device)
-            return module.to(memory_format=torch.channels_last)
+    def members(self, recipe: Recipe) -> list[Member]:
+        """Return the finished stages that are tested together."""
+        members = []
+        for stage in recipe.members:
+            made = self._made[stage.stage.name]
+            if made.marker["outputs"] != self._samples.num_classes:
+                raise PluginError(
+                    f"stage {stage.stage.name!r} predicts {made.marker['outputs']} keywords, so it "
+                    "cannot be tested; let a stage with head='new' start from it"
+                )
+            load = partial(self.finished_network, made)
+            members.append(
+                Member(protocols=recipe.protocols(stage), weights=made.weights(), network=load)
+            )
+        return members
 
-        return load
+    def _draws(self, recipe: StageRecipe, stream: int) -> np.random.Generator:
+        return generator(self._spec.seed, recipe.depth, recipe.stage.draw, stream)
 
     def samples(self, recipe: StageRecipe) -> Samples:
         """Return the samples of a stage after its noise tricks, worked out once and kept."""
@@ -108,30 +134,36 @@ class Maker:
         if not self._ranks.from_first(path.exists()):
             seen = {name: self._sight(self._made[name]) for name in recipe.stage.sees}
             if self._ranks.first:
-                keep_samples(path, apply(recipe.noise, self._samples.assign(seen=seen)))
+                encode = partial(self._hooks.encode_texts, self._spec)
+                samples = self._samples.assign(seen=seen, encode_texts=encode)
+                keep_samples(path, apply(recipe.noise, samples))
             self._ranks.barrier()
         return kept_samples(path, self._samples)
 
     def _train(self, recipe: StageRecipe, folder: StageFolder) -> dict[str, Any]:
         spec, stage, ranks = self._spec, recipe.stage, self._ranks
         samples = self.samples(recipe)
-        start = self._made[stage.start].folder.path / "weights.pt" if stage.start else None
-        module = self.network(recipe, start, new_head=stage.head == "new")
+        start = self._made[stage.start].weights()["last"] if stage.start else None
+        module = self.network(recipe, start, samples.num_outputs, begins=True)
+        teachers = [self._teacher(name) for name in stage.teachers]
         engine = make_engine(spec.engine, module, stage, ranks, dict(spec.deepspeed))
-        evaluate = epoch_scorer(self._val, plain_view(stage), ranks, spec.loader_threads)
+        val = None if samples.target_names else self._val
+        evaluate = epoch_scorer(val, plain_view(stage), ranks, spec.loader_threads)
         job = Job(
             recipe=recipe,
             samples=samples,
-            seed=int(generator(spec.seed, recipe.depth, 1).integers(1 << 62)),
+            seed=int(self._draws(recipe, 1).integers(1 << 62)),
             threads=spec.loader_threads,
             folder=folder.path,
             evaluate=evaluate,
             report=self._report,
+            teachers=teachers,
             checkpoint_seconds=spec.checkpoint_seconds,
         )
         position, meter = train(job, engine, ranks, self._hooks)
         marker = {
             "stage": stage.name,
+            "outputs": samples.num_outputs,
             "history": position.history,
             "best_epoch": position.best_epoch,
             "broken_images": len(position.broken),
@@ -146,6 +178,12 @@ class Maker:
         ranks.barrier()
         return marker
 
+    def _teacher(self, stage: str) -> nn.Module:
+        made = self._made[stage]
+        if made.marker["outputs"] != self._samples.num_classes:
+            raise PluginError(f"stage {stage!r} predicts keywords, so it cannot teach classes")
+        return self.finished_network(made, made.weights()["last"]).eval()
+
     def _sight(self, made: Made) -> Sight:
         """Return what a finished stage says of every training sample, looked at once and kept."""
         with self._alone(made.folder):
@@ -157,7 +195,7 @@ class Maker:
         return sight
 
     def _look(self, made: Made) -> None:
-        module = self.finished_network(made.recipe)(made.weights()["last"])
+        module = self.finished_network(made, made.weights()["last"])
         (view,) = plain_view(made.recipe.stage)
         pictures = Pictures(self._samples, self._report)
         seen = see(module, pictures, view, self._ranks, self._spec.loader_threads)
@@ -179,12 +217,15 @@ class Maker:
             sys.stderr.write(f"{line}\n")
 
 
-def _load(module: nn.Module, weights: dict[str, Any], stage: str, *, new_head: bool) -> None:
-    if new_head:
+def _load(module: nn.Module, weights: dict[str, Any], recipe: StageRecipe, *, begins: bool) -> None:
+    own = module.state_dict()
+    if begins and recipe.stage.head == "new":
         head = module.get_classifier()  # type: ignore[operator]
         prefix = next(name for name, part in module.named_modules() if part is head)
-        own = module.state_dict()
         weights = {k: own[k] if k.startswith(f"{prefix}.") else v for k, v in weights.items()}
+    if begins and recipe.model:
+        weights = own | weights
+    stage = recipe.stage.name
     try:
         module.load_state_dict(weights)
     except RuntimeError as error:

@@ -26,7 +26,9 @@ def planned(asked: RunSpec) -> dict[str, Any]:
         "knobs": [{"name": name, **knob.model_dump()} for name, knob in knobs.items()],
         "full_size": recipe.full_size,
         "stages": [_stage(spec.home, stage, len(samples)) for stage in recipe.stages],
-        "protocols": [f"{name}: {tested}" for name in recipe.protocols()],
+        "members": [member.stage.name for member in recipe.members],
+        "combine": recipe.combine if len(recipe.members) > 1 else None,
+        "protocols": [f"{name}: {tested}" for name in recipe.protocols(recipe.members[0])],
         "record": prepared.identity,
         "record_state": "done" if prepared.record.exists() else "to be made",
     }
@@ -37,6 +39,7 @@ def _stage(home: Path, recipe: StageRecipe, train_samples: int) -> dict[str, Any
     words = [f"{train_samples * stage.epochs:,} images"]
     words += [f"starts from {stage.start}"] if stage.start else ["starts from random weights"]
     words += [f"sees {name}" for name in stage.sees]
+    words += [f"is taught by {name}" for name in stage.teachers]
     return {
         "name": stage.name,
         "key": recipe.key,

@@ -27,7 +27,12 @@ def record_id(spec: RunSpec, recipe: Recipe, samples: Samples, tested: Sequence[
     decides = {
         "label": spec.label,
         "stages": [(stage.stage.name, stage.key) for stage in recipe.stages],
-        "protocols": {name: describe(views) for name, views in recipe.protocols().items()},
+        "members": [
+            [member.key, *((name, describe(views)) for name, views in protocols.items())]
+            for member in recipe.members
+            for protocols in [recipe.protocols(member)]
+        ],
+        "combine": recipe.combine if len(recipe.members) > 1 else None,
         "data": [samples.fingerprint, *(split.fingerprint for split in tested)],
         "seed": spec.seed,
     }

@@ -11,7 +11,7 @@ from harness.errors import HarnessError, PluginError, unknown
 from harness.knobs import parse_value
 from harness.sources import sources_of
 from harness.stages import describe, describe_provider, describe_trick, stage_key
-from harness.values import Plan, Stage, Trick, View, Views, apply
+from harness.values import Combine, Plan, Stage, Trick, View, Views, apply
 
 if TYPE_CHECKING:
     from harness.hooks import Hooks
@@ -50,20 +50,17 @@ class StageRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """The stages of a run, parents first, and the views of its test."""
+    """The stages of a run, parents first, which of them are tested, and how."""
 
     stages: tuple[StageRecipe, ...]
+    members: tuple[StageRecipe, ...]
+    combine: Combine
     testing: tuple[Trick[Views], ...]
     full_size: bool
 
-    @property
-    def last(self) -> StageRecipe:
-        """The stage that is tested."""
-        return self.stages[-1]
-
-    def protocols(self) -> dict[str, Views]:
+    def protocols(self, member: StageRecipe) -> dict[str, Views]:
         """The plain centre view, under which all methods are compared, and the method's own."""
-        plain = plain_view(self.last.stage)
+        plain = plain_view(member.stage)
         own = apply(self.testing, plain)
         return {"1 view": plain} | ({f"{len(own)} views": own} if own != plain else {})
 
@@ -86,6 +83,8 @@ def resolve(spec: RunSpec, hooks: Hooks, fingerprint: str) -> Recipe:
     hooks.check_without()
     return Recipe(
         stages=tuple(recipes.values()),
+        members=tuple(recipes[name] for name in plan.members or (plan.stages[-1].name,)),
+        combine=plan.combine,
         testing=testing,
         full_size=all(set(recipe.origins.values()) == {"recipe"} for recipe in recipes.values()),
     )
@@ -163,7 +162,7 @@ def _effective(spec: RunSpec, hooks: Hooks, stage: Stage) -> tuple[Stage, dict[s
 
 
 def _check_changed(plugin: str, before: Stage, after: object) -> None:
-    kept = ("name", "start", "sees")
+    kept = ("name", "start", "sees", "teachers", "draw")
     if not isinstance(after, Stage):
         raise PluginError(
             f"plugin {plugin!r}: a stage trick must return a Stage, not {after!r:.80}"
@@ -210,6 +209,12 @@ def _check_plan(plan: Plan, plugin: str) -> None:
         if stage.name in names:
             raise PluginError(f"plugin {plugin!r}: two stages are called {stage.name!r}")
         names.append(stage.name)
+    strangers = [name for name in plan.members if name not in names]
+    if strangers or len(set(plan.members)) < len(plan.members):
+        raise PluginError(
+            f"plugin {plugin!r}: members are {', '.join(plan.members)}; "
+            f"name stages of the plan, each once ({', '.join(names)})"
+        )
 
 
 def _check_overrides(spec: RunSpec, plan: Plan) -> None:

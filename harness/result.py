@@ -51,6 +51,8 @@ def record_of(
         seed=spec.seed,
         full_size=prepared.recipe.full_size,
         stages=tuple(_stage(m) for m in made),
+        members=tuple(member.stage.name for member in prepared.recipe.members),
+        combine=prepared.recipe.combine if len(prepared.recipe.members) > 1 else "",
         scores=tuple(scores),
         noise=tuple(noise),
         commit=commit,

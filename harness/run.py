@@ -28,17 +28,18 @@ def run(asked: RunSpec) -> ResultRecord:
     if not ranks.first:
         hooks.silence()
     maker = Maker(prepared, ranks)
-    maker.check(recipe.stages)
+    maker.check(recipe)
     hooks.on_run_start(spec, Plan(stages=tuple(stage.stage for stage in recipe.stages)))
     made = [maker.make(stage) for stage in recipe.stages]
     examination = Examination(
         tested=prepared.tested,
-        protocols=recipe.protocols(),
+        members=maker.members(recipe),
+        combine=recipe.combine,
         ranks=ranks,
         threads=spec.loader_threads,
         folder=prepared.record.with_suffix(""),
     )
-    scores = examination.scores(made[-1].weights(), maker.finished_network(made[-1].recipe))
+    scores = examination.scores()
     handled = {stage.stage.name: maker.samples(stage) for stage in recipe.stages}
     quality = qualities(prepared.samples, handled)
     record = record_of(prepared, made, scores, quality, ranks)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
     from harness.data.names import Names
     from harness.data.store import PictureStore
+
+
+EncodeTexts: TypeAlias = Callable[[str, Sequence[str]], NDArray[np.float32]]
+"""Maps the id of a text encoder and N texts to ``(N, D)``."""
 
 
 class WebClass(NamedTuple):
@@ -57,7 +61,8 @@ class Sight(NamedTuple):
 class Targets(NamedTuple):
     """Per sample a short list of (class, weight) pairs: two ``(N, T)`` arrays.
 
-    A weight of 0 marks an unused place.
+    A weight of 0 marks an unused place. The classes are those of the data set, or places of
+    ``Samples.target_names``.
     """
 
     classes: NDArray[np.int32]
@@ -72,6 +77,7 @@ class Samples:
     indexes ``source_names``, ``query`` indexes the data set's queries, ``rank`` is the 0-based
     position in the query's result list, ``weight`` multiplies the sample's loss and ``subset``
     names the part of a curriculum (0 first; -1 leaves the sample out of training).
+    ``target_names`` is the vocabulary of ``targets`` where that is not ``classes``: keywords.
     """
 
     split: str
@@ -86,11 +92,13 @@ class Samples:
     classes: tuple[WebClass, ...]
     source_names: tuple[str, ...] = ("google", "flickr")
     targets: Targets | None = None  # None: the label, with weight 1
+    target_names: tuple[str, ...] = ()
     fingerprint: str = ""  # a digest of what decides the split's content
     edition: str = ""  # "webvision1", "synthweb-small-v1": what shares a table
     store: PictureStore | None = field(default=None, compare=False, repr=False)  # None: root/files
     read_texts: Callable[[], list[Text]] | None = field(default=None, compare=False, repr=False)
     seen: Mapping[str, Sight] = field(default_factory=dict, compare=False, repr=False)
+    encode_texts: EncodeTexts | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         """Refuse columns of different lengths, labels outside the vocabulary and bad weights."""
@@ -104,6 +112,10 @@ class Samples:
             )
         if not np.all(np.isfinite(self.weight)) or (len(self) and self.weight.min() < 0):
             raise PluginError("sample weights must be finite and not negative")
+        if self.target_names and self.targets is None:
+            raise PluginError("Samples with target_names need targets among them")
+        if self.targets is not None:
+            _check_targets(self.targets, len(self), self.num_outputs)
 
     def __len__(self) -> int:
         return len(self.label)
@@ -112,6 +124,11 @@ class Samples:
     def num_classes(self) -> int:
         """K, the number of classes of the vocabulary."""
         return len(self.classes)
+
+    @property
+    def num_outputs(self) -> int:
+        """The number of classes that ``targets`` are among: logits of the network."""
+        return len(self.target_names) or self.num_classes
 
     def assign(self, **columns: Any) -> Samples:
         """Return a copy with some fields replaced; what is not named is shared."""
@@ -129,6 +146,18 @@ class Samples:
         """Title, description and tags of every sample, read when asked for."""
         return self.read_texts() if self.read_texts else [Text()] * len(self)
 
+    def encode(self, encoder: str, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Encode ``N`` texts by the run's text encoder of this id: ``(N, D)``, rows of length 1.
+
+        Raises PluginError where no text encoders are at hand, HarnessError where ``encoder`` is
+        unknown or not installed.
+        """
+        if self.encode_texts is None:
+            raise PluginError(
+                f"text encoder {encoder!r} was asked for, but these samples have none"
+            )
+        return self.encode_texts(encoder, texts)
+
     def frame(self) -> pd.DataFrame:
         """The columns as a pandas table, for people."""
         import pandas as pd
@@ -145,6 +174,22 @@ class Samples:
                 f"add it to sees= of the stage whose trick asks"
             )
         return self.seen[stage]
+
+
+def _check_targets(targets: Targets, size: int, outputs: int) -> None:
+    """Refuse targets that no network of ``outputs`` logits can be trained on."""
+    classes, weights = targets
+    if classes.shape != weights.shape or classes.ndim != 2 or len(classes) != size:
+        raise PluginError(
+            f"targets are {classes.shape} classes and {weights.shape} weights; "
+            f"both must be ({size}, T)"
+        )
+    if classes.size and not 0 <= classes.min() <= classes.max() < outputs:
+        raise PluginError(
+            f"target classes run from {classes.min()} to {classes.max()}, but there are {outputs}"
+        )
+    if not np.all(np.isfinite(weights)) or (weights.size and weights.min() < 0):
+        raise PluginError("target weights must be finite and not negative")
 
 
 COLUMNS = ("files", "label", "source", "query", "rank", "weight", "subset")

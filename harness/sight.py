@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, PluginError
 from harness.files import sync_folder, unwritable, write_text, write_whole
 from harness.samples import Predictions, Samples, Sight, Targets
 from harness.testing.metrics import top_classes
@@ -37,6 +37,11 @@ def keep_sight(folder: Path, seen: Iterator[Seen], samples: Samples, ranks: Rank
             ranks.barrier()
             features = np.load(path, mmap_mode="r+")
         features[rows[0] : rows[-1] + 1] = part
+        if probabilities.shape[1] != samples.num_classes:
+            raise PluginError(
+                f"a stage that predicts {probabilities.shape[1]} keywords cannot be seen; "
+                "name one that predicts the data set's classes in sees="
+            )
         top = top_classes(probabilities, SEEN_CLASSES)
         of_label = probabilities[np.arange(len(rows)), samples.label[rows]]
         predictions.append(Predictions(top.classes, top.probabilities, of_label))
@@ -90,6 +95,7 @@ def keep_samples(path: Path, samples: Samples) -> None:
     if samples.targets is not None:
         columns["target_classes"] = samples.targets.classes
         columns["target_weights"] = samples.targets.weights
+        columns["target_names"] = np.array(samples.target_names, np.str_)
     write_whole(path, lambda file: np.savez(file, **columns))
 
 
@@ -99,9 +105,11 @@ def kept_samples(path: Path, before: Samples) -> Samples:
         targets = None
         if "target_classes" in arrays:
             targets = Targets(arrays["target_classes"], arrays["target_weights"])
+        names = arrays["target_names"].tolist() if targets is not None else []
         return before.assign(
             label=arrays["label"],
             weight=arrays["weight"],
             subset=arrays["subset"],
             targets=targets,
+            target_names=tuple(names),
         )

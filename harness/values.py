@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Trick: TypeAlias = Callable[[T], T]
 Precision: TypeAlias = Literal["fp32", "bf16", "fp16"]
+Combine: TypeAlias = Literal["mean", "vote", "vote_mean_logits", "learned"]
 
 
 def apply(tricks: Iterable[Trick[T]], value: T) -> T:
@@ -45,7 +46,9 @@ class Stage:
     as the training list has entries, whatever a trick or a sampler leaves out, so that equal epochs
     are equal budgets. ``input_size`` is in pixels; training crops cover ``min_crop_area`` to 1 of
     the picture. ``start`` names the stage whose weights this one begins with, ``sees`` those whose
-    features and predictions its noise tricks may use.
+    features and predictions its noise tricks may use, ``teachers`` those whose logits every batch
+    carries. Stages that are equal in everything are one stage, trained once; another ``draw`` makes
+    a second one of other random draws, as a member of an ensemble.
     """
 
     name: str
@@ -64,18 +67,27 @@ class Stage:
     start: str | None = None
     head: Literal["keep", "new"] = "keep"
     sees: tuple[str, ...] = ()
+    teachers: tuple[str, ...] = ()
+    draw: int = 0
 
     @property
     def parents(self) -> tuple[str, ...]:
         """The earlier stages that decide this one's result."""
-        return tuple(dict.fromkeys((*((self.start,) if self.start else ()), *self.sees)))
+        start = (self.start,) if self.start else ()
+        return tuple(dict.fromkeys((*start, *self.sees, *self.teachers)))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """The stages of a method, parents first; the last one is tested."""
+    """The stages of a method, parents first.
+
+    ``members`` names the stages that are tested together, their answers joined by ``combine``;
+    where it names none, the last stage is tested alone.
+    """
 
     stages: tuple[Stage, ...]
+    members: tuple[str, ...] = ()
+    combine: Combine = "mean"
 
 
 Corner: TypeAlias = Literal["center", "top_left", "top_right", "bottom_left", "bottom_right"]
@@ -111,7 +123,8 @@ class Batch:
 
     ``images`` is ``(B, C, H, W)``, uint8 until it is on the device and normalised float after;
     ``targets`` ``(B, K)``, ``weights`` ``(B,)`` and ``index`` ``(B,)``, rows of ``Samples``.
-    ``seed`` is this batch's own: tricks draw from it and from nothing else.
+    ``seed`` is this batch's own: tricks draw from it and from nothing else. ``teacher_logits`` is
+    ``(M, B, K)``, what the stage's M teachers say of these images after the batch tricks.
     """
 
     images: Tensor
@@ -119,6 +132,7 @@ class Batch:
     weights: Tensor
     index: Tensor
     seed: int
+    teacher_logits: Tensor | None = None
 
 
 class Loss(Protocol):

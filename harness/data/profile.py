@@ -6,13 +6,18 @@ from dataclasses import dataclass, replace
 
 from harness.values import Stage
 
+EIGHT = 8  # pixels: what networks halve three times at least
+
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """Give every stage this network, picture size, batch and learning rate, and fewer epochs.
+    """Give every stage this network and batch, and smaller pictures and fewer epochs in proportion.
 
-    ``epochs_share`` multiplies a stage's epochs, rounded, at least 1. All methods on a data set get
-    the same profile, so their budgets keep their proportions.
+    ``input_size`` and ``lr`` are what ImageNet's usual 224 pixels and 0.1 for a batch of 256
+    become: a larger input stays larger, a gentler learning rate gentler. ``epochs_share``
+    multiplies a stage's epochs, rounded, at least 1. All methods on a data set get the same
+    profile, so their budgets keep their proportions. What serves large networks only, low
+    precision and accumulation, is left out.
     """
 
     backbone: str
@@ -27,9 +32,11 @@ class Profile:
         return replace(
             stage,
             backbone=self.backbone,
-            input_size=self.input_size,
+            input_size=max(EIGHT, round(stage.input_size / 224 * self.input_size / EIGHT) * EIGHT),
             epochs=max(1, round(stage.epochs * self.epochs_share)),
             batch_size=self.batch_size,
-            lr=self.lr,
+            lr=self.lr * (stage.lr * 256 / (0.1 * stage.batch_size)),
+            precision="fp32",
+            accumulation=1,
             min_crop_area=self.min_crop_area,
         )

@@ -57,6 +57,8 @@ PRESETS: dict[str, Preset] = {
     "large": Preset(groups=20, per_group=5, train=50_000, val=5_000, test=5_000),
 }
 DEFAULT_PRESET = "small"
+OPTIONS = ("seed", "labels")
+LABELS = ("found", "true")
 
 
 def generate(
@@ -94,7 +96,10 @@ def _processes(images: int) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class SynthWeb:
-    """The embedded data: ``--data synthweb``, ``synthweb:tiny``, ``synthweb:large?seed=1``."""
+    """The embedded data: ``--data synthweb``, ``synthweb:tiny``, ``synthweb:large?seed=1``.
+
+    ``?labels=true`` is the oracle's edition: the training pictures under their true labels.
+    """
 
     @hookimpl
     def load_samples(self, spec: RunSpec, split: str) -> Samples:
@@ -105,7 +110,12 @@ class SynthWeb:
         root = spec.home / "data" / f"synthweb-v{VERSION}-{preset}-{seed}"
         generate(root, preset, seed, progress=_ProgressLine(preset))
         edition = f"synthweb-{preset} v{VERSION}"
-        return read_split(root, as_split(split), edition=edition)
+        if _labels(spec.data.options) == "found":
+            return read_split(root, as_split(split), edition=edition)
+        from harness.data.synthweb_truth import with_true_labels
+
+        samples = read_split(root, as_split(split), edition=f"{edition}, true labels")
+        return with_true_labels(samples) if split == "train" else samples
 
     @hookimpl
     def stage_tricks(self, spec: RunSpec) -> Sequence[Trick[Stage]]:
@@ -121,14 +131,21 @@ def _preset(spec: RunSpec) -> str:
 
 
 def _seed(options: Mapping[str, str]) -> int:
-    """The one option of ``--data synthweb:PRESET?seed=N``."""
+    """The options of ``--data synthweb:PRESET?seed=N&labels=found|true``."""
     for name in options:
-        if name != "seed":
-            raise DataError(unknown("option of --data synthweb", name, ["seed"]))
+        if name not in OPTIONS:
+            raise DataError(unknown("option of --data synthweb", name, OPTIONS))
     text = options.get("seed", "0")
     if not (text.isascii() and text.isdigit() and len(text) < 10):
         raise DataError(f"--data synthweb: seed={text!r} is not a whole number from 0; try seed=1")
     return int(text)
+
+
+def _labels(options: Mapping[str, str]) -> str:
+    text = options.get("labels", "found")
+    if text not in LABELS:
+        raise DataError(unknown("choice of --data synthweb: labels", text, LABELS))
+    return text
 
 
 class _ProgressLine:

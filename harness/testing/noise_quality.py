@@ -1,38 +1,17 @@
-"""How well noise handling tells clean labels from wrong ones, where the truth is known.
-
-The only file that reads the true content of training pictures; no plugin ever sees it.
-"""
+"""How well noise handling tells clean labels from wrong ones, where the truth is known."""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.errors import DataError
+from harness.data.synthweb_truth import true_content
 from harness.record import NoiseQuality
 from harness.samples import Samples
 
-TRUTH = "truth/train_truth.csv"
 RARE = 0.25  # the quarter of the classes with the fewest entries
-
-
-def true_content(samples: Samples) -> NDArray[np.int32] | None:
-    """Return the true class of every training entry (-1: none of the vocabulary).
-
-    None where the data set has no truth; raises DataError where the file misses an entry.
-    """
-    path = samples.root / TRUTH
-    if not path.exists():
-        return None
-    with path.open(newline="") as file:
-        truth = {row["file"]: int(row["truth"]) for row in csv.DictReader(file)}
-    try:
-        return np.array([truth[file] for file in samples.files.tolist()], np.int32)
-    except KeyError as error:
-        raise DataError(f"{path} says nothing of {error}; draw the data set again") from error
 
 
 def qualities(samples: Samples, handled: Mapping[str, Samples]) -> list[NoiseQuality]:

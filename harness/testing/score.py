@@ -16,10 +16,11 @@ from harness.data.loader import Pictures
 from harness.files import write_whole
 from harness.record import Score
 from harness.samples import Samples
+from harness.testing.ensemble import Ensemble
 from harness.testing.metrics import Top, accuracy, top_classes
-from harness.testing.predict import predict
+from harness.testing.predict import Probabilities, predict
 from harness.training.ranks import Ranks
-from harness.values import Views
+from harness.values import Combine, Views
 
 KEPT_CLASSES = 5
 Epoch = Literal["last", "best"]
@@ -43,39 +44,59 @@ def epoch_scorer(
 
 
 @dataclass(frozen=True, kw_only=True)
+class Member:
+    """One network of those tested together: its views by protocol, its weights by epoch."""
+
+    protocols: Mapping[str, Views]
+    weights: Mapping[Epoch, Path]
+    network: Callable[[Path], nn.Module]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Examination:
     """Every split that has labels, under every protocol; predictions are kept in ``folder``."""
 
     tested: Sequence[Samples]
-    protocols: Mapping[str, Views]
+    members: Sequence[Member]
+    combine: Combine
     ranks: Ranks
     threads: int
     folder: Path
 
-    def scores(
-        self, weights: Mapping[str, Path], network: Callable[[Path], nn.Module]
-    ) -> list[Score]:
-        """Score each epoch's weights; one file under two names is scored once."""
-        by_file: dict[Path, list[Score]] = {}
+    def scores(self) -> list[Score]:
+        """Score each epoch's weights; the same files under two names are scored once."""
+        by_files: dict[tuple[Path, ...], list[Score]] = {}
         found: list[Score] = []
-        for epoch, file in weights.items():
-            if file not in by_file:
-                by_file[file] = self._scores(network(file), epoch)
-            found += [score.model_copy(update={"epoch": epoch}) for score in by_file[file]]
+        for epoch in self.members[0].weights:
+            if not all(epoch in member.weights for member in self.members):
+                continue
+            files = tuple(member.weights[epoch] for member in self.members)
+            if files not in by_files:
+                by_files[files] = self._scores(files, epoch)
+            found += [score.model_copy(update={"epoch": epoch}) for score in by_files[files]]
         return found
 
-    def _scores(self, module: nn.Module, epoch: str) -> list[Score]:
+    def _scores(self, files: Sequence[Path], epoch: Epoch) -> list[Score]:
+        ensemble = Ensemble(self.combine)
         scores = []
         for samples in self.tested:
-            pictures = _pictures(samples)
-            answers = predict(module, pictures, self.protocols, self.ranks, self.threads)
-            for protocol, probabilities in answers.items():
+            answers = [
+                self._answers(member, file, samples)
+                for member, file in zip(self.members, files, strict=True)
+            ]
+            for protocol, *parts in zip(self.members[0].protocols, *answers, strict=True):
+                probabilities = ensemble.join(samples, protocol, parts)
                 top = top_classes(probabilities, KEPT_CLASSES)
-                name = f"{samples.split}-{protocol.replace(' ', '-')}-{epoch}.npz"
-                path = self.folder / name
+                path = self.folder / f"{samples.split}-{protocol.replace(' ', '-')}-{epoch}.npz"
                 sha256 = keep_predictions(path, samples, top) if self.ranks.first else ""
                 scores.append(score_of(samples, top, protocol, "last", sha256))
         return scores
+
+    def _answers(self, member: Member, file: Path, samples: Samples) -> list[Probabilities]:
+        """Return one network's probabilities, a matrix for each of its protocols."""
+        pictures, views = _pictures(samples), member.protocols
+        said = predict(member.network(file), pictures, views, self.ranks, self.threads)
+        return list(said.values())
 
 
 def score_of(samples: Samples, top: Top, protocol: str, epoch: Epoch, sha256: str = "") -> Score:
@@ -97,12 +118,13 @@ def score_of(samples: Samples, top: Top, protocol: str, epoch: Epoch, sha256: st
 
 
 def keep_predictions(path: Path, samples: Samples, top: Top) -> str:
-    """Write file names, likeliest classes and probabilities; return the file's sha256."""
+    """Write file names, labels, likeliest classes and probabilities; return the file's sha256."""
     write_whole(
         path,
         lambda file: np.savez_compressed(
             file,
             files=np.asarray(samples.files),
+            labels=samples.label,
             classes=top.classes,
             probabilities=top.probabilities.astype(np.float16),
         ),

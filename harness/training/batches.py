@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -45,7 +47,7 @@ class Columns:
     """The columns of the training samples that a batch needs, as tensors."""
 
     def __init__(self, samples: Samples) -> None:
-        self._num_classes = samples.num_classes
+        self._num_outputs = samples.num_outputs
         self._weight = torch.from_numpy(np.ascontiguousarray(samples.weight))
         self._label = torch.from_numpy(samples.label[:, None].astype(np.int64))
         self._targets = samples.targets and (
@@ -56,7 +58,7 @@ class Columns:
     def batch(self, loaded: Loaded, seed: int) -> Batch:
         """Return the batch of these pictures, bytes yet, with dense targets ``(B, K)``."""
         index = torch.from_numpy(loaded.rows)
-        targets = torch.zeros(len(index), self._num_classes)
+        targets = torch.zeros(len(index), self._num_outputs)
         if self._targets:
             classes, shares = (column[index] for column in self._targets)
             targets.scatter_add_(1, classes, shares)
@@ -80,6 +82,15 @@ def placed(batch: Batch, device: torch.device) -> Batch:
         index=batch.index.to(device),
         seed=batch.seed,
     )
+
+
+def taught(batch: Batch, teachers: Sequence[nn.Module]) -> Batch:
+    """Return the batch with what each teacher says of its images, ``(M, B, K)``."""
+    if not teachers:
+        return batch
+    with torch.no_grad():
+        logits = torch.stack([teacher(batch.images).float() for teacher in teachers])
+    return replace(batch, teacher_logits=logits)
 
 
 def cross_entropy(logits: Tensor, batch: Batch) -> Tensor:

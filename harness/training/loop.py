@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from harness.data.loader import Crops, Loaded, Pictures, ahead
 from harness.data.samplers import Rows
 from harness.recipe import StageRecipe
 from harness.samples import Samples
-from harness.training.batches import Columns, cross_entropy, placed
+from harness.training.batches import Columns, cross_entropy, placed, taught
 from harness.training.checkpoints import newest_checkpoint, save_checkpoint, save_tensors
 from harness.training.engine import Engine
 from harness.training.interrupt import Interrupted, Request, listening
@@ -33,7 +33,8 @@ LONG_CHECKPOINT_SECONDS = 600.0  # within an epoch
 class Job:
     """One stage to train: its recipe, its samples after the noise tricks, its seed and folder.
 
-    ``evaluate`` scores a network on val after each epoch; ``report`` tells of broken pictures. An
+    ``teachers`` are networks on the device that are not trained. ``evaluate`` scores a network on
+    val after each epoch; ``report`` tells of broken pictures. An
     epoch's end writes a checkpoint where the last one is ``checkpoint_seconds`` old.
     """
 
@@ -44,6 +45,7 @@ class Job:
     folder: Path
     evaluate: Callable[[nn.Module], dict[str, float]]
     report: Callable[[str], None]
+    teachers: Sequence[nn.Module] = ()
     checkpoint_seconds: float = 5.0
 
     @property
@@ -81,6 +83,7 @@ def train(job: Job, engine: Engine, ranks: Ranks, observer: Observer) -> tuple[P
             engine.set_lr(lr)
             for waiting in batches:
                 micro = apply(job.recipe.batch, placed(waiting, ranks.device))
+                micro = taught(micro, job.teachers)
                 value = weighted_mean(loss, engine(micro.images), micro)
                 engine.backward(value)
                 engine.step()

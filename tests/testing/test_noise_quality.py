@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from harness.data.synthweb_truth import TRUTH, true_content, with_true_labels
 from harness.errors import DataError
 from harness.samples import Samples, WebClass
-from harness.testing.noise_quality import TRUTH, noise_quality, qualities, true_content
+from harness.testing.noise_quality import noise_quality, qualities
 
 #         clean  clean  wrong  clean  none   clean  wrong  clean
 LABEL = [0, 0, 0, 0, 0, 1, 1, 2]
@@ -97,3 +98,14 @@ def test_a_truth_that_misses_an_entry_is_an_error(tmp_path: Path) -> None:
     write_truth(tmp_path, [("0.jpg", 0)])
     with pytest.raises(DataError, match=r"says nothing of '1.jpg'"):
         true_content(make(tmp_path))
+
+
+def test_an_oracle_is_trained_on_what_the_pictures_show(tmp_path: Path) -> None:
+    write_truth(tmp_path, [(f"{row}.jpg", content) for row, content in enumerate(CONTENT)])
+    found = make(tmp_path)
+    oracle = with_true_labels(found)
+    assert oracle.label.tolist() == [0, 0, 1, 0, 0, 1, 2, 2]
+    assert oracle.subset.tolist() == [0, 0, 0, 0, -1, 0, 0, 0]
+    assert oracle.fingerprint != found.fingerprint
+    with pytest.raises(DataError, match="has no true labels"):
+        with_true_labels(make(tmp_path / "elsewhere"))
