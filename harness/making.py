@@ -95,7 +95,7 @@ class Maker:
         """Build a stage's network, freshly drawn by the run's seed or with the weights given.
 
         A network that ``begins`` from an earlier stage's weights keeps its fresh head where the
-        stage asks for a new one, and its fresh parts where a model trick made them.
+        stage asks for a new one.
         """
         torch.manual_seed(int(self._draws(recipe, 0).integers(1 << 62)))
         drawn = self._hooks.build_model(self._spec, recipe.stage, outputs)
@@ -218,13 +218,11 @@ class Maker:
 
 
 def _load(module: nn.Module, weights: dict[str, Any], recipe: StageRecipe, *, begins: bool) -> None:
-    own = module.state_dict()
     if begins and recipe.stage.head == "new":
+        own = module.state_dict()
         head = module.get_classifier()  # type: ignore[operator]
         prefix = next(name for name, part in module.named_modules() if part is head)
         weights = {k: own[k] if k.startswith(f"{prefix}.") else v for k, v in weights.items()}
-    if begins and recipe.model:
-        weights = own | weights
     stage = recipe.stage.name
     try:
         module.load_state_dict(weights)

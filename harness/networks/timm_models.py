@@ -15,14 +15,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TimmModels:
-    """Provides every network of timm's, untrained, and Inception-v2."""
+    """Provides every network of timm's, untrained, Inception-v2 and ResNeXt-152."""
 
     @hookimpl
     def build_model(self, stage: Stage, num_outputs: int) -> Module:
         """Return ``stage.backbone`` with ``num_outputs`` logits; raises HarnessError by name."""
         import timm
 
-        import harness.networks.inception_v2  # noqa: F401 - registers itself with timm
+        import harness.networks.inception_v2
+        import harness.networks.resnext152  # noqa: F401 - both register themselves with timm
 
         if not timm.is_model(stage.backbone):
             raise HarnessError(unknown("backbone", stage.backbone, timm.list_models()))

@@ -69,8 +69,10 @@ def see(
     for (batch,) in _batches(pictures, (view,), ranks, threads):
         with evaluating(module):
             images = normalised(batch, ranks.device)
-            pooled = module.forward_head(module.forward_features(images), pre_logits=True)  # type: ignore[operator]
-            logits = module.get_classifier()(pooled)  # type: ignore[operator]
+            maps = module.forward_features(images)  # type: ignore[operator]
+            pooled = module.forward_head(maps, pre_logits=True)  # type: ignore[operator]
+            # Not the classifier on the pooled: some networks' classifier is a convolution.
+            logits = module.forward_head(maps)  # type: ignore[operator]
             features = pooled.float().flatten(1).cpu().numpy()
             probabilities = torch.softmax(logits.float(), dim=1).cpu().numpy()
         yield Seen(np.arange(first, first + len(batch)), features, probabilities)

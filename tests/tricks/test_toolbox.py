@@ -11,15 +11,24 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 import harness.tricks
 from harness.samples import COLUMNS
+from harness.tricks.batch.label_smoothing import SmoothLabels
+from harness.tricks.batch.mixup import MixUp
+from harness.tricks.loss.distil import Distil
+from harness.tricks.loss.focal import Focal
+from harness.tricks.loss.ghm import GHM
+from harness.tricks.loss.multi_label import SigmoidCrossEntropy
+from harness.tricks.loss.self_supervised import SelfSupervised
+from harness.tricks.model.gem_pooling import GeMPooling
 from harness.tricks.model.multi_scale_stem import MultiScaleStem
 from harness.tricks.noise.density import DensitySubsets
 from harness.tricks.noise.kmeans import KMeansSubsets
 from harness.tricks.noise.subsets import KeepSubsets, WeighSubsets
 from harness.tricks.testing.crops import MultiCrop
-from harness.values import View
+from harness.values import Batch, View, apply
 
 # One canonical tiny setting of every trick.
 TOOLBOX = {
@@ -29,7 +38,15 @@ TOOLBOX = {
         WeighSubsets(weights=(1.0, 0.5, 0.25)),
         KeepSubsets(count=3, highly_noisy_share=0.5, seed=1),
     ],
-    "model": [MultiScaleStem(kernels=(5, 9))],
+    "model": [MultiScaleStem(kernels=(5, 9)), GeMPooling(p=2.0)],
+    "batch": [MixUp(alpha=0.4), SmoothLabels(smoothing=0.1)],
+    "loss": [
+        Focal(gamma=2.0),
+        GHM(bins=4),
+        SelfSupervised(pseudo="teacher", temperature=0.5),
+        Distil(weight=0.5, temperature=2.0),
+        SigmoidCrossEntropy(),
+    ],
     "testing": [MultiCrop(crops=10)],
 }
 TRICKS = [
@@ -78,9 +95,8 @@ def test_a_trick_is_a_frozen_value(trick):
     assert kind.__dataclass_params__.frozen
     assert all(field.kw_only for field in dataclasses.fields(kind))
     assert hash(trick) == hash(copy.deepcopy(trick))
-    name = dataclasses.fields(kind)[0].name
     with pytest.raises(dataclasses.FrozenInstanceError):
-        setattr(trick, name, None)
+        trick.any_field = None
 
 
 @pytest.mark.parametrize("trick", TRICKS)
@@ -156,3 +172,118 @@ def test_a_model_trick_keeps_the_outputs_shape(trick):
     assert before.keys() == network.state_dict().keys()
     for name, value in network.state_dict().items():
         torch.testing.assert_close(value, before[name])
+
+
+TENSORS = ("images", "targets", "weights", "index", "teacher_logits")
+
+
+@pytest.fixture
+def batch():
+    """Eight samples of five classes; one weighs nothing, two have soft targets."""
+    random = torch.Generator().manual_seed(0)
+    targets = torch.eye(5)[torch.arange(8) % 5]
+    targets[6:] = torch.rand(2, 5, generator=random).softmax(dim=1)
+    return Batch(
+        images=torch.randn(8, 6, 6, 3, generator=random).permute(0, 3, 1, 2),
+        targets=targets,
+        weights=torch.tensor([1.0, 0.5, 0.0, 2.0, 1.0, 1.0, 0.3, 1.0]),
+        index=torch.arange(8) + 100,
+        seed=3,
+        teacher_logits=torch.randn(2, 8, 5, generator=random),
+    )
+
+
+def tensors(batch):
+    return {name: getattr(batch, name).clone() for name in TENSORS}
+
+
+def softmax_loss(logits, batch):
+    return functional.cross_entropy(logits, batch.targets, reduction="none")
+
+
+@pytest.mark.parametrize("trick", of("batch"))
+def test_a_batch_trick_keeps_a_batch_sound(trick, batch):
+    before = tensors(batch)
+    after, again = trick(batch), trick(batch)
+    for name, value in before.items():
+        torch.testing.assert_close(getattr(batch, name), value, rtol=0, atol=0)
+        torch.testing.assert_close(getattr(after, name), getattr(again, name), rtol=0, atol=0)
+        assert getattr(after, name).shape == value.shape
+        assert getattr(after, name).dtype == value.dtype
+        assert torch.isfinite(getattr(after, name)).all()
+    assert after.seed == batch.seed
+    assert after.weights.min() >= 0
+    assert after.targets.min() >= 0
+    torch.testing.assert_close(after.targets.sum(dim=1), torch.ones(8))
+
+
+@pytest.mark.parametrize("second", of("batch"))
+@pytest.mark.parametrize("first", of("batch"))
+def test_batch_tricks_compose(first, second, batch):
+    after = apply([first, second], batch)
+    torch.testing.assert_close(after.targets.sum(dim=1), torch.ones(8))
+    torch.testing.assert_close(after.weights.sum(), batch.weights.sum())
+
+
+@pytest.mark.parametrize("trick", of("batch"))
+def test_a_batch_trick_draws_from_the_batchs_seed_alone(trick, batch):
+    outcomes = []
+    for state in (1, 2):
+        torch.manual_seed(state)
+        outcomes.append(trick(batch))
+        assert torch.initial_seed() == state
+        drawn = torch.rand(1)
+        torch.manual_seed(state)
+        torch.testing.assert_close(drawn, torch.rand(1), rtol=0, atol=0)
+    torch.testing.assert_close(outcomes[0].images, outcomes[1].images, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("trick", of("loss"))
+def test_a_loss_trick_gives_one_finite_loss_per_sample(trick, batch):
+    before = tensors(batch)
+    logits = torch.randn(8, 5, generator=torch.Generator().manual_seed(1)).requires_grad_()
+    losses = trick(softmax_loss)(logits, batch)
+    assert losses.shape == (8,)
+    assert losses.dtype == torch.float32
+    assert losses.min() >= 0
+    torch.testing.assert_close(losses, trick(softmax_loss)(logits, batch), rtol=0, atol=0)
+    losses.sum().backward()
+    assert torch.isfinite(logits.grad).all()
+    assert logits.grad.abs().sum() > 0
+    for name, value in before.items():
+        torch.testing.assert_close(getattr(batch, name), value, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("trick", of("loss"))
+def test_a_loss_trick_does_not_mind_the_order_of_samples(trick, batch):
+    logits = torch.randn(8, 5, generator=torch.Generator().manual_seed(1))
+    order = torch.tensor([3, 7, 0, 6, 1, 5, 4, 2])
+    moved = dataclasses.replace(
+        batch,
+        images=batch.images[order],
+        targets=batch.targets[order],
+        weights=batch.weights[order],
+        index=batch.index[order],
+        teacher_logits=batch.teacher_logits[:, order],
+    )
+    losses = trick(softmax_loss)(logits, batch)
+    torch.testing.assert_close(trick(softmax_loss)(logits[order], moved), losses[order])
+
+
+@pytest.mark.parametrize("trick", of("loss"))
+def test_a_loss_trick_leaves_the_weights_to_the_engine(trick, batch):
+    logits = torch.randn(8, 5, generator=torch.Generator().manual_seed(1))
+    losses = trick(softmax_loss)(logits, batch)
+    heavy = dataclasses.replace(batch, weights=batch.weights * 3)
+    torch.testing.assert_close(trick(softmax_loss)(logits, heavy), losses, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("outer", of("loss"))
+@pytest.mark.parametrize("inner", of("loss"))
+def test_loss_tricks_compose_after_batch_tricks(inner, outer, batch):
+    logits = (40 * torch.randn(8, 5, generator=torch.Generator().manual_seed(1))).requires_grad_()
+    mixed = apply(TOOLBOX["batch"], batch)
+    losses = apply([inner, outer], softmax_loss)(logits, mixed)
+    losses.sum().backward()
+    assert torch.isfinite(losses).all()
+    assert torch.isfinite(logits.grad).all()

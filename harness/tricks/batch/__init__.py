@@ -1,0 +1,1 @@
+"""Tricks that change a batch on the device: ``Batch -> Batch``."""

@@ -1,0 +1,1 @@
+"""Tricks that wrap or replace the loss: ``Loss -> Loss``."""

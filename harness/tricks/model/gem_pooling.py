@@ -1,0 +1,94 @@
+"""Generalised-mean pooling in the place of a network's global average pooling."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from timm.layers import SelectAdaptivePool2d  # type: ignore[attr-defined]
+from torch import Tensor, nn
+
+from harness.errors import PluginError
+
+EPSILON = 1e-6
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeMPooling:
+    """Pool ``(B, C, H, W)`` to ``mean(x ** p) ** (1 / p)`` over H and W: the larger p, the sharper.
+
+    p = 1 is average pooling and p without end the maximum; one p for all channels. ``exponent``
+    "learned" trains p with the network, without weight decay as all parameters of one dimension,
+    and holds it at 1 or more; "fixed" leaves it. Activations below 1e-6 count as 1e-6, which
+    matters only where a network ends in none that are positive (DPN's ELU). Worked out in float32
+    whatever the precision.
+
+    A stage may start from one with average pooling: p then begins at ``p``. At p = 3 the pooled
+    features begin larger than the head has learned with; at p = 1 they begin as they were. Returns
+    a changed copy; a later ``reset_classifier`` of timm's would bring average pooling back.
+
+    **Source:** BigVideo deck, "Fine-tuning with Expanded Input Size": GeM adapts to large inputs
+    better than global average pooling; p is not on the slide. 3, one p and learning it are assumed,
+    as is usual: F. Radenovic et al., "Fine-tuning CNN Image Retrieval with No Human Annotation",
+    2018.
+    """
+
+    p: float = 3.0
+    exponent: Literal["learned", "fixed"] = "learned"
+
+    def __post_init__(self) -> None:
+        """Refuse exponents under that of the mean."""
+        if not (math.isfinite(self.p) and self.p >= 1):
+            raise PluginError(f"GeMPooling has p {self.p}; choose a finite one from 1 up")
+        if self.exponent not in ("learned", "fixed"):
+            raise PluginError(
+                f"GeMPooling has no exponent {self.exponent!r}; choose learned or fixed"
+            )
+
+    def __call__(self, network: nn.Module) -> nn.Module:
+        """Return the changed network; raises PluginError where it has no average pooling."""
+        network = copy.deepcopy(network)
+        # timm's own layer keeps what it says and does beside the pooling: flattening or not.
+        heads = [part for part in network.modules() if isinstance(part, SelectAdaptivePool2d)]
+        inside = heads[-1] if heads else network
+        names = [name for name, part in inside.named_modules() if _is_average(part)]
+        if not names:
+            raise PluginError(
+                f"GeMPooling needs a global average pooling, but {type(network).__name__} has "
+                "none; choose a network that ends in one"
+            )
+        parent, _, child = names[-1].rpartition(".")
+        gem = PowerMean(self.p, learned=self.exponent == "learned")
+        setattr(inside.get_submodule(parent), child, gem)
+        return network
+
+
+class PowerMean(nn.Module):
+    """Maps ``(B, C, H, W)`` to ``(B, C, 1, 1)``; ``p`` is its one parameter, ``(1,)``."""
+
+    def __init__(self, p: float, *, learned: bool) -> None:
+        super().__init__()
+        self.p = nn.Parameter(torch.tensor([float(p)]), requires_grad=learned)
+        self.register_load_state_dict_pre_hook(  # type: ignore[no-untyped-call]
+            _begin_with_own_p
+        )
+
+    def forward(self, activations: Tensor) -> Tensor:
+        """Return ``exp((log sum exp(p log x) - log(H W)) / p)``, which no p makes overflow."""
+        p = self.p.float().clamp(min=1)
+        logs = p * activations.float().clamp(min=EPSILON).log()
+        places = math.log(activations.shape[2] * activations.shape[3])
+        pooled = ((logs.logsumexp(dim=(2, 3), keepdim=True) - places) / p).exp()
+        return pooled.to(activations.dtype)
+
+
+def _is_average(part: nn.Module) -> bool:
+    return isinstance(part, nn.AdaptiveAvgPool2d) and part.output_size in (1, (1, 1))
+
+
+def _begin_with_own_p(module: PowerMean, weights: dict[str, Any], prefix: str, *_: object) -> None:
+    """Weights of a network with average pooling have no p: the new one's stays."""
+    weights.setdefault(f"{prefix}p", module.p.detach())
