@@ -52,7 +52,8 @@ ASSEMBLY = (
 )
 PAGE = (
     *("harness.run", "harness.making", "harness.sight", "harness.planning", "harness.result"),
-    *("harness.diagnosis", "harness.conformance", "harness.launch"),
+    *("harness.diagnosis", "harness.conformance", "harness.launch", "harness.sweep"),
+    "harness.predictions",
 )
 ENGINE = ("harness.training", "harness.testing", "harness.data")
 LANGUAGE = ("harness.texts", "harness.wordnet", "harness.taggers")
@@ -84,13 +85,13 @@ TABLE = (
         ("harness/tricks/*",),
         (
             *("harness.values", "harness.samples", "harness.errors", "harness.data.samplers"),
-            *LANGUAGE,
+            *("harness.schedules", *LANGUAGE),
         ),
         ("torch", "timm", "numpy", "sklearn", "scipy", "faiss"),
     ),
     Row(
         "language",
-        ("harness/texts/*", "harness/wordnet/*", "harness/taggers/*"),
+        ("harness/texts/*", "harness/wordnet/*", "harness/taggers.py"),
         (*VALUES, *LANGUAGE),
         (
             *("numpy", "scipy", "sklearn", "torch", "sentence_transformers", "transformers"),

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
+from harness.cli.devices import device_options, on_devices
 from harness.cli.options import run_options, run_spec
 
 
 @click.command()
 @run_options
-@click.option("--gpus", type=click.IntRange(0), help="GPUs to train on; 0: the CPU.  [default: 1]")
-@click.option("--cpu-ranks", type=click.IntRange(1), help="Processes that train on the CPU.")
+@device_options
 @click.option(
     "--checkpoint-seconds",
     type=click.FloatRange(0),
@@ -48,29 +46,11 @@ def run(
       harness run --plugin baseline --data synthweb:tiny --stage epochs=1
     """
     spec = replace(run_spec(home, asked), checkpoint_seconds=checkpoint_seconds)
-    from harness import launch
+    with on_devices(gpus, cpu_ranks):
+        from harness.run import run as run_method
+        from harness.training.engine import usable_engine
 
-    launch.share_cores()
-    launch.keep_freed_memory()
-    ranks = launch.choose_ranks(gpus, cpu_ranks)
-    if launch.in_rank():
-        launch.follow_parent()
-    elif ranks > 1:
-        sys.exit(launch.launch(sys.argv[1:], ranks))
-
-    from harness.run import run as run_method
-    from harness.training.engine import usable_engine
-    from harness.training.interrupt import Interrupted
-
-    try:
         record = run_method(usable_engine(spec))
-    except Interrupted as stop:
-        sys.stderr.write(f"\nstopped by {stop}; the same command goes on from here\n")
-        sys.exit(128 + stop.number)
-    except RuntimeError:
-        if launch.in_rank():
-            time.sleep(launch.LOST_SECONDS)
-        raise
     from harness.cli.result import print_result
 
     print_result(record, home, as_json=as_json)

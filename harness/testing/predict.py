@@ -62,7 +62,7 @@ def see(
 ) -> Iterator[Seen]:
     """Yield the features before the head, and the probabilities, of this rank's share in order.
 
-    Needs a network with timm's ``forward_features``, ``forward_head`` and ``get_classifier``.
+    Needs a network with timm's ``forward_features`` and ``forward_head``.
     """
     share = _share(pictures, ranks)
     first = int(share[0]) if len(share) else 0

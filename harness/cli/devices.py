@@ -1,0 +1,55 @@
+"""The options that say where to train, and the processes that they ask for."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def device_options(command: F) -> F:
+    """Give a command that trains the options of its devices."""
+    gpus = click.option(
+        "--gpus", type=click.IntRange(0), help="GPUs to train on; 0: the CPU.  [default: 1]"
+    )
+    ranks = click.option(
+        "--cpu-ranks", type=click.IntRange(1), help="Processes that train on the CPU."
+    )
+    return gpus(ranks(command))
+
+
+@contextmanager
+def on_devices(gpus: int | None, cpu_ranks: int | None) -> Iterator[None]:
+    """Do what follows in as many processes as were asked for; call it before torch is imported.
+
+    With several, this process only waits for them, and exits as they did. A signal ends the command
+    with 128 and its number, as soon as the place is kept. Raises HarnessError where the machine has
+    too few GPUs.
+    """
+    from harness import launch
+
+    launch.share_cores()
+    launch.keep_freed_memory()
+    ranks = launch.choose_ranks(gpus, cpu_ranks)
+    if launch.in_rank():
+        launch.follow_parent()
+    elif ranks > 1:
+        sys.exit(launch.launch(sys.argv[1:], ranks))
+
+    from harness.training.interrupt import Interrupted
+
+    try:
+        yield
+    except Interrupted as stop:
+        sys.stderr.write(f"\nstopped by {stop}; the same command goes on from here\n")
+        sys.exit(128 + stop.number)
+    except RuntimeError:
+        if launch.in_rank():
+            time.sleep(launch.LOST_SECONDS)
+        raise

@@ -1,0 +1,36 @@
+"""Many runs, one after the other: what is finished is read, what is missing is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+from harness.errors import HarnessError
+from harness.record import ResultRecord
+from harness.run import run
+from harness.spec import RunSpec
+
+
+class Outcome(NamedTuple):
+    """One run of a sweep: its record, or why there is none."""
+
+    spec: RunSpec
+    record: ResultRecord | None
+    reason: str = ""
+
+
+def sweep(specs: Iterable[RunSpec], tell: Callable[[str], None]) -> Iterator[Outcome]:
+    """Make the runs in order; stages that several of them share are trained once.
+
+    A run that cannot be made is told and does not stop the others. A signal raises Interrupted, and
+    the same sweep goes on from there.
+    """
+    asked = list(specs)
+    for number, spec in enumerate(asked, 1):
+        tell(f"run {number} of {len(asked)}: {spec.label}, seed {spec.seed}")
+        try:
+            yield Outcome(spec, run(spec))
+        except HarnessError as error:
+            reason = " ".join(str(error).split())
+            tell(f"run {number} of {len(asked)} failed: {reason}")
+            yield Outcome(spec, None, reason)

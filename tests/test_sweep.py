@@ -1,0 +1,35 @@
+"""Many runs in one process: shared stages, failures that stop nothing, signals that stop all."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from harness.spec import DataSpec, Override, RunSpec
+from harness.sweep import sweep
+
+
+def test_a_sweep_shares_stages_and_outlives_a_run_that_cannot_be(tiny_home: Path) -> None:
+    first = RunSpec(
+        plugin="baseline",
+        data=DataSpec(name="synthweb", path="tiny"),
+        overrides=(Override("", "epochs", "1"),),
+        engine="torch",
+        home=tiny_home,
+    )
+    curriculum = replace(first, plugin="malong_curriculum", knobs={"model": "B"})
+    wrong = replace(first, knobs={"crops": "3"})
+    told: list[str] = []
+    asked = [first, wrong, curriculum, replace(curriculum, knobs={"model": "C"})]
+    found = list(sweep(asked, told.append))
+
+    assert [outcome.spec for outcome in found] == asked
+    assert found[1].record is None
+    assert "crops='3' is none of its choices" in found[1].reason
+    records = [outcome.record for outcome in found if outcome.record is not None]
+    assert len({record.id for record in records}) == 3
+    assert records[1].stages[0].key == records[2].stages[0].key
+    assert told[0] == "run 1 of 4: baseline epochs=1, seed 0"
+    assert len([line for line in told if "failed" in line]) == 1
+    again = [outcome.record for outcome in sweep(asked, told.append)]
+    assert again == [outcome.record for outcome in found]
