@@ -13,6 +13,7 @@ from harness.knobs import parse_knobs
 from harness.spec import DataSpec, RunSpec
 
 NETWORKS = "timm"
+TEXTS = "texts"
 OBSERVERS = ("console", "tensorboard")
 DEFAULT_DATA = DataSpec(name="synthweb", path="small")
 
@@ -36,7 +37,7 @@ class Activation:
             active.append(_active(spec.data.name, entries))
         if not any(hasattr(plugin, "build_model") for _, plugin in active):
             active.append(_active(NETWORKS, entries))
-        active += [_active(name, entries) for name in OBSERVERS if name not in names]
+        active += [_active(name, entries) for name in (TEXTS, *OBSERVERS) if name not in names]
         self.spec = spec
         self.hooks = Hooks(active, method=spec.plugin, without=spec.without)
         self.entries: list[Entry] = [entries[name] for name, _ in active]

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from harness.errors import HarnessError
-from harness.record import ResultRecord
+from harness.preparation import prepare
+from harness.record import ResultRecord, read_record
 from harness.run import run
 from harness.spec import RunSpec
 
@@ -34,3 +35,17 @@ def sweep(specs: Iterable[RunSpec], tell: Callable[[str], None]) -> Iterator[Out
             reason = " ".join(str(error).split())
             tell(f"run {number} of {len(asked)} failed: {reason}")
             yield Outcome(spec, None, reason)
+
+
+def finished(specs: Iterable[RunSpec]) -> Iterator[Outcome]:
+    """Return the runs that are finished already, and make nothing."""
+    for spec in specs:
+        try:
+            record = prepare(spec).record
+        except HarnessError as error:
+            yield Outcome(spec, None, " ".join(str(error).split()))
+            continue
+        if record.exists():
+            yield Outcome(spec, read_record(record))
+        else:
+            yield Outcome(spec, None, "not run yet")

@@ -99,7 +99,7 @@ TABLE = (
         ),
         True,
     ),
-    Row("statistics", ("harness/statistics/*",), ("harness.statistics",), ("numpy", "scipy"), True),
+    Row("statistics", ("harness/statistics/*",), ("harness.errors", "harness.statistics"), ("numpy", "scipy"), True),
     Row(
         "data",
         ("harness/data/*",),

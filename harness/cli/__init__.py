@@ -19,7 +19,10 @@ SIGINT_STATUS = 130
 @click.group(
     cls=LazyGroup,
     prefix="harness.cli.",
-    order=("run", "plan", "plugins", "leaderboard", "data", "doctor"),
+    order=(
+        *("run", "plan", "estimate", "plugins", "leaderboard", "compare", "ablate", "reproduce"),
+        *("data", "doctor"),
+    ),
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, prog_name="harness")

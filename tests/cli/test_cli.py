@@ -36,6 +36,10 @@ OPTIONS = {
         *("--format", "--data", "--split", "--seed", "--epoch", "--sort", "--published"),
         *("--show", "--output"),
     },
+    "reproduce": {
+        *("--data", "--seeds", "--list", "--no-run", "--stage", "--full-size", "--engine"),
+        *("--gpus", "--cpu-ranks", "--report", "--json"),
+    },
     "data": set(),
     "data check": {"--edition", "--images", "--json"},
     "data stats": {"--output", "--edition"},

@@ -1,0 +1,220 @@
+"""``harness reproduce``: run the published tables and say what holds of their claims."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from harness.cli.devices import device_options, on_devices
+from harness.cli.options import run_spec
+
+if TYPE_CHECKING:
+    from reproductions.trials import Trials
+
+METRICS = (("top1", "top-1"), ("top5", "top-5"))
+PLAINEST = "baseline"
+WIDTH = 58  # of a column of words
+
+
+def complete_table(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Complete the name of a published table."""
+    del ctx, param
+    from reproductions.tables import all_tables
+
+    names = [table.name for table in all_tables()]
+    return [CompletionItem(n) for n in names if n.startswith(incomplete)]
+
+
+@click.command()
+@click.argument("tables", nargs=-1, metavar="[TABLE]...", shell_complete=complete_table)
+@click.option(
+    "--data",
+    default="",
+    metavar="NAME[:PATH][?KEY=VALUE]",
+    help="Data set, and its preset or folder.  [default: synthweb:small]",
+)
+@click.option(
+    "--seeds", type=click.IntRange(1, 1000), default=5, show_default=True, help="Seeds 0 to N - 1."
+)
+@click.option("--list", "listed", is_flag=True, help="List the published tables and run nothing.")
+@click.option("--no-run", is_flag=True, help="Judge by the runs that are finished already.")
+@click.option(
+    "--stage",
+    "overrides",
+    multiple=True,
+    metavar="[STAGE.]FIELD=VALUE",
+    help="Override a field of the stages of every run.",
+)
+@click.option("--full-size", is_flag=True, help="Leave the data set's profile out.")
+@click.option(
+    "--engine", type=click.Choice(["deepspeed", "torch"]), default="deepspeed", show_default=True
+)
+@device_options
+@click.option(
+    "--report",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Write one self-contained page of it all into DIR.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print tables and verdicts as JSON.")
+@click.pass_obj
+def reproduce(  # noqa: PLR0913 - one parameter per option
+    home: Path,
+    /,
+    tables: tuple[str, ...],
+    seeds: int,
+    listed: bool,
+    no_run: bool,
+    gpus: int | None,
+    cpu_ranks: int | None,
+    report: Path | None,
+    as_json: bool,
+    **asked: Any,
+) -> None:
+    """Run what is missing of the published tables, and judge every claim.
+
+    TABLE is a table's name or a team's; without one, all are run. Each claim comes to one of five
+    verdicts: reproduced, direction only, contradicted, inconclusive, or not tested at this scale.
+    Stages that several rows share are trained once, and the same command goes on where it was. A
+    run that cannot be made stops no other; the exit status is 1 then.
+
+    \b
+    Examples:
+      harness reproduce --list
+      harness reproduce malong/table-1 --seeds 3
+      harness reproduce huawei --data webvision2:/data/webvision2 --gpus 8
+      harness reproduce --seeds 3 --report report
+      harness reproduce --no-run --json
+    """
+    from reproductions.tables import all_claims, all_tables, claims_of, find_tables
+
+    if listed:
+        _list(as_json=as_json)
+        return
+    chosen = tuple(dict.fromkeys(t.name for name in tables for t in find_tables(name)))
+    wanted = [table for table in all_tables() if not chosen or table.name in chosen]
+    about = {claim.name for table in wanted for claim in claims_of(table)}
+    claims = [claim for claim in all_claims() if not chosen or claim.name in about]
+    plain = run_spec(
+        home,
+        {"plugin": "", "knobs": (), "extra": (), "without": (), "seed": 0, "deepspeed": None}
+        | asked,
+    )
+    with on_devices(gpus, cpu_ranks):
+        from reproductions.results import results
+        from reproductions.trials import Trials, recipes_of
+
+        trials = Trials(plain, range(seeds), recipes_of(wanted, claims))
+        whole = _make(trials, no_run=no_run)
+        found = results(wanted, claims, trials)
+    if report is not None:
+        from reproductions.report import write_report
+
+        sys.stderr.write(f"report: {write_report(report, found)}\n")
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+    else:
+        for part in _text(found):
+            click.echo(part)
+    if not whole:
+        sys.exit(1)
+
+
+def _make(trials: Trials, *, no_run: bool) -> bool:
+    """Make what is missing; return whether all of it could be made."""
+    from harness.preparation import prepare
+    from harness.sweep import finished, sweep
+    from harness.training.engine import usable_engine
+
+    trials.plain = usable_engine(trials.plain)
+    everywhere = tuple(o for o in trials.plain.overrides if not o.stage)
+    prepare(replace(trials.plain, plugin=PLAINEST, overrides=everywhere))  # wrong data: said once
+    made = finished(trials.specs()) if no_run else sweep(trials.specs(), _tell)
+    failed = [outcome.spec for outcome in made if not trials.add(*outcome)]
+    return no_run or not failed
+
+
+def _tell(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+
+
+def _list(*, as_json: bool) -> None:
+    from reproductions.tables import all_tables, claims_of
+
+    tables = [
+        {
+            "name": table.name,
+            "title": table.title,
+            "rows": len(table.rows),
+            "claims": len(claims_of(table)),
+            "source": table.source,
+        }
+        for table in all_tables()
+    ]
+    if as_json:
+        click.echo(json.dumps(tables, indent=1))
+        return
+    from tabulate import tabulate
+
+    click.echo(tabulate(tables, "keys", "plain"))
+
+
+def _text(found: Mapping[str, Any]) -> Iterator[str]:
+    from tabulate import tabulate
+
+    for table in found["tables"]:
+        yield f"\n{table['name']}: {table['title']} (published on {table['published_on']})"
+        headers = (
+            "row",
+            *(f"{kind} {name}" for kind in ("published", "here") for _, name in METRICS),
+        )
+        yield tabulate([_row(row) for row in table["rows"]], (*headers, "seeds"), "simple")
+    if found["claims"]:
+        yield "\nclaims, in points of accuracy, with 95 % intervals"
+        headers = ("claim", "published", "measured", "verdict", "why")
+        widths = [WIDTH, None, None, None, WIDTH]
+        rows = [_claim(claim) for claim in found["claims"]]
+        yield tabulate(rows, headers, "simple", maxcolwidths=widths)
+    counts = ", ".join(f"{count} {outcome}" for outcome, count in found["verdicts"].items())
+    yield f"\n{sum(found['verdicts'].values())} claims: {counts}"
+    yield (
+        f"{found['runs']} runs on {found['data']}, seeds {', '.join(map(str, found['seeds']))}; "
+        f"{found['stages']} stages trained in {found['training_seconds']:.0f} s"
+    )
+    if found["shrunk"] and found["runs"]:
+        yield "every recipe was shrunk to this data: compare signs and differences, not levels"
+
+
+def _row(row: Mapping[str, Any]) -> list[str]:
+    published = [f"{row['published'][m]:.2f}" if m in row["published"] else "" for m, _ in METRICS]
+    measured = [_interval(row["measured"].get(metric)) for metric, _ in METRICS]
+    seeds = str(len(row["seeds"])) if row["asked"] else "; ".join(row["reasons"])[:WIDTH]
+    return [row["name"], *published, *measured, seeds]
+
+
+def _interval(found: Mapping[str, float] | None) -> str:
+    if found is None:
+        return ""
+    return f"{found['mean']:.2f} ({found['low']:.1f} to {found['high']:.1f})"
+
+
+def _claim(claim: Mapping[str, Any]) -> list[str]:
+    measured = claim["measured"]
+    return [
+        f"{claim['claim']} ({dict(METRICS)[claim['metric']]})",
+        "" if claim["published"] is None else f"{claim['published']:+.2f}",
+        ""
+        if measured is None
+        else f"{measured['mean']:+.2f} ({measured['low']:+.1f} to {measured['high']:+.1f})",
+        claim["verdict"],
+        claim["reason"].partition(": ")[2] if measured else claim["reason"],
+    ]

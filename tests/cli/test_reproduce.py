@@ -1,0 +1,95 @@
+"""``harness reproduce``: from published rows to verdicts, on the smallest data there is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.record import read_records
+
+Call = Callable[..., Any]
+TABLE = "huawei/reweight-class"
+ASKED = ("reproduce", TABLE, "--data", "synthweb:tiny", "--stage", "epochs=1", "--engine", "torch")
+
+
+def test_the_tables_are_listed(call: Call) -> None:
+    listed = json.loads(call("reproduce", "--list", "--json").out)
+    assert len(listed) > 20
+    assert {table["name"].partition("/")[0] for table in listed} == {
+        "malong", "bigvideo", "huawei", "pci", "wechat",
+    }  # fmt: skip
+    assert TABLE in call("reproduce", "--list").out
+
+
+def test_what_is_missing_is_run_once_and_judged(tiny_home: Path, call: Call) -> None:
+    nothing = json.loads(call(*ASKED, "--no-run", "--json").out)
+    (claim,) = nothing["claims"]
+    assert claim["verdict"] == "not tested at this scale"
+    assert claim["reason"].endswith("has no run here: not run yet")
+
+    first = call(*ASKED, "--seeds", "3", "--json")
+    assert first.status == 0, first
+    found = json.loads(first.out)
+    assert (found["runs"], found["seeds"], found["shrunk"]) == (6, [0, 1, 2], True)
+    assert found["stages"] == 6
+    (claim,) = found["claims"]
+    measured = claim["measured"]
+    assert measured["low"] <= measured["mean"] <= measured["high"]
+    assert claim["published"] == 0.8
+    assert claim["p_holm"] == pytest.approx(claim["p_value"])
+    records, _ = read_records(tiny_home / "records")
+    plain, weighed = (
+        [r.score("test", "1 view").top5 for r in records if r.knobs["noise"].value == noise]  # type: ignore[union-attr]
+        for noise in ("none", "reweight_class")
+    )
+    assert measured["mean"] == pytest.approx(100 * (sum(weighed) - sum(plain)) / 3, abs=1e-3)
+    (table,) = found["tables"]
+    by_name = {row["name"]: row for row in table["rows"]}
+    assert by_name["Baseline"]["measured"]["top5"]["mean"] == pytest.approx(
+        100 * sum(plain) / 3, abs=1e-3
+    )
+    assert {row["level"] for row in by_name.values()} == {"not tested at this scale"}
+
+    again = call(*ASKED, "--seeds", "3", "--json")
+    assert json.loads(again.out) == found
+    assert "steps" not in again.err
+    assert json.loads(call(*ASKED, "--seeds", "3", "--no-run", "--json").out) == found
+
+
+def test_the_report_is_one_page_that_loads_nothing(
+    tiny_home: Path, call: Call, tmp_path: Path
+) -> None:
+    ended = call(*ASKED, "--seeds", "1", "--report", str(tmp_path / "report"))
+    assert ended.status == 0, ended
+    assert "one seed tells too little" in ended.out
+    assert "compare signs and differences, not levels" in ended.out
+    (path,) = (tmp_path / "report").iterdir()
+    page = path.read_text()
+    assert str(path) in ended.err
+    for word in ("src=", "<link", "<script", "url(http", "@import"):
+        assert word not in page
+    assert page.count("<svg") == 2
+    assert "inconclusive" in page
+    first = path.read_bytes()
+    call(*ASKED, "--seeds", "1", "--report", str(tmp_path / "report"))
+    assert path.read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (("malong/table9",), "unknown table 'malong/table9'; did you mean"),
+        (("--data", "synthwep"), "synthwep"),
+        (("--stage", "epochs"), "--stage 'epochs' must read NAME=VALUE"),
+    ],
+)
+def test_what_is_wrong_is_one_line(
+    tiny_home: Path, call: Call, asked: tuple[str, ...], told: str
+) -> None:
+    ended = call("reproduce", *asked)
+    assert ended.status == 2
+    assert told in ended.err.splitlines()[-1]
