@@ -91,4 +91,4 @@ def _claims(figure: Figure, claims: Sequence[Mapping[str, Any]]) -> None:
     axes.set_yticks(range(len(claims)), names)
     axes.set_ylim(len(claims) - 0.5, -0.5)
     axes.grid(axis="x")
-    axes.set_xlabel("points of accuracy: measured with 95 % interval (dot), published (diamond)")
+    axes.set_xlabel("points of accuracy: dot measured, with its interval; diamond published")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from reproductions.judging import Finding, judge_all
 from reproductions.rows import Metric, Row, Table
-from reproductions.trials import Trials
+from reproductions.trials import Trials, key_of
 
 if TYPE_CHECKING:
     from harness.statistics.intervals import Interval
@@ -93,8 +93,9 @@ def _row(row: Row, table: Table, trials: Trials) -> dict[str, Any]:
             values["measured"][metric] = points(found)
     records = list(trial.records.values())
     if records:
-        values["asked"] = f"--plugin {records[0].plugin}" + "".join(
-            f" --set {text}" for text in records[0].label.split(" ")[1:] if "=" in text
+        plugin, knobs = key_of(row.recipe)
+        values["asked"] = " ".join(
+            [f"--plugin {plugin}", *(f"--set {name}={value}" for name, value in knobs)]
         )
         values["protocol"] = f"{trial.split()}, {trial.protocol(table.protocol)}"
         values["level"] = _level(row, table, trials)
@@ -138,7 +139,8 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "p_value": verdict.interval.p_value() if verdict.interval else None,
         "p_holm": None,
         "verdict": verdict.outcome,
-        "reason": verdict.reason,
+        # The measured interval, which a verdict's reason begins with, stands beside it.
+        "reason": verdict.reason.partition(": ")[2] if verdict.interval else verdict.reason,
         "seeds_needed": verdict.seeds_needed,
     }
 

@@ -216,5 +216,5 @@ def _claim(claim: Mapping[str, Any]) -> list[str]:
         if measured is None
         else f"{measured['mean']:+.2f} ({measured['low']:+.1f} to {measured['high']:+.1f})",
         claim["verdict"],
-        claim["reason"].partition(": ")[2] if measured else claim["reason"],
+        claim["reason"],
     ]
