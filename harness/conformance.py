@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Iterable, Iterator, Mapping
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, get_args, get_origin
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.activation import DEFAULT_DATA, NETWORKS, instance_of
 from harness.discovery import find_plugins, load_plugin, named
@@ -269,11 +271,19 @@ def _tricks(recipe: Recipe) -> Iterable[Trick[Any]]:
 
 def _read_only(samples: Samples, sees: Iterable[str]) -> Samples:
     """Return samples that cannot be written to, with drawn features for the stages seen."""
-    columns: dict[str, Any] = {name: getattr(samples, name).copy() for name in COLUMNS}
+    columns: dict[str, Any] = {name: np.array(getattr(samples, name)) for name in COLUMNS}
     for column in columns.values():
         column.flags.writeable = False
     seen: Mapping[str, Sight] = {name: _sight(samples) for name in sees}
-    return samples.assign(**columns, seen=seen)
+    return samples.assign(**columns, seen=seen, encode_texts=_encode)
+
+
+def _encode(encoder: str, texts: Sequence[str]) -> NDArray[np.float32]:
+    """Return drawn vectors, one for each text: a contract needs no meaning, and no weights."""
+    seeds = [zlib.crc32(f"{encoder} {text}".encode()) for text in texts]
+    vectors = np.array([np.random.default_rng(seed).random(FEATURES) for seed in seeds])
+    vectors = vectors.reshape(len(texts), FEATURES)
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
 def _sight(samples: Samples) -> Sight:
@@ -289,7 +299,7 @@ def _sight(samples: Samples) -> Sight:
 def _batch(stage: StageRecipe, num_classes: int) -> Batch:
     import torch
 
-    size = stage.stage.input_size
+    size, teachers = stage.stage.input_size, len(stage.stage.teachers)
     index = torch.arange(PICTURES)
     return Batch(
         images=torch.rand(PICTURES, 3, size, size),
@@ -297,4 +307,5 @@ def _batch(stage: StageRecipe, num_classes: int) -> Batch:
         weights=torch.ones(PICTURES),
         index=index,
         seed=0,
+        teacher_logits=torch.rand(teachers, PICTURES, num_classes) if teachers else None,
     )

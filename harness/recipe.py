@@ -106,12 +106,16 @@ def _stage_recipe(
         "loss": tuple(hooks.loss_tricks(spec, stage)),
     }
     values = describe(stage)
-    del values["fields"]["name"]  # a stage is what it does, not what a method calls it
+    del values["fields"]["name"]
+    keys = {name: recipe.key for name, recipe in earlier.items()}
     decides = {
-        "stage": values,
+        "stage": _keyed(values, keys),
         "parts": _foreign_sources(stage),
         "network": describe_provider(hooks.provider("build_model").plugin),
-        "tricks": {slot: [describe_trick(t) for t in tricks] for slot, tricks in slots.items()},
+        "tricks": {
+            slot: [_keyed(describe_trick(trick), keys) for trick in tricks]
+            for slot, tricks in slots.items()
+        },
         "data": fingerprint,
         "seed": spec.seed,
         "depth": depth,
@@ -129,6 +133,15 @@ def _stage_recipe(
         depth=depth,
         key=key,
     )
+
+
+def _keyed(described: Any, keys: Mapping[str, str]) -> Any:
+    """Put keys for the names of earlier stages: a stage is what it does, not what it is called."""
+    if isinstance(described, dict):
+        return {name: _keyed(value, keys) for name, value in described.items()}
+    if isinstance(described, list):
+        return [_keyed(value, keys) for value in described]
+    return keys.get(described, described) if isinstance(described, str) else described
 
 
 def _foreign_sources(stage: Stage) -> dict[str, dict[str, str]]:

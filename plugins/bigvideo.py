@@ -20,8 +20,7 @@ from harness.values import Loss, Plan, Stage, Trick, Views
 if TYPE_CHECKING:
     from torch.nn import Module
 
-DECK = "BigVideo deck, "
-MESSAGE = DECK + "'Take-home Message'"
+DECK, MESSAGE = "BigVideo deck, ", "BigVideo deck, 'Take-home Message'"
 Network = Literal[
     "nasnetalarge", "pnasnet5large", "legacy_senet154", "resnext152_32x4d", "inception_resnet_v2",
     "dpn98", "seresnet152",
@@ -41,14 +40,13 @@ class BigVideo:
 
     The order is that of the deck's overview. A stage's name is its history: ``all-gem-pseudo``
     starts from ``all-gem``, and that from ``all``; ``text`` and what follows it see the selected
-    part alone. Assumed: SGD as in baseline; the self-supervised stage keeps the larger input; focal
-    loss or GHM stand in every stage; the ensemble is the mean of ``THREE``, whatever ``selection``,
-    ``larger_input`` and ``self_supervised`` say.
+    part alone. Assumed: SGD as in baseline; pseudo labels of the converged network, fixed, as in
+    the team's later code (SCC), at the larger input; focal loss or GHM stand in every stage; the
+    ensemble is the mean of ``THREE``, whatever the knobs of a single network say.
     """
 
     backbone: Network = published(
-        "resnext152_32x4d",
-        DECK + "'Efficient & Powerful Networks': the primary model; its variant is left open",
+        "resnext152_32x4d", DECK + "'Efficient & Powerful Networks': primary; its variant is open"
     )
     larger_input: LargerInput = published(
         "gem", DECK + "'Fine-tuning with Expanded Input Size': better than average pooling"
@@ -61,15 +59,13 @@ class BigVideo:
     ensemble: Literal["single", "three"] = assumed(
         "single", "three models are the last step of the deck's pipeline, at thrice the cost"
     )
-    pseudo: Literal["teacher", "self"] = assumed(
-        "teacher", "the converged network, fixed, as in SCC; its own latest labels let it collapse"
-    )
+    pseudo: Literal["teacher", "self"] = assumed("teacher", "'self', of each step, collapses")
     encoder: str = assumed("minilm", "the slide says BERT, not which; small, and at hand")
     share: float = assumed(0.5, "how much of a class the text selects is not on the slides")
     epochs: int = assumed(75, "as baseline; the deck's 150 stand in an estimate of cost")
     larger_by: float = assumed(10 / 7, "the sizes are in a figure: 320 pixels for one of 224")
     fine_tune_epochs: int = assumed(10, "not on the slides; the larger input is to cost little")
-    fine_tune_lr: float = assumed(0.01, "not on the slides; a tenth of the training's, as usual")
+    fine_tune_lr: float = assumed(0.05, "as later code of the team, SCC, goes on after convergence")
     crops: Literal[1, 2, 5, 10] = assumed(10, "'Multi-Crop Testing' has no number; as baseline")
 
     @hookimpl
@@ -91,10 +87,12 @@ class BigVideo:
             schedule=WarmupCosine(warmup=0.0),
         )
         stages = [train]
-        for step in [larger] * (larger != "off") + ["pseudo"] * (own_labels == "on"):
+        if larger != "off":
+            stages.append(replace(tuned, name=f"{selection}-{larger}", start=selection))
+        if own_labels == "on":
             before = stages[-1].name
-            teachers = (before,) if (step, self.pseudo) == ("pseudo", "teacher") else ()
-            stages.append(replace(tuned, name=f"{before}-{step}", start=before, teachers=teachers))
+            teachers = (before,) if self.pseudo == "teacher" else ()
+            stages.append(replace(tuned, name=f"{before}-pseudo", start=before, teachers=teachers))
         return stages
 
     @hookimpl

@@ -34,8 +34,8 @@ class Pci:
     and retraining. The letters are read as one recipe for every network, though B2 is not printed
     for ResNeXt and ResNeSt. Assumed: row A, before warm-up and cosine came, has the steps of the
     challenge's own benchmark (a tenth after 30, 60 and 90 of 100 epochs); the ensemble is the mean
-    of the four networks' answers. Each network has its own random draws, so that four of them stay
-    four where a profile makes them one kind.
+    of the four networks' answers. Its networks have random draws of their own, so that four stay
+    four where a profile makes them one kind; single ones do not, so that luck is no architecture.
     """
 
     row: Literal["A", "B1", "B2", "C"] = published("C", RESULTS + " 1/2 and 2/2: the best")
@@ -84,7 +84,7 @@ class Pci:
             epochs=self.epochs,
             lr=self.lr,
             schedule=TENTHS,
-            draw=NETWORKS.index(network),
+            draw=NETWORKS.index(network) if self.ensemble == "four_networks" else 0,
         )
         if self.row == "A":
             return [plain]

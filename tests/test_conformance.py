@@ -16,7 +16,7 @@ from torch import nn
 
 from harness.conformance import check_plugin
 from harness.data.synthweb import SynthWeb
-from harness.data.synthweb_profiles import PROFILES
+from harness.data.synthweb.profiles import PROFILES
 from harness.discovery import find_plugins
 from harness.errors import NoLabelsError, PluginError
 from harness.hookspecs import hookimpl

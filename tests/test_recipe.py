@@ -379,6 +379,15 @@ def test_parents_change_the_key_and_how_they_are_used() -> None:
     assert last(first) == key_of()
 
 
+def test_what_the_parents_are_called_does_not_change_the_key() -> None:
+    def key_after(name: str) -> str:
+        first = Stage(name=name)
+        second = Stage(name="second", start=name, sees=(name,), teachers=(name,))
+        return tiny_recipe(first, second).stages[-1].key
+
+    assert key_after("first") == key_after("train")
+
+
 def test_who_builds_the_network_changes_the_key() -> None:
     class Others(Networks):
         """The same hooks of another class."""

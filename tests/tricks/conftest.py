@@ -37,12 +37,12 @@ def make_samples() -> MakeSamples:
             "rank": np.arange(size, dtype=np.int32),
             "weight": np.ones(size, np.float32),
             "subset": np.zeros(size, np.int8),
+            "classes": tuple(WebClass(f"n{k:08d}", f"class {k}") for k in range(num_classes)),
         }
         return Samples(
             split="train",
             root=Path(),
             label=label,
-            classes=tuple(WebClass(f"n{k:08d}", f"class {k}") for k in range(num_classes)),
             seen=seen,
             **{**whole, **columns},
         )

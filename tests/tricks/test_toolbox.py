@@ -14,7 +14,9 @@ from torch import nn
 from torch.nn import functional
 
 import harness.tricks
-from harness.samples import COLUMNS
+from harness.data.synthweb.classes import vocabulary
+from harness.samples import COLUMNS, Text, WebClass
+from harness.texts.lexical import encode_words
 from harness.tricks.batch.label_smoothing import SmoothLabels
 from harness.tricks.batch.mixup import MixUp
 from harness.tricks.loss.distil import Distil
@@ -24,10 +26,20 @@ from harness.tricks.loss.multi_label import SigmoidCrossEntropy
 from harness.tricks.loss.self_supervised import SelfSupervised
 from harness.tricks.model.gem_pooling import GeMPooling
 from harness.tricks.model.multi_scale_stem import MultiScaleStem
+from harness.tricks.noise.class_weights import ReweightClasses
+from harness.tricks.noise.confused_clusters import USES, ConfusedClusters
 from harness.tricks.noise.density import DensitySubsets
+from harness.tricks.noise.image_weights import WeighByModel
+from harness.tricks.noise.keyword_match import KeywordMatch
+from harness.tricks.noise.keyword_tags import KeywordTags
 from harness.tricks.noise.kmeans import KMeansSubsets
+from harness.tricks.noise.label_weights import LabelWeights
+from harness.tricks.noise.pseudo_labels import PseudoLabels
+from harness.tricks.noise.semantic_match import SemanticMatch
 from harness.tricks.noise.subsets import KeepSubsets, WeighSubsets
+from harness.tricks.noise.top_ranked import KeepTopRanked
 from harness.tricks.testing.crops import MultiCrop
+from harness.tricks.testing.multi_scale import MultiScale
 from harness.values import Batch, View, apply
 
 # One canonical tiny setting of every trick.
@@ -35,6 +47,15 @@ TOOLBOX = {
     "noise": [
         DensitySubsets(sees="initial"),
         KMeansSubsets(sees="initial", num_subsets=2),
+        *(ConfusedClusters(sees="initial", use=use) for use in USES),
+        ReweightClasses(exponent=0.5),
+        KeepTopRanked(count=2_000),
+        WeighByModel(sees="initial"),
+        SemanticMatch(encoder="words"),
+        KeywordMatch(),
+        KeywordTags(tagger="textblob", least_images=2),
+        LabelWeights(encoder="words", neighbours=3, top=2),
+        PseudoLabels(sees=("initial",)),
         WeighSubsets(weights=(1.0, 0.5, 0.25)),
         KeepSubsets(count=3, highly_noisy_share=0.5, seed=1),
     ],
@@ -47,7 +68,7 @@ TOOLBOX = {
         Distil(weight=0.5, temperature=2.0),
         SigmoidCrossEntropy(),
     ],
-    "testing": [MultiCrop(crops=10)],
+    "testing": [MultiCrop(crops=10), MultiScale(scales=(1.0, 1.5))],
 }
 TRICKS = [
     pytest.param(trick, id=type(trick).__name__) for slot in TOOLBOX.values() for trick in slot
@@ -121,6 +142,12 @@ def samples(make_samples):
         num_classes=5,
         weight=random.uniform(0, 2, 60).astype(np.float32),
         subset=(np.arange(60) % 7 % 4 - 1).astype(np.int8),
+        classes=tuple(WebClass(c.wnid, c.lemmas, c.gloss) for c in vocabulary(1, 5)),
+        read_texts=lambda: [
+            Text(f"large bird {n % 7}", "wading heron" if n % 3 else "", ("lake",) * (n % 2))
+            for n in range(60)
+        ],
+        encode_texts=lambda encoder, texts: encode_words(texts),
     )
     for name in COLUMNS:
         getattr(whole, name).flags.writeable = False

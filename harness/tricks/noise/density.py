@@ -99,16 +99,18 @@ def split_by_density(density_N: Counts, *, num_subsets: int = 3, seed: int = 0) 
     the densities from the published code. Its ten restarts are scikit-learn's default of that time.
     """
     from sklearn.cluster import KMeans
+    from threadpoolctl import threadpool_limits
 
     levels, inverse = np.unique(density_N, return_inverse=True)
     clusters = min(num_subsets, len(levels))
     if clusters <= 1:
         return np.zeros(len(density_N), np.int8)
     means = KMeans(clusters, n_init=10, random_state=seed)
-    means.fit(np.sort(density_N).reshape(-1, 1).astype(np.float64))
+    with threadpool_limits(1):  # several threads would add up in the order they finish in
+        means.fit(np.sort(density_N).reshape(-1, 1).astype(np.float64))
+        nearest = means.predict(levels.reshape(-1, 1).astype(np.float64))
     place = np.argsort(np.argsort(-means.cluster_centers_[:, 0]))
-    of_level = place[means.predict(levels.reshape(-1, 1).astype(np.float64))]
-    return of_level[inverse].astype(np.int8)  # type: ignore[no-any-return]
+    return place[nearest][inverse].astype(np.int8)  # type: ignore[no-any-return]
 
 
 def _check_quantile(quantile: float) -> None:

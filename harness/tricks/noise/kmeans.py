@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from harness.errors import PluginError
 from harness.samples import Samples
 from harness.tricks.noise.categories import rows_by_class
+from harness.tricks.noise.clusters import fit_kmeans
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,14 +53,7 @@ def split_by_kmeans(
     Fewer different features than subsets give fewer clusters. Of clusters of one size, the one that
     appears first in the list comes first.
     """
-    from sklearn.cluster import KMeans
-    from sklearn.exceptions import ConvergenceWarning
-
-    means = KMeans(min(num_subsets, len(features_ND)), n_init="auto", random_state=seed)
-    with warnings.catch_warnings():
-        # Said where fewer different features than clusters exist, which is no fault here.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        clusters = means.fit_predict(features_ND)
+    clusters = fit_kmeans(features_ND, count=num_subsets, seed=seed).of_sample
     _, first, inverse, sizes = np.unique(
         clusters, return_index=True, return_inverse=True, return_counts=True
     )

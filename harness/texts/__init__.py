@@ -1,0 +1,1 @@
+"""Text encoders, the cache of what they encoded, and the masking of words that found a picture."""

@@ -1,0 +1,63 @@
+"""Image reweighting: a picture counts as much as a trained model believes its label."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.errors import PluginError
+from harness.samples import Samples
+from harness.tricks.noise.categories import rows_by_class
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeighByModel:
+    """Multiply weights by how probable the stage ``sees`` finds each label, beside its class.
+
+    ``belief`` class by class, label as found: every class keeps the weight that it had, so class
+    reweighting before or after this means what it means alone, and a hard class is not taken for a
+    noisy one. Samples that were left out (subset -1) are not counted and keep their weight.
+
+    **Source:** PCI deck, "Solution Techniques 3/4": "Reweighting images: using trained model to
+    generate the weight for each image". No formula is printed; the probability of the label, the
+    mean per class, as in confident learning's thresholds, and the floor are assumed.
+    """
+
+    sees: str
+    floor: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Refuse a floor outside (0, 1]."""
+        _check_floor(self.floor)
+
+    def __call__(self, samples: Samples) -> Samples:
+        """Return the samples with new weights; raises PluginError where ``sees`` is not seen."""
+        of_label_N = samples.predictions(self.sees).of_label
+        weight = samples.weight.copy()
+        for rows in rows_by_class(samples):
+            weight[rows] *= belief(of_label_N[rows], floor=self.floor)
+        return samples.assign(weight=weight)
+
+
+def belief(of_label_N: NDArray[np.float32], *, floor: float = 0.1) -> NDArray[np.float32]:
+    """Map probabilities ``(N,)`` of the labels of one class to weights ``(N,)`` of mean 1.
+
+    w_i = max(p_i, floor) / mean_j max(p_j, floor). With ``floor`` above 0 no sample is lost and no
+    weight leaves [floor, 1 / floor]; 1 gives all the same weight.
+
+    Raises:
+        PluginError: ``floor`` is not in (0, 1].
+
+    **Source:** our choice; see ``WeighByModel``.
+    """
+    _check_floor(floor)
+    raised = np.maximum(of_label_N, floor, dtype=np.float64)
+    weights: NDArray[np.float32] = (raised / raised.mean()).astype(np.float32)
+    return weights
+
+
+def _check_floor(floor: float) -> None:
+    if not 0 < floor <= 1:
+        raise PluginError(f"the floor of an image's weight is {floor}; choose above 0 up to 1")

@@ -1,0 +1,76 @@
+"""Keyword matching: how many words of the description of its class the text of a picture has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.samples import Samples, Text, WebClass
+from harness.texts.masking import masked_gloss, masked_text, query_words, singular, words_of
+from harness.tricks.noise.match_scores import Scores, Use, check_use, use_scores
+
+SHORTEST = 3  # letters of a keyword
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeywordMatch:
+    """Select or weigh samples by the share of their class's keywords that their text has.
+
+    ``keyword_scores`` on title, description and tags in one, then ``use``, ``share`` and ``floor``
+    as in ``SemanticMatch``: "select" keeps the best share of every class that says anything, of
+    equal scores the first ones; "weigh" multiplies by ``floor`` to 2 - ``floor`` by rank, mean 1
+    per class. Samples without a text are not selected and keep their weight.
+
+    **Source:** Huawei deck, "Leverage meta information": "Keyword matching: match the keywords
+    between image descriptions/tags with synset descriptions", without a result. What a keyword is,
+    the score and its use are assumed.
+    """
+
+    use: Use = "weigh"
+    share: float = 0.5
+    floor: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Refuse a use that is none, a share outside (0, 1] and a floor outside [0, 1]."""
+        check_use("KeywordMatch", self.use, share=self.share, floor=self.floor)
+
+    def __call__(self, samples: Samples) -> Samples:
+        """Return the samples with new ``subset`` or ``weight``.
+
+        Raises PluginError where no text can be compared with a gloss.
+        """
+        scores_N = keyword_scores(samples.texts(), samples.label, samples.classes)
+        return use_scores(samples, scores_N, self.use, share=self.share, floor=self.floor)
+
+
+def keyword_scores(
+    texts: Sequence[Text], label_N: NDArray[np.int32], classes: Sequence[WebClass]
+) -> Scores:
+    """Return the share ``(N,)``, 0 to 1, of the keywords of each label that the text has.
+
+    s_i = |words(text_i) & keywords_k| / |keywords_k|, k the label. It is not a number where the
+    text says nothing but the label's lemmas, or the class has no keywords.
+    """
+    masks = [query_words(known.lemmas) for known in classes]
+    wanted = [keywords_of(known) for known in classes]
+    scores_N = np.full(len(texts), np.nan, np.float32)
+    for row, (text, label) in enumerate(zip(texts, label_N.tolist(), strict=True)):
+        said = masked_text(text, masks[label])
+        if said and wanted[label]:
+            scores_N[row] = len(wanted[label].intersection(words_of(said))) / len(wanted[label])
+    return scores_N
+
+
+def keywords_of(known: WebClass) -> frozenset[str]:
+    """Return the words of a class's gloss, in the singular, that are neither lemmas nor empty.
+
+    Empty are scikit-learn's English stop words and words of one or two letters.
+    """
+    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
+    empty = {singular(word) for word in ENGLISH_STOP_WORDS}
+    words = words_of(masked_gloss(known))
+    return frozenset(word for word in words if len(word) >= SHORTEST and word not in empty)

@@ -1,0 +1,82 @@
+"""What a trick does with one score per sample: keep the best of every class, or weigh by rank."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.errors import PluginError
+from harness.samples import Samples
+from harness.tricks.noise.categories import rows_by_class
+
+Use = Literal["select", "weigh"]
+Scores = NDArray[np.float32]
+
+
+def check_use(name: str, use: Use, *, share: float, floor: float) -> None:
+    """Raise PluginError where ``use`` is none, or ``share`` or ``floor`` out of its range."""
+    if use not in ("select", "weigh"):
+        raise PluginError(f"{name} can 'select' or 'weigh', not {use!r}; choose one of them")
+    if not 0 < share <= 1:
+        raise PluginError(f"{name} keeps a share of {share}; choose above 0, up to 1")
+    if not 0 <= floor <= 1:
+        raise PluginError(f"{name} has a least weight of {floor}; choose 0 to 1")
+
+
+def use_scores(
+    samples: Samples, scores_N: Scores, use: Use, *, share: float, floor: float
+) -> Samples:
+    """Return the samples with new ``subset`` ("select") or ``weight`` ("weigh").
+
+    Label as found, class by class. Samples that were left out (subset -1) are not counted and stay
+    as they are. A score that is not a number marks a sample that says nothing: it is not selected,
+    unless no sample of its class says anything, and its weight stays.
+
+    Raises:
+        PluginError: No sample that is left has a score.
+    """
+    if not np.isfinite(scores_N[samples.subset >= 0]).any():
+        raise PluginError(
+            "no text of these samples can be compared with the gloss of its class: there are no "
+            "texts, or no glosses; leave the trick out, or choose data that has both"
+        )
+    subset, weight = samples.subset.copy(), samples.weight.copy()
+    for rows in rows_by_class(samples):
+        scored = rows[np.isfinite(scores_N[rows])]
+        if not len(scored):
+            continue
+        if use == "select":
+            subset[rows] = -1
+            best = scored[best_of(scores_N[scored], share=share)]
+            subset[best] = samples.subset[best]
+        else:
+            weight[scored] *= rank_weights(scores_N[scored], floor=floor)
+    return samples.assign(subset=subset, weight=weight)
+
+
+def best_of(scores_N: Scores, *, share: float) -> NDArray[np.int64]:
+    """Return the places of the ``round(share * N)`` best scores, at least 1, in rising order.
+
+    Of equal scores those that stand first are taken: the search engine's order.
+    """
+    count = max(1, round(share * len(scores_N)))
+    return np.sort(np.argsort(-scores_N, kind="stable")[:count])
+
+
+def rank_weights(scores_N: Scores, *, floor: float) -> NDArray[np.float32]:
+    """Map the scores ``(N,)`` of one class to weights ``(N,)`` of mean 1, rising with their rank.
+
+    w_i = floor + 2 (1 - floor) (r_i - 1/2) / N, where r_i from 1 to N is the rank from the lowest
+    score up; equal scores share the mean of their ranks. All weights lie in [floor, 2 - floor].
+
+    Only the order counts, because the cosines of different encoders, and of different glosses, have
+    different ranges. The mean is 1 per class, so that a class with a vague gloss does not lose
+    weight as a whole: what classes weigh is another trick's business.
+    """
+    from scipy.stats import rankdata
+
+    rank_N = rankdata(scores_N, method="average")
+    weight_N = floor + 2 * (1 - floor) * (rank_N - 0.5) / len(scores_N)
+    return np.asarray(weight_N, np.float32)

@@ -1,0 +1,73 @@
+"""Train again on what the best models say each image shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from harness.errors import PluginError
+from harness.samples import Predictions, Samples, Targets
+
+
+@dataclass(frozen=True, kw_only=True)
+class PseudoLabels:
+    """Replace the targets by what the trained stages ``sees`` predict, averaged over them.
+
+    "hard" takes the most probable class with weight 1, "soft" the ``keep`` most probable ones in
+    proportion to their mean probabilities. ``label`` stays as found, so balanced sampling goes on
+    by it; samples that were left out (subset -1) stay out.
+
+    **Source:** WeChat deck, "Tricks to boost performance": "Use best models to assign pseudo labels
+    to each image and train them again." Assumed: hard labels ("labels", and no temperature is
+    named), the mean of the probabilities where there are several models, and every image's label
+    replaced, however sure the models are.
+    """
+
+    sees: tuple[str, ...]
+    kind: Literal["hard", "soft"] = "hard"
+    keep: int = 5
+
+    def __post_init__(self) -> None:
+        """Refuse to look at nothing, and unknown kinds."""
+        if not self.sees:
+            raise PluginError("PseudoLabels sees no stage; name the trained stages in sees=")
+        if self.kind not in ("hard", "soft"):
+            raise PluginError(f"PseudoLabels of kind {self.kind!r}; choose hard or soft")
+        if self.keep < 1:
+            raise PluginError(f"PseudoLabels keeps {self.keep} classes; choose 1 or more")
+
+    def __call__(self, samples: Samples) -> Samples:
+        """Return the samples with targets among the data set's classes."""
+        mean = average_predictions(
+            [samples.predictions(stage) for stage in self.sees],
+            keep=1 if self.kind == "hard" else self.keep,
+        )
+        if self.kind == "hard":
+            weights = np.ones_like(mean.weights)
+        else:
+            weights = mean.weights / mean.weights.sum(axis=1, keepdims=True)
+        return samples.assign(targets=Targets(mean.classes, weights), target_names=())
+
+
+def average_predictions(predictions: Sequence[Predictions], *, keep: int) -> Targets:
+    """Average the top-k predictions ``(N, k)`` of M stages and keep the ``keep`` best classes.
+
+    ``mean_c = sum_m p_mc / M``, where p_mc is 0 if c is not among the classes that stage m kept, so
+    a class below one stage's top k loses the little that this stage gave it. Best first; equal ones
+    by the lower class. Returns classes and mean probabilities, ``(N, min(keep, sum of k))``.
+    """
+    classes = np.concatenate([stage.classes for stage in predictions], axis=1)
+    shares = np.concatenate([stage.probabilities for stage in predictions], axis=1)
+    means = np.zeros(shares.shape, np.float32)
+    for column in range(classes.shape[1]):
+        same = classes == classes[:, column : column + 1]
+        means[:, column] = np.where(same, shares, 0).sum(axis=1) / len(predictions)
+        # A class counts where it first appears.
+        means[same[:, :column].any(axis=1), column] = 0
+    order = np.lexsort((classes, -means), axis=1)[:, :keep]
+    return Targets(
+        np.take_along_axis(classes, order, axis=1), np.take_along_axis(means, order, axis=1)
+    )
