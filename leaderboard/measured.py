@@ -48,6 +48,8 @@ def settings(record: ResultRecord) -> dict[str, str]:
         "edition": record.data.edition,
         **{_KNOB + name: knob.value for name, knob in sorted(record.knobs.items())},
         "stages": " ".join(stage.name for stage in record.stages),
+        "members": " ".join(record.members) if record.combine else "",
+        "combine": record.combine,
     }
     for stage in record.stages:
         found |= {f"{stage.name}.{name}": value for name, value in sorted(stage.values.items())}
@@ -106,9 +108,11 @@ def _code(record: ResultRecord) -> str:
 
 
 def _name(record: ResultRecord) -> str:
-    """Return the label, and the tricks left out where the label does not tell."""
+    """Return the label, the tricks left out where it does not tell, and what an ensemble is."""
     left_out = [name for name in record.without if name not in record.label]
-    return record.label + (f" without {', '.join(left_out)}" if left_out else "")
+    without = f" without {', '.join(left_out)}" if left_out else ""
+    ensemble = f" ({len(record.members)} members, {record.combine})" if record.combine else ""
+    return record.label + without + ensemble
 
 
 def _mixtures(group: Group) -> Iterable[str]:
@@ -168,7 +172,7 @@ def measured_rows(
                 if (score := record.score(split, protocol, epoch)) is not None
             ]
             row = _row([record for record, _ in pairs], [score for _, score in pairs])
-            where, numbers = _reference(references, split, protocol)
+            where, numbers = _reference(references, (group.settings["edition"], split, protocol))
             rows.append(replace(row, method=group.name, reference=where, reference_percent=numbers))
     return rows
 
@@ -206,11 +210,20 @@ def _row(records: list[ResultRecord], scores: list[Score]) -> Row:
     )
 
 
-def _reference(references: list[PublishedRow], split: str, protocol: str) -> tuple[str, str]:
-    """Return where and what was published, under the same split and protocol if possible."""
+def _reference(references: list[PublishedRow], terms: tuple[str, str, str]) -> tuple[str, str]:
+    """Return where and what was published, under the same terms if possible.
+
+    On another edition it is what was published of val, so that differences are of one split.
+    """
     if not references:
         return "", ""
-    nearest = max(references, key=lambda row: (row.split == split, row.protocol == protocol))
+    edition, split, protocol = terms
+
+    def nearness(row: PublishedRow) -> tuple[bool, bool, bool]:
+        same_split = (row.edition, row.split) == (edition, split)
+        return same_split, row.split == "val", row.protocol == protocol
+
+    nearest = max(references, key=nearness)
     numbers = (nearest.top1_percent, nearest.top5_percent)
     return (
         f"{nearest.edition} {nearest.split}, {nearest.protocol}",

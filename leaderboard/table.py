@@ -52,15 +52,25 @@ def make_board(
     epochs: Iterable[Epoch] = ("last",),
     sort: Metric = "top1",
 ) -> Board:
-    """Group the records over seeds and set them beside the published rows, best first."""
+    """Group the records over seeds and set them beside the published rows, best first.
+
+    Where some row of a table lacks the accuracy that sorts, all rows of that table go by the other.
+    """
     published = list(published)
     groups, notes = group_runs(records)
     rows = [
         *measured_rows(groups, published, epochs),
         *(published_row(row) for row in published),
     ]
+    lacking = {_terms(row) for row in rows if _percent(row, sort) is None}
+    other: Metric = "top5" if sort == "top1" else "top1"
+
+    def place(row: Row) -> tuple[float, float, str]:
+        first, second = (other, sort) if _terms(row) in lacking else (sort, other)
+        return -(_percent(row, first) or 0), -(_percent(row, second) or 0), row.method
+
     return Board(
-        rows=tuple(sorted(rows, key=lambda row: _place(row, sort))),
+        rows=tuple(sorted(rows, key=place)),
         noise=tuple(sorted(noise_rows(groups), key=lambda row: (-(row.auc or 0), row.method))),
         notes=tuple(notes if groups else [("", HOW_TO_FILL)]),
     )
@@ -92,12 +102,12 @@ def _begins(name: str, asked: str) -> bool:
     return name.casefold().startswith(asked.casefold())
 
 
-def _place(row: Row, sort: Metric) -> tuple[float, float, str]:
-    """Return the sort key: best first by ``sort``, then by the other metric, then by name."""
-    top1 = -1.0 if row.top1_percent is None else row.top1_percent
-    top5 = -1.0 if row.top5_percent is None else row.top5_percent
-    first, second = (top1, top5) if sort == "top1" else (top5, top1)
-    return -first, -second, row.method
+def _terms(row: Row) -> tuple[str, str, str]:
+    return row.edition, row.split, row.protocol
+
+
+def _percent(row: Row, metric: Metric) -> float | None:
+    return row.top1_percent if metric == "top1" else row.top5_percent
 
 
 def flat(
@@ -116,10 +126,7 @@ def score_tables(rows: Iterable[Row]) -> list[Table]:
 
     Entries that another row sums up are in that row only.
     """
-    by_terms = _gather(
-        (row for row in rows if row.run is None),
-        lambda row: (row.edition, row.split, row.protocol),
-    )
+    by_terms = _gather((row for row in rows if row.run is None), _terms)
     in_order = sorted(by_terms, key=lambda terms: (not _measured(by_terms[terms]), *terms))
     return [_score_table(terms, by_terms[terms]) for terms in in_order]
 
@@ -177,11 +184,13 @@ def _score_table(terms: tuple[str, ...], rows: list[Row]) -> Table:
         "time": [_time(row.device_seconds) for row in rows],
         "size": [row.size for row in rows],
     }
-    for reference in dict.fromkeys(row.reference for row in rows if row.reference):
-        columns[f"published %, {reference}"] = [
-            row.reference_percent if row.reference == reference else "" for row in rows
-        ]
+    places = _places(rows)
     columns |= {
+        # Where all were tested in one place, the header has room for it; else a note for each.
+        f"published %, {places[0]}" if len(places) == 1 else "published %": [
+            row.reference_percent + (_mark(places, row.reference) if len(places) > 1 else "")
+            for row in rows
+        ],
         # Beside measured rows there is no room for it; the flat lists have it always.
         "printed": ["" if "measured" in kinds else _printed(row) for row in rows],
         "top-5 % of each run": [row.runs for row in rows],
@@ -211,8 +220,22 @@ def _notes(terms: tuple[str, ...], rows: list[Row]) -> tuple[str, ...]:
         notes.append(_SHRUNK)
     if split == "val" and any(row.epoch == "best" for row in rows):
         notes.append("The best epoch was chosen on this very split: its numbers flatter.")
+    if len({row.top1_percent is None for row in rows}) == 2:
+        notes.append("Sorted by top-5: not every row has top-1.")
+    places = _places(rows)
+    if len(places) > 1:
+        notes += [f"Published{_mark(places, place)}: {place}." for place in places]
     sources = dict.fromkeys(row.source for row in rows if row.source)
     return (*notes, *(f"Source: {source}." for source in sources))
+
+
+def _places(rows: Iterable[Row]) -> list[str]:
+    """Return where the published rows that measured ones reproduce were tested, each once."""
+    return sorted({row.reference for row in rows if row.reference})
+
+
+def _mark(places: list[str], place: str) -> str:
+    return f" ({places.index(place) + 1})" if place else ""
 
 
 def _copies(edition: str, rows: Sequence[Row] | Sequence[NoiseRow]) -> tuple[str, ...]:

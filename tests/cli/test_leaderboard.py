@@ -103,7 +103,7 @@ def test_a_file_that_cannot_be_written_is_an_error(home):
 
 def test_lists_can_be_read_by_scripts(home):
     rows = json.loads(run(home, "--format", "json", "--epoch", "both").stdout)
-    assert len(rows) == 2 * 2 + 13 + 48
+    assert len(rows) == 2 * 2 + 40 + 85
     text = run(home, "--format", "csv", "--no-published").stdout
     table = list(csv.DictReader(io.StringIO(text)))
     assert [(row["method"][-1], row["seeds"], row["reference"]) for row in table] == [
@@ -139,7 +139,7 @@ def test_an_empty_board_says_how_to_fill_it(tmp_path):
     assert "Malong Model-D" in result.stdout
     listed = run(tmp_path, "--format", "csv")
     assert "harness run --plugin malong_curriculum" in listed.stderr
-    assert len(listed.stdout.splitlines()) == 1 + 13 + 48
+    assert len(listed.stdout.splitlines()) == 1 + 40 + 85
 
 
 def test_a_wrong_choice_is_refused(home):

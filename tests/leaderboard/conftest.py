@@ -157,3 +157,20 @@ def malong_records() -> list[ResultRecord]:
                 )
             )
     return records
+
+
+@pytest.fixture
+def ensemble_record() -> ResultRecord:
+    """Return a learned ensemble of Huawei's, which has published numbers of WebVision 2.0."""
+    knobs = {"noise": "semantic", "backbone": "resnet50", "distil": "none", "reweight": "on"}
+    return _record(
+        plugin="huawei",
+        label="huawei ensemble=learned",
+        knobs={
+            **{name: (value, "published") for name, value in knobs.items()},
+            "ensemble": ("learned", "command line"),
+        },
+        members=("reweight_class", "top_ranked", "semantic"),
+        combine="learned",
+        scores=(_score(0.62, 0.93),),
+    )

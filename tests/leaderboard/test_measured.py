@@ -106,6 +106,34 @@ def test_tricks_left_out_are_in_the_name(make_record):
     assert [group.name for group in groups] == ["baseline without MixUp"]
 
 
+def test_an_ensemble_says_so_and_is_another_group(make_record):
+    three = {"members": ("a", "b", "c"), "combine": "learned"}
+    records = [
+        make_record(),
+        make_record(members=("train",)),
+        make_record(**three),
+        make_record(seed=1, **three),
+        make_record(members=("a", "b"), combine="mean", without=("MixUp",)),
+    ]
+    groups, _ = group_runs(records)
+    assert [(group.name, len(group.records)) for group in groups] == [
+        ("baseline", 1),
+        ("baseline (3 members, learned)", 2),
+        ("baseline without MixUp (2 members, mean)", 1),
+    ]
+
+
+def test_on_another_edition_val_is_what_was_published(ensemble_record):
+    def reference(edition):
+        data = ensemble_record.data.model_copy(update={"edition": edition})
+        (row,) = rows_of([ensemble_record.model_copy(update={"data": data})])
+        return row.reference, row.reference_percent
+
+    val = ("WebVision 2.0 val, protocol not stated", "- / 81.3")
+    assert reference("synthweb-small v1") == val
+    assert reference("WebVision 2.0") == ("WebVision 2.0 test, challenge entry", "- / 81.15")
+
+
 def test_each_split_protocol_and_epoch_is_a_row_of_its_own(make_record, make_score):
     terms = [("test", "1 view", "last"), ("test", "10 views", "last"), ("val", "1 view", "best")]
     scores = tuple(

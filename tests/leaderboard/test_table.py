@@ -52,6 +52,8 @@ def test_measured_and_published_rows_of_the_same_terms_share_a_table(make_record
     assert [table.title for table in tables] == [
         "WebVision 1.0 · val · 10 views (measured and published)",
         "WebVision 1.0 · test · challenge entry, best of 5 runs (published)",
+        "WebVision 2.0 · test · challenge entry (published)",
+        "WebVision 2.0 · val · protocol not stated (published)",
     ]
     kinds = tables[0].frame["kind"].tolist()
     assert (kinds.count("measured"), kinds.count("published")) == (1, 13)
@@ -64,8 +66,7 @@ def test_measured_tables_come_first_and_rows_best_first(malong_records):
     tables = score_tables(board.rows)
     assert [table.title.rpartition("(")[2] for table in tables] == [
         "measured)",
-        "published)",
-        "published)",
+        *["published)"] * 4,
     ]
     assert tables[0].frame["method"].tolist() == [
         *(f"malong_curriculum model={model}" for model in "DCBA"),
@@ -73,7 +74,7 @@ def test_measured_tables_come_first_and_rows_best_first(malong_records):
     ]
     assert tables[0].frame["top-1 %"].tolist()[-1] == "50.50 ± 0.71"
     assert "Shrunk runs" in tables[0].notes[0]
-    assert [len(table.frame) for table in tables[1:]] == [8, 13]
+    assert [len(table.frame) for table in tables[1:]] == [8, 13, 6, 58]
 
 
 def test_the_other_metric_can_sort(make_record, make_score):
@@ -83,6 +84,50 @@ def test_the_other_metric_can_sort(make_record, make_score):
     ]
     assert [row.method for row in make_board(records, ()).rows] == ["a", "b"]
     assert [row.method for row in make_board(records, (), sort="top5").rows] == ["b", "a"]
+
+
+def test_rows_without_top1_are_sorted_in_by_top5():
+    tables = {table.title: table for table in score_tables(make_board([], load_published()).rows)}
+    mixed = tables["WebVision 2.0 · val · protocol not stated (published)"]
+    top5 = [float(value) for value in mixed.frame["top-5 %"]]
+    assert top5 == sorted(top5, reverse=True)
+    assert mixed.frame["method"].tolist()[:3] == [
+        "Huawei Cloud Learned ensemble",
+        "Huawei Cloud Simple ensemble",
+        "PCI ResNest 101, C",
+    ]
+    assert mixed.frame["top-1 %"].tolist()[:3] == ["", "", "57.23"]
+    note = "Sorted by top-5: not every row has top-1."
+    assert [note in table.notes for table in tables.values()] == [False, False, False, True]
+
+
+def test_the_oracle_has_a_table_of_its_own(make_record):
+    editions = ["synthweb-small v1", "synthweb-small v1, true labels"]
+    records = [make_record(edition=edition, seed=seed) for edition in editions for seed in (0, 1)]
+    board = make_board(records, ())
+    tables = score_tables(board.rows)
+    assert [table.title for table in tables] == [
+        f"{edition} · test · 10 views (measured)" for edition in editions
+    ]
+    assert [table.frame["seeds"].tolist() for table in tables] == [["2"], ["2"]]
+    assert {row.edition for row in narrow(board, edition=editions[1]).rows} == {editions[1]}
+
+
+def test_where_several_published_rows_were_tested_stands_in_notes(malong_records, ensemble_record):
+    board = make_board([*malong_records, ensemble_record], load_published())
+    table = score_tables(board.rows)[0]
+    assert dict(zip(table.frame["method"], table.frame["published %"], strict=True)) == {
+        "huawei ensemble=learned (3 members, learned)": "- / 81.3 (2)",
+        "malong_curriculum model=D": "72.09 / 89.18 (1)",
+        "malong_curriculum model=C": "71.56 / 88.62 (1)",
+        "malong_curriculum model=B": "69.84 / 87.57 (1)",
+        "malong_curriculum model=A": "69.72 / 87.02 (1)",
+        "baseline": "",
+    }
+    assert table.notes[1:] == (
+        "Published (1): WebVision 1.0 val, 10 views.",
+        "Published (2): WebVision 2.0 val, protocol not stated.",
+    )
 
 
 def test_class_means_are_shown_where_they_differ(make_record, make_score):
@@ -111,7 +156,7 @@ def test_an_empty_board_says_how_to_fill_it():
     board = make_board([], load_published())
     assert board.notes == (("", HOW_TO_FILL),)
     assert "harness run --plugin malong_curriculum" in HOW_TO_FILL
-    assert len(score_tables(board.rows)) == 2
+    assert len(score_tables(board.rows)) == 4
 
 
 def test_noise_tables_per_edition(malong_records, make_record, make_noise):
@@ -139,6 +184,6 @@ def test_narrowing_by_the_beginning_of_a_name(malong_records):
 def test_the_flat_list_has_every_run_and_its_columns_even_when_empty():
     board = make_board([], load_published())
     frame = flat(board.rows, Row)
-    assert len(frame) == 13 + 40 + 8
+    assert len(frame) == 40 + 85
     assert {"edition", "split", "protocol", "kind"} <= set(frame.columns)
     assert flat([], Row).columns.tolist() == frame.columns.tolist()

@@ -1,0 +1,85 @@
+"""The board's numbers are the reproductions'; typed twice, since the board may import no plugin."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import pytest
+
+from harness.provenance import effective_knobs
+from harness.spec import DataSpec, RunSpec
+from leaderboard.published import corresponding, load_published
+from reproductions.rows import asked
+from reproductions.tables import all_tables
+
+EDITIONS = {"webvision1": "WebVision 1.0", "webvision2": "WebVision 2.0"}
+
+
+def reproduced():
+    """Each row of the reproductions with numbers or a recipe, and where it has which numbers."""
+    for table in all_tables():
+        for row in table.rows:
+            where = (EDITIONS[table.edition], table.split, table.protocol)
+            yield row, {(*where, *row.published.items())} if row.published else set()
+
+
+def published(row):
+    """Where the board's row has which numbers, in the reproductions' words."""
+    protocol = "unstated" if row.protocol == "protocol not stated" else row.protocol
+    cells = {"top1": row.top1_percent, "top5": row.top5_percent}
+    known = [(name, float(value)) for name, value in cells.items() if value is not None]
+    return row.edition, row.split, protocol.removesuffix(", best of 5 runs"), *known
+
+
+RECIPES = defaultdict(set)
+for _row, _numbers in reproduced():
+    if _row.recipe is not None:
+        RECIPES[_row.recipe] |= _numbers
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return load_published()
+
+
+@pytest.fixture
+def found_by(make_record, rows):
+    """What a run of a recipe finds on the board."""
+
+    def find(recipe):
+        plugin, texts = asked(recipe)
+        spec = RunSpec(plugin=plugin, knobs=texts, data=DataSpec.parse("synthweb:tiny"))
+        knobs = effective_knobs(recipe, spec)
+        values = {name: (knob.value, knob.origin) for name, knob in knobs.items()}
+        return corresponding(make_record(plugin=plugin, label=spec.label, knobs=values), rows)
+
+    return find
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: " ".join(map(str, asked(recipe))))
+def test_a_run_of_a_recipe_finds_its_numbers_and_no_others(found_by, recipe):
+    assert set(map(published, found_by(recipe))) == RECIPES[recipe]
+
+
+def test_every_row_with_a_plugin_is_found_by_a_recipe(found_by, rows):
+    found = [row for recipe in RECIPES for row in found_by(recipe)]
+    assert [row for row in rows if row.plugin and row not in found] == []
+
+
+def test_rows_that_no_recipe_makes_have_the_same_names_and_numbers(rows):
+    board = {
+        (row.label or row.team, published(row))
+        for row in rows
+        if not row.plugin and row.run is None
+    }
+    assert board == {
+        (row.name, where) for row, found in reproduced() if row.recipe is None for where in found
+    }
+
+
+def test_the_entries_of_a_challenge_are_the_same(rows):
+    entries = defaultdict(tuple)
+    for row in rows:
+        if row.run is not None:
+            entries[row.team] += (float(row.top5_percent),)
+    assert entries == {row.name: row.runs for row, _ in reproduced() if row.runs}
