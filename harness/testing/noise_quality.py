@@ -7,10 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.data.synthweb_truth import true_content
+from harness.data.synthweb.truth import true_content
 from harness.record import NoiseQuality
 from harness.samples import Samples
 
+EQUAL = 1e-5  # weights that differ by less say nothing
 RARE = 0.25  # the quarter of the classes with the fewest entries
 
 
@@ -27,12 +28,16 @@ def qualities(samples: Samples, handled: Mapping[str, Samples]) -> list[NoiseQua
 
 
 def noise_quality(stage: str, samples: Samples, truth: NDArray[np.int32]) -> NoiseQuality:
-    """Score the weights that the noise tricks of a stage gave, 0 for what they left out."""
+    """Score the weights that the noise tricks of a stage gave, 0 for what they left out.
+
+    The AUC ranks each weight over the mean of its class, so that weighing rare classes up is not
+    taken for an opinion on their samples.
+    """
     clean = truth == samples.label
     kept = (samples.subset >= 0) & (samples.weight > 0)
     return NoiseQuality(
         stage=stage,
-        auc=_auc(clean, np.where(kept, samples.weight, 0)),
+        auc=_auc(clean, _within_class(np.where(kept, samples.weight, 0), samples)),
         kept=float(kept.mean()),
         precision=_share(clean[kept]),
         recall=_share(kept[clean]),
@@ -41,12 +46,21 @@ def noise_quality(stage: str, samples: Samples, truth: NDArray[np.int32]) -> Noi
     )
 
 
-def _auc(clean: NDArray[np.bool_], weights: NDArray[np.float32]) -> float | None:
-    if clean.all() or not clean.any() or np.ptp(weights) == 0:
+def _auc(clean: NDArray[np.bool_], weights: NDArray[np.float64]) -> float | None:
+    if clean.all() or not clean.any() or np.ptp(weights) < EQUAL:
         return None
     from sklearn.metrics import roc_auc_score
 
     return float(roc_auc_score(clean, weights))
+
+
+def _within_class(weights: NDArray[np.float32], samples: Samples) -> NDArray[np.float64]:
+    """Return the weights over the mean of their class, rounded to what float32 can tell."""
+    counts = np.bincount(samples.label, minlength=samples.num_classes)
+    sums = np.bincount(samples.label, weights=weights, minlength=samples.num_classes)
+    means = np.divide(sums, counts, out=np.ones(len(sums)), where=sums > 0)
+    relative: NDArray[np.float64] = np.round(weights / means[samples.label], 6)
+    return relative
 
 
 def _rare(samples: Samples) -> NDArray[np.bool_]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.data.synthweb_truth import TRUTH, true_content, with_true_labels
+from harness.data.synthweb.truth import TRUTH, true_content, with_true_labels
 from harness.errors import DataError
 from harness.samples import Samples, WebClass
 from harness.testing.noise_quality import noise_quality, qualities
