@@ -2,8 +2,8 @@
 
     python benchmarks/calibrate_synthweb.py --preset small --runs 3
 
-A plain torch loop of its own, so that the figures in ``harness/data/synthweb.py`` do not depend on
-the engine that they are to judge. It reads the truth file, as no method may.
+A plain torch loop of its own, so that the figures in ``harness/data/synthweb/__init__.py`` do not
+depend on the engine that they are to judge. It reads the truth file, as no method may.
 """
 
 from __future__ import annotations

@@ -15,14 +15,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 from tabulate import tabulate
 
+from harness.data.archives.index import COLUMNS, FORMAT, MARKER, Members, open_index
 from harness.data.samplers import Uniform, generator
-from harness.data.tar_index import COLUMNS, FORMAT, MARKER, open_index
 
 CLASSES, QUERIES, SHARDS, BATCH = 5_000, 12_597, 33, 1_024
 COLUMN_FOLDER = "columns-000000000000"
@@ -58,7 +59,9 @@ def write_index(index, rows):
         "edition": "webvision2",
         "root": "..",
         "tars": [],
-        "splits": {"train": {"rows": rows, "source_names": ["google", "flickr"], "texts": False}},
+        "lists": {},
+        "members": asdict(Members(members=rows)),
+        "splits": {"train": {"rows": rows, "source_names": ["google", "flickr"], "texts": []}},
         "columns": COLUMN_FOLDER,
         "files": {},
     }

@@ -22,8 +22,8 @@ from harness.conformance import check_plugin
 from harness.data import samplers
 from harness.data.editions import EDITIONS
 from harness.data.synthweb import PRESETS
-from harness.data.synthweb_profiles import PROFILES
-from harness.data.webvision_selection import OPTIONS
+from harness.data.synthweb.profiles import PROFILES
+from harness.data.webvision.selection import OPTIONS
 from harness.discovery import find_plugins, load_plugin
 from harness.hookspecs import HOOKS
 from harness.knobs import parse_knobs

@@ -15,8 +15,8 @@ from harness.data.editions import EDITIONS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from harness.data.check_images import Images
-    from harness.data.check_report import Report
+    from harness.data.check.images import Images
+    from harness.data.check.report import IndexBases, Report
 
 QUIET_SECONDS = 2.0
 
@@ -47,7 +47,7 @@ def check(path: Path, edition: str, images: Images, as_json: bool) -> None:
       harness data check /data/webvision
       harness data check /data/webvision --images all --json
     """
-    from harness.data.check import check as check_data
+    from harness.data.check.one_pass import check as check_data
 
     with Line() as line:
         report = check_data(path, edition=edition, images=images, progress=LongCheck(line))
@@ -93,37 +93,34 @@ def _tables(report: Report) -> Iterator[str]:
                 for count in report.sources
             ],
         )
-    if report.classes:
-        yield _classes(report)
-    if report.judged:
-        yield _table(
-            ("split", "entries", "labels", "per class"),
-            [
-                (
-                    count.split,
-                    count.entries,
-                    "yes" if count.labelled else "not public",
-                    f"{count.smallest} to {count.largest}" if count.labelled else "",
-                )
-                for count in report.judged
-            ],
-        )
-    if report.texts:
-        yield _texts(report)
-    if report.images:
-        yield _images(report)
+    for found, table in (
+        (report.classes, _classes),
+        (report.judged, _judged),
+        (report.texts, _texts),
+        (report.images, _images),
+        (report.archives, _archives),
+    ):
+        if found:
+            yield table(report)
     if report.bases:
-        yield (
-            f"queries_synsets_map.txt: queries count from {report.bases.query} "
-            f"({report.bases.query_told_by}), synsets from {report.bases.synset} "
-            f"({report.bases.synset_told_by})"
-        )
+        yield _bases(report.bases)
     places = [place for count in report.images for place in count.places]
     if places:
         yield "\n".join(("pictures that are missing or broken (the first of each split):", *places))
+    yield _verdict(report)
+
+
+def _bases(bases: IndexBases) -> str:
+    return (
+        f"queries_synsets_map.txt: queries count from {bases.query} ({bases.query_told_by}), "
+        f"synsets from {bases.synset} ({bases.synset_told_by})"
+    )
+
+
+def _verdict(report: Report) -> str:
     found = [f"{finding.level}: {finding.text}" for finding in report.findings]
     found.append("a run would stop" if report.stops_a_run else "nothing here would stop a run")
-    yield "\n".join(found)
+    return "\n".join(found)
 
 
 def _classes(report: Report) -> str:
@@ -138,6 +135,21 @@ def _classes(report: Report) -> str:
     if report.imbalance is None:
         return table
     return f"{table}\nimbalance (largest over rarest): {report.imbalance:.1f}"
+
+
+def _judged(report: Report) -> str:
+    return _table(
+        ("split", "entries", "labels", "per class"),
+        [
+            (
+                count.split,
+                count.entries,
+                "yes" if count.labelled else "not public",
+                f"{count.smallest} to {count.largest}" if count.labelled else "",
+            )
+            for count in report.judged
+        ],
+    )
 
 
 def _texts(report: Report) -> str:
@@ -173,6 +185,13 @@ def _images(report: Report) -> str:
             )
             for count in report.images
         ],
+    )
+
+
+def _archives(report: Report) -> str:
+    return _table(
+        ("archive", "bytes", "entries", "state"),
+        [(known.name, known.bytes, known.entries, known.state) for known in report.archives],
     )
 
 

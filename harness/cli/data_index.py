@@ -13,7 +13,7 @@ from harness.cli.progress import Line
 from harness.errors import HarnessError
 
 if TYPE_CHECKING:
-    from harness.data.tar_indexing import Built
+    from harness.data.archives.indexing import Built
 
 
 @click.command()
@@ -51,7 +51,7 @@ def index(  # noqa: PLR0913 - one argument per option
     """
     with Line() as line:
         if verify or verify_data:
-            from harness.data.tar_index import verify_index
+            from harness.data.archives.index import verify_index
 
             problems = verify_index(output or path, line.show, pictures=verify_data)
             line.clear()
@@ -59,7 +59,7 @@ def index(  # noqa: PLR0913 - one argument per option
             if problems:
                 raise SystemExit(1)
             return
-        from harness.data.tar_indexing import build_index
+        from harness.data.archives.indexing import build_index
 
         built = build_index(path, output=output, only=only, texts=texts, progress=line.show)
     if as_json:
@@ -87,19 +87,7 @@ def described(built: Built) -> list[str]:
         lines += [f"{name}: {count:,} {what}" for what, count in split.text_problems.items()]
     if built.repeated_entries:
         lines.append(f"{built.repeated_entries:,} entries name a picture that another names too")
-    if built.duplicates:
-        where = ", ".join(f"{count:,} in {name}" for name, count in built.duplicates.items())
-        lines.append(
-            f"members that came twice, of which the last counts: {where}; the first is "
-            f"{built.first_duplicate}"
-        )
-    if built.unlisted:
-        where = ", ".join(f"{count:,} in {name}" for name, count in built.unlisted.items())
-        lines.append(f"members that no list names: {where}; the first is {built.first_unlisted}")
-    for name, kinds in built.skipped.items():
-        what = ", ".join(f"{count:,} {kind}" for kind, count in sorted(kinds.items()))
-        lines.append(f"{name}: skipped {what}")
-    return [*lines, f"index: {built.index}"]
+    return [*lines, *built.oddities(), f"index: {built.index}"]
 
 
 def _verdict(problems: list[str]) -> str:

@@ -36,7 +36,7 @@ def stats(path: Path, output: Path, edition: str) -> None:
       harness data stats /data/webvision --output webvision.svg
       harness data stats /data/webvision --edition mini-webvision --output mini.png
     """
-    from harness.data.check import check
+    from harness.data.check.one_pass import check
     from harness.data.stats import draw, drawing_tools, picture_format
 
     picture_format(output)

@@ -25,6 +25,7 @@ from harness.data.images import (
     decode,
     random_box,
 )
+from harness.data.names import Names
 from harness.data.samplers import Rows, generator
 from harness.data.store import FolderStore
 from harness.errors import DataError
@@ -69,8 +70,7 @@ class Pictures:
 
     def __post_init__(self) -> None:
         """Find the pictures: in the samples' own store, else in files under their root."""
-        samples = self.samples
-        self._store = samples.store or FolderStore(samples.root, samples.files.tolist())
+        self._store = self.samples.store or _in_folder(self.samples)
 
     def training_batch(
         self, batch: Rows, part: slice, crops: Crops, seed: tuple[int, int]
@@ -151,6 +151,13 @@ class Pictures:
                 f"{count} of {total} pictures are broken so far, more than {MAX_BROKEN:.0%}; "
                 f"the last one: {problem}"
             )
+
+
+def _in_folder(samples: Samples) -> FolderStore:
+    files = samples.files
+    if isinstance(files, Names):
+        return files.store(samples.root)
+    return FolderStore(samples.root, files.tolist())
 
 
 def ahead(work: Iterable[Callable[[], T]], threads: int) -> Iterator[T]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.data.store import Strings
+from harness.data.store import FolderStore, Strings
 
 
 class Names:
@@ -31,6 +32,10 @@ class Names:
             return self._packed[place].decode("utf-8", "replace")
         rows = np.arange(len(self._packed)) if self._rows is None else self._rows
         return Names(self._packed, rows[row])
+
+    def store(self, root: Path) -> FolderStore:
+        """Return the files of these names below ``root``; shares the names."""
+        return FolderStore(root, self._packed, self._rows)
 
     def tolist(self) -> list[str]:
         """Return all names; a Python object for each."""

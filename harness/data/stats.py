@@ -10,7 +10,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.data.check_report import Report
+from harness.data.check.report import Report
 from harness.data.editions import EDITIONS
 from harness.errors import HarnessError
 from harness.files import write_whole

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 MAX_PICTURE_BYTES = 64 << 20
 # Far below the usual limit of 1,024 open files; more archives than that are opened for each read.
 MAX_OPEN_TARS = 256
+_PART = 100_000  # strings that are objects at a time
 
 
 class PictureStore(Protocol):
@@ -57,6 +58,12 @@ class Strings:
             data += string
             lengths.append(len(string))
         return cls.packed(np.frombuffer(data, np.uint8), np.array(lengths, np.int32))
+
+    @classmethod
+    def of_array(cls, strings: NDArray[np.bytes_]) -> Strings:
+        """Pack numpy's strings without their padding, a part at a time."""
+        starts = range(0, len(strings), _PART) or range(1)
+        return cls.joined([cls.of(strings[k : k + _PART].tolist()) for k in starts])
 
     @classmethod
     def packed(cls, data: NDArray[np.uint8], length: NDArray[np.int32]) -> Strings:
@@ -109,6 +116,10 @@ class FolderStore:
     def name(self, row: int) -> str:
         """Return the file's name, relative to the root."""
         return self.raw_name(row).decode("utf-8", "replace")
+
+    def is_there(self, row: int) -> bool:
+        """Whether there is a plain file of that name."""
+        return os.path.isfile(os.path.join(self._folder, self.raw_name(row)))  # noqa: PTH113, PTH118
 
     def raw_name(self, row: int) -> bytes:
         """Return the file's name as its file system has it."""

@@ -29,7 +29,7 @@ def normalised(pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
 
 
 def _floats(source: Tensor, device: torch.device) -> Tensor:
-    if device.type == "cuda":
+    if device.type == "cuda" and not source.is_cuda:
         source = source.pin_memory()
     flat = source.to(device, non_blocking=True).flatten(1).float()
     scale, shift = _scale_and_shift(flat.shape[1], device)
@@ -44,31 +44,26 @@ def _scale_and_shift(values: int, device: torch.device) -> tuple[Tensor, Tensor]
 
 
 class Columns:
-    """The columns of the training samples that a batch needs, as tensors."""
+    """The columns of the training samples; only a batch's part is copied, none per process."""
 
     def __init__(self, samples: Samples) -> None:
-        self._num_outputs = samples.num_outputs
-        self._weight = torch.from_numpy(np.ascontiguousarray(samples.weight))
-        self._label = torch.from_numpy(samples.label[:, None].astype(np.int64))
-        self._targets = samples.targets and (
-            torch.from_numpy(samples.targets.classes.astype(np.int64)),
-            torch.from_numpy(np.ascontiguousarray(samples.targets.weights)),
-        )
+        self._samples = samples
 
     def batch(self, loaded: Loaded, seed: int) -> Batch:
         """Return the batch of these pictures, bytes yet, with dense targets ``(B, K)``."""
-        index = torch.from_numpy(loaded.rows)
-        targets = torch.zeros(len(index), self._num_outputs)
-        if self._targets:
-            classes, shares = (column[index] for column in self._targets)
-            targets.scatter_add_(1, classes, shares)
+        rows, samples = loaded.rows, self._samples
+        targets = torch.zeros(len(rows), samples.num_outputs)
+        if samples.targets:
+            classes = torch.from_numpy(samples.targets.classes[rows].astype(np.int64))
+            targets.scatter_add_(1, classes, torch.from_numpy(samples.targets.weights[rows]))
         else:
-            targets.scatter_(1, self._label[index], 1.0)
+            label = torch.from_numpy(samples.label[rows].astype(np.int64))
+            targets.scatter_(1, label[:, None], 1.0)
         return Batch(
             images=torch.from_numpy(loaded.pixels).permute(0, 3, 1, 2),
             targets=targets,
-            weights=self._weight[index],
-            index=index,
+            weights=torch.from_numpy(samples.weight[rows]),
+            index=torch.from_numpy(rows),
             seed=seed,
         )
 

@@ -23,6 +23,7 @@ from harness.training.engine import Engine
 from harness.training.interrupt import Interrupted, Request, listening
 from harness.training.meter import Meter, Observer
 from harness.training.position import Position
+from harness.training.prefetch import prefetched
 from harness.training.ranks import Ranks
 from harness.values import Batch, Loss, apply
 
@@ -78,7 +79,7 @@ def train(job: Job, engine: Engine, ranks: Ranks, observer: Observer) -> tuple[P
     observer.on_stage_start(stage, job.steps, position.step)
     engine.module.train()
     with listening() as request:
-        for batches in _batches(job, pictures, ranks, position.step):
+        for batches in prefetched(_batches(job, pictures, ranks, position.step), ranks.device):
             lr = job.lr(position.step)
             engine.set_lr(lr)
             for waiting in batches:

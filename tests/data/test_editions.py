@@ -9,13 +9,13 @@ import pytest
 
 from harness.data.editions import EDITIONS, MINI_WEBVISION, WEBVISION1, WEBVISION2, detect_edition
 from harness.data.webvision import MiniWebVision, WebVision1, WebVision2, read_split
-from harness.data.webvision_classes import (
+from harness.data.webvision.classes import (
     format_class_numbers,
     map_classes,
     parse_class_numbers,
     read_classes,
 )
-from harness.data.webvision_columns import where_listed
+from harness.data.webvision.columns import where_listed
 from harness.errors import DataError, NoLabelsError
 from harness.samples import Samples, Text
 from harness.spec import DataSpec, RunSpec

@@ -12,6 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from torch.nn import functional
 from torchvision.transforms import InterpolationMode, RandomResizedCrop
 from torchvision.transforms import functional as tv
 
@@ -25,6 +26,7 @@ from harness.data.images import (
     cut_views,
     decode,
     random_box,
+    resize,
 )
 from harness.errors import PluginError
 from harness.values import Corner, View
@@ -249,6 +251,23 @@ def test_a_crop_is_within_one_grey_level_of_pillows(box: Box) -> None:
     image = natural(500, 375)
     expected = image.resize((224, 224), Image.Resampling.BILINEAR, box=box)
     assert grey_levels(cut(np.asarray(image).copy(), box, 224, flip=False), expected) < 0.5
+
+
+@pytest.mark.parametrize("shape", [(375, 500), (256, 341), (64, 64), (1, 1), (7, 300)])
+@pytest.mark.parametrize(("height", "width"), [(224, 224), (64, 33), (1, 5)])
+def test_a_resize_is_torchs_interpolation_byte_for_byte(
+    shape: tuple[int, int], height: int, width: int
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    planes = torch.from_numpy(pixels).permute(2, 0, 1).unsqueeze(0)
+    expected = functional.interpolate(planes, (height, width), mode="bilinear", antialias=True)
+    found = resize(pixels, height, width)
+    assert found.flags.c_contiguous
+    np.testing.assert_array_equal(found, expected[0].permute(1, 2, 0).numpy())
+    part = pixels[: shape[0] // 2 + 1, shape[1] // 3 :]  # rows that do not follow each other
+    np.testing.assert_array_equal(
+        resize(part, height, width), resize(np.ascontiguousarray(part), height, width)
+    )
 
 
 def test_a_view_that_the_picture_cannot_hold_is_refused() -> None:

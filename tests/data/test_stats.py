@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from harness.data.check import check
-from harness.data.check_report import ClassCount, Report
+from harness.data.check.one_pass import check
+from harness.data.check.report import ClassCount, Report
 from harness.data.stats import INCHES, draw, picture_format
 from harness.errors import HarnessError
 

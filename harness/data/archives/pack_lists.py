@@ -1,0 +1,55 @@
+"""Brings lists and metadata along when pictures are packed."""
+
+from __future__ import annotations
+
+import tarfile
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from typing import IO
+
+from harness.data.archives.lists import Lists, put_file
+from harness.data.webvision.texts import metadata_folder
+from harness.errors import DataError
+from harness.files import write_whole
+
+METADATA = "metadata.tar"
+FOLDERS = ("info", "truth")  # the lists; what synthweb knows about its noise
+
+
+def copy_lists(root: Path, output: Path, lists: Lists) -> None:
+    """Copy the lists that were read, and all else in their folder, byte for byte.
+
+    Raises:
+        DataError: One of them cannot be read.
+    """
+    files = [Path(name) for name in lists.digests if (root / name).is_file()]
+    for folder in FOLDERS:
+        found = sorted((root / folder).iterdir()) if (root / folder).is_dir() else []
+        files += [path.relative_to(root) for path in found if path.is_file()]
+    for file in dict.fromkeys(files):
+        try:
+            content = (root / file).read_bytes()
+        except OSError as error:
+            raise DataError(f"{root / file} cannot be read: {error.strerror}") from error
+        put_file(output / file, content)
+
+
+def pack_metadata(root: Path, output: Path, lists: Lists) -> None:
+    """Write the JSON files of all queries, where there are any, into one archive."""
+    files = [
+        (f"{source}/{path.name}", path)
+        for source in lists.edition.source_names
+        for path in sorted(metadata_folder(root, source).glob("q*.json"))
+    ]
+    if files and not (output / METADATA).exists():
+        write_whole(output / METADATA, partial(_write, files))
+
+
+def _write(files: list[tuple[str, Path]], file: IO[bytes]) -> None:
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for name, path in files:
+            content = path.read_bytes()
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, BytesIO(content))

@@ -1,0 +1,28 @@
+"""What every part of one check needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from harness.data.check.archives import Archives
+from harness.data.check.images import Images
+from harness.data.check.lists import Disagreements
+from harness.data.check.report import Findings
+from harness.data.editions import Edition
+
+Progress = Callable[[str, int, int], None]
+
+
+class Pass(NamedTuple):
+    """One check; pictures lie in ``root``, the lists in ``place``, which may be the index."""
+
+    root: Path
+    place: Path
+    edition: Edition
+    images: Images
+    progress: Progress
+    findings: Findings
+    torn: Disagreements
+    archives: Archives | None

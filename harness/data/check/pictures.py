@@ -1,0 +1,67 @@
+"""Looks at the pictures of a data set, in folders or in archives, through one door."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.data.check.images import Listed, count_images
+from harness.data.check.names import TrainList
+from harness.data.check.parts import Pass
+from harness.data.check.report import ImageCount
+from harness.data.store import FolderStore, Strings
+from harness.data.webvision.columns import Columns, judged_list
+
+Judged = Literal["val", "test"]
+
+
+def count_train_images(at: Pass, lists: Sequence[TrainList]) -> ImageCount | None:
+    """Look at the pictures that the training lists name; None where none are looked at."""
+    edges = np.cumsum([0, *(len(found.label) for found in lists)])
+
+    def where(row: int) -> str:
+        place = int(np.searchsorted(edges, row, side="right")) - 1
+        return lists[place].where(row - int(edges[place]))
+
+    return _count_images(at, "train", lists, np.concatenate([f.files for f in lists]), where)
+
+
+def _count_images(
+    at: Pass,
+    split: str,
+    lists: Sequence[TrainList],
+    files: NDArray[np.bytes_],
+    where: Callable[[int], str],
+) -> ImageCount | None:
+    """Look at pictures in folders or in archives; not at those of other lists than the index's."""
+    if at.images == "none" or (at.archives and not at.archives.current):
+        return None
+    if at.archives:
+        listed = at.archives.listed(split, lists, where)
+    else:
+        store = FolderStore(at.root, Strings.of_array(files))
+        listed = Listed(split, store, lambda row: f"{where(row)}: {store.name(row)}", None)
+    return count_images(
+        listed, at.images, at.findings, partial(at.progress, f"pictures of {split}")
+    )
+
+
+def judged_root(at: Pass, split: Judged) -> Path:
+    """Where the list of val or test lies: 2.0 has it beside info.tar, not in it."""
+    places = (
+        place for place in (at.place, at.root) if judged_list(place, at.edition, split).exists()
+    )
+    return next(places, at.place)
+
+
+def count_judged_images(at: Pass, split: Judged, columns: Columns | None) -> ImageCount | None:
+    """Look at the pictures of val or test; None where none are looked at."""
+    if columns is None:
+        return None
+    path = judged_list(judged_root(at, split), at.edition, split)
+    return _count_images(at, split, (), columns.files, lambda row: f"{path}, line {row + 1}")

@@ -1,0 +1,113 @@
+"""Draws many pictures into files, in this process and in others beside it.
+
+The others are started as ``python -m harness.data.synthweb.draw``, not by multiprocessing, which
+would run the caller's main script again in each of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, cast
+
+from harness.data.synthweb.scenes import Picture, StyleName, render
+
+Progress = Callable[[int, int], None]
+Job = tuple[str, Picture]
+
+# Drawing takes about half a millisecond; with fewer pictures another process starts too late.
+WORTH_A_PROCESS = 1_000
+_CHUNK = 128
+
+
+def draw_all(part: Path, jobs: list[Job], processes: int, progress: Progress | None) -> None:
+    """Draw all ``jobs`` under ``part``; who draws what changes nothing, each has its own seed.
+
+    Raises:
+        OSError: A picture cannot be written.
+    """
+    chunks = [jobs[start : start + _CHUNK] for start in range(0, len(jobs), _CHUNK)]
+    done = 0
+    if progress:
+        progress(0, len(jobs))
+    for count in _drawn(part, chunks, processes):
+        done += count
+        if progress:
+            progress(done, len(jobs))
+
+
+def _drawn(part: Path, chunks: list[list[Job]], processes: int) -> Iterator[int]:
+    """Yield the size of each chunk once it is on disk."""
+    left = dict(enumerate(chunks))
+    if processes > 1:
+        for number in _drawn_by_others(part, chunks, processes):
+            yield len(left.pop(number))
+    # All of them, or what the others left undone: then this process meets their error itself.
+    for chunk in left.values():
+        draw_chunk(part, chunk)
+        yield len(chunk)
+
+
+def _drawn_by_others(part: Path, chunks: list[list[Job]], processes: int) -> Iterator[int]:
+    """Yield the number of each chunk that another process has drawn."""
+    reading, writing = os.pipe()
+    command = [sys.executable, "-m", "harness.data.synthweb.draw", str(part)]
+    workers: list[subprocess.Popen[bytes]] = []
+    with os.fdopen(reading) as told:
+        try:
+            with os.fdopen(writing) as shared:
+                for first in range(processes):
+                    share = [(n, chunks[n]) for n in range(first, len(chunks), processes)]
+                    # One that cannot start, or dies early, leaves its share undone.
+                    with contextlib.suppress(OSError):
+                        workers.append(_start(command, shared.fileno()))
+                        _tell(workers[-1], json.dumps(share).encode())
+            for line in told:
+                yield int(line)
+        finally:
+            for worker in workers:
+                worker.kill()
+                worker.wait()
+
+
+def _start(command: list[str], shared: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=shared, stderr=subprocess.DEVNULL
+    )
+
+
+def _tell(worker: subprocess.Popen[bytes], share: bytes) -> None:
+    with cast("IO[bytes]", worker.stdin) as stdin:
+        stdin.write(share)
+
+
+def draw_chunk(part: Path, chunk: list[Job]) -> None:
+    """Draw and write some pictures."""
+    for file, picture in chunk:
+        (part / file).write_bytes(render(picture))
+
+
+def _work(part: Path) -> None:
+    """Draw what standard input asks for and tell the number of each finished chunk.
+
+    Where the parent is killed, telling fails, and that ends this process too.
+    """
+    for number, chunk in json.load(sys.stdin):
+        draw_chunk(part, [(file, _picture(*picture)) for file, picture in chunk])
+        sys.stdout.write(f"{number}\n")
+        sys.stdout.flush()
+
+
+def _picture(thing: list[int] | str, style: str, seed: list[int]) -> Picture:
+    """A picture as it was before JSON made lists of its tuples."""
+    shown = thing if isinstance(thing, str) else (thing[0], thing[1])
+    return Picture(shown, cast("StyleName", style), tuple(seed))
+
+
+if __name__ == "__main__":
+    _work(Path(sys.argv[1]))

@@ -1,0 +1,210 @@
+"""Writes a planned crawl in WebVision 1.0's layout, whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.data.synthweb.draw import Job, Progress, draw_all
+from harness.data.synthweb.plan import SOURCES, Crawl, Entry
+from harness.data.synthweb.text import write_about
+from harness.errors import DataError
+from harness.files import sync_folder, unwritable
+
+MARKER = "synthweb.json"
+LINGER_SECONDS = 10.0
+
+
+def write_crawl(
+    root: Path,
+    crawl: Crawl,
+    about: dict[str, Any],
+    *,
+    seed: int,
+    processes: int,
+    progress: Progress | None,
+) -> None:
+    """Write ``crawl`` to ``root``, which appears only when everything is in it.
+
+    ``about`` goes into the marker with the number of files and bytes.
+
+    Raises:
+        DataError: The folder cannot be written, or the disk is full; nothing is left behind.
+    """
+    try:
+        root.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(root, lambda: progress and progress(0, len(_jobs(crawl)))):
+            if not is_whole(root, about):
+                _remove_leftovers(root)
+                _write_beside(root, crawl, about, seed, processes, progress)
+    except OSError as error:
+        raise DataError(unwritable(root, error)) from error
+
+
+def is_whole(root: Path, about: dict[str, Any]) -> bool:
+    """Say whether ``root`` holds the data set ``about``, no file missing or cut short.
+
+    Raises:
+        DataError: Something else lies there, or the data set was damaged.
+    """
+    if not root.exists() or not any(root.iterdir()):
+        return False
+    try:
+        marker = json.loads((root / MARKER).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        marker = None
+    if not isinstance(marker, dict) or {key: marker.get(key) for key in about} != about:
+        raise DataError(
+            f"{root} is not the synthweb data set {about}: its {MARKER} is missing or names "
+            f"another; move the folder away and start the same command again"
+        )
+    found = _measure(root)
+    if found != (marker.get("files"), marker.get("bytes")):
+        raise DataError(
+            f"{root} is damaged: {marker.get('files')} files of {marker.get('bytes')} bytes were "
+            f"written, {found[0]} of {found[1]} bytes are there; remove the folder and start the "
+            f"same command again to draw it anew"
+        )
+    return True
+
+
+def _write_beside(
+    root: Path,
+    crawl: Crawl,
+    about: dict[str, Any],
+    seed: int,
+    processes: int,
+    progress: Progress | None,
+) -> None:
+    part = Path(tempfile.mkdtemp(prefix=_prefix(root), suffix=".part", dir=root.parent))
+    try:
+        _make_folders(part, crawl)
+        _write_lists(part, crawl)
+        _write_texts(part, crawl, seed)
+        draw_all(part, _jobs(crawl), processes, progress)
+        files, size = _measure(part)
+        marker = json.dumps({**about, "files": files, "bytes": size}, indent=1) + "\n"
+        _write(part / MARKER, [marker])
+        part.chmod(0o755)
+        part.rename(root)
+        sync_folder(root.parent)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+
+
+def _prefix(root: Path) -> str:
+    """Names the machine too, since a lock may not reach beyond it on a network file system."""
+    return f".{root.name}.{platform.node()}."
+
+
+@contextlib.contextmanager
+def _alone(root: Path, waiting: Callable[[], object]) -> Iterator[None]:
+    """Let one process at a time write ``root``; the system frees the lock of a killed one."""
+    import fcntl
+
+    with (root.parent / f".{root.name}.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waiting()
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _remove_leftovers(root: Path) -> None:
+    """Remove what killed runs left; the lock says that none of them lives.
+
+    Their workers end by themselves, but may write a few pictures more until they notice.
+    """
+    until = time.monotonic() + LINGER_SECONDS
+    for part in root.parent.glob(f"{_prefix(root)}*.part"):
+        shutil.rmtree(part, ignore_errors=True)
+        while part.exists() and time.monotonic() < until:
+            time.sleep(0.05)
+            shutil.rmtree(part, ignore_errors=True)
+
+
+def _measure(root: Path) -> tuple[int, int]:
+    """Number and total size of the files under ``root``, the marker apart."""
+    files = size = 0
+    for folder, _, names in os.walk(root):
+        for name in names:
+            if name != MARKER:
+                files += 1
+                size += (Path(folder) / name).stat().st_size
+    return files, size
+
+
+def _jobs(crawl: Crawl) -> list[Job]:
+    judged = [("val", crawl.val), ("test", crawl.test)]
+    return [(entry.file, entry.picture) for entry in crawl.train] + [
+        (f"{split}_images_256/{one.file}", one.picture) for split, all_ in judged for one in all_
+    ]
+
+
+def _make_folders(part: Path, crawl: Crawl) -> None:
+    for folder in {Path(file).parent for file, _ in _jobs(crawl)}:
+        (part / folder).mkdir(parents=True, exist_ok=True)
+    (part / "info").mkdir()
+    (part / "truth").mkdir()
+
+
+def _write(path: Path, lines: Iterable[str]) -> None:
+    path.write_text("".join(lines), encoding="utf-8", newline="\n")
+
+
+def _write_lists(part: Path, crawl: Crawl) -> None:
+    """The info folder; labels count from 0, query and synset numbers from 1."""
+    info = part / "info"
+    numbered = list(enumerate(crawl.queries, start=1))
+    for source in SOURCES:
+        found = [entry for entry in crawl.train if entry.source == source]
+        _write(info / f"train_filelist_{source}.txt", (f"{e.file} {e.label}\n" for e in found))
+        _write(info / f"queries_{source}.txt", (f"{n} {query.words}\n" for n, query in numbered))
+    _write(info / "train_filelist_all.txt", (f"{e.file} {e.label}\n" for e in crawl.train))
+    _write(info / "queries_synsets_map.txt", (f"{n} {query.label + 1}\n" for n, query in numbered))
+    _write(info / "synsets.txt", (f"{cls.wnid} {cls.lemmas}\n" for cls in crawl.classes))
+    _write(info / "glosses.txt", (f"{cls.wnid} {cls.gloss}\n" for cls in crawl.classes))
+    _write(info / "val_filelist.txt", (f"{one.file} {one.label}\n" for one in crawl.val))
+    _write(info / "test_filelist.txt", (f"{one.file}\n" for one in crawl.test))
+    _write(info / "test_labels.txt", (f"{one.file} {one.label}\n" for one in crawl.test))
+    _write(
+        part / "truth" / "train_truth.csv",
+        ["file,truth,kind\n", *(f"{e.file},{e.truth},{e.kind}\n" for e in crawl.train)],
+    )
+
+
+def _write_texts(part: Path, crawl: Crawl, seed: int) -> None:
+    """One JSON file for each query and source, and the lists that point into them.
+
+    Some objects have no picture, as where a link was dead: positions in the JSON file and in the
+    file list differ.
+    """
+    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence((seed, 4))))
+    results: dict[str, list[Entry]] = {}
+    for entry in crawl.train:
+        results.setdefault(f"{entry.source}/q{entry.query + 1:04d}.json", []).append(entry)
+    places: dict[str, list[str]] = {source: [] for source in SOURCES}
+    for file, entries in results.items():
+        objects: list[dict[str, Any]] = []
+        for entry in entries:
+            if rng.random() < 0.04:
+                objects.append({"id": f"dead{len(objects)}", "title": "no longer available"})
+            objects.append(write_about(entry, crawl.classes, crawl.queries[entry.query], rng))
+            places[entry.source].append(f"{file} {len(objects)}\n")
+        _write(part / file, [json.dumps(objects, indent=0), "\n"])
+    for source in SOURCES:
+        _write(part / "info" / f"train_meta_list_{source}.txt", places[source])
+    _write(part / "info" / "train_meta_list_all.txt", chain.from_iterable(places.values()))

@@ -1,0 +1,60 @@
+"""WebVision's editions: one reader, the edition as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.data.editions import MINI_WEBVISION, WEBVISION1, WEBVISION2, Edition
+from harness.data.webvision.reader import as_split, missing_files, read_split
+from harness.hookspecs import hookimpl
+from harness.samples import Samples
+
+if TYPE_CHECKING:
+    from harness.spec import RunSpec
+
+__all__ = [
+    "MiniWebVision",
+    "WebVision1",
+    "WebVision2",
+    "as_split",
+    "missing_files",
+    "read_split",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebVision1:
+    """WebVision 1.0: ``--data webvision1:/data/webvision?classes=0-49&source=google``."""
+
+    @hookimpl
+    def load_samples(self, spec: RunSpec, split: str) -> Samples:
+        """Read ``split``, "train", "val", "test" or "ilsvrc", and look whether it is all there."""
+        return _load(spec, split, WEBVISION1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebVision2:
+    """WebVision 2.0, as it comes or after preprocess.py: ``--data webvision2:/data/webvision2``."""
+
+    @hookimpl
+    def load_samples(self, spec: RunSpec, split: str) -> Samples:
+        """Read ``split``, "train", "val", "test" or "ilsvrc", and look whether it is all there."""
+        return _load(spec, split, WEBVISION2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MiniWebVision:
+    """The first 50 classes of 1.0, Google only: ``--data mini-webvision:/data/webvision``."""
+
+    @hookimpl
+    def load_samples(self, spec: RunSpec, split: str) -> Samples:
+        """Read ``split``, "train", "val", "test" or "ilsvrc", and look whether it is all there."""
+        return _load(spec, split, MINI_WEBVISION)
+
+
+def _load(spec: RunSpec, split: str, edition: Edition) -> Samples:
+    # Not above: it imports the archives' rooms, which import this package's.
+    from harness.data.webvision.load import load
+
+    return load(spec, split, edition)

@@ -1,0 +1,177 @@
+"""The validation pictures of ILSVRC-12 as a second test set, joined by WordNet id."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from harness.data.webvision.classes import map_classes
+from harness.data.webvision.lists import NAME, parse_lines, read_bytes
+from harness.errors import DataError
+from harness.samples import Samples, WebClass
+
+ILSVRC = "ilsvrc"
+# Source: ELR reads imagenet_val.txt beside the folder val/; Caffe's own list is val.txt.
+LIST_NAMES = ("imagenet_val.txt", "val.txt", "ILSVRC2012_val.txt", "ILSVRC2012_mini_val.txt")
+PICTURE_FOLDERS = ("", "val")
+SUFFIXES = (".jpeg", ".jpg", ".png", ".webp")
+LAYOUT = (
+    "ilsvrc= names a folder that holds folders by WordNet id (n01440764/*.JPEG) or by class number "
+    "(0/*.JPEG), or flat pictures with a list imagenet_val.txt of lines like "
+    "'ILSVRC2012_val_00000001.JPEG 65' or '... n01751748', or names that list"
+)
+_LINE = rf"((?:{NAME}/)?{NAME})[ \t]+(n[0-9]{{8}}|[0-9]{{1,6}})[ \t]*"
+_EXAMPLE = "ILSVRC2012_val_00000001.JPEG 65"
+
+
+class _Found(NamedTuple):
+    """Pictures with what they are said to show: a WordNet id, or a number as text."""
+
+    root: Path
+    files: list[str]
+    shown: list[str]
+    said_by: str  # where, for errors
+
+
+def read_ilsvrc(
+    place: Path, classes: Sequence[WebClass], *, numbered: Sequence[str] | None, edition: str
+) -> Samples:
+    """Read the pictures of ``place`` that show one of ``classes``; labels are places among these.
+
+    ``numbered`` are the WordNet ids that numbers stand for, in order, or None where numbers would
+    mean one thing in ILSVRC-12 and another in the edition.
+
+    **Source:** folders by number are DivideMix's, flat pictures with a list ELR's, folders by
+    WordNet id everyone else's.
+
+    Raises:
+        DataError: There is nothing to read, a line or folder is malformed, a number is out of range
+            or means nothing, or a class that ILSVRC-12 has is without a picture.
+    """
+    found = _read_list(place) if _is_listed(place) else _read_folders(place)
+    wnids = _wnids(found, numbered, edition)
+    label = map_classes(wnids, [known.wnid for known in classes])
+    rows = np.flatnonzero(label >= 0)
+    _refuse_missing(found, classes, {wnids[row] for row in rows.tolist()})
+    files = np.array([found.files[row] for row in rows.tolist()], np.str_)
+    digest = hashlib.sha256(f"{edition}|{ILSVRC}".encode())
+    for row in rows.tolist():
+        digest.update(f"\n{found.files[row]} {wnids[row]}".encode())
+    nothing = np.full(len(rows), -1, np.int32)
+    return Samples(
+        split=ILSVRC,
+        root=found.root,
+        files=files,
+        label=label[rows],
+        source=np.zeros(len(rows), np.int8),
+        query=nothing,
+        rank=nothing,
+        weight=np.ones(len(rows), np.float32),
+        subset=np.zeros(len(rows), np.int8),
+        classes=tuple(classes),
+        fingerprint=digest.hexdigest(),
+        edition=edition,
+    )
+
+
+def _list_of(place: Path) -> Path | None:
+    """The list itself, or one that lies in the folder or beside it."""
+    if place.is_file():
+        return place
+    beside = (folder / name for folder in (place, place.parent) for name in LIST_NAMES)
+    return next((path for path in beside if path.is_file()), None)
+
+
+def _is_listed(place: Path) -> bool:
+    """Folders are believed before a list that lies about."""
+    return place.is_file() or (_list_of(place) is not None and not _folders(place))
+
+
+def _read_list(place: Path) -> _Found:
+    path = _list_of(place)
+    if path is None:
+        raise DataError(f"{place} has no list of pictures; {LAYOUT}")
+    lines = parse_lines(path, read_bytes(path, LAYOUT), _LINE, _EXAMPLE)
+    files, shown = ([line[column] for line in lines] for column in (0, 1))
+    folder = place if place.is_dir() else path.parent
+    there = (folder / sub for sub in PICTURE_FOLDERS if (folder / sub / files[0]).is_file())
+    root = next(there, folder)
+    return _Found(root, files, shown, f"{path}, line")
+
+
+def _folders(place: Path) -> list[str]:
+    """The folders by WordNet id or by number, in their order; nothing where there is none."""
+    try:
+        with os.scandir(place) as entries:
+            names = [entry.name for entry in entries if entry.is_dir()]
+    except OSError as error:
+        raise DataError(f"{place} cannot be read: {error.strerror}; {LAYOUT}") from error
+    by_wnid = sorted(name for name in names if re.fullmatch(r"n[0-9]{8}", name))
+    by_number = sorted((name for name in names if re.fullmatch(r"[0-9]{1,6}", name)), key=int)
+    if by_wnid and by_number:
+        raise DataError(
+            f"{place} holds folders by WordNet id ({by_wnid[0]}) and by number ({by_number[0]}); "
+            "keep one kind"
+        )
+    return by_wnid or by_number
+
+
+def _read_folders(place: Path) -> _Found:
+    files, shown = [], []
+    for name in _folders(place):
+        with os.scandir(place / name) as entries:
+            pictures = sorted(
+                entry.name
+                for entry in entries
+                if entry.name.lower().endswith(SUFFIXES) and not entry.name.startswith(".")
+            )
+        files += [f"{name}/{picture}" for picture in pictures]
+        shown += [name] * len(pictures)
+    if not files:
+        raise DataError(f"{place} holds no pictures in folders and no list; {LAYOUT}")
+    return _Found(place, files, shown, f"{place}, folder")
+
+
+def _wnids(found: _Found, numbered: Sequence[str] | None, edition: str) -> list[str]:
+    """The WordNet id of every picture."""
+    wnids = []
+    for row, shown in enumerate(found.shown):
+        if shown.startswith("n"):
+            wnids.append(shown)
+            continue
+        where = f"{found.said_by} {row + 1 if found.said_by.endswith('line') else shown}"
+        if numbered is None:
+            raise DataError(
+                f"{where}: class number {shown} means one class in ILSVRC-12 and another in "
+                f"{edition}; use folders by WordNet id, or a list with WordNet ids"
+            )
+        if int(shown) >= len(numbered):
+            raise DataError(
+                f"{where}: class number {shown} is out of range; {edition} has {len(numbered)} "
+                "classes, counted from 0"
+            )
+        wnids.append(numbered[int(shown)])
+    return wnids
+
+
+def _refuse_missing(found: _Found, classes: Sequence[WebClass], seen: set[str]) -> None:
+    """Refuse a part of ILSVRC-12: a mean over fewer classes compares with nothing."""
+    from timm.data.imagenet_info import ImageNetInfo
+
+    info: Any = ImageNetInfo("imagenet-1k")
+    thousand = set(info.label_names())
+    expected = [known for known in classes if known.wnid in thousand]
+    missing = [known for known in expected if known.wnid not in seen]
+    if missing or not expected:
+        first = missing[0] if missing else classes[0]
+        raise DataError(
+            f"{found.root}: {len(missing) or len(classes)} of {len(expected) or len(classes)} "
+            f"classes have no picture of ILSVRC-12, the first is {first.wnid} {first.lemmas}; "
+            "choose other classes or name the whole validation set"
+        )

@@ -1,0 +1,174 @@
+"""Reading a split of WebVision from the index of its tar archives, where nothing is unpacked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.data.archives.changes import lists_lie_in, refuse_changes
+from harness.data.archives.index import (
+    FOLDER,
+    MARKER,
+    IndexedSplit,
+    index_folder,
+    open_index,
+    read_marker,
+    root_of,
+)
+from harness.data.editions import Edition
+from harness.data.names import Names
+from harness.errors import DataError, NoLabelsError
+from harness.samples import Samples, Text, WebClass
+
+MAX_MISSING = 0.01
+
+T = TypeVar("T", bound=np.generic)
+
+
+def is_indexed(root: Path) -> bool:
+    """Whether a finished index lies in the data set's folder."""
+    return (root / FOLDER / MARKER).is_file()
+
+
+def lists_of_indexed(root: Path) -> Path:
+    """Return the folder around info/: that of the archives, or the index where it has copies.
+
+    Raises:
+        DataError: An archive or a list is gone or has changed since it was indexed.
+    """
+    index = root / FOLDER
+    about = read_marker(index)
+    place = root_of(index, about)
+    refuse_changes(place, index, about)
+    return lists_lie_in(place, index)
+
+
+def read_indexed(
+    root: Path,
+    split: str,
+    edition: Edition,
+    vocabulary: Sequence[WebClass],
+    kept: Sequence[int],
+    sources: Sequence[str],
+) -> Samples:
+    """Read one split from the index; the columns stay memory-mapped where all rows are kept.
+
+    ``vocabulary`` is the edition's, ``kept`` the labels that are wanted in their new order.
+
+    Raises:
+        DataError: The index is damaged, of another edition or without a source's list, an archive
+            or a list has changed, or more than 1 % of the entries are in none of the archives.
+        NoLabelsError: The labels of this split are not public.
+    """
+    found = open_index(root, split)
+    _check_edition(found, edition, root)
+    if split == "train":
+        _check_sources(found, sources, root)
+    if len(found) and found.label.min() < 0:
+        raise NoLabelsError(f"the labels of {split} of {root} are not public; score val instead")
+    rows = _rows(found, split, sources, kept, len(vocabulary))
+    label = _take(found.label, rows)
+    if list(kept) != list(range(len(vocabulary))):
+        places = np.full(len(vocabulary), -1, np.int32)
+        places[list(kept)] = np.arange(len(kept))
+        label = places[label]
+    missing = np.flatnonzero(_take(found.places.shard, rows) < 0)
+    names = Names(found.names, rows)
+    if len(missing) > MAX_MISSING * len(label):
+        raise DataError(
+            f"{len(missing)} of {len(label)} pictures of {split} are in none of the archives of "
+            f"{root}, the first is {names[int(missing[0])]}; fetch the missing archives and run "
+            "harness data index again"
+        )
+    return Samples(
+        split=split,
+        root=root,
+        files=names,
+        label=label,
+        source=_source(found, rows, sources) if split == "train" else _take(found.source, rows),
+        query=_take(found.query, rows),
+        rank=_take(found.rank, rows),
+        weight=np.ones(len(label), np.float32),
+        subset=np.zeros(len(label), np.int8),
+        classes=tuple(vocabulary[k] for k in kept),
+        source_names=tuple(sources) if split == "train" else found.source_names,
+        fingerprint=_fingerprint(root, split, edition, kept, sources),
+        edition=edition.title,
+        store=found.store if rows is None else found.store.take(rows),
+        read_texts=partial(_read_texts, root, found, rows, sources) if split == "train" else None,
+    )
+
+
+def _check_edition(found: IndexedSplit, edition: Edition, root: Path) -> None:
+    same = "webvision1" if edition.name == "mini-webvision" else edition.name
+    if found.edition != same:
+        raise DataError(
+            f"{root} holds the index of {found.edition}, but --data names {edition.name}; "
+            f"write --data {found.edition}:{root}"
+        )
+
+
+def _check_sources(found: IndexedSplit, sources: Sequence[str], root: Path) -> None:
+    lacking = [name for name in sources if name not in found.source_names]
+    if lacking:
+        raise DataError(
+            f"{root} was indexed without info/train_filelist_{lacking[0]}.txt; put it there and "
+            f"run harness data index {root}, or choose source={found.source_names[0]}"
+        )
+
+
+def _read_texts(
+    root: Path, found: IndexedSplit, rows: NDArray[np.int64] | None, sources: Sequence[str]
+) -> list[Text]:
+    lacking = [name for name in sources if name not in found.text_sources]
+    if lacking:
+        raise DataError(
+            f"the index of {root} has no texts of {lacking[0]}, and texts were asked for; put "
+            f"{lacking[0]}_meta.tar there and run harness data index {root}"
+        )
+    return found.texts(np.arange(len(found)) if rows is None else rows)
+
+
+def _rows(
+    found: IndexedSplit, split: str, sources: Sequence[str], kept: Sequence[int], num_classes: int
+) -> NDArray[np.int64] | None:
+    """The rows of the wanted classes and sources; None for all of them."""
+    wanted = np.ones(len(found), np.bool_)
+    if len(kept) < num_classes:
+        wanted &= np.isin(found.label, np.asarray(kept))
+    if split == "train" and set(sources) != set(found.source_names):
+        numbers = [found.source_names.index(name) for name in sources]
+        wanted &= np.isin(found.source, numbers)
+    return None if wanted.all() else np.flatnonzero(wanted)
+
+
+def _source(
+    found: IndexedSplit, rows: NDArray[np.int64] | None, sources: Sequence[str]
+) -> NDArray[np.int8]:
+    """The sources, counted in the order in which the run names them."""
+    if tuple(sources) == found.source_names:
+        return _take(found.source, rows)
+    order = [sources.index(n) if n in sources else -1 for n in found.source_names]
+    numbers: NDArray[np.int8] = np.array(order, np.int8)[_take(found.source, rows)]
+    return numbers
+
+
+def _take(column: NDArray[T], rows: NDArray[np.int64] | None) -> NDArray[T]:
+    return column if rows is None else column[rows]
+
+
+def _fingerprint(
+    root: Path, split: str, edition: Edition, kept: Sequence[int], sources: Sequence[str]
+) -> str:
+    files = read_marker(index_folder(root))["files"]
+    # The sizes and digests of the split's columns: the lists' content, and where pictures lie.
+    columns = {name: about for name, about in files.items() if name.startswith(f"{split}/")}
+    decides = [edition.title, split, list(kept), list(sources), columns]
+    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,80 @@
+"""What a run is given: a split of an edition, from folders or from archives."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.data.editions import Edition
+from harness.data.webvision.classes import read_classes, read_synsets
+from harness.data.webvision.ilsvrc import ILSVRC, read_ilsvrc
+from harness.data.webvision.indexed import is_indexed, lists_of_indexed, read_indexed
+from harness.data.webvision.reader import (
+    Split,
+    as_split,
+    kept_labels,
+    missing_files,
+    read_split,
+    refuse_empty_classes,
+)
+from harness.data.webvision.selection import Selection, select
+from harness.errors import DataError
+from harness.samples import Samples
+
+if TYPE_CHECKING:
+    from harness.spec import RunSpec
+
+
+def load(spec: RunSpec, split: str, edition: Edition) -> Samples:
+    """Read what ``--data`` names: from an index where one lies there, else from folders.
+
+    Raises:
+        DataError: The folder is not named, or not as the edition says.
+        NoLabelsError: The labels of the split are not public.
+    """
+    if not spec.data or not spec.data.path:
+        raise DataError(
+            f"--data {edition.name} needs the folder, for example "
+            f"--data {edition.name}:/data/webvision"
+        )
+    root = Path(spec.data.path).expanduser()
+    lists = lists_of_indexed(root) if is_indexed(root) else root
+    chosen = select(spec.data.options, edition, lists)
+    if split == ILSVRC and chosen.ilsvrc:
+        samples = _load_ilsvrc(lists, edition, chosen, chosen.ilsvrc)
+    elif is_indexed(root):
+        return _load_indexed(root, lists, as_split(split), edition, chosen)
+    else:
+        samples = read_split(
+            root,
+            as_split(split),
+            sources=chosen.sources,
+            classes=chosen.classes,
+            edition=replace(edition, title=chosen.title),
+        )
+    missing_files(samples)
+    return samples
+
+
+def _load_indexed(
+    root: Path, lists: Path, split: Split, edition: Edition, chosen: Selection
+) -> Samples:
+    vocabulary, _ = read_classes(lists, edition)
+    kept = kept_labels(root, chosen.classes, edition, len(vocabulary))
+    layout = replace(edition, title=chosen.title)
+    samples = read_indexed(root, split, layout, vocabulary, kept, chosen.sources)
+    if split == "train":
+        refuse_empty_classes(root, samples.label, samples.classes, chosen.sources)
+    return samples
+
+
+def _load_ilsvrc(lists: Path, edition: Edition, chosen: Selection, pictures: Path) -> Samples:
+    vocabulary, _ = read_classes(lists, edition)
+    kept = kept_labels(lists, chosen.classes, edition, len(vocabulary))
+    return read_ilsvrc(
+        pictures,
+        tuple(vocabulary[k] for k in kept),
+        numbered=read_synsets(lists, edition).wnids if edition.ilsvrc_numbers else None,
+        edition=chosen.title,
+    )

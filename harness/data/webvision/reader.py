@@ -1,0 +1,206 @@
+"""Reads WebVision's editions from folders: lists and labels at once, texts when asked for."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.data.editions import WEBVISION1, Edition
+from harness.data.names import Names
+from harness.data.store import Strings
+from harness.data.webvision.classes import format_class_numbers, read_classes
+from harness.data.webvision.columns import (
+    Columns,
+    is_rearranged,
+    read_judged,
+    read_train,
+    train_list,
+    where_listed,
+)
+from harness.data.webvision.ilsvrc import ILSVRC
+from harness.data.webvision.texts import read_texts
+from harness.errors import DataError, NoLabelsError, unknown
+from harness.samples import Samples, Text, WebClass
+
+Split = Literal["train", "val", "test"]
+
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+SOURCES = WEBVISION1.source_names
+EDITION = WEBVISION1.title
+# Up to here every file is looked for, beyond it a spread of them.
+ALL_FILES_UP_TO = 20_000
+
+
+def read_split(
+    root: Path,
+    split: Split,
+    *,
+    sources: Sequence[str] | None = None,
+    classes: Sequence[int] | None = None,
+    edition: Edition | str = WEBVISION1,
+    allow_empty: bool = False,
+) -> Samples:
+    """Read one split of a data set that lies as ``edition`` says.
+
+    ``sources`` chooses and orders the training lists. ``classes`` keeps these labels, counted anew
+    in their order. ``query`` is the number in the folder's name (from 1), ``rank`` the position
+    in that query's part of the list; both are -1 in val and test. A text as ``edition`` names
+    a data set of another's in WebVision 1.0's layout.
+
+    Raises:
+        DataError: A list is missing, a line is malformed or its label out of range (list and line
+            are named), the test labels are not there, or a class has no training sample and
+            ``allow_empty`` is not set.
+    """
+    layout = replace(WEBVISION1, title=edition) if isinstance(edition, str) else edition
+    sources = layout.source_names if sources is None else tuple(sources)
+    vocabulary, synsets = read_classes(root, layout)
+    kept = kept_labels(root, classes, layout, len(vocabulary))
+    if split == "train":
+        columns = read_train(root, layout, sources, [known.wnid for known in vocabulary])
+    else:
+        columns = read_judged(root, layout, split, len(vocabulary))
+    places = np.full(len(vocabulary), -1, np.int32)
+    places[list(kept)] = np.arange(len(kept))
+    label = places[columns.label]
+    rows = np.flatnonzero(label >= 0)
+    chosen = rows if len(rows) < len(label) else None
+    named = tuple(vocabulary[k] for k in kept)
+    if split == "train" and not allow_empty:
+        refuse_empty_classes(root, label[rows], named, sources)
+    selection = f"{layout.title}|{split}|{','.join(sources)}|{_span(kept)}"
+    return Samples(
+        split=split,
+        root=root,
+        files=Names(Strings.of_array(columns.files), chosen),
+        label=label[rows],
+        source=columns.source[rows],
+        query=columns.query[rows],
+        rank=columns.rank[rows],
+        weight=np.ones(len(rows), np.float32),
+        subset=np.zeros(len(rows), np.int8),
+        classes=named,
+        source_names=sources if split == "train" else layout.source_names,
+        fingerprint=_digest(selection.encode(), synsets, *columns.content),
+        edition=layout.title,
+        read_texts=_texts(root, layout, sources, columns, chosen) if split == "train" else None,
+    )
+
+
+def missing_files(samples: Samples, *, sample_of: int = 2_000) -> list[str]:
+    """Return the listed pictures that are not there, relative to the root.
+
+    Looks for all of them up to ``ALL_FILES_UP_TO``, else for ``sample_of`` evenly spread ones.
+
+    Raises:
+        DataError: Over 1 % of them are missing; names the list and the first such line.
+    """
+    if len(samples) <= ALL_FILES_UP_TO:
+        looked = samples.files.tolist()
+    else:
+        places = np.linspace(0, len(samples) - 1, sample_of).astype(np.int64)
+        looked = samples.files[places].tolist()
+    missing = [file for file in looked if not (samples.root / file).is_file()]
+    if len(missing) * 100 > len(looked):
+        raise DataError(
+            f"{where_listed(samples, missing[0])}: {missing[0]} is not in {samples.root}; "
+            f"{len(missing)} of {len(looked)} pictures looked for are missing: unpack the "
+            "archives of pictures there"
+        )
+    return missing
+
+
+def as_split(name: str) -> Split:
+    """Return ``name`` where it is a split.
+
+    Raises:
+        NoLabelsError: It is "ilsvrc", which only a data set that was given ``ilsvrc=`` has.
+        DataError: It is no split at all.
+    """
+    for split in SPLITS:
+        if split == name:
+            return split
+    if name == ILSVRC:
+        raise NoLabelsError(
+            "no pictures of ILSVRC-12 were named; add ilsvrc=FOLDER to --data of an edition of "
+            "WebVision"
+        )
+    raise DataError(unknown("split", name, SPLITS))
+
+
+def kept_labels(
+    root: Path, classes: Sequence[int] | None, layout: Edition, num_classes: int
+) -> Sequence[int]:
+    """Return the labels of the edition that are wanted, in their new order.
+
+    Raises:
+        DataError: The edition does not have one of them, or one is named twice.
+    """
+    whole = layout.kept or range(num_classes)
+    kept = whole if classes is None else classes
+    inside = range(num_classes) if layout.kept is None else range(min(num_classes, whole.stop))
+    if not kept or min(kept) < inside.start or max(kept) >= inside.stop:
+        shown = format_class_numbers(kept) if len(kept) else "none"
+        raise DataError(
+            f"classes {shown} were asked for, {root} has {inside.start}-{inside.stop - 1}"
+        )
+    if len(set(kept)) < len(kept):
+        raise DataError(f"classes {format_class_numbers(kept)} name a class twice")
+    return kept
+
+
+def _span(kept: Sequence[int]) -> str:
+    """The labels, for the fingerprint."""
+    if list(kept) == list(range(kept[0], kept[0] + len(kept))):
+        return f"{kept[0]}-{kept[0] + len(kept)}"
+    return ",".join(map(str, kept))
+
+
+def _texts(
+    root: Path,
+    layout: Edition,
+    sources: Sequence[str],
+    columns: Columns,
+    rows: NDArray[np.int64] | None,
+) -> Callable[[], list[Text]]:
+    """Read the texts when called, of some rows or all, or say why they cannot be read."""
+    if is_rearranged(root, layout) and not train_list(root, sources[0]).exists():
+
+        def refuse() -> list[Text]:
+            raise DataError(
+                f"the texts of {root} cannot be joined to its pictures: meta/train.txt does not "
+                "say where they are from; unpack info.tar there too"
+            )
+
+        return refuse
+    lines = dict(zip(sources, columns.lines, strict=True))
+    count = len(columns.label)
+    return lambda: read_texts(root, lines, np.arange(count) if rows is None else rows, layout)
+
+
+def refuse_empty_classes(
+    root: Path, label: NDArray[np.int32], named: Sequence[WebClass], sources: Sequence[str]
+) -> None:
+    """Raise DataError, with the first of them, where a class has no training sample."""
+    empty = np.flatnonzero(np.bincount(label, minlength=len(named)) == 0)
+    if len(empty):
+        first = named[empty[0]]
+        raise DataError(
+            f"{len(empty)} of {len(named)} classes of {root} have no training sample from "
+            f"{' and '.join(sources)}, the first is {first.wnid} {first.lemmas}; choose other "
+            "classes or sources"
+        )
+
+
+def _digest(*parts: bytes) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "little"))
+        digest.update(part)
+    return digest.hexdigest()
