@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, get_args, get_origin
 
 import numpy as np
-from numpy.typing import NDArray
 
 from harness.activation import DEFAULT_DATA, NETWORKS, instance_of
 from harness.discovery import find_plugins, load_plugin, named
@@ -20,15 +18,14 @@ from harness.errors import HarnessError, NoLabelsError
 from harness.hooks import Active, Hooks
 from harness.hookspecs import HOOKS
 from harness.knobs import UNSTATED, KnobInfo, knobs_of, parse_value
-from harness.recipe import Recipe, StageRecipe, plain_view, resolve
-from harness.samples import COLUMNS, Predictions, Samples, Sight
+from harness.recipe import Recipe, plain_view, resolve
+from harness.samples import COLUMNS, Samples
 from harness.spec import DataSpec, RunSpec, default_home
-from harness.values import Batch, Loss, Trick, View, apply
+from harness.stand_ins import drawn_batch, read_only
+from harness.values import Loss, Trick, View, apply
 
 TINY = DataSpec(name=DEFAULT_DATA.name, path="tiny")
 METHOD = "baseline"  # what a plugin that is no method itself is tried in
-PICTURES = 4
-FEATURES = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,7 +153,7 @@ def check_noise_tricks(case: Case) -> Iterator[str]:
     """A noise trick gives new samples, always the same, and leaves those given to it alone."""
     train = case.hooks().load_samples(case.spec, "train")
     for stage in case.recipe().stages:
-        samples = _read_only(train, stage.stage.sees)
+        samples = read_only(train, stage.stage.sees)
         for trick in stage.noise:
             name = f"{type(trick).__name__} in stage {stage.stage.name!r}"
             try:
@@ -169,7 +166,7 @@ def check_noise_tricks(case: Case) -> Iterator[str]:
                 break
             if not all(np.array_equal(getattr(after, c), getattr(again, c)) for c in COLUMNS):
                 yield f"{name} gives something else each time"
-            samples = _read_only(after, stage.stage.sees)
+            samples = read_only(after, stage.stage.sees)
 
 
 def check_network(case: Case) -> Iterator[str]:
@@ -183,7 +180,7 @@ def check_network(case: Case) -> Iterator[str]:
     for stage in case.recipe().stages:
         torch.manual_seed(0)
         network = apply(stage.model, hooks.build_model(case.spec, stage.stage, num_classes))
-        batch = _batch(stage, num_classes)
+        batch = drawn_batch(stage, num_classes)
         before = batch.targets.clone()
         changed = apply(stage.batch, batch)
         if not torch.equal(batch.targets, before):
@@ -267,45 +264,3 @@ def _tricks(recipe: Recipe) -> Iterable[Trick[Any]]:
         for tricks in stage.slots.values():
             yield from tricks
     yield from recipe.testing
-
-
-def _read_only(samples: Samples, sees: Iterable[str]) -> Samples:
-    """Return samples that cannot be written to, with drawn features for the stages seen."""
-    columns: dict[str, Any] = {name: np.array(getattr(samples, name)) for name in COLUMNS}
-    for column in columns.values():
-        column.flags.writeable = False
-    seen: Mapping[str, Sight] = {name: _sight(samples) for name in sees}
-    return samples.assign(**columns, seen=seen, encode_texts=_encode)
-
-
-def _encode(encoder: str, texts: Sequence[str]) -> NDArray[np.float32]:
-    """Return drawn vectors, one for each text: a contract needs no meaning, and no weights."""
-    seeds = [zlib.crc32(f"{encoder} {text}".encode()) for text in texts]
-    vectors = np.array([np.random.default_rng(seed).random(FEATURES) for seed in seeds])
-    vectors = vectors.reshape(len(texts), FEATURES)
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
-
-
-def _sight(samples: Samples) -> Sight:
-    random = np.random.default_rng(0)
-    features = random.random((len(samples), FEATURES), np.float32)
-    of_label = random.random(len(samples), np.float32)
-    predictions = Predictions(samples.label[:, None].copy(), of_label[:, None].copy(), of_label)
-    for array in (features, *predictions):
-        array.flags.writeable = False
-    return Sight(features, predictions)
-
-
-def _batch(stage: StageRecipe, num_classes: int) -> Batch:
-    import torch
-
-    size, teachers = stage.stage.input_size, len(stage.stage.teachers)
-    index = torch.arange(PICTURES)
-    return Batch(
-        images=torch.rand(PICTURES, 3, size, size),
-        targets=torch.eye(num_classes)[index % num_classes],
-        weights=torch.ones(PICTURES),
-        index=index,
-        seed=0,
-        teacher_logits=torch.rand(teachers, PICTURES, num_classes) if teachers else None,
-    )

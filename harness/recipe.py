@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, get_type_hints
 
@@ -116,6 +116,7 @@ def _stage_recipe(
             slot: [_keyed(describe_trick(trick), keys) for trick in tricks]
             for slot, tricks in slots.items()
         },
+        "encoders": _encoders(slots["noise"]),
         "data": fingerprint,
         "seed": spec.seed,
         "depth": depth,
@@ -133,6 +134,17 @@ def _stage_recipe(
         depth=depth,
         key=key,
     )
+
+
+def _encoders(tricks: Sequence[Trick[Any]]) -> dict[str, str]:
+    """Return what the text encoders that tricks name really are: revision, weights, precision.
+
+    Raises HarnessError where one is not installed, before anything is trained.
+    """
+    from harness.texts.encoders import encoder_identity
+
+    named = {getattr(trick, "encoder", None) for trick in tricks}
+    return {name: encoder_identity(name) for name in sorted(filter(None, named))}
 
 
 def _keyed(described: Any, keys: Mapping[str, str]) -> Any:

@@ -56,8 +56,8 @@ class BigVideo:
         "cross_entropy", MESSAGE + ": focal loss and GHM are hard to tune well"
     )
     selection: Selection = published("all", DECK + "'Using Description Text': a part did worse")
-    ensemble: Literal["single", "three"] = assumed(
-        "single", "three models are the last step of the deck's pipeline, at thrice the cost"
+    ensemble: Literal["single", "two", "three"] = assumed(
+        "single", "three are the last step of the deck's pipeline; two leave the text's part out"
     )
     pseudo: Literal["teacher", "self"] = assumed("teacher", "'self', of each step, collapses")
     encoder: str = assumed("minilm", "the slide says BERT, not which; small, and at hand")
@@ -71,7 +71,8 @@ class BigVideo:
     @hookimpl
     def plan(self) -> Plan:
         single = ((self.selection, self.larger_input, self.self_supervised),)
-        rows = [self._row(*row) for row in (single if self.ensemble == "single" else THREE)]
+        chosen = {"single": single, "two": THREE[:2], "three": THREE}[self.ensemble]
+        rows = [self._row(*row) for row in chosen]
         stages = {stage.name: stage for row in rows for stage in row}
         return Plan(stages=tuple(stages.values()), members=tuple(row[-1].name for row in rows))
 

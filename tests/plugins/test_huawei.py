@@ -132,8 +132,8 @@ def test_text_is_selected_by_or_weighed_by() -> None:
     uses = {"semantic_only": "select", "semantic": "weigh", "keywords": "weigh"}
     for noise, use in uses.items():
         assert f"use='{use}'" in repr(examined(recipe_of(noise=noise)).noise[0])
-    encoder = examined(recipe_of(encoder="hf:bert-base-uncased")).noise[0]
-    assert "encoder='hf:bert-base-uncased'" in repr(encoder)
+    encoder = examined(recipe_of(encoder="lexical")).noise[0]
+    assert "encoder='lexical'" in repr(encoder)
 
 
 def test_every_row_on_noise_is_looked_at_here() -> None:
