@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import platform
 import shutil
@@ -13,6 +12,7 @@ from typing import Literal, NamedTuple
 
 from harness.cores import cores
 from harness.discovery import broken_plugins, find_plugins
+from harness.errors import HarnessError
 from harness.provenance import versions
 
 OLDEST, NEWEST = (3, 10), (3, 13)
@@ -79,9 +79,13 @@ def _deepspeed() -> Finding:
 
 
 def _text_encoder() -> Finding:
-    if importlib.util.find_spec("sentence_transformers") is None:
-        return Finding("text encoder", "note", "none installed; no method here needs one yet")
-    return Finding("text encoder", "works", "sentence-transformers is installed")
+    from harness.texts.models import check_minilm, minilm_folder
+
+    try:
+        check_minilm(minilm_folder())
+    except HarnessError as error:
+        return Finding("text encoder", "note", str(error))
+    return Finding("text encoder", "works", "all-MiniLM-L6-v2, the original weights")
 
 
 def _plugins(home: Path) -> Iterator[Finding]:

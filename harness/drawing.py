@@ -42,13 +42,10 @@ def drawn(paint: Callable[[Figure], None], inches: tuple[float, float], form: st
 
     The same painting gives the same bytes. Raises HarnessError where matplotlib is not installed.
     """
-    try:
-        from matplotlib import rc_context
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise HarnessError(
-            "drawing needs matplotlib, which is not installed: pip install matplotlib"
-        ) from error
+    check_matplotlib()
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
     with rc_context(STYLE):
         figure = Figure(figsize=inches, layout="constrained")
         paint(figure)
@@ -56,6 +53,16 @@ def drawn(paint: Callable[[Figure], None], inches: tuple[float, float], form: st
         metadata = {"Date": None, "Creator": None} if form == "svg" else {"Software": None}
         figure.savefig(buffer, format=form, dpi=DOTS_PER_INCH, metadata=metadata)
     return buffer.getvalue()
+
+
+def check_matplotlib() -> None:
+    """Raise HarnessError where it is not installed: before anything long is begun."""
+    try:
+        import matplotlib  # noqa: F401 - whether it is there
+    except ImportError as error:
+        raise HarnessError(
+            "drawing needs matplotlib, which is not installed: pip install matplotlib"
+        ) from error
 
 
 def picture_format(output: Path) -> str:

@@ -49,9 +49,8 @@ class Provide:
     ) -> Module:
         """Return a network of ``stage.backbone`` with freshly drawn weights."""
 
-
     @hookspec
-    def encode_texts(  # type: ignore[empty-body]
+    def encode_texts(
         self, spec: RunSpec, encoder: str, texts: Sequence[str]
     ) -> NDArray[np.float32] | None:
         """Return ``(N, D)`` vectors of length 1, or None where ``encoder`` is another's."""

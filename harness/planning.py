@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from harness.provenance import effective_knobs, effective_values
 from harness.recipe import StageRecipe
 from harness.spec import RunSpec
 from harness.stages import stage_folder
+from harness.throughput import Span, known_seconds, total
 
 
 def planned(asked: RunSpec) -> dict[str, Any]:
@@ -18,6 +20,8 @@ def planned(asked: RunSpec) -> dict[str, Any]:
     spec, samples, recipe = prepared.spec, prepared.samples, prepared.recipe
     knobs = effective_knobs(prepared.active.method, spec)
     tested = ", ".join(split.split for split in prepared.tested)
+    seconds, hardware = known_seconds(spec.home, recipe.stages, len(samples))
+    stages = [_stage(spec.home, stage, len(samples), seconds) for stage in recipe.stages]
     return {
         "label": spec.label,
         "seed": spec.seed,
@@ -25,7 +29,8 @@ def planned(asked: RunSpec) -> dict[str, Any]:
         "plugins": [entry.name for entry in prepared.active.entries],
         "knobs": [{"name": name, **knob.model_dump()} for name, knob in knobs.items()],
         "full_size": recipe.full_size,
-        "stages": [_stage(spec.home, stage, len(samples)) for stage in recipe.stages],
+        "stages": stages,
+        "time": _time(stages, hardware),
         "members": [member.stage.name for member in recipe.members],
         "combine": recipe.combine if len(recipe.members) > 1 else None,
         "protocols": [f"{name}: {tested}" for name in recipe.protocols(recipe.members[0])],
@@ -34,7 +39,22 @@ def planned(asked: RunSpec) -> dict[str, Any]:
     }
 
 
-def _stage(home: Path, recipe: StageRecipe, train_samples: int) -> dict[str, Any]:
+def _time(stages: Sequence[Mapping[str, Any]], hardware: str) -> dict[str, Any] | None:
+    """Return the time of all stages and of those that are left; None where one is unknown."""
+    if any(stage["seconds"] is None for stage in stages):
+        return None
+    left = [stage["seconds"] for stage in stages if stage["state"] != "cached"]
+    whole = total(Span(**stage["seconds"]) for stage in stages)
+    return {
+        "whole": whole._asdict(),
+        "left": total(Span(**seconds) for seconds in left)._asdict(),
+        "hardware": hardware,
+    }
+
+
+def _stage(
+    home: Path, recipe: StageRecipe, train_samples: int, seconds: Mapping[str, Span]
+) -> dict[str, Any]:
     stage = recipe.stage
     words = [f"{train_samples * stage.epochs:,} images"]
     words += [f"starts from {stage.start}"] if stage.start else ["starts from random weights"]
@@ -44,6 +64,7 @@ def _stage(home: Path, recipe: StageRecipe, train_samples: int) -> dict[str, Any
         "name": stage.name,
         "key": recipe.key,
         "state": _state(home, recipe),
+        "seconds": seconds[recipe.key]._asdict() if recipe.key in seconds else None,
         "graph": "; ".join(words),
         "values": [
             {"name": name, "value": value, "origin": recipe.origins[name]}

@@ -49,7 +49,7 @@ class WeChat:
     neighbours: int = published(5, "WeChat deck, slide 5: so many are drawn")
     top: int = published(5, "WeChat deck, slide 5: so many weights are shown")
     pretrain_epochs: int = assumed(75, "not on the slides; as baseline")
-    finetune_epochs: int = assumed(105, "a whole period of 90 and a short one; more is far over budget")
+    finetune_epochs: int = assumed(105, "a whole period of 90 and a short one: budget")
     finetune_lr: float = published(0.01, "WeChat deck, slide 8")
     decay_epochs: int = published(90, "WeChat deck, slide 8")
     batch_size: int = published(256, "WeChat deck, slide 8")

@@ -274,6 +274,7 @@ ORDER = """\
 load_samples: synthweb
 plan: malong_curriculum, baseline
 build_model: timm
+encode_texts: texts
 stage_tricks: synthweb
 noise_tricks: malong_curriculum
 model_tricks: malong_curriculum

@@ -16,6 +16,8 @@ they are imported, only inside a function.
 | own plugins | networks and observers | values | the engine, tricks |
 | training | the engine | values, recipe, loader | tricks, methods, testing |
 | testing | the only reader of val's labels | values, data, batches | tricks, methods |
+| answers | what runs say together | records, recipes, statistics | torch at import, the engine |
+| drawing | one style of picture | errors | all but matplotlib |
 | page | the road and what it is made of | all but the command line | tricks, methods |
 | cli | the command line | all but tricks and methods | torch, pandas, numpy at import |
 | methods | one page each | public names, tricks | the engine, each other, pluggy |
@@ -53,10 +55,15 @@ ASSEMBLY = (
 PAGE = (
     *("harness.run", "harness.making", "harness.sight", "harness.planning", "harness.result"),
     *("harness.diagnosis", "harness.conformance", "harness.launch", "harness.sweep"),
+    *("harness.stand_ins", "harness.measuring"),
     "harness.predictions",
 )
 ENGINE = ("harness.training", "harness.testing", "harness.data")
 LANGUAGE = ("harness.texts", "harness.wordnet", "harness.taggers")
+ANSWERS = (
+    *("harness.comparison", "harness.ablation", "harness.throughput", "harness.estimate"),
+    "harness.plots",
+)
 PRIVATE = ("files", "sources", "stages", "cores")
 PUBLIC = tuple(m for m in VALUES if m.rpartition(".")[2] not in PRIVATE)
 
@@ -79,7 +86,13 @@ TABLE = (
     Row(
         "values", files_of(VALUES), VALUES, ("numpy", "pydantic", "pluggy", "pandas", "torch"), True
     ),
-    Row("assembly", files_of(ASSEMBLY), (*VALUES, *ASSEMBLY), ("numpy", "pluggy", "torch"), True),
+    Row(
+        "assembly",
+        files_of(ASSEMBLY),
+        (*VALUES, *ASSEMBLY, "harness.texts"),
+        ("numpy", "pluggy", "torch"),
+        True,
+    ),
     Row(
         "tricks",
         ("harness/tricks/*",),
@@ -87,7 +100,7 @@ TABLE = (
             *("harness.values", "harness.samples", "harness.errors", "harness.data.samplers"),
             *("harness.schedules", *LANGUAGE),
         ),
-        ("torch", "timm", "numpy", "sklearn", "scipy", "faiss"),
+        ("torch", "timm", "numpy", "sklearn", "scipy", "threadpoolctl"),
     ),
     Row(
         "language",
@@ -99,11 +112,17 @@ TABLE = (
         ),
         True,
     ),
-    Row("statistics", ("harness/statistics/*",), ("harness.errors", "harness.statistics"), ("numpy", "scipy"), True),
+    Row(
+        "statistics",
+        ("harness/statistics/*",),
+        ("harness.errors", "harness.statistics"),
+        ("numpy", "scipy"),
+        True,
+    ),
     Row(
         "data",
         ("harness/data/*",),
-        (*VALUES, "harness.data"),
+        (*VALUES, "harness.data", "harness.drawing"),
         ("numpy", "PIL", "simplejpeg", "torch", "timm", "matplotlib"),
     ),
     Row(
@@ -127,11 +146,30 @@ TABLE = (
         ),
         ("torch", "numpy", "scipy", "sklearn"),
     ),
-    Row("page", files_of(PAGE), (*VALUES, *ASSEMBLY, *PAGE, *ENGINE), ("torch", "numpy")),
+    Row(
+        "answers",
+        files_of(ANSWERS),
+        (
+            *(*VALUES, *ASSEMBLY, *ANSWERS, "harness.predictions", "harness.measuring"),
+            *("harness.statistics", "harness.data", "harness.drawing"),
+        ),
+        ("numpy", "scipy", "matplotlib"),
+        True,
+    ),
+    Row("drawing", ("harness/drawing.py",), ("harness.errors",), ("matplotlib",), True),
+    Row(
+        "page",
+        files_of(PAGE),
+        (*VALUES, *ASSEMBLY, *PAGE, *ENGINE, *ANSWERS, "harness.texts"),
+        ("torch", "numpy"),
+    ),
     Row(
         "cli",
         ("harness/cli/*", "harness/__main__.py", "harness/__init__.py"),
-        (*VALUES, *ASSEMBLY, *PAGE, *ENGINE, "harness.cli", "leaderboard"),
+        (
+            *(*VALUES, *ASSEMBLY, *PAGE, *ENGINE, *ANSWERS, "harness.cli", "harness.statistics"),
+            *("harness.drawing", "leaderboard", "reproductions"),
+        ),
         ("click", "tabulate"),
         True,
     ),
@@ -139,8 +177,11 @@ TABLE = (
     Row(
         "reproductions",
         ("reproductions/*",),
-        (*VALUES, "plugins", "harness.statistics", "reproductions"),
-        ("numpy", "jinja2", "matplotlib"),
+        (
+            *(*VALUES, "plugins", "reproductions", "harness.statistics", "harness.predictions"),
+            "harness.drawing",
+        ),
+        ("numpy", "jinja2", "markupsafe", "matplotlib"),
     ),
     Row(
         "leaderboard",
@@ -251,9 +292,9 @@ def test_pluggy_is_imported_by_the_hooks_alone() -> None:
 
 def test_the_truth_is_named_by_its_writer_and_its_one_reader_alone() -> None:
     found = {file for file in FILES if any("train_truth" in text for text in texts(file))}
-    assert {Path(file).name for file in found} == {"synthweb_write.py", "synthweb_truth.py"}
-    readers = {f for f in FILES for i in imports_of(f) if i.module.endswith("synthweb_truth")}
-    assert {Path(file).name for file in readers} == {"synthweb.py", "noise_quality.py"}
+    assert {Path(file).name for file in found} == {"write.py", "truth.py"}
+    readers = {f for f in FILES for i in imports_of(f) if i.module.endswith("synthweb.truth")}
+    assert {Path(file).name for file in readers} == {"__init__.py", "noise_quality.py"}
     scorers = {f for f in FILES for i in imports_of(f) if i.module.endswith("noise_quality")}
     assert scorers == {"harness/run.py"}
 

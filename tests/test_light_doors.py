@@ -33,6 +33,7 @@ DOORS = (
     *("--help", "--version", "run --help", "plan --help", "leaderboard --help", "doctor --help"),
     *("data --help", "data check --help", "data stats --help", "data index --help"),
     *("data pack --help", "plugins --help", "plugins show --help", "plugins check --help"),
+    *("compare --help", "ablate --help", "estimate --help", "reproduce --help"),
     *("plugins", "plugins --json"),
 )
 

@@ -37,10 +37,11 @@ def stats(path: Path, output: Path, edition: str) -> None:
       harness data stats /data/webvision --edition mini-webvision --output mini.png
     """
     from harness.data.check.one_pass import check
-    from harness.data.stats import draw, drawing_tools, picture_format
+    from harness.data.stats import draw
+    from harness.drawing import check_matplotlib, picture_format
 
     picture_format(output)
-    drawing_tools()
+    check_matplotlib()
     with Line() as line:
         report = check(path, edition=edition, images="none", progress=LongCheck(line))
     draw(report, output)

@@ -33,6 +33,8 @@ def plan(home: Path, /, as_json: bool, **asked: Any) -> None:
         return
     from tabulate import tabulate
 
+    from harness.throughput import Span
+
     click.echo(f"{found['label']}, seed {found['seed']}, on {found['data']}")
     click.echo(f"plugins, in order: {', '.join(found['plugins'])}\n")
     click.echo("knobs")
@@ -40,18 +42,30 @@ def plan(home: Path, /, as_json: bool, **asked: Any) -> None:
     click.echo(_table(tabulate(knobs, ("knob", "value", "origin", "source"), "plain")))
     for stage in found["stages"]:
         click.echo(f"\nstage {stage['name']}  [{stage['state']}]  {stage['key'][:12]}")
-        click.echo(f"  {stage['graph']}")
+        span = f"; {Span(**stage['seconds'])}" if stage["seconds"] else ""
+        click.echo(f"  {stage['graph']}{span}")
         values = [(v["name"], v["value"], v["origin"]) for v in stage["values"]]
         click.echo(_table(tabulate(values, ("field", "value", "origin"), "plain")))
         for slot, tricks in stage["tricks"].items():
             for trick in tricks:
                 click.echo(f"  {slot}: {trick}")
+    click.echo(f"\ntraining time: {_time(found)}")
     click.echo("\ntest")
     if found["combine"]:
         click.echo(f"  together ({found['combine']}): {', '.join(found['members'])}")
     for protocol in found["protocols"]:
         click.echo(f"  {protocol}")
     click.echo(f"  record: {found['record']} [{found['record_state']}]")
+
+
+def _time(found: dict[str, Any]) -> str:
+    from harness.throughput import Span
+
+    if found["time"] is None:
+        return "unknown, for no record has these networks; harness estimate --measure tells"
+    whole, left = (Span(**found["time"][name]) for name in ("whole", "left"))
+    cached = f", {left if left.estimate else 'nothing'} of it left" if left != whole else ""
+    return f"{whole}{cached}, on one device: {found['time']['hardware']}"
 
 
 def _table(text: str) -> str:

@@ -109,6 +109,10 @@ def reproduce(  # noqa: PLR0913 - one parameter per option
         {"plugin": "", "knobs": (), "extra": (), "without": (), "seed": 0, "deepspeed": None}
         | asked,
     )
+    if report is not None:
+        from harness.drawing import check_matplotlib
+
+        check_matplotlib()
     with on_devices(gpus, cpu_ranks):
         from reproductions.results import results
         from reproductions.trials import Trials, recipes_of

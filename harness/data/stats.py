@@ -5,46 +5,26 @@ Needs matplotlib, the extra ``plots``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.data.check.report import Report
 from harness.data.editions import EDITIONS
+from harness.drawing import COLOURS, INK, PALE, drawn, picture_format
 from harness.errors import HarnessError
 from harness.files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-FORMATS = ("svg", "png")
 INCHES = (11.0, 7.5)
-DOTS_PER_INCH = 150
-# Okabe and Ito's colours, which colour-blind readers tell apart.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
-INK, PALE = "#333333", "#BBBBBB"
 TEXTS = ("title", "description", "tags")
 # Up to here a class has a bar of its own to look at.
 FEW_CLASSES = 60
 # From here the dots of an SVG are an image, or it would be larger than a megabyte.
 MANY_CLASSES = 1_000
 NAME_SHOWN = 30
-
-STYLE: dict[str, Any] = {
-    "svg.hashsalt": "webvision-harness",
-    "svg.fonttype": "none",
-    "font.size": 9,
-    "axes.titlesize": 10,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": INK,
-    "axes.axisbelow": True,
-    "grid.color": "#E5E5E5",
-    "legend.frameon": False,
-}
 
 
 def draw(report: Report, output: Path) -> None:
@@ -57,45 +37,21 @@ def draw(report: Report, output: Path) -> None:
             otherwise or cannot be written.
     """
     form = picture_format(output)
-    rc_context, new_figure = drawing_tools()
     if not report.classes:
         raise HarnessError(f"{report.root} has no training list to draw; try harness data check")
-    with rc_context(STYLE):
-        figure = new_figure(figsize=INCHES, layout="constrained")
-        axes = figure.subplot_mosaic(
-            [["classes"] * 3, ["sources", "ranks", "texts"]], height_ratios=[1.15, 1]
-        )
-        figure.suptitle(
-            _headline(report), x=0.01, ha="left", color=INK, fontsize=11, parse_math=False
-        )
-        _draw_classes(axes["classes"], report)
-        _draw_sources(axes["sources"], report)
-        _draw_ranks(axes["ranks"], report)
-        _draw_texts(axes["texts"], report)
-        buffer = BytesIO()
-        metadata = {"Date": None, "Creator": None} if form == "svg" else {"Software": None}
-        figure.savefig(buffer, format=form, dpi=DOTS_PER_INCH, metadata=metadata)
-    write_whole(output, lambda file: file.write(buffer.getvalue()))
+    content = drawn(lambda figure: _paint(figure, report), INCHES, form)
+    write_whole(output, lambda file: file.write(content))
 
 
-def picture_format(output: Path) -> str:
-    """Return "svg" or "png" by the file's name; HarnessError for any other."""
-    form = output.suffix.lower().removeprefix(".")
-    if form not in FORMATS:
-        raise HarnessError(f"--output {output}: a picture ends in .svg or .png")
-    return form
-
-
-def drawing_tools() -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """Return matplotlib's rc_context and Figure; HarnessError where it is not installed."""
-    try:
-        from matplotlib import rc_context
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise HarnessError(
-            "drawing needs matplotlib, which is not installed: pip install matplotlib"
-        ) from error
-    return rc_context, Figure
+def _paint(figure: Figure, report: Report) -> None:
+    axes = figure.subplot_mosaic(
+        [["classes"] * 3, ["sources", "ranks", "texts"]], height_ratios=[1.15, 1]
+    )
+    figure.suptitle(_headline(report), x=0.01, ha="left", color=INK, fontsize=11, parse_math=False)
+    _draw_classes(axes["classes"], report)
+    _draw_sources(axes["sources"], report)
+    _draw_ranks(axes["ranks"], report)
+    _draw_texts(axes["texts"], report)
 
 
 def _headline(report: Report) -> str:

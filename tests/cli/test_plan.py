@@ -35,7 +35,14 @@ def test_the_whole_graph_with_origins(plan: Call) -> None:
     planned = plan("--plugin", "malong_curriculum", "--set", "model=C", "--stage", "task-1.lr=0.5")
     assert planned["label"] == "malong_curriculum model=C task-1.lr=0.5"
     assert planned["data"] == "synthweb-tiny v1 (300 samples, 6 classes)"
-    assert planned["plugins"] == ["malong_curriculum", "synthweb", "timm", "console", "tensorboard"]
+    assert planned["plugins"] == [
+        "malong_curriculum",
+        "synthweb",
+        "timm",
+        "texts",
+        "console",
+        "tensorboard",
+    ]
     assert not planned["full_size"]
     initial, first, second = planned["stages"]
     assert initial["graph"] == "900 images; starts from random weights"
@@ -115,7 +122,14 @@ def test_others_networks_take_timms_place_but_two_of_them_are_an_error(
     install("nets_two", NETWORKS)
     ours = plan("--plugin", "baseline")
     theirs = plan("--plugin", "baseline", "--with", "nets_one")
-    assert theirs["plugins"] == ["baseline", "nets_one", "synthweb", "console", "tensorboard"]
+    assert theirs["plugins"] == [
+        "baseline",
+        "nets_one",
+        "synthweb",
+        "texts",
+        "console",
+        "tensorboard",
+    ]
     assert theirs["stages"][0]["key"] != ours["stages"][0]["key"]
     both = call("plan", "--plugin", "baseline", *TINY, "--with", "nets_one", "--with", "nets_two")
     assert both.error == (
@@ -126,7 +140,9 @@ def test_others_networks_take_timms_place_but_two_of_them_are_an_error(
 def test_people_read_the_same(call: Call, tiny_home: Path) -> None:
     out = call("plan", "--plugin", "malong_curriculum", *TINY).out
     assert out.startswith("malong_curriculum, seed 0, on synthweb-tiny v1 (300 samples, 6 classes)")
-    assert "plugins, in order: malong_curriculum, synthweb, timm, console, tensorboard" in out
+    assert (
+        "plugins, in order: malong_curriculum, synthweb, timm, texts, console, tensorboard" in out
+    )
     assert "stage task-3  [to be trained]" in out
     assert "  noise: WeighSubsets(weights=(1.0, 0.5, 0.5))" in out
     assert "profile of synthweb" in out

@@ -1,0 +1,109 @@
+"""Runs by what people call them: a record's id, its beginning or path, or a row of the board."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.errors import HarnessError, unknown
+from harness.record import ResultRecord, read_record, read_records
+
+if TYPE_CHECKING:
+    from harness.comparison import Side
+    from leaderboard.measured import Group
+
+
+def two_sides(home: Path, texts: Sequence[str], fingerprint: str | None) -> tuple[Side, Side]:
+    """Return what two texts name: where one names runs on several data sets, on the one of both.
+
+    Raises HarnessError where a text names nothing, or more than one row.
+    """
+    from leaderboard.measured import group_runs
+
+    records, _ = read_records(home / "records")
+    groups, _ = group_runs(records)
+    found = [_named(text, home, records, groups) for text in texts]
+    pairs = [
+        (before, after)
+        for before in found[0]
+        for after in found[1]
+        if _fingerprint(before) == _fingerprint(after)
+        if fingerprint in (None, _fingerprint(before))
+    ]
+    if len(pairs) == 1:
+        return pairs[0]
+    if not pairs and fingerprint is None and len(found[0]) == len(found[1]) == 1:
+        return found[0][0], found[1][0]  # who compares them says why that cannot be
+    raise HarnessError(_undecided(texts, found, pairs, fingerprint))
+
+
+def _undecided(
+    texts: Sequence[str],
+    found: Sequence[Sequence[Side]],
+    pairs: Sequence[tuple[Side, Side]],
+    fingerprint: str | None,
+) -> str:
+    if not pairs:
+        where = " and ".join(
+            f"{text!r} ran on {', '.join(sorted({_edition(side) for side in sides}))}"
+            for text, sides in zip(texts, found, strict=True)
+        )
+        asked = "the data asked for" if fingerprint else "the same data"
+        return f"nothing to compare on {asked}: {where}"
+    if len({_fingerprint(before) for before, _ in pairs}) > 1:
+        editions = dict.fromkeys(_edition(before) for before, _ in pairs)
+        return f"both ran on {', '.join(editions)}; choose one with --data"
+    sides = [sorted({pair[place].name for pair in pairs}) for place in (0, 1)]
+    text, names = max(zip(texts, sides, strict=True), key=lambda one: len(one[1]))
+    return f"{text!r} names several rows: {'; '.join(names)}; write one in full"
+
+
+def _named(
+    text: str, home: Path, records: Sequence[ResultRecord], groups: Sequence[Group]
+) -> list[Side]:
+    from harness.comparison import Run, Side
+
+    if text.endswith(".json"):
+        path = Path(text).expanduser().absolute()
+        record = read_record(path)
+        if (path.parent.name, path.stem) != ("records", record.id):
+            raise HarnessError(
+                f"{text} does not lie where it was written, HOME/records/{record.id}.json, "
+                "so its predictions cannot be found"
+            )
+        return [Side(_with_seed(record), (Run(record, path.parent.parent),))]
+    whole = [record for record in records if record.id == text]
+    if not whole:
+        kinds: tuple[Callable[[Group], str], ...] = (
+            lambda group: group.name,
+            lambda group: group.newest.label,
+            lambda group: group.newest.plugin,
+        )
+        for kind in kinds:
+            rows = [group for group in groups if kind(group) == text]
+            if rows:
+                return [
+                    Side(group.name, tuple(Run(record, home) for record in group.records))
+                    for group in rows
+                ]
+        whole = [record for record in records if text and record.id.startswith(text)]
+    if len(whole) > 1:
+        ids = ", ".join(record.id for record in whole)
+        raise HarnessError(f"{text!r} begins {len(whole)} records: {ids}; write more of one")
+    if not whole:
+        names = {group.name for group in groups}
+        raise HarnessError(unknown("run", text, names, listing="on the board"))
+    return [Side(_with_seed(record), (Run(record, home),)) for record in whole]
+
+
+def _with_seed(record: ResultRecord) -> str:
+    return f"{record.label}, seed {record.seed}"
+
+
+def _fingerprint(side: Side) -> str:
+    return side.runs[0].record.data.fingerprint
+
+
+def _edition(side: Side) -> str:
+    return side.runs[0].record.data.edition

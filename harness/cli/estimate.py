@@ -1,0 +1,172 @@
+"""``harness estimate``: what a recipe would cost, before it runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.cli.options import run_options, run_spec
+from harness.cli.progress import Line
+from harness.errors import HarnessError
+
+if TYPE_CHECKING:
+    from harness.estimate import Estimate
+    from harness.throughput import Speed
+
+MOST_IMAGES = 1 << 40
+
+
+@click.command()
+@run_options
+@click.option(
+    "--gpus",
+    type=click.IntRange(1, 1 << 20),
+    default=1,
+    show_default=True,
+    help="Devices that would train together.",
+)
+@click.option(
+    "--images",
+    type=click.IntRange(1, MOST_IMAGES),
+    help="Training pictures. Default: counted, or as published.",
+)
+@click.option(
+    "--images-per-second",
+    "given",
+    multiple=True,
+    metavar="[STAGE=]NUMBER",
+    help="Speed of one device, of all stages or of one; repeatable.",
+)
+@click.option("--measure", is_flag=True, help="Time a few steps of every network on this device.")
+@click.option("--hardware", metavar="NAME", help="Only records of this hardware; part of its name.")
+@click.option("--json", "as_json", is_flag=True, help="Print the estimate as JSON.")
+@click.pass_obj
+def estimate(  # noqa: PLR0913 - one parameter per option
+    home: Path,
+    /,
+    gpus: int,
+    images: int | None,
+    given: tuple[str, ...],
+    measure: bool,
+    hardware: str | None,
+    as_json: bool,
+    **asked: Any,
+) -> None:
+    """Estimate training time, disk and memory of a recipe.
+
+    Time is pictures times epochs of every stage over the speed of its network: taken from earlier
+    records of the same network, input size, precision and hardware, or measured here with
+    --measure, or given.
+
+    \b
+    Examples:
+      harness estimate --plugin malong_curriculum
+      harness estimate --plugin baseline --data webvision2 --gpus 64 --measure
+      harness estimate --plugin baseline --data webvision2 --gpus 8 --images-per-second 800
+    """
+    spec = run_spec(home, asked)
+    from harness.launch import keep_freed_memory, share_cores
+
+    share_cores()
+    keep_freed_memory()
+    from harness.estimate import estimate as estimate_cost
+    from harness.measuring import StepTimer
+
+    with Line() as line:
+        found = estimate_cost(
+            spec,
+            gpus=gpus,
+            images=images,
+            given=_speeds(given),
+            hardware=hardware,
+            measure=StepTimer(tell=line.show) if measure else None,
+        )
+    if as_json:
+        click.echo(json.dumps(_json(found), indent=1))
+    else:
+        click.echo("\n".join(_lines(found)))
+
+
+def _speeds(given: Sequence[str]) -> dict[str, float]:
+    speeds = {}
+    for text in given:
+        stage, _, number = text.rpartition("=")
+        try:
+            speeds[stage] = float(number)
+        except ValueError:
+            speeds[stage] = 0.0
+        if not 0 < speeds[stage] < MOST_IMAGES:
+            raise HarnessError(f"--images-per-second {text!r} must read [STAGE=]NUMBER, above 0")
+    return speeds
+
+
+def _json(found: Estimate) -> dict[str, Any]:
+    values = asdict(found)
+    values["size"], values["seconds"] = found.size._asdict(), found.seconds._asdict()
+    for stage, own in zip(values["stages"], found.stages, strict=True):
+        for name in ("kind", "speed", "seconds"):
+            stage[name] = getattr(own, name)._asdict()
+    return values
+
+
+def _lines(found: Estimate) -> Sequence[str]:
+    from tabulate import tabulate
+
+    rows = [
+        (
+            stage.name,
+            f"{stage.kind.backbone} ({stage.kind.input_size}, {stage.kind.precision})",
+            str(stage.epochs),
+            _speed(stage.speed),
+            stage.speed.source,
+            str(stage.seconds),
+            _number(stage.device_days),
+        )
+        for stage in found.stages
+    ]
+    rows.append(("in all", "", "", "", "", str(found.seconds), _number(found.device_days)))
+    head = ("stage", "network (input)", "epochs", "images/s", "from", "time", "device-days")
+    align = ("left", "left", "right", "right", "left", "right", "right")
+    state = max(found.stages, key=lambda stage: stage.state_bytes)
+    peaks = [stage.peak_bytes for stage in found.stages if stage.peak_bytes]
+    with_activations = (
+        f"with activations {_bytes(max(peaks))} at most, measured"
+        if peaks
+        else "activations not measured: --measure on a GPU tells"
+    )
+    parts = ", ".join(f"{name} {_bytes(count)}" for name, count in found.disk.items())
+    devices = "device" if found.gpus == 1 else "devices"
+    return [
+        f"{found.label} on {found.data}: {found.size.train:,} training pictures "
+        f"({found.size.source}), {found.gpus} x {found.hardware}",
+        "",
+        tabulate(rows, head, disable_numparse=True, colalign=align),
+        "",
+        f"images/s are one device's; times are those of {found.gpus} {devices}",
+        f"disk: {_bytes(sum(found.disk.values()))} ({parts}), and up to "
+        f"{_bytes(found.checkpoint_bytes)} of checkpoints while it trains; without the data set",
+        f"memory of one device: {_bytes(state.state_bytes)} for weights, gradients and momentum; "
+        f"{with_activations}",
+        *found.notes,
+    ]
+
+
+def _speed(speed: Speed) -> str:
+    found, low, high = map(_number, speed[:3])
+    return found if low == high else f"{found} [{low}, {high}]"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _bytes(count: float) -> str:
+    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
+        if count >= size:
+            return f"{count / size:.3g} {unit}"
+    return f"{count / 1e3:.3g} kB"
