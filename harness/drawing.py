@@ -58,7 +58,7 @@ def drawn(paint: Callable[[Figure], None], inches: tuple[float, float], form: st
 def check_matplotlib() -> None:
     """Raise HarnessError where it is not installed: before anything long is begun."""
     try:
-        import matplotlib  # noqa: F401 - whether it is there
+        import matplotlib as mpl  # noqa: F401 - whether it is there
     except ImportError as error:
         raise HarnessError(
             "drawing needs matplotlib, which is not installed: pip install matplotlib"
