@@ -22,11 +22,11 @@ keep_freed_memory()
 
 from tabulate import tabulate  # noqa: E402
 
-from harness.predictions import kept_predictions  # noqa: E402
 from harness.record import ResultRecord  # noqa: E402
 from harness.spec import DataSpec, RunSpec  # noqa: E402
 from harness.statistics.intervals import mean_accuracy, paired_difference  # noqa: E402
-from harness.sweep import sweep  # noqa: E402
+from harness.studies.predictions import kept_predictions  # noqa: E402
+from harness.studies.sweep import sweep  # noqa: E402
 
 METHODS = ("baseline", "malong_curriculum", "pci", "bigvideo", "huawei", "wechat")
 ORACLE = "oracle (true labels)"

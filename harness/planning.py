@@ -11,7 +11,7 @@ from harness.provenance import effective_knobs, effective_values
 from harness.recipe import StageRecipe
 from harness.spec import RunSpec
 from harness.stages import stage_folder
-from harness.throughput import Span, known_seconds, total
+from harness.studies.throughput import Span, known_seconds, total
 
 
 def planned(asked: RunSpec) -> dict[str, Any]:

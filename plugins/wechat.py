@@ -11,7 +11,7 @@ from harness.hookspecs import hookimpl
 from harness.knobs import assumed, published
 from harness.samples import Samples
 from harness.schedules import Constant, Steps
-from harness.taggers import best_tagger
+from harness.texts.taggers import best_tagger
 from harness.tricks.noise.keyword_tags import KeywordTags
 from harness.tricks.noise.label_weights import LabelWeights
 from harness.tricks.noise.pseudo_labels import PseudoLabels

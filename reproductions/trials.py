@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.predictions import kept_predictions
 from harness.record import ResultRecord
 from harness.spec import RunSpec
+from harness.studies.predictions import kept_predictions
 from reproductions.claims import Claim
 from reproductions.rows import Metric, Protocol, Table, asked
 

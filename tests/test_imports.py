@@ -16,7 +16,7 @@ they are imported, only inside a function.
 | own plugins | networks and observers | values | the engine, tricks |
 | training | the engine | values, recipe, loader | tricks, methods, testing |
 | testing | the only reader of val's labels | values, data, batches | tricks, methods |
-| answers | what runs say together | records, recipes, statistics | torch at import, the engine |
+| studies | questions to many runs | the road, statistics | tricks, methods |
 | drawing | one style of picture | errors | all but matplotlib |
 | page | the road and what it is made of | all but the command line | tricks, methods |
 | cli | the command line | all but tricks and methods | torch, pandas, numpy at import |
@@ -54,16 +54,11 @@ ASSEMBLY = (
 )
 PAGE = (
     *("harness.run", "harness.making", "harness.sight", "harness.planning", "harness.result"),
-    *("harness.diagnosis", "harness.conformance", "harness.launch", "harness.sweep"),
-    *("harness.stand_ins", "harness.measuring"),
-    "harness.predictions",
+    *("harness.diagnosis", "harness.conformance", "harness.launch", "harness.stand_ins"),
 )
 ENGINE = ("harness.training", "harness.testing", "harness.data")
-LANGUAGE = ("harness.texts", "harness.wordnet", "harness.taggers")
-ANSWERS = (
-    *("harness.comparison", "harness.ablation", "harness.throughput", "harness.estimate"),
-    "harness.plots",
-)
+LANGUAGE = ("harness.texts", "harness.wordnet")
+STUDIES = ("harness.studies", "harness.statistics", "harness.drawing")
 PRIVATE = ("files", "sources", "stages", "cores")
 PUBLIC = tuple(m for m in VALUES if m.rpartition(".")[2] not in PRIVATE)
 
@@ -104,7 +99,7 @@ TABLE = (
     ),
     Row(
         "language",
-        ("harness/texts/*", "harness/wordnet/*", "harness/taggers.py"),
+        ("harness/texts/*", "harness/wordnet/*"),
         (*VALUES, *LANGUAGE),
         (
             *("numpy", "scipy", "sklearn", "torch", "sentence_transformers", "transformers"),
@@ -147,28 +142,30 @@ TABLE = (
         ("torch", "numpy", "scipy", "sklearn"),
     ),
     Row(
-        "answers",
-        files_of(ANSWERS),
-        (
-            *(*VALUES, *ASSEMBLY, *ANSWERS, "harness.predictions", "harness.measuring"),
-            *("harness.statistics", "harness.data", "harness.drawing"),
-        ),
-        ("numpy", "scipy", "matplotlib"),
-        True,
+        "studies",
+        ("harness/studies/*",),
+        (*VALUES, *ASSEMBLY, *STUDIES, *ENGINE, "harness.run"),
+        ("torch", "numpy", "scipy", "matplotlib"),
     ),
     Row("drawing", ("harness/drawing.py",), ("harness.errors",), ("matplotlib",), True),
     Row(
         "page",
         files_of(PAGE),
-        (*VALUES, *ASSEMBLY, *PAGE, *ENGINE, *ANSWERS, "harness.texts"),
+        (*VALUES, *ASSEMBLY, *PAGE, *ENGINE, "harness.studies", "harness.texts"),
         ("torch", "numpy"),
     ),
     Row(
         "cli",
         ("harness/cli/*", "harness/__main__.py", "harness/__init__.py"),
         (
-            *(*VALUES, *ASSEMBLY, *PAGE, *ENGINE, *ANSWERS, "harness.cli", "harness.statistics"),
-            *("harness.drawing", "leaderboard", "reproductions"),
+            *VALUES,
+            *ASSEMBLY,
+            *PAGE,
+            *ENGINE,
+            *STUDIES,
+            "harness.cli",
+            "leaderboard",
+            "reproductions",
         ),
         ("click", "tabulate"),
         True,
@@ -177,10 +174,7 @@ TABLE = (
     Row(
         "reproductions",
         ("reproductions/*",),
-        (
-            *(*VALUES, "plugins", "reproductions", "harness.statistics", "harness.predictions"),
-            "harness.drawing",
-        ),
+        (*VALUES, *STUDIES, "plugins", "reproductions"),
         ("numpy", "jinja2", "markupsafe", "matplotlib"),
     ),
     Row(

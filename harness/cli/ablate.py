@@ -14,7 +14,7 @@ from harness.cli.devices import device_options, on_devices
 from harness.cli.options import run_options, run_spec
 
 if TYPE_CHECKING:
-    from harness.ablation import Ablation, Contribution, Cost, Outcomes, Row
+    from harness.studies.ablation import Ablation, Contribution, Cost, Outcomes, Row
 
 PARTS = ("left_out", "alone")
 
@@ -58,8 +58,8 @@ def ablate(  # noqa: PLR0913 - one parameter per option
     """
     spec = run_spec(home, asked)
     with on_devices(gpus, cpu_ranks):
-        from harness.ablation import Outcomes, ablation, cost_of
-        from harness.sweep import sweep
+        from harness.studies.ablation import Outcomes, ablation, cost_of
+        from harness.studies.sweep import sweep
         from harness.training.engine import usable_engine
 
         plan = ablation(usable_engine(spec), seeds)

@@ -10,7 +10,7 @@ from harness.errors import HarnessError, unknown
 from harness.record import ResultRecord, read_record, read_records
 
 if TYPE_CHECKING:
-    from harness.comparison import Side
+    from harness.studies.comparison import Side
     from leaderboard.measured import Group
 
 
@@ -62,7 +62,7 @@ def _undecided(
 def _named(
     text: str, home: Path, records: Sequence[ResultRecord], groups: Sequence[Group]
 ) -> list[Side]:
-    from harness.comparison import Run, Side
+    from harness.studies.comparison import Run, Side
 
     if text.endswith(".json"):
         path = Path(text).expanduser().absolute()

@@ -12,8 +12,8 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from harness.comparison import Category, RunComparison
     from harness.samples import Samples
+    from harness.studies.comparison import Category, RunComparison
 
 TOP = 8  # categories of each sign: as many as a slide holds
 
@@ -69,7 +69,7 @@ def compare(  # noqa: PLR0913 - one parameter per option
 
         picture_format(output)  # before anything is read
     from harness.cli.chosen import two_sides
-    from harness.comparison import class_names, compare_runs, first_lemmas
+    from harness.studies.comparison import class_names, compare_runs, first_lemmas
 
     samples = _samples(home, data) if data else None
     sides = two_sides(home, (before, after), samples.fingerprint if samples else None)
@@ -77,7 +77,7 @@ def compare(  # noqa: PLR0913 - one parameter per option
     names = first_lemmas(samples.classes) if samples else class_names(run.record.data, run.home)
     found = compare_runs(*sides, split=split, protocol=protocol, metric=metric, names=names)
     if output is not None:
-        from harness.plots import draw_comparison
+        from harness.studies.plots import draw_comparison
 
         draw_comparison(found, output)
         click.echo(f"wrote {output}", err=True)

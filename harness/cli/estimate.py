@@ -15,8 +15,8 @@ from harness.cli.progress import Line
 from harness.errors import HarnessError
 
 if TYPE_CHECKING:
-    from harness.estimate import Estimate
-    from harness.throughput import Speed
+    from harness.studies.estimate import Estimate
+    from harness.studies.throughput import Speed
 
 MOST_IMAGES = 1 << 40
 
@@ -74,8 +74,8 @@ def estimate(  # noqa: PLR0913 - one parameter per option
 
     share_cores()
     keep_freed_memory()
-    from harness.estimate import estimate as estimate_cost
-    from harness.measuring import StepTimer
+    from harness.studies.estimate import estimate as estimate_cost
+    from harness.studies.measuring import StepTimer
 
     with Line() as line:
         found = estimate_cost(

@@ -33,7 +33,7 @@ def plan(home: Path, /, as_json: bool, **asked: Any) -> None:
         return
     from tabulate import tabulate
 
-    from harness.throughput import Span
+    from harness.studies.throughput import Span
 
     click.echo(f"{found['label']}, seed {found['seed']}, on {found['data']}")
     click.echo(f"plugins, in order: {', '.join(found['plugins'])}\n")
@@ -59,7 +59,7 @@ def plan(home: Path, /, as_json: bool, **asked: Any) -> None:
 
 
 def _time(found: dict[str, Any]) -> str:
-    from harness.throughput import Span
+    from harness.studies.throughput import Span
 
     if found["time"] is None:
         return "unknown, for no record has these networks; harness estimate --measure tells"

@@ -136,7 +136,7 @@ def reproduce(  # noqa: PLR0913 - one parameter per option
 def _make(trials: Trials, *, no_run: bool) -> bool:
     """Make what is missing; return whether all of it could be made."""
     from harness.preparation import prepare
-    from harness.sweep import finished, sweep
+    from harness.studies.sweep import finished, sweep
     from harness.training.engine import usable_engine
 
     trials.plain = usable_engine(trials.plain)

@@ -15,7 +15,7 @@ from harness.recipe import Recipe, StageRecipe, resolve
 from harness.record import ResultRecord, read_record
 from harness.schedules import Constant, Steps, WarmupCosine
 from harness.spec import DataSpec, RunSpec
-from harness.taggers import best_tagger
+from harness.texts.taggers import best_tagger
 from harness.tricks.noise.keyword_tags import KeywordTags
 from harness.tricks.noise.label_weights import LabelWeights
 from harness.tricks.noise.pseudo_labels import PseudoLabels

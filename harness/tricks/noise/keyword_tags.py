@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.errors import PluginError
 from harness.samples import Samples, Targets, Text
-from harness.taggers import TaggerName, load_tagger
+from harness.texts.taggers import TaggerName, load_tagger
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.comparison import PLAIN, Run, Side, class_names, compare_runs
 from harness.errors import HarnessError
-from harness.plots import draw_comparison
 from harness.record import Data, ResultRecord
 from harness.statistics.paired import compare, mcnemar
+from harness.studies.comparison import PLAIN, Run, Side, class_names, compare_runs
+from harness.studies.plots import draw_comparison
 
 Keep = Callable[..., Run]
 

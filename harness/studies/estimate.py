@@ -14,7 +14,7 @@ from harness.preparation import prepare
 from harness.recipe import Recipe, StageRecipe, resolve
 from harness.record import read_records
 from harness.spec import RunSpec
-from harness.throughput import (
+from harness.studies.throughput import (
     LEAST_EFFICIENCY,
     MOST_EFFICIENCY,
     Kind,
@@ -104,7 +104,7 @@ def estimate(
     Raises:
         HarnessError: A speed or the number of pictures is unknown, or the recipe cannot be.
     """
-    from harness.measuring import network_sizes
+    from harness.studies.measuring import network_sizes
 
     spec, hooks, recipe, size = _resolved(asked, images)
     given = given or {}

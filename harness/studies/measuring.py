@@ -17,8 +17,8 @@ from harness.hooks import Hooks
 from harness.provenance import hardware
 from harness.recipe import StageRecipe
 from harness.spec import RunSpec
+from harness.studies.throughput import QUANTILES, Kind, Measured, Network, Speed, kind_of
 from harness.testing.predict import PIXELS_AT_ONCE
-from harness.throughput import QUANTILES, Kind, Measured, Network, Speed, kind_of
 from harness.training.batches import cross_entropy, placed, taught
 from harness.training.engine import make_engine, usable_engine
 from harness.training.loop import weighted_mean

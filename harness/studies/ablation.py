@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from harness.activation import Activation
 from harness.errors import HarnessError
-from harness.predictions import KeptPredictions, kept_predictions
 from harness.preparation import prepare
 from harness.provenance import record_id
 from harness.recipe import Recipe, StageRecipe, resolve
@@ -20,7 +19,8 @@ from harness.record import ResultRecord, digest
 from harness.spec import RunSpec
 from harness.stages import stage_folder
 from harness.statistics.intervals import Interval, paired_difference
-from harness.throughput import Span, known_seconds, total
+from harness.studies.predictions import KeptPredictions, kept_predictions
+from harness.studies.throughput import Span, known_seconds, total
 
 BASELINE = "baseline"
 METRICS = {"top1": 1, "top5": 5}

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from harness.errors import HarnessError
-from harness.predictions import kept_predictions
 from harness.record import ResultRecord, read_records
+from harness.studies.predictions import kept_predictions
 
 
 def test_kept_predictions_score_what_the_record_says(

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import HarnessError, unknown
-from harness.predictions import KeptPredictions, kept_predictions
 from harness.record import Data, ResultRecord
 from harness.samples import WebClass
 from harness.statistics.intervals import Interval, paired_difference
 from harness.statistics.paired import bootstrap_mean, mcnemar
+from harness.studies.predictions import KeptPredictions, kept_predictions
 
 Metric: TypeAlias = Literal["top1", "top5"]
 K: dict[Metric, int] = {"top1": 1, "top5": 5}

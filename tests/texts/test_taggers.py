@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import HarnessError
-from harness.taggers import best_tagger, load_tagger, nouns_and_adjectives
+from harness.texts.taggers import best_tagger, load_tagger, nouns_and_adjectives
 
 SENTENCES = {
     "The mountain lion diet in this area consists largely of ungulates": (

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.comparison import Category, RunComparison
 from harness.drawing import COLOURS, INK, PALE, drawn, picture_format
 from harness.files import write_whole
+from harness.studies.comparison import Category, RunComparison
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

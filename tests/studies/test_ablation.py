@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.ablation import Outcomes, Row, Variant, ablation, cost_of
 from harness.errors import HarnessError
 from harness.spec import DataSpec, Override, RunSpec
+from harness.studies.ablation import Outcomes, Row, Variant, ablation, cost_of
 
 TINY = DataSpec(name="synthweb", path="tiny")
 ONCE = (Override("", "epochs", "1"),)

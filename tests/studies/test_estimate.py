@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from harness.errors import HarnessError
-from harness.estimate import estimate
 from harness.record import ResultRecord
 from harness.spec import DataSpec, Override, RunSpec
-from harness.throughput import Kind, Span, Speed, recorded_speeds, total, training_seconds
+from harness.studies.estimate import estimate
+from harness.studies.throughput import Kind, Span, Speed, recorded_speeds, total, training_seconds
 
 DAY = 86_400
 TINY = DataSpec(name="synthweb", path="tiny")
@@ -172,7 +172,7 @@ def test_what_is_not_known_is_said(tiny_home: Path) -> None:
 
 
 def test_a_few_steps_of_every_kind_of_stage_are_timed(tiny_home: Path) -> None:
-    from harness.measuring import StepTimer
+    from harness.studies.measuring import StepTimer
 
     knobs = {"distil": "baseline", "noise": "reweight_class"}
     spec = RunSpec(plugin="huawei", knobs=knobs, data=TINY, engine="torch", home=tiny_home)
@@ -213,7 +213,7 @@ class Plugin:
 
 
 def test_a_batch_that_does_not_fit_is_halved_and_said(tiny_home: Path, install) -> None:
-    from harness.measuring import StepTimer
+    from harness.studies.measuring import StepTimer
 
     install("greedy", GREEDY)
     spec = RunSpec(plugin="baseline", extra=("greedy",), data=TINY, engine="torch", home=tiny_home)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.spec import DataSpec, Override, RunSpec
-from harness.sweep import sweep
+from harness.studies.sweep import sweep
 
 
 def test_a_sweep_shares_stages_and_outlives_a_run_that_cannot_be(tiny_home: Path) -> None:
