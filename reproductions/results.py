@@ -6,8 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from reproductions.judging import Finding, judge_all
-from reproductions.rows import Metric, Row, Table
+from reproductions.rows import CategoryComparison, Metric, NetworkCost, Row, Table
+from reproductions.tables import all_category_comparisons, all_costs
 from reproductions.trials import Trials, key_of
 
 if TYPE_CHECKING:
@@ -43,6 +46,12 @@ def results(tables: Sequence[Table], claims: Sequence[Claim], trials: Trials) ->
         "verdicts": {outcome: counts[outcome] for outcome in OUTCOMES},
         "tables": [_table(table, trials) for table in tables],
         "claims": shown,
+        "categories": [
+            found
+            for comparison in all_category_comparisons()
+            if (found := _categories(comparison, trials))
+        ],
+        "costs": [_cost(cost) for cost in all_costs()],
         "runs": len(records),
         "stages": len(stages),
         "training_seconds": round(sum(stages.values()), 1),
@@ -122,6 +131,36 @@ def _level(row: Row, table: Table, trials: Trials) -> str:
         and trials[row.recipe].split() == table.split,
     )
     return verdict.outcome
+
+
+def _categories(comparison: CategoryComparison, trials: Trials) -> dict[str, Any]:
+    """Count categories as the slide does, by top-1 means over seeds; empty without any run."""
+    better, worse = comparison.better.recipe, comparison.worse.recipe
+    seeds = [seed for seed in trials[better].records if seed in trials[worse].records]
+    if not seeds:
+        return {}
+    rise = np.subtract(
+        *(trials.by_category(recipe, "10 views", "top1", seeds) for recipe in (better, worse))
+    )
+    return {
+        "better": comparison.better.name,
+        "worse": comparison.worse.name,
+        "published": [comparison.improved, comparison.reduced, comparison.unchanged],
+        "measured": [int((rise > 0).sum()), int((rise < 0).sum()), int((rise == 0).sum())],
+        "source": comparison.source,
+        "doubt": comparison.doubt,
+    }
+
+
+def _cost(cost: NetworkCost) -> dict[str, Any]:
+    asked = f"--plugin bigvideo --set backbone={cost.backbone} --stage epochs={cost.epochs}"
+    return {
+        "name": f"{cost.name} ({cost.input_size})",
+        "imagenet_top1": cost.imagenet_top1,
+        "published": f"{cost.days:g} days of {cost.gpus} {cost.device} for {cost.epochs} epochs",
+        "estimate": f"harness estimate {asked} --data webvision2 --gpus {cost.gpus} --measure",
+        "source": cost.source,
+    }
 
 
 def _finding(finding: Finding) -> dict[str, Any]:

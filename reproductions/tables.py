@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.errors import HarnessError, unknown
 from reproductions import bigvideo, huawei, huawei_claims, malong, pci, wechat
 from reproductions.claims import Claim
-from reproductions.rows import Table
+from reproductions.rows import CategoryComparison, NetworkCost, Table
 
 
 def all_tables() -> tuple[Table, ...]:
@@ -18,6 +18,16 @@ def all_claims() -> tuple[Claim, ...]:
     """Return every claim, in the order of the tables' teams."""
     teams = (malong, bigvideo, huawei_claims, pci, wechat)
     return tuple(claim for team in teams for claim in team.CLAIMS)
+
+
+def all_category_comparisons() -> tuple[CategoryComparison, ...]:
+    """Return the comparisons of two rows category by category."""
+    return (malong.CATEGORIES,)
+
+
+def all_costs() -> tuple[NetworkCost, ...]:
+    """Return what networks are said to cost: ``harness estimate`` gives the same column."""
+    return bigvideo.NETWORKS
 
 
 def find_tables(name: str) -> tuple[Table, ...]:

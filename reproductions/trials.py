@@ -97,7 +97,19 @@ class Trials:
         return record is not None
 
     def __getitem__(self, recipe: object) -> Trial:
-        return self._trials[key_of(recipe)]
+        return self._trials.get(key_of(recipe), Trial())
+
+    def by_category(
+        self, recipe: object, protocol: Protocol, metric: Metric, seeds: Sequence[int]
+    ) -> NDArray[np.float64]:
+        """Return the accuracy of every category, ``(K,)``, the mean over these seeds."""
+        trial = self[recipe]
+        rows = []
+        for seed in seeds:
+            score = trial.records[seed].score(trial.split(), trial.protocol(protocol))
+            shares = () if score is None else getattr(score, f"per_class_{metric}")
+            rows.append([np.nan if share is None else share for share in shares])
+        return np.asarray(np.mean(rows, axis=0), np.float64)
 
     def records(self) -> list[ResultRecord]:
         """Return every record, in the order of the recipes."""

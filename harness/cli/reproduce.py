@@ -188,6 +188,10 @@ def _text(found: Mapping[str, Any]) -> Iterator[str]:
         widths = [WIDTH, None, None, None, WIDTH]
         rows = [_claim(claim) for claim in found["claims"]]
         yield tabulate(rows, headers, "simple", maxcolwidths=widths)
+    for compared in found["categories"]:
+        yield f"\ncategories: {compared['better']} against {compared['worse']}"
+        rows = [(kind, *compared[kind]) for kind in ("published", "measured")]
+        yield tabulate(rows, ("", "improved", "reduced", "unchanged"), "simple")
     counts = ", ".join(f"{count} {outcome}" for outcome, count in found["verdicts"].items())
     yield f"\n{sum(found['verdicts'].values())} claims: {counts}"
     yield (
