@@ -15,7 +15,7 @@ from torch.nn import functional
 
 import harness.tricks
 from harness.data.synthweb.classes import vocabulary
-from harness.samples import COLUMNS, Text, WebClass
+from harness.samples import COLUMNS, Predictions, Sight, Text, WebClass
 from harness.texts.lexical import encode_words
 from harness.tricks.batch.label_smoothing import SmoothLabels
 from harness.tricks.batch.mixup import MixUp
@@ -149,9 +149,16 @@ def samples(make_samples):
         ],
         encode_texts=lambda encoder, texts: encode_words(texts),
     )
-    for name in COLUMNS:
-        getattr(whole, name).flags.writeable = False
-    whole.features("initial").flags.writeable = False
+    said = np.sort(random.dirichlet(np.ones(5), 60).astype(np.float32), axis=1)[:, ::-1]
+    predictions = Predictions(
+        random.permuted(np.tile(np.arange(5, dtype=np.int32), (60, 1)), axis=1)[:, :3],
+        said[:, :3].copy(),
+        random.random(60, np.float32),
+    )
+    whole = whole.assign(seen={"initial": Sight(whole.features("initial"), predictions)})
+    columns = [getattr(whole, name) for name in COLUMNS]
+    for column in (*columns, whole.features("initial"), *predictions):
+        column.flags.writeable = False
     return whole
 
 
@@ -168,6 +175,45 @@ def test_a_noise_trick_keeps_samples_sound(trick, samples):
         np.testing.assert_array_equal(getattr(after, name), getattr(again, name))
         assert getattr(after, name).dtype == before[name].dtype
     assert (after.subset[samples.subset == -1] == -1).all()
+
+
+# K-means begins at rows that its seed draws, and KeepSubsets draws rows: they mind the order.
+MIND_THE_ORDER = (KMeansSubsets, ConfusedClusters, KeepSubsets)
+
+
+@pytest.mark.parametrize(
+    "trick", [p for p in of("noise") if not isinstance(p.values[0], MIND_THE_ORDER)]
+)
+def test_the_order_of_samples_does_not_matter(trick, samples):
+    order = np.random.default_rng(1).permutation(len(samples))
+    texts = samples.texts()
+    sight = samples.seen["initial"]
+    predictions = Predictions(*(column[order] for column in sight.predictions))
+    moved = samples.assign(
+        **{name: getattr(samples, name)[order] for name in COLUMNS},
+        read_texts=lambda: [texts[row] for row in order],
+        seen={"initial": Sight(sight.features[order], predictions)},
+    )
+    there, here = trick(moved), trick(samples)
+    np.testing.assert_allclose(there.weight, here.weight[order], rtol=1e-6)
+    np.testing.assert_array_equal(there.subset, here.subset[order])
+    assert there.target_names == here.target_names
+    if here.targets is not None:
+        for own, theirs in zip(there.targets, here.targets, strict=True):
+            np.testing.assert_allclose(own, theirs[order], rtol=1e-6)
+
+
+@pytest.mark.parametrize("trick", of("noise"))
+def test_targets_are_among_the_outputs_and_some_weigh(trick, samples):
+    after = trick(samples)
+    if after.targets is None:
+        return
+    classes, weights = after.targets
+    assert classes.shape == weights.shape
+    assert 0 <= classes.min() <= classes.max() < after.num_outputs
+    assert np.isfinite(weights).all()
+    assert weights.min() >= 0
+    assert (weights[after.subset >= 0].sum(axis=1) > 0).all()
 
 
 @pytest.mark.parametrize("trick", of("testing"))
