@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable
 
 LISTED = 40  # of more names, only the near ones are worth a reader's while
+CHARACTERS = 900  # of their list
 
 
 class HarnessError(Exception):
@@ -37,6 +38,9 @@ def unknown(kind: str, asked: str, known: Iterable[str], *, listing: str = "know
     names = sorted(known)
     near = difflib.get_close_matches(asked, names, n=LISTED, cutoff=0.4)
     hint = f" did you mean {near[0]!r}?" if near else ""
-    if len(names) > LISTED:
-        names = [*(near or names[:LISTED]), f"... ({len(names)} in all)"]
-    return f"unknown {kind} {asked!r};{hint} {listing}: {', '.join(names) or 'none'}"
+    shown, room = near or names[:LISTED], CHARACTERS
+    if len(names) <= LISTED and len(", ".join(names)) <= CHARACTERS:
+        shown = names
+    kept = [name for name in shown if (room := room - len(name) - 2) >= 0] or shown[:1]
+    rest = [f"... ({len(names)} in all)"] if len(kept) < len(names) else []
+    return f"unknown {kind} {asked!r};{hint} {listing}: {', '.join([*kept, *rest]) or 'none'}"

@@ -23,6 +23,17 @@ def test_the_nearest_is_suggested_and_all_are_listed() -> None:
     )
 
 
+def test_a_long_list_is_cut_to_what_is_near() -> None:
+    names = [f"method epochs={number} backbone=resnet{number}" for number in range(100)]
+    said = unknown("run", "method epochs=7 backbone=resnet8", names)
+    assert len(said) < 1100
+    assert said.endswith("... (100 in all)")
+    assert "'method epochs=7 backbone=resnet7'" in said
+    few = [f"{'x' * 300}{number}" for number in range(5)]
+    assert unknown("run", "y", few).endswith(", ... (5 in all)")
+    assert unknown("run", "y", ["x" * 2000]).endswith("x" * 9)
+
+
 def test_nothing_is_suggested_where_nothing_is_near() -> None:
     assert unknown("stage", "zzzz", ["train"]) == "unknown stage 'zzzz'; known: train"
 
