@@ -28,7 +28,7 @@ def test_a_long_list_is_cut_to_what_is_near() -> None:
     said = unknown("run", "method epochs=7 backbone=resnet8", names)
     assert len(said) < 1100
     assert said.endswith("... (100 in all)")
-    assert "'method epochs=7 backbone=resnet7'" in said
+    assert "did you mean 'method epochs=" in said
     few = [f"{'x' * 300}{number}" for number in range(5)]
     assert unknown("run", "y", few).endswith(", ... (5 in all)")
     assert unknown("run", "y", ["x" * 2000]).endswith("x" * 9)
