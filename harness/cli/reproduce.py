@@ -65,6 +65,7 @@ def complete_table(
     metavar="DIR",
     help="Write one self-contained page of it all into DIR.",
 )
+@click.option("--markdown", is_flag=True, help="Print tables and verdicts as Markdown.")
 @click.option("--json", "as_json", is_flag=True, help="Print tables and verdicts as JSON.")
 @click.pass_obj
 def reproduce(  # noqa: PLR0913 - one parameter per option
@@ -77,6 +78,7 @@ def reproduce(  # noqa: PLR0913 - one parameter per option
     gpus: int | None,
     cpu_ranks: int | None,
     report: Path | None,
+    markdown: bool,
     as_json: bool,
     **asked: Any,
 ) -> None:
@@ -127,7 +129,7 @@ def reproduce(  # noqa: PLR0913 - one parameter per option
     if as_json:
         click.echo(json.dumps(found, indent=1))
     else:
-        for part in _text(found):
+        for part in _text(found, markdown=markdown):
             click.echo(part)
     if not whole:
         sys.exit(1)
@@ -172,26 +174,29 @@ def _list(*, as_json: bool) -> None:
     click.echo(tabulate(tables, "keys", "plain"))
 
 
-def _text(found: Mapping[str, Any]) -> Iterator[str]:
+def _text(found: Mapping[str, Any], *, markdown: bool) -> Iterator[str]:
     from tabulate import tabulate
 
+    # A reader of Markdown's cells wraps them himself.
+    style, width, head = ("github", None, "### ") if markdown else ("simple", WIDTH, "")
     for table in found["tables"]:
-        yield f"\n{table['name']}: {table['title']} (published on {table['published_on']})"
+        yield f"\n{head}{table['name']}: {table['title']}\n"
+        yield f"Published on {table['published_on']}. {table['source']}.\n"
         headers = (
             "row",
             *(f"{kind} {name}" for kind in ("published", "here") for _, name in METRICS),
         )
-        yield tabulate([_row(row) for row in table["rows"]], (*headers, "seeds"), "simple")
+        yield tabulate([_row(row) for row in table["rows"]], (*headers, "seeds"), style)
     if found["claims"]:
-        yield "\nclaims, in points of accuracy, with 95 % intervals"
+        yield f"\n{head}Claims, in points of accuracy, with 95 % intervals\n"
         headers = ("claim", "published", "measured", "verdict", "why")
-        widths = [WIDTH, None, None, None, WIDTH]
+        widths = [width, None, None, None, width]
         rows = [_claim(claim) for claim in found["claims"]]
-        yield tabulate(rows, headers, "simple", maxcolwidths=widths)
+        yield tabulate(rows, headers, style, maxcolwidths=widths)
     for compared in found["categories"]:
-        yield f"\ncategories: {compared['better']} against {compared['worse']}"
-        rows = [(kind, *compared[kind]) for kind in ("published", "measured")]
-        yield tabulate(rows, ("", "improved", "reduced", "unchanged"), "simple")
+        yield f"\n{head}Categories: {compared['better']} against {compared['worse']}\n"
+        counts_of = [(kind, *compared[kind]) for kind in ("published", "measured")]
+        yield tabulate(counts_of, ("", "improved", "reduced", "unchanged"), style)
     counts = ", ".join(f"{count} {outcome}" for outcome, count in found["verdicts"].items())
     yield f"\n{sum(found['verdicts'].values())} claims: {counts}"
     yield (

@@ -43,7 +43,7 @@ OPTIONS = {
     },
     "reproduce": {
         *("--data", "--seeds", "--list", "--no-run", "--stage", "--full-size", "--engine"),
-        *("--gpus", "--cpu-ranks", "--report", "--json"),
+        *("--gpus", "--cpu-ranks", "--report", "--markdown", "--json"),
     },
     "data": set(),
     "data check": {"--edition", "--images", "--json"},

@@ -58,6 +58,9 @@ def test_what_is_missing_is_run_once_and_judged(tiny_home: Path, call: Call) -> 
     assert json.loads(again.out) == found
     assert "steps" not in again.err
     assert json.loads(call(*ASKED, "--seeds", "3", "--no-run", "--json").out) == found
+    markdown = call(*ASKED, "--seeds", "3", "--no-run", "--markdown").out
+    assert "### huawei/reweight-class: Handle imbalance" in markdown
+    assert "| Reweighting classes" in markdown.replace("  ", " ")
 
 
 def test_the_report_is_one_page_that_loads_nothing(
