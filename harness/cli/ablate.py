@@ -14,9 +14,11 @@ from harness.cli.devices import device_options, on_devices
 from harness.cli.options import run_options, run_spec
 
 if TYPE_CHECKING:
-    from harness.studies.ablation import Ablation, Contribution, Cost, Outcomes, Row
+    from harness.studies.ablation import Ablation, Cost, Row
+    from harness.studies.contributions import Contribution, Outcomes
 
 PARTS = ("left_out", "alone")
+METRICS = ("top1", "top5")
 
 
 @click.command()
@@ -58,7 +60,8 @@ def ablate(  # noqa: PLR0913 - one parameter per option
     """
     spec = run_spec(home, asked)
     with on_devices(gpus, cpu_ranks):
-        from harness.studies.ablation import Outcomes, ablation, cost_of
+        from harness.studies.ablation import ablation, cost_of
+        from harness.studies.contributions import Outcomes
         from harness.studies.sweep import sweep
         from harness.training.engine import usable_engine
 
@@ -130,22 +133,28 @@ def _lines(
     yield f"{plan.method.label} on {plan.method.data}, {split}, {_seeds(plan)}"
     yield from _levels(plan, outcomes, split)
     yield ""
-    head = ("trick", "slot", "stages", "left out: top-1", "top-5", "alone: top-1", "top-5")
+    head = (
+        *("trick", "slot", "stages", "left out: top-1", "top-5"),
+        *("alone on", "top-1", "top-5"),
+    )
     rows = [
         (
             row.trick.name,
             ", ".join(row.trick.slots),
             ", ".join(row.trick.stages) or "test",
-            *(_points(worth, metric) for worth in worths for metric in ("top1", "top5")),
+            *(_points(worths[0], metric) for metric in METRICS),
+            row.alone.base or "-",
+            *(_points(worths[1], metric) for metric in METRICS),
         )
         for row, worths in zip(plan.rows, found, strict=True)
     ]
-    align = ("left", "left", "left", *("right",) * 4)
+    align = (*("left",) * 3, *("right",) * 2, "left", *("right",) * 2)
     yield tabulate(rows, head, disable_numparse=True, colalign=align)
     yield ""
     yield (
         "points that the trick adds, with 95 % intervals; left out: the method less the method "
-        "without it; alone: baseline with it less baseline; each under its own views"
+        "without it; alone: baseline with it less baseline, or, where the method gives it to its "
+        "own stages only, those with it less those with no trick; each under its own views"
     )
     if len(plan.seeds) == 1:
         yield "one seed: the intervals know of images alone"
@@ -190,6 +199,7 @@ def _json(row: Row, worths: list[Contribution]) -> dict[str, Any]:
         **{
             part: {
                 "reason": worth.reason,
+                **({"base": row.alone.base} if part == "alone" else {}),
                 **{name: asdict(interval) for name, interval in worth.intervals.items()},
             }
             for part, worth in zip(PARTS, worths, strict=True)

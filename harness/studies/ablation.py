@@ -1,30 +1,23 @@
-"""What each trick of a method is worth: left out of the method, and added alone to the baseline."""
+"""What each trick of a method is worth: left out of the method, and added alone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
 
 from harness.activation import Activation
 from harness.errors import HarnessError
 from harness.preparation import prepare
 from harness.provenance import record_id
 from harness.recipe import Recipe, StageRecipe, resolve
-from harness.record import ResultRecord, digest
+from harness.record import digest
 from harness.spec import RunSpec
 from harness.stages import stage_folder
-from harness.statistics.intervals import Interval, paired_difference
-from harness.studies.predictions import KeptPredictions, kept_predictions
 from harness.studies.throughput import Span, known_seconds, total
 
 BASELINE = "baseline"
-METRICS = {"top1": 1, "top5": 5}
-SPLITS = ("test", "val", "ilsvrc")
 
 
 class Trick(NamedTuple):
@@ -39,18 +32,20 @@ class Trick(NamedTuple):
 class Variant:
     """A run with a trick more or less than ``against``, or why there can be none.
 
-    The trick's contribution is ``sign`` times what the variant has more than ``against``.
+    The trick's contribution is ``sign`` times what the variant has more than ``against``. ``base``
+    says what a trick alone was added to.
     """
 
     spec: RunSpec | None = None
     against: RunSpec | None = None
     sign: int = 1
+    base: str = ""
     reason: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One trick: the method without it, and the baseline with it alone."""
+    """One trick: the method without it, and the baseline, or the bare method, with it alone."""
 
     trick: Trick
     left_out: Variant
@@ -86,14 +81,6 @@ class Cost(NamedTuple):
     finished_stages: int
     seconds: Span | None
     hardware: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Contribution:
-    """What a trick added on shared seeds and images, in shares; empty where ``reason`` says why."""
-
-    intervals: Mapping[str, Interval]
-    reason: str = ""
 
 
 def ablation(asked: RunSpec, seeds: int) -> Ablation:
@@ -152,10 +139,10 @@ def _without(method: RunSpec, name: str) -> Variant:
 
 
 class _Adding:
-    """The baseline, and what of a method can be added to it."""
+    """What a method's tricks can be added to: the baseline, else the method without any."""
 
     def __init__(self, method: RunSpec, recipe: Recipe) -> None:
-        self._recipe = recipe
+        self._method, self._set = method, _described(recipe)
         self._baseline = replace(
             method,
             plugin=BASELINE,
@@ -164,12 +151,11 @@ class _Adding:
             extra=tuple(name for name in method.extra if name != BASELINE),
             overrides=tuple(one for one in method.overrides if not one.stage),
         )
-        self._name, self._has_knobs = method.plugin, bool(method.knobs)
         self._with_all = replace(self._baseline, extra=(method.plugin, *self._baseline.extra))
 
     @cached_property
     def _own(self) -> dict[str, set[str]]:
-        """The baseline's own tricks."""
+        """The baseline's own tricks, which stay on both sides."""
         return _described(resolve(self._baseline, Activation(self._baseline).hooks, ""))
 
     @cached_property
@@ -178,20 +164,31 @@ class _Adding:
         return _described(resolve(self._with_all, Activation(self._with_all).hooks, ""))
 
     def alone(self, trick: Trick) -> Variant:
-        """Return the baseline with one trick, or why that cannot be."""
-        if self._name == BASELINE or trick.name in self._own:
+        """Return the run with one trick, or why there can be none.
+
+        A lent method has the defaults of its knobs, and knows no stages but its own: where that is
+        not the trick as the method has it, it is added to the method's own stages.
+        """
+        if self._method.plugin == BASELINE or trick.name in self._own:
             return Variant(reason="baseline has it already")
-        if trick.name not in self._met:
-            where = ", ".join(trick.stages) or "testing"
-            knobs = ", or for the knobs set here" if self._has_knobs else ""
-            return Variant(
-                reason=f"cannot stand alone: {self._name} gives it to {where} only{knobs}"
-            )
-        if not self._met[trick.name] <= _described(self._recipe)[trick.name]:
-            return Variant(reason="alone it would have other knobs: a lent method has its defaults")
-        others = tuple(name for name in self._met if name not in (trick.name, *self._own))
-        spec = replace(self._with_all, without=others)
-        return Variant(spec=spec, against=self._baseline)
+        if self._met.get(trick.name, set()) and self._met[trick.name] <= self._set[trick.name]:
+            others = self._others(self._met, trick)
+            spec = replace(self._with_all, without=others)
+            return Variant(spec=spec, against=self._baseline, base=BASELINE)
+        bare = (*self._method.without, *self._others(self._set))
+        spec, against = (
+            replace(self._method, without=without)
+            for without in ((*self._method.without, *self._others(self._set, trick)), bare)
+        )
+        try:
+            resolve(spec, Activation(spec).hooks, "")
+        except HarnessError as error:
+            return Variant(reason=" ".join(str(error).split()))
+        return Variant(spec=spec, against=against, base="its own stages")
+
+    def _others(self, tricks: Iterable[str], kept: Trick | None = None) -> tuple[str, ...]:
+        stay = {*self._own, *((kept.name,) if kept else ())}
+        return tuple(name for name in tricks if name not in stay)
 
 
 def cost_of(asked: Ablation) -> Cost:
@@ -216,75 +213,3 @@ def cost_of(asked: Ablation) -> Cost:
         seconds=total(seconds.values()) if len(seconds) == len(left) else None,
         hardware=hardware,
     )
-
-
-class Outcomes:
-    """The records of an ablation's runs, or why there are none."""
-
-    def __init__(self, found: Iterable[tuple[RunSpec, ResultRecord | None, str]]) -> None:
-        self._found = list(found)
-
-    def contribution(self, variant: Variant, seeds: Sequence[int], split: str) -> Contribution:
-        """Return what a variant's trick is worth on the seeds of which both runs are there.
-
-        Each run is scored under its method's own views, so that a trick of testing counts, too.
-        """
-        if variant.spec is None or variant.against is None:
-            return Contribution(intervals={}, reason=variant.reason)
-        pairs, reasons = [], []
-        for seed in seeds:
-            kept = []
-            for spec in (replace(variant.spec, seed=seed), replace(variant.against, seed=seed)):
-                record, reason = self._record(spec)
-                if record is None:
-                    reasons.append(f"{spec.label}, seed {seed}: {reason}")
-                else:
-                    kept.append(answers(spec, record, split))
-            if len(kept) == 2:
-                pairs.append(kept)
-        if not pairs:
-            return Contribution(intervals={}, reason=reasons[0])
-        intervals = {name: _difference(pairs, k, variant.sign) for name, k in METRICS.items()}
-        return Contribution(intervals=intervals, reason=reasons[0] if reasons else "")
-
-    def split(self, asked: str | None) -> str:
-        """Return the split to judge on; raises HarnessError where it was not scored."""
-        records = [record for _, record, _ in self._found if record is not None]
-        if not records:
-            raise HarnessError(f"no run could be made; the first says: {self._found[0][2]}")
-        scored = {score.split for score in records[0].scores}
-        for split in (asked,) if asked else SPLITS:
-            if split in scored:
-                return split
-        raise HarnessError(
-            f"{asked or 'nothing'} was not scored; there is {', '.join(sorted(scored))}"
-        )
-
-    def record(self, spec: RunSpec) -> ResultRecord | None:
-        """Return the record of a run, None where there is none."""
-        return self._record(spec)[0]
-
-    def _record(self, spec: RunSpec) -> tuple[ResultRecord | None, str]:
-        return next(
-            ((record, reason) for made, record, reason in self._found if made == spec),
-            (None, "was not run"),
-        )
-
-
-def answers(spec: RunSpec, record: ResultRecord, split: str) -> KeptPredictions:
-    """Return what a run said of a split under its own views, the last of its protocols."""
-    protocols = [score.protocol for score in record.scores if score.split == split]
-    return kept_predictions(spec.home, record, split, protocols[-1])
-
-
-def _difference(pairs: Sequence[Sequence[KeptPredictions]], k: int, sign: int) -> Interval:
-    more, less = (
-        np.stack([_right(pair[side], pairs[0][0], k) for pair in pairs]) for side in (0, 1)
-    )
-    return paired_difference(more, less) if sign > 0 else paired_difference(less, more)
-
-
-def _right(kept: KeptPredictions, like: KeptPredictions, k: int) -> NDArray[np.bool_]:
-    if not np.array_equal(kept.files, like.files):
-        raise HarnessError("the runs were scored on different pictures; the data set was changed")
-    return kept.right(k)

@@ -56,29 +56,31 @@ def test_an_ablation_from_end_to_end(call: Call, tiny_home: Path, install) -> No
     ablate = ("ablate", "--plugin", "mine", *TINY, "--seeds", "2")
 
     planned = json.loads(call(*ablate, "--dry-run", "--json").out)
-    assert (planned["runs"], planned["finished_runs"], planned["seconds"]) == (12, 0, None)
+    assert (planned["runs"], planned["finished_runs"], planned["seconds"]) == (18, 0, None)
     assert not (tiny_home / "records").exists()
 
     outcome = call(*ablate)
     assert outcome.status == 0, outcome.err
     # A seed: both stages of the method, both without KeepFirst, the second alone without each of
-    # the others; baseline with and without KeepFirst are the first stages over again.
-    assert "12 runs (0 finished) of 12 different stages (0 finished)" in outcome.err
-    assert "run 12 of 12: " in outcome.err
+    # the others; three second stages with one trick or none after the baseline's, which is the
+    # first stage without KeepFirst; and baseline with KeepFirst is the first one over again.
+    assert "18 runs (0 finished) of 18 different stages (0 finished)" in outcome.err
+    assert "run 18 of 18: " in outcome.err
     text = outcome.out
     assert text.startswith("mine epochs=1 on synthweb:tiny, test, seeds 0 to 1")
     assert (
         "KeepFirst, left out: mine -KeepFirst epochs=1, seed 0: nothing was left out; put" in text
     )
-    assert "SmoothLabels, alone: cannot stand alone: mine gives it to second only" in text
+    assert "NeedsKept, alone: mine -KeepFirst -SmoothLabels epochs=1, seed 0: nothing was" in text
+    assert "its own stages" in text
 
     again = call(*ablate, "--json")
-    assert "10 finished) of" in again.err  # the two that cannot be are tried again
+    assert "14 finished) of" in again.err  # those that cannot be are tried again
     assert "steps" not in again.err
     found = {row["name"]: row for row in json.loads(again.out)["tricks"]}
     assert found["KeepFirst"]["stages"] == ["first", "second"]
     records, _ = read_records(tiny_home / "records")
-    assert len(records) == 10
+    assert len(records) == 14
 
     def right(label: str, seed: int) -> float:
         (record,) = (r for r in records if (r.label, r.seed) == (label, seed))
@@ -89,6 +91,10 @@ def test_an_ablation_from_end_to_end(call: Call, tiny_home: Path, install) -> No
         ("NeedsKept", "left_out", "mine epochs=1", "mine -NeedsKept epochs=1"),
         ("SmoothLabels", "left_out", "mine epochs=1", "mine -SmoothLabels epochs=1"),
         ("KeepFirst", "alone", "baseline +mine epochs=1", "baseline epochs=1"),
+        (
+            *("SmoothLabels", "alone", "mine -KeepFirst -NeedsKept epochs=1"),
+            "mine -KeepFirst -NeedsKept -SmoothLabels epochs=1",
+        ),
     ):
         interval = found[trick][part]["top1"]
         by_hand = [right(more, seed) - right(less, seed) for seed in range(2)]
@@ -120,4 +126,4 @@ def test_people_read_what_it_would_cost(call: Call, tiny_home: Path) -> None:
     out = call("ablate", "--plugin", "malong_curriculum", *TINY, "--seeds", "1", "--dry-run").out
     assert out.startswith("malong_curriculum epochs=1 on synthweb:tiny, seed 0\n")
     assert "training time left: unknown, for no record has these networks" in out
-    assert "KeepSubsets, alone: no run, cannot stand alone: malong_curriculum gives it to " in out
+    assert "MultiCrop, alone: no run, baseline has it already" in out

@@ -9,7 +9,8 @@ import pytest
 
 from harness.errors import HarnessError
 from harness.spec import DataSpec, Override, RunSpec
-from harness.studies.ablation import Outcomes, Row, Variant, ablation, cost_of
+from harness.studies.ablation import Row, Variant, ablation, cost_of
+from harness.studies.contributions import Outcomes
 
 TINY = DataSpec(name="synthweb", path="tiny")
 ONCE = (Override("", "epochs", "1"),)
@@ -45,18 +46,24 @@ def test_each_trick_is_left_out_and_added_alone_where_that_can_be(pci: RunSpec) 
     assert mixup.alone.against == baseline
 
 
-def test_what_cannot_stand_alone_says_why(pci: RunSpec) -> None:
+def test_what_the_baseline_cannot_be_lent_is_added_to_the_methods_own_stages(pci: RunSpec) -> None:
     found = rows(pci)
-    reason = "cannot stand alone: pci gives it to resnet101-retrain-1 only"
-    assert found["WeighByModel"].alone == Variant(reason=reason)
+    names = ("ReweightClasses", "MixUp", "SmoothLabels")
+    assert found["WeighByModel"].alone == Variant(
+        spec=replace(pci, without=names),
+        against=replace(pci, without=(*names, "WeighByModel")),
+        base="its own stages",
+    )
+    assert found["MixUp"].alone.base == "baseline"
     assert found["MultiCrop"].alone == Variant(reason="baseline has it already")
     assert found["MultiCrop"].trick.stages == ()
-    other = rows(replace(pci, knobs={"mixup_alpha": "0.5"}))["MixUp"].alone
-    assert other == Variant(
-        reason="alone it would have other knobs: a lent method has its defaults"
-    )
+    stronger = replace(pci, knobs={"mixup_alpha": "0.5"})  # a lent method has its defaults
+    other = rows(stronger)["MixUp"].alone
+    assert other.base == "its own stages"
+    assert other.spec is not None
+    assert "MixUp" not in other.spec.without
     four = rows(replace(pci, knobs={"ensemble": "four_networks"}))["MultiScale"].alone
-    assert four.reason.endswith("pci gives it to testing only, or for the knobs set here")
+    assert four.base == "its own stages"
 
 
 def test_the_baseline_gets_the_methods_data_size_and_overrides(pci: RunSpec) -> None:
@@ -75,9 +82,9 @@ def test_the_baseline_gets_the_methods_data_size_and_overrides(pci: RunSpec) -> 
 
 def test_runs_are_made_once_and_seed_by_seed(pci: RunSpec) -> None:
     runs = ablation(replace(pci, seed=4), 2).runs
-    # pci, five without, the baseline, and three alone
-    assert [spec.seed for spec in runs] == [4] * 10 + [5] * 10
-    assert [replace(spec, seed=5) for spec in runs[:10]] == list(runs[10:])
+    # pci, five without, the baseline and three alone, bare pci and WeighByModel alone
+    assert [spec.seed for spec in runs] == [4] * 12 + [5] * 12
+    assert [replace(spec, seed=5) for spec in runs[:12]] == list(runs[12:])
     assert runs[0] == replace(pci, seed=4)
 
 
@@ -85,8 +92,9 @@ def test_the_cost_counts_shared_stages_once(pci: RunSpec) -> None:
     cost = cost_of(ablation(pci, 1))
     # Two stages each for pci and four of its variants (without WeighByModel the second is another,
     # without MultiCrop none is, and the first is shared by both), the baseline's and three alone.
-    assert (cost.runs, cost.finished_runs, cost.finished_stages) == (10, 0, 0)
-    assert cost.stages == 2 + 3 * 2 + 1 + 1 + 3
+    # Bare pci begins with the baseline's stage, and so does WeighByModel alone.
+    assert (cost.runs, cost.finished_runs, cost.finished_stages) == (12, 0, 0)
+    assert cost.stages == 2 + 3 * 2 + 1 + 1 + 3 + 2
     assert cost.seconds is None
 
 
