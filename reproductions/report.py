@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from harness.drawing import COLOURS, INK, PALE, drawn
@@ -87,8 +88,11 @@ def _claims(figure: Figure, claims: Sequence[Mapping[str, Any]]) -> None:
         axes.plot(measured["mean"], place, "o", color=colour, markersize=5)
         if claim["published"] is not None:
             axes.plot(claim["published"], place, "D", color="none", markeredgecolor=INK)
-    names = [f"{c['claim'][:SHOWN]}, {c['metric'].replace('top', 'top-')}" for c in claims]
+    names = [
+        f"{shorten(c['claim'], SHOWN, placeholder=' ...')}, {c['metric'].replace('top', 'top-')}"
+        for c in claims
+    ]
     axes.set_yticks(range(len(claims)), names)
     axes.set_ylim(len(claims) - 0.5, -0.5)
     axes.grid(axis="x")
-    axes.set_xlabel("points of accuracy: dot measured, with its interval; diamond published")
+    axes.set_xlabel("points of accuracy\ndot: measured, with its interval; diamond: published")
