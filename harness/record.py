@@ -128,8 +128,8 @@ class ResultRecord(_Value):
     seed: int
     full_size: bool  # no profile and no override shrank the recipe
     stages: tuple[EffectiveStage, ...]
-    members: tuple[str, ...] = ()  # the stages that were tested together
-    combine: str = ""  # how their answers were joined; empty for one
+    members: tuple[str, ...]  # the stages that were tested together
+    combine: str  # how their answers were joined; empty for one
     scores: tuple[Score, ...]
     noise: tuple[NoiseQuality, ...]
     commit: str

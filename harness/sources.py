@@ -13,6 +13,8 @@ from types import ModuleType
 
 from harness.errors import PluginError
 
+LANGUAGE = ("harness.texts.", "harness.wordnet.")
+
 
 @cache
 def file_sha256(path: str) -> str:
@@ -24,7 +26,8 @@ def sources_of(part: object) -> dict[str, str]:
     """Return the sha256 of the file that defines ``part``, and of what it uses of its own package.
 
     ``part`` is a value, whose class counts, or a module. What it imports from elsewhere, the
-    harness or a library, does not count. Raises PluginError where it is defined in no file.
+    harness or a library, does not count, but for what the harness knows of language: tricks are
+    made of it. Raises PluginError where it is defined in no file.
     """
     kind = part if isinstance(part, ModuleType) else type(part)
     name = kind.__name__ if isinstance(kind, ModuleType) else kind.__module__
@@ -62,7 +65,7 @@ def _imported(path: Path, package: str) -> Iterator[str]:
             names = [module, *(f"{module}.{alias.name}" for alias in node.names)]
         else:
             continue
-        yield from (name for name in names if name.startswith(f"{package}."))
+        yield from (name for name in names if name.startswith((f"{package}.", *LANGUAGE)))
 
 
 def _origin(name: str) -> str | None:

@@ -190,6 +190,8 @@ def small_record() -> ResultRecord:
             },
             "seed": 0,
             "full_size": False,
+            "members": ["train"],
+            "combine": "",
             "stages": [
                 {
                     "name": "train",

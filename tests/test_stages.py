@@ -85,7 +85,17 @@ def test_sources_are_of_the_package_and_not_of_the_harness() -> None:
     from harness.tricks.noise.kmeans import KMeansSubsets
 
     found = sources_of(KMeansSubsets(sees="initial"))
-    assert sorted(found) == ["harness.tricks.noise.categories", "harness.tricks.noise.kmeans"]
+    assert sorted(found) == [
+        f"harness.tricks.noise.{name}" for name in ("categories", "clusters", "kmeans")
+    ]
+
+
+def test_what_a_trick_knows_of_language_counts_as_its_source() -> None:
+    from harness.tricks.noise.label_weights import LabelWeights
+
+    found = sources_of(LabelWeights(encoder="lexical"))
+    assert {"harness.texts.masking", "harness.wordnet.nouns"} < set(found)
+    assert "harness.errors" not in found
 
 
 def test_a_key_depends_on_content_and_parents_not_on_the_order_of_names() -> None:

@@ -38,6 +38,8 @@ def record(model: str, seed: int, top1: float) -> ResultRecord:
             },
             "seed": seed,
             "full_size": False,
+            "members": ["train"],
+            "combine": "",
             "stages": [],
             "scores": [{**terms, **score, "epoch": epoch} for epoch in ("last", "best")],
             "noise": [],

@@ -72,7 +72,7 @@ def test_others_method_is_planned_in_a_real_process(
     assert (planned.status, planned.err) == (0, "")
     plan = json.loads(planned.out)
     assert plan["label"] == "mine epochs=50"
-    assert plan["plugins"] == ["mine", "synthweb", "timm", "console", "tensorboard"]
+    assert plan["plugins"] == ["mine", "synthweb", "timm", "texts", "console", "tensorboard"]
     assert plan["knobs"] == [
         {"name": "epochs", "value": "50", "origin": "command line", "source": "short"}
     ]

@@ -69,6 +69,8 @@ def _record(
         "id": digest([label, seed, created, edition])[:16],
         "without": (),
         "full_size": False,
+        "members": ["train"],
+        "combine": "",
         "noise": (),
         "commit": "0123456789abcdef",
         "dirty": False,
