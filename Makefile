@@ -6,7 +6,7 @@ BIN := .venv/bin
 
 demo: .venv/installed
 	$(BIN)/harness run --plugin malong_curriculum
-	$(BIN)/harness leaderboard
+	$(BIN)/harness leaderboard --data synthweb
 
 test: .venv/installed-test
 	$(BIN)/pytest
