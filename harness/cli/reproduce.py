@@ -143,7 +143,9 @@ def _make(trials: Trials, *, no_run: bool) -> bool:
 
     trials.plain = usable_engine(trials.plain)
     everywhere = tuple(o for o in trials.plain.overrides if not o.stage)
-    prepare(replace(trials.plain, plugin=PLAINEST, overrides=everywhere))  # wrong data: said once
+    # What is wrong with the data is said once, not by every run.
+    prepared = prepare(replace(trials.plain, plugin=PLAINEST, overrides=everywhere))
+    trials.plain = replace(trials.plain, data=prepared.spec.data)
     made = finished(trials.specs()) if no_run else sweep(trials.specs(), _tell)
     failed = [outcome.spec for outcome in made if not trials.add(*outcome)]
     return no_run or not failed

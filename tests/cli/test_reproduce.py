@@ -63,6 +63,11 @@ def test_what_is_missing_is_run_once_and_judged(tiny_home: Path, call: Call) -> 
     assert "| Reweighting classes" in markdown.replace("  ", " ")
 
 
+def test_the_data_that_nobody_named_is_said(tiny_home: Path, call: Call) -> None:
+    ended = call("reproduce", TABLE, "--no-run", "--json")
+    assert json.loads(ended.out)["data"] == "synthweb:small"
+
+
 def test_the_report_is_one_page_that_loads_nothing(
     tiny_home: Path, call: Call, tmp_path: Path
 ) -> None:
