@@ -56,6 +56,8 @@ def test_a_class_without_samples_is_left_out_of_the_mean() -> None:
     np.testing.assert_array_equal(found.per_class, [1, np.nan, 0.5, np.nan])
 
 
+# Few samples of many classes look to scikit-learn like a regression; here they are meant.
+@pytest.mark.filterwarnings("ignore:The number of unique classes is greater:UserWarning")
 @given(
     size=st.integers(1, 200),
     classes=st.integers(3, 30),
