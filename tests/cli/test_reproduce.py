@@ -63,9 +63,13 @@ def test_what_is_missing_is_run_once_and_judged(tiny_home: Path, call: Call) -> 
     assert "| Reweighting classes" in markdown.replace("  ", " ")
 
 
-def test_the_data_that_nobody_named_is_said(tiny_home: Path, call: Call) -> None:
+def test_the_data_that_nobody_named_is_said(harness_home: Path, call: Call) -> None:
+    # A home of its own: the default data are drawn, and the tiny one's folder is every test's.
     ended = call("reproduce", TABLE, "--no-run", "--json")
     assert json.loads(ended.out)["data"] == "synthweb:small"
+    assert [path.name for path in (harness_home / "data").glob("synthweb*")] == [
+        "synthweb-v1-small-0"
+    ]
 
 
 def test_the_report_is_one_page_that_loads_nothing(
