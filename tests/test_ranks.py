@@ -278,3 +278,18 @@ def test_gpus_and_cpu_ranks_exclude_each_other(monkeypatch: pytest.MonkeyPatch) 
     assert choose_ranks(None, None) == 1
     assert choose_ranks(0, None) == 1
     assert choose_ranks(None, 3) == 3
+
+
+def test_the_ranks_part_while_python_still_lives(tmp_path: Path) -> None:
+    program = """
+        import atexit
+        import torch.distributed as dist
+        atexit.register(lambda: print("joined", dist.is_initialized()))  # the first is called last
+        from harness.training.ranks import join_ranks
+        join_ranks()
+        print("joined", dist.is_initialized())
+    """
+    with start(tmp_path, "-c", textwrap.dedent(program)) as process:
+        out, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, err
+    assert out.split() == ["joined", "True", "joined", "False"]
