@@ -95,6 +95,7 @@ def _cost(plan: Ablation, cost: Cost) -> dict[str, Any]:
         {
             **row.trick._asdict(),
             **{part: getattr(row, part).reason or "to be run" for part in PARTS},
+            "base": row.alone.base,
         }
         for row in plan.rows
     ]
@@ -114,10 +115,9 @@ def _announced(plan: Ablation, cost: Cost) -> Iterator[str]:
     else:
         yield f"training time left: {cost.seconds}, on one device: {cost.hardware}"
     for row in plan.rows:
-        for part in PARTS:
-            variant = getattr(row, part)
-            if variant.spec is None:
-                yield f"{row.trick.name}, {part.replace('_', ' ')}: no run, {variant.reason}"
+        alone = row.alone
+        told = f"on {alone.base}" if alone.spec else f"no run, {alone.reason}"
+        yield f"{row.trick.name}, alone: {told}"
 
 
 def _seeds(plan: Ablation) -> str:
@@ -168,8 +168,8 @@ def _levels(plan: Ablation, outcomes: Outcomes, split: str) -> Iterator[str]:
     """The accuracies that the contributions are differences of."""
     from statistics import fmean
 
-    baselines = [row.alone.against for row in plan.rows if row.alone.against is not None]
-    for spec in (plan.method, *baselines[:1]):
+    bases = {row.alone.base: row.alone.against for row in plan.rows}
+    for spec in (plan.method, *filter(None, bases.values())):
         records = [outcomes.record(replace(spec, seed=seed)) for seed in plan.seeds]
         scores = [
             [s for s in record.scores if s.split == split and s.epoch == "last"][-1]

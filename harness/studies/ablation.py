@@ -18,6 +18,7 @@ from harness.stages import stage_folder
 from harness.studies.throughput import Span, known_seconds, total
 
 BASELINE = "baseline"
+OWN_STAGES = "its own stages"
 
 
 class Trick(NamedTuple):
@@ -131,10 +132,6 @@ def _described(recipe: Recipe) -> dict[str, set[str]]:
 
 def _without(method: RunSpec, name: str) -> Variant:
     left_out = replace(method, without=(*method.without, name))
-    try:
-        resolve(left_out, Activation(left_out).hooks, "")
-    except HarnessError as error:
-        return Variant(reason=" ".join(str(error).split()))
     return Variant(spec=left_out, against=method, sign=-1)
 
 
@@ -175,16 +172,11 @@ class _Adding:
             others = self._others(self._met, trick)
             spec = replace(self._with_all, without=others)
             return Variant(spec=spec, against=self._baseline, base=BASELINE)
-        bare = (*self._method.without, *self._others(self._set))
         spec, against = (
-            replace(self._method, without=without)
-            for without in ((*self._method.without, *self._others(self._set, trick)), bare)
+            replace(self._method, without=(*self._method.without, *self._others(self._set, kept)))
+            for kept in (trick, None)
         )
-        try:
-            resolve(spec, Activation(spec).hooks, "")
-        except HarnessError as error:
-            return Variant(reason=" ".join(str(error).split()))
-        return Variant(spec=spec, against=against, base="its own stages")
+        return Variant(spec=spec, against=against, base=OWN_STAGES)
 
     def _others(self, tricks: Iterable[str], kept: Trick | None = None) -> tuple[str, ...]:
         stay = {*self._own, *((kept.name,) if kept else ())}
