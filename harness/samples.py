@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 EncodeTexts: TypeAlias = Callable[[str, Sequence[str]], NDArray[np.float32]]
 """Maps the id of a text encoder and N texts to ``(N, D)``."""
+Queries: TypeAlias = Mapping[str, Mapping[int, str]]
+"""The words of every query, by source and number."""
 
 
 class WebClass(NamedTuple):
@@ -74,8 +76,8 @@ class Samples:
     """N samples of one split of one data set; a value: tricks return a new one.
 
     Every column is an ``(N,)`` array. ``label`` is the label as found (it may be wrong), ``source``
-    indexes ``source_names``, ``query`` indexes the data set's queries, ``rank`` is the 0-based
-    position in the query's result list, ``weight`` multiplies the sample's loss and ``subset``
+    indexes ``source_names``, ``query`` is the number of one of that source's queries, ``rank`` the
+    0-based position in its result list, ``weight`` multiplies the sample's loss and ``subset``
     names the part of a curriculum (0 first; -1 leaves the sample out of training).
     ``target_names`` is the vocabulary of ``targets`` where that is not ``classes``: keywords.
     """
@@ -97,6 +99,7 @@ class Samples:
     edition: str = ""  # "webvision1", "synthweb-small-v1": what shares a table
     store: PictureStore | None = field(default=None, compare=False, repr=False)  # None: root/files
     read_texts: Callable[[], list[Text]] | None = field(default=None, compare=False, repr=False)
+    read_queries: Callable[[], Queries] | None = field(default=None, compare=False, repr=False)
     seen: Mapping[str, Sight] = field(default_factory=dict, compare=False, repr=False)
     encode_texts: EncodeTexts | None = field(default=None, compare=False, repr=False)
 
@@ -145,6 +148,15 @@ class Samples:
     def texts(self) -> list[Text]:
         """Title, description and tags of every sample, read when asked for."""
         return self.read_texts() if self.read_texts else [Text()] * len(self)
+
+    def searched(self) -> list[str]:
+        """The words of the query that found every sample, read when asked for; "" if unknown."""
+        if self.read_queries is None or (self.query < 0).all():
+            return [""] * len(self)
+        queries = self.read_queries()
+        words = [queries.get(name, {}) for name in self.source_names]
+        found = zip(self.source.tolist(), self.query.tolist(), strict=True)
+        return [words[source].get(query, "") for source, query in found]
 
     def encode(self, encoder: str, texts: Sequence[str]) -> NDArray[np.float32]:
         """Encode ``N`` texts by the run's text encoder of this id: ``(N, D)``, rows of length 1.

@@ -8,7 +8,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
@@ -161,6 +161,48 @@ def small_samples() -> Samples:
         fingerprint="f",
         edition="three classes",
     )
+
+
+@pytest.fixture
+def make_samples() -> Callable[..., Samples]:
+    """Build samples from labels and, optionally, features of a stage "initial" and columns."""
+    import numpy as np
+
+    from harness.samples import Predictions, Samples, Sight, WebClass
+
+    def make(
+        label: Any, features_ND: Any = None, *, num_classes: int | None = None, **columns: Any
+    ) -> Samples:
+        label = np.asarray(label, np.int32)
+        size = len(label)
+        num_classes = num_classes or int(label.max(initial=0)) + 1
+        seen = {}
+        if features_ND is not None:
+            nothing = np.zeros((size, 1))
+            seen["initial"] = Sight(
+                np.asarray(features_ND, np.float32),
+                Predictions(
+                    nothing.astype(np.int32), nothing.astype(np.float32), np.zeros(size, np.float32)
+                ),
+            )
+        whole: dict[str, Any] = {
+            "files": np.array([f"google/q0001/{i}.jpg" for i in range(size)], np.str_),
+            "source": np.zeros(size, np.int8),
+            "query": np.zeros(size, np.int32),
+            "rank": np.arange(size, dtype=np.int32),
+            "weight": np.ones(size, np.float32),
+            "subset": np.zeros(size, np.int8),
+            "classes": tuple(WebClass(f"n{k:08d}", f"class {k}") for k in range(num_classes)),
+        }
+        return Samples(
+            split="train",
+            root=Path(),
+            label=label,
+            seen=seen,
+            **{**whole, **columns},
+        )
+
+    return make
 
 
 @pytest.fixture

@@ -2,15 +2,17 @@
 
 Every text around a picture has the words of its query, whatever the picture shows: "2016 Toyota
 Corolla Ascent Auto" and a poem about flowers were both found by "corolla". Left in, they make any
-text look like the gloss of the class; so they are taken out of the text and of the gloss.
+text look like the gloss of the class; so they are taken out of the text, and those that stand for
+the class, its lemmas, out of the gloss, too.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from functools import cache
 
-from harness.samples import Text, WebClass
+from harness.samples import Samples, Text, WebClass
 
 _WORD = re.compile(r"\w+")
 _HISSING = ("sses", "xes", "zes", "ches", "shes")
@@ -37,16 +39,15 @@ def singular(word: str) -> str:
     return word
 
 
-def query_words(lemmas: str) -> frozenset[str]:
-    """Return the words that found the pictures of a class, from its lemmas joined by ", ".
+def query_words(terms: str) -> frozenset[str]:
+    """Return the words that find pictures, from a query or from lemmas joined by ", ".
 
-    Each word of a lemma counts by itself, and a lemma of several words also written as one, as tags
-    have it: "billiard ball" gives billiard, ball and billiardball. The queries of a data set are
-    made of its classes' lemmas; words that a searcher put beside them are not known here and stay.
+    Each word of a term counts by itself, and a term of several words also written as one, as tags
+    have it: "billiard ball" gives billiard, ball and billiardball.
     """
     found: set[str] = set()
-    for lemma in lemmas.split(","):
-        words = _WORD.findall(lemma)
+    for term in terms.split(","):
+        words = _WORD.findall(term)
         found |= {singular(word) for word in (*words, "".join(words)) if word}
     return frozenset(found)
 
@@ -58,6 +59,20 @@ def mask(text: str, masked: Collection[str]) -> str:
     """
     kept = _WORD.sub(lambda found: "" if singular(found[0]) in masked else found[0], text)
     return " ".join(part for part in kept.split() if _WORD.search(part))
+
+
+def masked_texts(samples: Samples) -> list[str]:
+    """Return what the text of every sample says beyond the words that found it; "" for nothing.
+
+    Left out are the words of its query and of its label's lemmas.
+    """
+
+    @cache
+    def masked(label: int, query: str) -> frozenset[str]:
+        return query_words(samples.classes[label].lemmas) | query_words(query)
+
+    columns = zip(samples.texts(), samples.label.tolist(), samples.searched(), strict=True)
+    return [masked_text(text, masked(label, query)) for text, label, query in columns]
 
 
 def masked_text(text: Text, masked: Collection[str]) -> str:

@@ -9,6 +9,7 @@ from harness.texts.masking import (
     mask,
     masked_gloss,
     masked_text,
+    masked_texts,
     query_words,
     singular,
     words_of,
@@ -83,6 +84,29 @@ def test_a_text_that_only_says_its_query_says_nothing():
     assert masked_text(Text("", "", ("Moscow", "region")), masked) == "Moscow region"
 
 
+def test_of_a_sample_its_query_and_its_lemmas_are_masked(make_samples):
+    crane, thing = WebClass("n1", "crane"), WebClass("n2", "thing, crane bird")
+    texts = [
+        Text("Crane birds", "tall birds"),
+        Text("crane bird"),
+        Text("bird of the lake"),
+        Text(),
+    ]
+    samples = make_samples(
+        [0, 0, 1, 1],
+        source=np.array([0, 1, 0, 1], np.int8),
+        query=np.array([1, 1, 1, 2], np.int32),
+        classes=(crane, thing),
+    ).assign(read_texts=lambda: texts)
+    assert masked_texts(samples) == ["birds tall birds", "bird", "of the lake", ""]
+    queries = {"google": {1: "crane bird"}, "flickr": {1: "tall crane"}}
+    samples = samples.assign(read_queries=lambda: queries)
+    assert samples.searched() == ["crane bird", "tall crane", "crane bird", ""]
+    assert masked_texts(samples) == ["tall", "bird", "of the lake", ""]
+    unknown = samples.assign(query=np.full(4, -1, np.int32), read_queries=lambda: 1 / 0)
+    assert masked_texts(unknown) == ["birds tall birds", "bird", "of the lake", ""]
+
+
 def test_the_gloss_is_without_its_lemmas():
     assert masked_gloss(COROLLA).endswith('"we cultivate the flower for its')
     assert masked_gloss(WebClass("n1", "tench", "tenches")) == ""
@@ -90,7 +114,8 @@ def test_the_gloss_is_without_its_lemmas():
 
 def cosines(encode, lemmas=COROLLA.lemmas):
     known = COROLLA._replace(lemmas=lemmas)
-    return semantic_scores([FLOWER, CAR], np.zeros(2, np.int32), [known], encode)
+    said = [masked_text(text, query_words(lemmas)) for text in (FLOWER, CAR)]
+    return semantic_scores(said, np.zeros(2, np.int32), [known], encode)
 
 
 def test_minilm_tells_the_flower_from_the_car(minilm):

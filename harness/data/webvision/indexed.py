@@ -24,8 +24,9 @@ from harness.data.archives.index import (
 )
 from harness.data.editions import Edition
 from harness.data.names import Names
+from harness.data.webvision.queries import read_queries
 from harness.errors import DataError, NoLabelsError
-from harness.samples import Samples, Text, WebClass
+from harness.samples import Queries, Samples, Text, WebClass
 
 MAX_MISSING = 0.01
 
@@ -103,6 +104,7 @@ def read_indexed(
         edition=edition.title,
         store=found.store if rows is None else found.store.take(rows),
         read_texts=partial(_read_texts, root, found, rows, sources) if split == "train" else None,
+        read_queries=partial(_read_queries, root, edition) if split == "train" else None,
     )
 
 
@@ -134,6 +136,10 @@ def _read_texts(
             f"{lacking[0]}_meta.tar there and run harness data index {root}"
         )
     return found.texts(np.arange(len(found)) if rows is None else rows)
+
+
+def _read_queries(root: Path, edition: Edition) -> Queries:
+    return read_queries(lists_of_indexed(root), edition)
 
 
 def _rows(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -24,6 +25,7 @@ from harness.data.webvision.columns import (
     where_listed,
 )
 from harness.data.webvision.ilsvrc import ILSVRC
+from harness.data.webvision.queries import read_queries
 from harness.data.webvision.texts import read_texts
 from harness.errors import DataError, NoLabelsError, unknown
 from harness.samples import Samples, Text, WebClass
@@ -90,6 +92,7 @@ def read_split(
         fingerprint=_digest(selection.encode(), synsets, *columns.content),
         edition=layout.title,
         read_texts=_texts(root, layout, sources, columns, chosen) if split == "train" else None,
+        read_queries=partial(read_queries, root, layout) if split == "train" else None,
     )
 
 

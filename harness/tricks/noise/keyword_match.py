@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.samples import Samples, Text, WebClass
-from harness.texts.masking import masked_gloss, masked_text, query_words, singular, words_of
+from harness.samples import Samples, WebClass
+from harness.texts.masking import masked_gloss, masked_texts, singular, words_of
 from harness.tricks.noise.match_scores import Scores, Use, check_use, use_scores
 
 SHORTEST = 3  # letters of a keyword
@@ -42,25 +42,23 @@ class KeywordMatch:
 
         Raises PluginError where no text can be compared with a gloss.
         """
-        scores_N = keyword_scores(samples.texts(), samples.label, samples.classes)
+        scores_N = keyword_scores(masked_texts(samples), samples.label, samples.classes)
         return use_scores(samples, scores_N, self.use, share=self.share, floor=self.floor)
 
 
 def keyword_scores(
-    texts: Sequence[Text], label_N: NDArray[np.int32], classes: Sequence[WebClass]
+    said: Sequence[str], label_N: NDArray[np.int32], classes: Sequence[WebClass]
 ) -> Scores:
-    """Return the share ``(N,)``, 0 to 1, of the keywords of each label that the text has.
+    """Return the share ``(N,)``, 0 to 1, of the keywords of each label that a masked text has.
 
-    s_i = |words(text_i) & keywords_k| / |keywords_k|, k the label. It is not a number where the
-    text says nothing but the label's lemmas, or the class has no keywords.
+    s_i = |words(said_i) & keywords_k| / |keywords_k|, k the label. It is not a number where the
+    text says nothing, or the class has no keywords.
     """
-    masks = [query_words(known.lemmas) for known in classes]
     wanted = [keywords_of(known) for known in classes]
-    scores_N = np.full(len(texts), np.nan, np.float32)
-    for row, (text, label) in enumerate(zip(texts, label_N.tolist(), strict=True)):
-        said = masked_text(text, masks[label])
-        if said and wanted[label]:
-            scores_N[row] = len(wanted[label].intersection(words_of(said))) / len(wanted[label])
+    scores_N = np.full(len(said), np.nan, np.float32)
+    for row, (text, label) in enumerate(zip(said, label_N.tolist(), strict=True)):
+        if text and wanted[label]:
+            scores_N[row] = len(wanted[label].intersection(words_of(text))) / len(wanted[label])
     return scores_N
 
 

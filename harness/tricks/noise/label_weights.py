@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from harness.errors import PluginError
 from harness.samples import Samples, Targets, WebClass
-from harness.texts.masking import mask, masked_text, query_words
+from harness.texts.masking import mask, masked_texts, query_words
 from harness.wordnet.nouns import load_nouns
 
 TEXTS_AT_ONCE = 65_536  # 100 MB of vectors of 384 dimensions
@@ -21,8 +21,9 @@ class LabelWeights:
 
     The candidates of an image are its label as found and the classes nearest to it by path length
     in WordNet. Each is weighed by the cosine of its lemmas and gloss with the image's title,
-    description and tags, both encoded by ``encoder``, and the words of the label left out of both:
-    every text holds the words that found it, so they would only say that the query was the query.
+    description and tags, both encoded by ``encoder``; the words of the label are left out of both,
+    and those of the query out of the texts: every text holds the words that found it, so they would
+    only say that the query was the query.
     A cosine below 0 counts as 0; the weights are not normalised. Images without a weight, for they
     have no other words, and those that an earlier trick left out, get subset -1.
 
@@ -67,14 +68,9 @@ class LabelWeights:
         targets = Targets(
             np.zeros((len(samples), places), np.int32), np.zeros((len(samples), places), np.float32)
         )
-        masked = [query_words(known.lemmas) for known in samples.classes]
-        texts = [
-            masked_text(text, masked[label]) if subset >= 0 else ""
-            for text, label, subset in zip(
-                samples.texts(), samples.label, samples.subset, strict=True
-            )
-        ]
-        told = np.array([row for row, text in enumerate(texts) if text], np.int64)
+        texts = masked_texts(samples)
+        kept = (samples.subset >= 0).tolist()
+        told = np.array([row for row, text in enumerate(texts) if text and kept[row]], np.int64)
         for start in range(0, len(told), TEXTS_AT_ONCE):
             rows = told[start : start + TEXTS_AT_ONCE]
             texts_ND = samples.encode(self.encoder, [texts[row] for row in rows])

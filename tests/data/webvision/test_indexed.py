@@ -74,6 +74,8 @@ def test_all_columns_and_pictures_are_those_of_the_folders(
 def test_texts_come_from_the_archives_too(folders: Path, archives: Path) -> None:
     plain, indexed = load(folders, "train"), load(archives, "train")
     assert indexed.texts() == plain.texts()
+    assert indexed.searched() == plain.searched()
+    assert all(plain.searched())
 
 
 def test_nothing_is_unpacked(archives: Path) -> None:
@@ -137,3 +139,4 @@ def test_info_tar_alone_is_enough(archives: Path, tmp_path: Path) -> None:
     for options in ({}, {"classes": "0-2"}, {"wnids": str(wnids)}):
         expected = load(archives, "val", **options)
         assert load(tmp_path, "val", **options).files.tolist() == expected.files.tolist()
+    assert load(tmp_path, "train").searched() == load(archives, "train").searched()

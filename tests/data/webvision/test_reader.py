@@ -65,6 +65,20 @@ def test_glosses_that_the_data_bring_are_preferred(root: Path) -> None:
     assert [cls.gloss for cls in read_split(root, "val").classes] == ["a fish of ours", "", ""]
 
 
+def test_the_query_of_every_sample(root: Path) -> None:
+    flickr = root / "info" / "queries_flickr.txt"
+    flickr.write_text("3 jaguar+cat\n1 tench\n")
+    found = ["tench", "tench", "jaguar panther", "goldfish", "jaguar panther"]
+    found += ["tench", "jaguar cat", "jaguar cat", ""]  # the list does not know query 2
+    assert read_split(root, "train").searched() == found
+    turned = read_split(root, "train", sources=["flickr", "google"], classes=[2])
+    assert turned.searched() == ["jaguar cat"] * 2 + ["jaguar panther"] * 2
+    assert read_split(root, "val").searched() == [""] * 4
+    flickr.unlink()
+    with pytest.raises(DataError, match=r"queries_flickr\.txt"):
+        read_split(root, "train").searched()
+
+
 def test_texts_join_by_position_from_one(root: Path) -> None:
     samples = read_split(root, "train")
     assert samples.texts() == [

@@ -21,6 +21,14 @@ TEXTS = [
     Text(),
     Text("thing", "whatever"),
 ]
+SAID = [
+    "a large bird, LONG neck wading marsh bird",
+    "large parts of steel",
+    "tower",
+    "",
+    "",
+    "whatever",
+]
 LABEL = np.array([0, 0, 0, 0, 0, 1], np.int32)
 # large, wading, bird, marsh and long are 5 of 8, large is 1, for part is a stop word.
 SCORES = [5 / 8, 1 / 8, 0, np.nan, np.nan, np.nan]
@@ -37,7 +45,7 @@ def test_keywords_are_the_glosss_words_that_say_something():
 
 
 def test_shares_by_hand():
-    scores = keyword_scores(TEXTS, LABEL, [CRANE, THING])
+    scores = keyword_scores(SAID, LABEL, [CRANE, THING])
     np.testing.assert_allclose(scores, SCORES)
     assert scores.dtype == np.float32
 
