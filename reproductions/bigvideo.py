@@ -15,33 +15,53 @@ OWN_LABELS = "BigVideo deck, 'On-the-fly Self-supervised Loss'"
 TEXT = "BigVideo deck, 'Using Description Text'"
 HOME = "BigVideo deck, 'Take-home Message'"
 
-cost = partial(NetworkCost, gpus=64, device="TITAN Xp", epochs=150, source=NETWORK)
+# The slides add one technique to another; each row stops at the technique that it is about.
+trained = partial(BigVideo, larger_input="off", self_supervised="off")
+tuned = partial(BigVideo, self_supervised="off")
+
+estimated = partial(trained, epochs=150)
+cost = partial(NetworkCost, gpus=64, device="TITAN Xp", source=NETWORK)
 NETWORKS = (
-    cost(name="NASNet-A", backbone="nasnetalarge", input_size=331, imagenet_top1=82.70, days=67),
-    cost(name="PNASNet-5", backbone="pnasnet5large", input_size=331, imagenet_top1=82.90, days=61),
-    cost(name="SENet154", backbone="legacy_senet154", input_size=224, imagenet_top1=81.32, days=18),
     cost(
-        name="ResNeXt152 variant",
-        backbone="resnext152_32x4d",
-        input_size=224,
+        name="NASNet-A (331)",
+        recipe=estimated(backbone="nasnetalarge"),
+        imagenet_top1=82.70,
+        days=67,
+    ),
+    cost(
+        name="PNASNet-5 (331)",
+        recipe=estimated(backbone="pnasnet5large"),
+        imagenet_top1=82.90,
+        days=61,
+    ),
+    cost(
+        name="SENet154 (224)",
+        recipe=estimated(backbone="legacy_senet154"),
+        imagenet_top1=81.32,
+        days=18,
+    ),
+    cost(
+        name="ResNeXt152 variant (224)",
+        recipe=estimated(backbone="resnext152_32x4d"),
         imagenet_top1=81.53,
         days=12,
         doubt="'our primary model'; in which way it is a variant is not stated",
     ),
     cost(
-        name="Inception-ResNet-v2",
-        backbone="inception_resnet_v2",
-        input_size=299,
+        name="Inception-ResNet-v2 (299)",
+        recipe=estimated(backbone="inception_resnet_v2"),
         imagenet_top1=80.10,
         days=12,
     ),
-    cost(name="DPN98", backbone="dpn98", input_size=224, imagenet_top1=79.80, days=11),
-    cost(name="SEResNet152", backbone="seresnet152", input_size=224, imagenet_top1=78.43, days=9),
+    cost(name="DPN98 (224)", recipe=estimated(backbone="dpn98"), imagenet_top1=79.80, days=11),
+    cost(
+        name="SEResNet152 (224)",
+        recipe=estimated(backbone="seresnet152"),
+        imagenet_top1=78.43,
+        days=9,
+    ),
 )
 
-# The slides add one technique to another; each row stops at the technique that it is about.
-trained = partial(BigVideo, larger_input="off", self_supervised="off")
-tuned = partial(BigVideo, self_supervised="off")
 TECHNIQUES = Table(
     name="bigvideo/techniques",
     title="The techniques of the pipeline, in words and pictures only",

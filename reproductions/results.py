@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from reproductions.judging import Finding, judge_all
-from reproductions.rows import CategoryComparison, Metric, NetworkCost, Row, Table
+from reproductions.rows import CategoryComparison, Metric, NetworkCost, Row, Table, asked
 from reproductions.tables import all_category_comparisons, all_costs
-from reproductions.trials import Trials, key_of
+from reproductions.trials import Trials
 
 if TYPE_CHECKING:
     from harness.statistics.intervals import Interval
@@ -102,10 +102,7 @@ def _row(row: Row, table: Table, trials: Trials) -> dict[str, Any]:
             values["measured"][metric] = points(found)
     records = list(trial.records.values())
     if records:
-        plugin, knobs = key_of(row.recipe)
-        values["asked"] = " ".join(
-            [f"--plugin {plugin}", *(f"--set {name}={value}" for name, value in knobs)]
-        )
+        values["asked"] = _options(row.recipe)
         values["protocol"] = f"{trial.split()}, {trial.protocol(table.protocol)}"
         values["level"] = _level(row, table, trials)
     values["seeds"] = sorted(trial.records)
@@ -153,14 +150,22 @@ def _categories(comparison: CategoryComparison, trials: Trials) -> dict[str, Any
 
 
 def _cost(cost: NetworkCost) -> dict[str, Any]:
-    asked = f"--plugin bigvideo --set backbone={cost.backbone} --stage epochs={cost.epochs}"
+    where = f"--data webvision2 --gpus {cost.gpus}"
     return {
-        "name": f"{cost.name} ({cost.input_size})",
+        "name": cost.name,
         "imagenet_top1": cost.imagenet_top1,
-        "published": f"{cost.days:g} days of {cost.gpus} {cost.device} for {cost.epochs} epochs",
-        "estimate": f"harness estimate {asked} --data webvision2 --gpus {cost.gpus} --measure",
+        "published": f"{cost.days:g} days of {cost.gpus} {cost.device}",
+        "estimate": f"harness estimate {_options(cost.recipe)} {where} --measure",
         "source": cost.source,
     }
+
+
+def _options(recipe: object) -> str:
+    """The recipe as the command line takes it."""
+    plugin, knobs = asked(recipe)
+    return " ".join(
+        [f"--plugin {plugin}", *(f"--set {name}={value}" for name, value in knobs.items())]
+    )
 
 
 def _finding(finding: Finding) -> dict[str, Any]:

@@ -72,18 +72,15 @@ class Table:
 class NetworkCost:
     """What a network is worth on ImageNet and what it would cost on WebVision 2.0.
 
-    ``imagenet_top1`` is in percent; ``days`` of ``gpus`` devices train ``epochs`` epochs.
-    ``backbone`` is its name in a stage.
+    ``imagenet_top1`` is in percent; ``recipe`` takes ``days`` of ``gpus`` devices, it is estimated.
     """
 
     name: str
-    backbone: str
-    input_size: int
+    recipe: object
     imagenet_top1: float
     days: float
     gpus: int
     device: str
-    epochs: int
     source: str
     doubt: str = ""
 
