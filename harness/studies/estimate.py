@@ -38,6 +38,8 @@ CHECKPOINTS = 2
 
 # How many training and val pictures an edition has, where none lies here.
 PUBLISHED = {
+    "webvision1": (2_400_000, 50_000, "the organisers, rounded"),
+    "mini-webvision": (65_944, 2_500, "the entries that public loaders count"),
     "webvision2": (16_076_665, 294_099, "PCI deck, 'Datasets & Challenges'"),
 }
 
@@ -167,14 +169,14 @@ def _resolved(asked: RunSpec, images: int | None) -> tuple[RunSpec, Hooks, Recip
         found = DataSize(len(prepared.samples), tested, classes, "counted here")
         size = found._replace(train=images, source="given") if images else found
         return prepared.spec, prepared.hooks, prepared.recipe, size
-    train, tested_images, source = PUBLISHED.get(edition.name, (None, None, ""))
-    if images is None and train is None:
+    train, tested_images, source = PUBLISHED[edition.name]
+    if spec.data.options and images is None:
         raise HarnessError(
-            f"how many training pictures {spec.data.name} has is not known here: name its folder, "
-            f"--data {spec.data.name}:/data/webvision, or add --images NUMBER"
+            f"how many training pictures {spec.data} has is not known here: name its folder, "
+            f"--data {spec.data.name}:/data/webvision?..., or add --images NUMBER"
         )
     classes = len(edition.kept) if edition.kept else edition.num_classes
-    size = DataSize(images or train or 0, tested_images, classes, "given" if images else source)
+    size = DataSize(images or train, tested_images, classes, "given" if images else source)
     return spec, active.hooks, resolve(spec, active.hooks, ""), size
 
 

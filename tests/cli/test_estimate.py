@@ -69,7 +69,7 @@ def test_a_record_tells_plan_and_estimate(call: Call, tiny_home: Path) -> None:
         (("--images-per-second", "nan"), "must read [STAGE=]NUMBER, above 0"),
         (("--images-per-second", "trian=1"), "unknown stage 'trian'; did you mean 'train'?"),
         (("--hardware", "H200"), "unknown hardware 'H200'; in the records: none"),
-        (("--data", "webvision1"), "how many training pictures webvision1 has is not known here"),
+        (("--data", "webvision1?classes=0-9"), "how many training pictures webvision1?classes=0-9"),
         (("--data", "webvision2:/no/such"), "/no/such"),
         (("--plugin", "basline"), "unknown plugin 'basline'; did you mean 'baseline'?"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -158,9 +159,14 @@ def test_an_edition_that_does_not_lie_here_has_its_published_size(harness_home: 
     assert any("0.9 to 1 times 64 times" in note for note in found.notes)
     assert list(harness_home.glob("*")) == []
     assert estimate(spec, images=96, given={"": 75.0}).seconds.estimate == 96.0
-    first = RunSpec(plugin="baseline", data=DataSpec(name="webvision1"), home=harness_home)
-    with pytest.raises(HarnessError, match="how many training pictures webvision1 has is not kno"):
-        estimate(first, given={"": 1.0})
+    first = replace(spec, data=DataSpec(name="webvision1"))
+    assert estimate(first, given={"": 1.0}).size[:3] == (2_400_000, 50_000, 1_000)
+    mini = replace(spec, data=DataSpec(name="mini-webvision"))
+    assert estimate(mini, given={"": 1.0}).size[:3] == (65_944, 2_500, 50)
+    part = replace(spec, data=DataSpec(name="webvision1", options={"classes": "0-9"}))
+    with pytest.raises(HarnessError, match=r"how many .* webvision1\?classes=0-9 has"):
+        estimate(part, given={"": 1.0})
+    assert estimate(part, images=9, given={"": 75.0}).seconds.estimate == 9.0
 
 
 def test_what_is_not_known_is_said(tiny_home: Path) -> None:
