@@ -14,6 +14,6 @@ def data() -> None:
     \b
     Examples:
       harness data check /data/webvision
-      harness data stats /data/webvision --output webvision.svg
+      harness data stats /data/webvision
       harness data index /data/webvision
     """

@@ -15,7 +15,8 @@ from harness.data.editions import EDITIONS
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option(
     "--output",
-    required=True,
+    default="stats.svg",
+    show_default=True,
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE.svg|png",
     help="The picture to write.",
@@ -33,7 +34,7 @@ def stats(path: Path, output: Path, edition: str) -> None:
 
     \b
     Examples:
-      harness data stats /data/webvision --output webvision.svg
+      harness data stats /data/webvision
       harness data stats /data/webvision --edition mini-webvision --output mini.png
     """
     from harness.data.check.one_pass import check

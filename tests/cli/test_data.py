@@ -91,13 +91,16 @@ def test_what_is_no_edition_is_one_line(tmp_path: Path) -> None:
     assert "nowhere is no folder" in str(result.exception)
 
 
-def test_stats_writes_a_picture(tmp_path: Path) -> None:
+def test_stats_writes_a_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("matplotlib")
     output = tmp_path / "figure.svg"
     result = invoke("stats", TREES / "webvision1", "--output", output)
     assert result.exit_code == 0, result.output
     assert result.output == f"wrote {output}\n"
     assert output.read_text().startswith("<?xml")
+    monkeypatch.chdir(tmp_path)
+    assert invoke("stats", TREES / "webvision1").output == "wrote stats.svg\n"
+    assert Path("stats.svg").read_bytes() == output.read_bytes()
 
 
 def test_stats_refuses_before_it_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
