@@ -50,6 +50,7 @@ def crawled(preset, seed, home):
         text_of(write_about(entry, crawl.classes, crawl.queries[entry.query], random))
         for entry in entries
     ]
+    words = {n: query.words.replace("+", " ") for n, query in enumerate(crawl.queries, start=1)}
     encoders, spec = TextEncoders(), RunSpec(plugin="baseline", home=home)
     samples = Samples(
         split="train",
@@ -63,6 +64,7 @@ def crawled(preset, seed, home):
         subset=np.zeros(len(entries), np.int8),
         classes=tuple(WebClass(c.wnid, c.lemmas, c.gloss) for c in crawl.classes),
         read_texts=lambda: texts,
+        read_queries=lambda: dict.fromkeys(SOURCES, words),
         encode_texts=partial(encoders.encode_texts, spec),
     )
     return samples, np.array([entry.kind for entry in entries])
