@@ -69,8 +69,10 @@ def _counts(figure: Figure, verdicts: Mapping[str, int]) -> None:
     left = 0
     for outcome, count in verdicts.items():
         if count:
-            axes.barh(0, count, left=left, color=COLOUR_OF[outcome], edgecolor="white")
-            axes.text(left + count / 2, 0, str(count), ha="center", va="center", color=INK)
+            colour = COLOUR_OF[outcome]
+            axes.barh(0, count, left=left, color=colour, edgecolor="white")
+            ink = "white" if colour in COLOURS else INK
+            axes.text(left + count / 2, 0, str(count), ha="center", va="center", color=ink)
         left += count
     axes.set_axis_off()
     axes.set_xlim(0, max(1, left))
