@@ -17,7 +17,7 @@ from harness.files import unwritable, write_text
 from harness.record import digest
 from harness.sources import sources_of
 
-PROTOCOL = 2
+PROTOCOL = 3
 """Raised whenever the engine computes something else from the same values: old stages are stale."""
 
 
