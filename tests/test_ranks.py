@@ -196,6 +196,17 @@ PROGRAM = """
     told["resumed at"] = resumed.first
     told["means"] = made.module[1].running_mean.tolist()
 
+    class Queue(nn.Identity):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("kept", torch.full((2,), float(ranks.rank)))
+
+    mixed = nn.Sequential(Queue(), nn.BatchNorm1d(2, track_running_stats=False), nn.BatchNorm1d(2))
+    mixed[2].running_var.fill_(float(ranks.rank))
+    ranks.average_buffers(mixed)
+    told["queue"] = mixed[0].kept.tolist()
+    told["variance"] = mixed[2].running_var.tolist()
+
     told["union"] = sorted(ranks.union({ranks.rank: "a", 7: "b"}).items())
     told["from first"] = ranks.from_first({"rank": ranks.rank})
     told["gather"] = ranks.gather(ranks.rank)
@@ -255,6 +266,12 @@ def test_a_signal_to_one_rank_stops_all_after_the_same_step(told: dict[str, Any]
 def test_batch_norm_statistics_are_averaged(told: dict[str, Any]) -> None:
     assert told["0 of 2"]["means within"] == told["1 of 2"]["means within"]
     assert told["0 of 2"]["means"] == told["1 of 2"]["means"]
+
+
+def test_buffers_of_other_modules_are_not_averaged(told: dict[str, Any]) -> None:
+    for rank in (0, 1):
+        assert told[f"{rank} of 2"]["queue"] == [rank, rank]
+        assert told[f"{rank} of 2"]["variance"] == [0.5, 0.5]
 
 
 def test_collectives(told: dict[str, Any]) -> None:

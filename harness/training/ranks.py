@@ -12,6 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch._C._distributed_c10d import HashStore
+from torch.nn.modules.batchnorm import _BatchNorm
 
 # Rank 0 may cluster, or wait for another run's stage, for hours; torch gives up after 10 minutes.
 PATIENCE = dt.timedelta(days=7)
@@ -71,10 +72,15 @@ class Ranks:
         return tensor
 
     def average_buffers(self, module: nn.Module) -> None:
-        """Average batch-norm statistics, which drift apart between ranks as they train."""
-        for buffer in module.buffers():
-            if self.world_size > 1 and buffer.is_floating_point():
-                self.mean(buffer)
+        """Average batch-norm statistics, which drift apart between ranks as they train.
+
+        Buffers of other modules are left alone: the mean of two queues of features is no queue.
+        """
+        for part in module.modules():
+            if isinstance(part, _BatchNorm) and self.world_size > 1:
+                for statistic in (part.running_mean, part.running_var):
+                    if statistic is not None:  # it does not track them
+                        self.mean(statistic)
 
 
 def join_ranks() -> Ranks:
