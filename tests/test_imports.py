@@ -22,7 +22,7 @@ they are imported, only inside a function.
 | cli | the command line | all but tricks and methods | torch, pandas, numpy at import |
 | methods | one page each | public names, tricks | the engine, each other, pluggy |
 | reproductions | claims as code | methods, values | the engine |
-| leaderboard | the board | record, errors | torch, timm, deepspeed, tricks, methods |
+| leaderboard | the board | record, errors, terminal | torch, timm, deepspeed, tricks, methods |
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ VALUES = (
     *("harness.errors", "harness.files", "harness.hookspecs", "harness.knobs", "harness.record"),
     *("harness.samples", "harness.schedules", "harness.sources", "harness.spec", "harness.stages"),
     *("harness.values", "harness.data.samplers", "harness.data.profile", "harness.cores"),
+    *("harness.reading", "harness.terminal"),
 )
 ASSEMBLY = (
     *("harness.activation", "harness.discovery", "harness.hooks", "harness.recipe"),
@@ -59,7 +60,7 @@ PAGE = (
 ENGINE = ("harness.training", "harness.testing", "harness.data")
 LANGUAGE = ("harness.texts", "harness.wordnet")
 STUDIES = ("harness.studies", "harness.statistics", "harness.drawing")
-PRIVATE = ("files", "sources", "stages", "cores")
+PRIVATE = ("files", "sources", "stages", "cores", "reading", "terminal")
 PUBLIC = tuple(m for m in VALUES if m.rpartition(".")[2] not in PRIVATE)
 
 
@@ -180,7 +181,7 @@ TABLE = (
     Row(
         "leaderboard",
         ("leaderboard/*",),
-        ("harness.record", "harness.errors", "leaderboard"),
+        ("harness.record", "harness.errors", "harness.terminal", "leaderboard"),
         ("pandas", "tabulate", "jinja2", "click", "numpy", "pydantic"),
     ),
 )

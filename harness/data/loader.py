@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from threading import Lock
 from typing import NamedTuple, TypeVar
 
@@ -28,8 +29,10 @@ from harness.data.images import (
 from harness.data.names import Names
 from harness.data.samplers import Rows, generator
 from harness.data.store import FolderStore
-from harness.errors import DataError
+from harness.errors import DataError, HarnessError
+from harness.reading import patiently, unreadable
 from harness.samples import Samples
+from harness.terminal import visible
 from harness.values import Views
 
 MAX_BROKEN = 0.01  # of the split's entries; more means that the data set itself is broken
@@ -60,7 +63,8 @@ class Pictures:
 
     A broken picture is reported once and replaced by another sample of its label, of its subset
     where that has one, chosen by its row alone; what was left out of training replaces nothing.
-    Raises DataError when more than 1 % of the entries are broken.
+    Raises DataError when more than 1 % of the entries are broken, and HarnessError for a picture
+    that cannot be read: only what its own bytes prove broken is replaced.
     """
 
     samples: Samples
@@ -128,14 +132,18 @@ class Pictures:
         if row in self.broken:
             return None
         try:
-            return decode(self._store.read(row))
+            return patiently(lambda: decode(self._store.read(row)), lambda: self._path(row))
         except BrokenImageError as error:
             reason = str(error)
         except OSError as error:
+            if not self.samples.root.is_dir():  # the disk is gone, not one picture
+                raise HarnessError(unreadable(self.samples.root, error)) from error
             reason = error.strerror or str(error)
-        path = self.samples.root / self._store.name(row)
-        self._note(row, f"broken image {path}: {reason}")
+        self._note(row, f"broken image {visible(self._path(row))}: {reason}")
         return None
+
+    def _path(self, row: int) -> Path:
+        return self.samples.root / self._store.name(row)
 
     def _note(self, row: int, problem: str) -> None:
         with self._lock:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple, NoReturn, Protocol
@@ -12,9 +11,12 @@ from typing import NamedTuple, NoReturn, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.reading import open_plain, read_range
+
 MAX_PICTURE_BYTES = 64 << 20
 # Far below the usual limit of 1,024 open files; more archives than that are opened for each read.
 MAX_OPEN_TARS = 256
+MAX_TAR_BYTES = 1 << 62
 _PART = 100_000  # strings that are objects at a time
 
 
@@ -30,7 +32,10 @@ class PictureStore(Protocol):
         ...
 
     def read(self, row: int) -> bytes:
-        """Return the picture's file; raises OSError where it is missing, cut or over 64 MiB."""
+        """Return the picture's file; raises OSError where it is missing, cut or over 64 MiB.
+
+        ``harness.reading.is_proven`` tells an error of the picture from one of the moment.
+        """
         ...
 
     def take(self, rows: NDArray[np.int64]) -> PictureStore:
@@ -128,15 +133,9 @@ class FolderStore:
     def read(self, row: int) -> bytes:
         """Return the file's bytes; raises OSError where that is not possible."""
         path = os.path.join(self._folder, self.raw_name(row))  # noqa: PTH118 - bytes, and hot
-        # A pipe that is named like a picture must not stop the run.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        descriptor, size = open_plain(path, MAX_PICTURE_BYTES)
         try:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise OSError(errno.EINVAL, "not a plain file", os.fsdecode(path))
-            if status.st_size > MAX_PICTURE_BYTES:
-                _refuse_size(status.st_size, os.fsdecode(path))
-            return os.pread(descriptor, status.st_size, 0)
+            return read_range(descriptor, size, 0, os.fsdecode(path))
         finally:
             os.close(descriptor)
 
@@ -178,13 +177,14 @@ class Tars:
         descriptor = self._open.get(shard)
         if descriptor is None:
             return self._read_closed(shard, offset, length)
-        if not 0 <= length <= MAX_PICTURE_BYTES:
-            _refuse_size(length, str(self._tars[shard].path))
-        data = os.pread(descriptor, length, offset)
-        if len(data) != length:
-            path = str(self._tars[shard].path)
-            raise OSError(errno.EIO, f"ends inside the picture at offset {offset}", path)
-        return data
+        try:
+            return self._range(descriptor, shard, offset, length)
+        except OSError as error:
+            if error.errno != errno.ESTALE:
+                raise
+            # A file server that was started anew does not know the old descriptor. It stays open:
+            # other threads read by its number.
+            return self._read_alone(self._opened(shard), shard, offset, length)
 
     def _read_closed(self, shard: int, offset: int, length: int) -> bytes:
         opened = self._opened(shard)
@@ -192,16 +192,31 @@ class Tars:
             if self._open.setdefault(shard, opened) != opened:
                 os.close(opened)
             return self.read(shard, offset, length)
-        alone = Tars(self._tars)
-        alone._open[shard] = opened  # closed when ``alone`` goes
-        return alone.read(shard, offset, length)
+        return self._read_alone(opened, shard, offset, length)
+
+    def _read_alone(self, opened: int, shard: int, offset: int, length: int) -> bytes:
+        try:
+            return self._range(opened, shard, offset, length)
+        finally:
+            os.close(opened)
+
+    def _range(self, descriptor: int, shard: int, offset: int, length: int) -> bytes:
+        path, size = self._tars[shard]
+        if not 0 <= length <= MAX_PICTURE_BYTES:
+            _refuse_size(length, str(path))
+        if offset + length > size:
+            raise OSError(errno.EINVAL, f"ends inside the picture at offset {offset}", str(path))
+        return read_range(descriptor, length, offset, str(path))
 
     def _opened(self, shard: int) -> int:
         if not 0 <= shard < len(self._tars):
-            raise OSError(errno.EINVAL, f"the index has no archive {shard}; index it again")
+            raise OSError(errno.ESTALE, f"the index has no archive {shard}; index it again")
         path, size = self._tars[shard]
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        found = os.fstat(descriptor).st_size
+        try:
+            descriptor, found = open_plain(os.fsencode(path), MAX_TAR_BYTES)
+        except FileNotFoundError as error:
+            # No proof that the picture is broken: what is gone is what was indexed.
+            raise OSError(errno.ESTALE, "is gone since it was indexed", str(path)) from error
         if found != size:
             os.close(descriptor)
             raise OSError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -9,11 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
+from harness import reading
 from harness.data import loader
 from harness.data.loader import Crops, Loaded, Pictures, ahead
-from harness.errors import DataError
+from harness.data.store import FolderStore, PictureStore
+from harness.errors import DataError, HarnessError
 from harness.samples import Samples, WebClass
 from harness.values import View
 
@@ -224,6 +228,63 @@ def test_a_broken_picture_of_a_test_is_an_error(samples: Samples, split: str) ->
     views = (View(short_side=18, size=16),)
     with pytest.raises(DataError, match=f"3.png: not a picture; {split} cannot be scored"):
         pictures.test_batch(np.array([2, 3]), views)
+
+
+class Failing:
+    """A store whose disk fails for some reads of one row."""
+
+    def __init__(self, store: PictureStore, row: int, error: BaseException, times: int) -> None:
+        self._store, self._row, self._error, self._left = store, row, error, times
+
+    def __len__(self) -> int:
+        return len(self._store)
+
+    def name(self, row: int) -> str:
+        return self._store.name(row)
+
+    def take(self, rows: NDArray[np.int64]) -> PictureStore:
+        return self._store.take(rows)
+
+    def read(self, row: int) -> bytes:
+        if row == self._row and self._left:
+            self._left -= 1
+            raise self._error
+        return self._store.read(row)
+
+
+def failing(samples: Samples, error: BaseException, times: int) -> Samples:
+    files = FolderStore(samples.root, samples.files.tolist())
+    return samples.assign(store=Failing(files, 5, error, times))
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), MemoryError()])
+def test_an_error_that_passes_is_no_broken_picture(
+    samples: Samples, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    monkeypatch.setattr(reading, "WAITS", (0.0, 0.0))
+    pictures = Pictures(failing(samples, error, 2), print)
+    loaded, undisturbed = load(pictures, [1, 5]), load(Pictures(samples, print), [1, 5])
+    np.testing.assert_array_equal(loaded.rows, undisturbed.rows)
+    np.testing.assert_array_equal(loaded.pixels, undisturbed.pixels)
+    assert pictures.broken == {}
+
+
+def test_an_error_that_does_not_pass_stops_and_calls_nothing_broken(
+    samples: Samples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "WAITS", (0.0, 0.0))
+    pictures = Pictures(failing(samples, OSError(errno.EIO, "Input/output error"), 3), print)
+    with pytest.raises(HarnessError, match=r"cannot read .*5\.png: Input/output error \(EIO\)"):
+        load(pictures, [1, 5])
+    assert pictures.broken == {}
+
+
+def test_a_data_folder_that_is_gone_is_no_broken_picture(samples: Samples) -> None:
+    pictures = Pictures(samples, print)
+    samples.root.rename(samples.root.with_name("unmounted"))
+    with pytest.raises(HarnessError, match=f"cannot read {samples.root}: No such file"):
+        load(pictures, [1])
+    assert pictures.broken == {}
 
 
 def test_all_views_come_from_one_decoding(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ import pytest
 
 from harness.data import store
 from harness.data.store import FolderStore, Strings, Tar, TarColumns, Tars, TarStore
+from harness.reading import is_proven
 
 NAMES = [b"google/q0001/a.jpg", b"google/q0001/\xfcmlaut.jpg", b"", "flickr/写真.jpg".encode()]
 
@@ -122,8 +124,28 @@ def test_a_changed_or_missing_archive_is_an_error(tars: list[Tar]) -> None:
     pictures = tar_store(tars, [(0, 0, 5), (1, 0, 5)])
     with pytest.raises(OSError, match="1000 when indexed; index it again"):
         pictures.read(0)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(OSError, match="is gone since it was indexed") as gone:
         pictures.read(1)
+    assert not is_proven(gone.value)  # else every picture in it would be called broken
+
+
+def test_a_file_server_that_was_started_anew_is_asked_with_a_new_descriptor(
+    tars: list[Tar], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = tar_store(tars, [(0, 0, 5)])
+    pictures.read(0)
+    known, pread = descriptors(), os.pread
+
+    def stale(descriptor: int, size: int, offset: int) -> bytes:
+        if not asked.append(descriptor) and len(asked) == 1:
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        return pread(descriptor, size, offset)
+
+    asked: list[int] = []
+    monkeypatch.setattr(os, "pread", stale)
+    assert pictures.read(0) == b"AAAAA"
+    assert len(set(asked)) == 2
+    assert descriptors() == known
 
 
 def descriptors() -> int:

@@ -1,0 +1,172 @@
+"""Files are read whole, once they are known to be plain; an error that may pass is waited out.
+
+A network file system that is away for a second, or a process with too many open files, says
+nothing about a file's content. What reads a file here gets its bytes, an OSError that the file
+itself proves (it is missing, a folder, a pipe, too large), or the end of the run.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn, TypeVar
+
+from harness.errors import HarnessError
+from harness.terminal import note, visible
+
+WAITS = (0.1, 0.4, 1.5, 4.0)  # seconds before each further try
+SAY_EVERY = 60.0  # seconds: eight threads that wait for one server say so once
+
+# What the same file answers for ever: it is not there, or is not a file of a sensible size.
+PROVEN = frozenset(
+    {
+        *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG),
+        *(errno.EINVAL, errno.ENXIO, errno.ENODEV, errno.EFBIG),
+    }
+)
+_LASTING = frozenset({errno.EACCES, errno.EPERM})  # no wait mends these
+_WHAT_TO_DO = {
+    errno.EMFILE: "this process has too many open files: raise the limit with ulimit -n",
+    errno.ENFILE: "this machine has too many open files: end other programs",
+    errno.ENOMEM: "free some memory, or take fewer loader threads",
+    errno.EACCES: "make it readable for this user",
+    errno.EPERM: "make it readable for this user",
+}
+_PASSING = "see that its disk or server works"
+
+T = TypeVar("T")
+
+
+def read_plain(path: Path, most: int) -> bytes:
+    """Return the bytes of a plain file of at most ``most`` bytes.
+
+    Raises:
+        OSError: It is missing, no plain file (a folder, pipe, socket or device) or too large.
+        HarnessError: It could not be read, and not a few seconds later either.
+    """
+    return patiently(lambda: _read(path, most), path.__str__)
+
+
+def look_for(path: Path) -> bool:
+    """Say whether there is a plain file; unlike ``Path.is_file``, never False for another reason.
+
+    Raises:
+        HarnessError: It could not be found out, and not a few seconds later either.
+    """
+    try:
+        return stat.S_ISREG(patiently(lambda: path.stat().st_mode, path.__str__))
+    except OSError:
+        return False
+
+
+def patiently(read: Callable[[], T], name: Callable[[], object]) -> T:
+    """Return what ``read`` returns, called again after growing waits if the error may pass.
+
+    Raises:
+        OSError: An error that the file itself proves, at once.
+        HarnessError: Another one, or MemoryError, that did not pass; says ``name()``.
+    """
+    for wait in (*WAITS, None):
+        try:
+            return read()
+        except (OSError, MemoryError) as error:
+            if is_proven(error):
+                raise
+            if wait is None or getattr(error, "errno", None) in _LASTING:
+                raise HarnessError(unreadable(name(), error)) from error
+            _say(name(), error)
+            time.sleep(wait)
+    raise AssertionError
+
+
+def is_proven(error: OSError | MemoryError) -> bool:
+    """Say whether an error tells of the file, not of the moment at which it was read."""
+    return isinstance(error, OSError) and error.errno in PROVEN
+
+
+def unreadable(what: object, error: OSError | MemoryError) -> str:
+    """Say in one line what could not be read, why, and what to do."""
+    number = errno.ENOMEM if isinstance(error, MemoryError) else error.errno or errno.EIO
+    advice = _WHAT_TO_DO.get(number, _PASSING)
+    return (
+        f"cannot read {visible(what)}: {_reason(error)} ({errno.errorcode.get(number, number)}); "
+        f"{advice}, and start the same command again"
+    )
+
+
+def open_plain(path: Path | bytes, most: int) -> tuple[int, int]:
+    """Open a plain file of at most ``most`` bytes; return its descriptor and its size in bytes.
+
+    Raises:
+        OSError: It cannot be opened, is no plain file or too large.
+    """
+    # A pipe must not stop the run while it waits for who writes into it.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            _refuse_kind(status.st_mode, path)
+        if status.st_size > most:
+            reason = f"has {status.st_size} bytes, more than {most}"
+            raise OSError(errno.EFBIG, reason, os.fsdecode(path))
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor, status.st_size
+
+
+def read_range(descriptor: int, size: int, offset: int, name: str) -> bytes:
+    """Return ``size`` bytes from ``offset`` on; raises OSError (EIO) if the file has fewer."""
+    data = os.pread(descriptor, size, offset)
+    if len(data) == size:
+        return data
+    parts = [data]
+    missing = size - len(data)
+    while missing:  # a signal, or over 2 GiB at once
+        part = os.pread(descriptor, missing, offset + size - missing)
+        if not part:
+            raise OSError(errno.EIO, f"ends {missing} bytes before its size; it changes", name)
+        parts.append(part)
+        missing -= len(part)
+    return b"".join(parts)
+
+
+def _read(path: Path, most: int) -> bytes:
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):  # a device is not even opened: a tape would begin to turn
+        _refuse_kind(mode, path)
+    descriptor, size = open_plain(path, most)
+    try:
+        return read_range(descriptor, size, 0, str(path))
+    finally:
+        os.close(descriptor)
+
+
+def _refuse_kind(mode: int, path: Path | bytes) -> NoReturn:
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fsdecode(path))
+    kinds = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+    kind = kinds.get(stat.S_IFMT(mode), "a device")
+    raise OSError(errno.EINVAL, f"not a plain file but {kind}", os.fsdecode(path))
+
+
+def _reason(error: OSError | MemoryError) -> str:
+    if isinstance(error, MemoryError):
+        return os.strerror(errno.ENOMEM)
+    return error.strerror or str(error) or type(error).__name__
+
+
+_said_at = -SAY_EVERY
+
+
+def _say(what: object, error: OSError | MemoryError) -> None:
+    global _said_at  # noqa: PLW0603 - one voice for all threads of the process
+    now = time.monotonic()
+    if now - _said_at >= SAY_EVERY:
+        _said_at = now
+        seconds = round(sum(WAITS))
+        note(f"{visible(what)}: {_reason(error)}; trying again for {seconds} s")
