@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from harness.activation import Activation
 from harness.errors import NoLabelsError
 from harness.hooks import Hooks
-from harness.provenance import record_id
+from harness.provenance import what_decides
 from harness.recipe import Recipe, resolve
-from harness.record import digest
+from harness.record import digest, record_id
 from harness.samples import Samples
 from harness.spec import RunSpec
 
@@ -26,7 +28,12 @@ class Prepared:
     val: Samples | None
     tested: tuple[Samples, ...]
     recipe: Recipe
-    identity: str
+    decides: Mapping[str, Any]
+
+    @property
+    def identity(self) -> str:
+        """The id of the run's record."""
+        return record_id(self.spec.plugin, self.spec.seed, self.decides)
 
     @property
     def spec(self) -> RunSpec:
@@ -62,7 +69,7 @@ def prepare(asked: RunSpec) -> Prepared:
         val=val,
         tested=tested,
         recipe=recipe,
-        identity=record_id(spec, recipe, samples, tested),
+        decides=what_decides(spec, recipe, samples, tested),
     )
 
 

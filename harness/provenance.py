@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
-import re
 import subprocess
 from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from harness.cores import cores
 from harness.knobs import knobs_of
 from harness.recipe import Recipe, StageRecipe
-from harness.record import Knob, digest
+from harness.record import Knob
 from harness.samples import Samples
 from harness.spec import RunSpec
 from harness.stages import describe
@@ -22,8 +23,10 @@ from harness.stages import describe
 RECORDED = ("torch", "timm", "deepspeed", "numpy", "pillow", "simplejpeg", "scikit-learn", "pluggy")
 
 
-def record_id(spec: RunSpec, recipe: Recipe, samples: Samples, tested: Sequence[Samples]) -> str:
-    """Return the run's identity: a readable name and a digest of everything that decides it."""
+def what_decides(
+    spec: RunSpec, recipe: Recipe, samples: Samples, tested: Sequence[Samples]
+) -> dict[str, Any]:
+    """Return everything that decides a run, as JSON has it: its id is the digest of this."""
     decides = {
         "label": spec.label,
         "stages": [(stage.stage.name, stage.key) for stage in recipe.stages],
@@ -36,8 +39,8 @@ def record_id(spec: RunSpec, recipe: Recipe, samples: Samples, tested: Sequence[
         "data": [samples.fingerprint, *(split.fingerprint for split in tested)],
         "seed": spec.seed,
     }
-    name = re.sub(r"[^\w.-]", "_", spec.plugin)  # a plugin may be called what no file may
-    return f"{name}-seed{spec.seed}-{digest(decides)[:16]}"
+    plain: dict[str, Any] = json.loads(json.dumps(decides))
+    return plain
 
 
 def effective_knobs(method: object, spec: RunSpec) -> dict[str, Knob]:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
+from harness.consistency import contradictions
 from harness.errors import HarnessError
 from harness.files import write_text
+from harness.seals import DamagedError, sealed, unsealed
 
-SCHEMA_VERSION: Literal[1] = 1
+SCHEMA_VERSION: Literal[2] = 2
 MAX_RECORD_BYTES = 64 << 20  # a record is read from strangers, too
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -117,8 +121,9 @@ class Cost(_Value):
 class ResultRecord(_Value):
     """One run. Everything but ``cost`` is the same however often it was interrupted."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     id: str
+    decides: dict[str, JsonValue] = {}  # all that decides the run: the id is its digest
     plugin: str
     label: str  # the method and the knobs that the user set: "malong_curriculum model=A"
     knobs: dict[str, Knob]
@@ -147,37 +152,94 @@ class ResultRecord(_Value):
 
 
 def write_record(folder: Path, record: ResultRecord) -> Path:
-    """Write ``<id>.json`` into ``folder``, whole or not at all; return its path."""
+    """Write ``<id>.json`` into ``folder``, whole or not at all; return its path.
+
+    The file is canonical JSON that begins with its own digest.
+    """
     path = folder / f"{record.id}.json"
-    write_text(path, json.dumps(record.model_dump(mode="json"), indent=1, sort_keys=True) + "\n")
+    write_text(path, sealed(record.model_dump(mode="json")))
     return path
 
 
+class EarlierRecordError(HarnessError):
+    """A record of an earlier schema, which nothing protects from changes."""
+
+
 def read_record(path: Path) -> ResultRecord:
-    """Read and check one record; raises HarnessError naming the file and what is wrong in it."""
+    """Read and check one record.
+
+    Raises:
+        DamagedError: It was altered, contradicts itself or lies under another one's name.
+        HarnessError: It is of another version, cannot be read or is no record.
+    """
     try:
-        if path.stat().st_size > MAX_RECORD_BYTES:
-            raise HarnessError(f"{path} is larger than {MAX_RECORD_BYTES >> 20} MiB: no record")
-        return ResultRecord.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise HarnessError(
-            f"{path} is not a result record of schema {SCHEMA_VERSION}: {place}: {first['msg']}"
-        ) from error
+        with path.open("rb") as file:
+            data = file.read(MAX_RECORD_BYTES + 1)
     except OSError as error:
         raise HarnessError(f"cannot read {path}: {error.strerror}") from error
+    if len(data) > MAX_RECORD_BYTES:
+        raise DamagedError(f"{path} is larger than {MAX_RECORD_BYTES >> 20} MiB: no record")
+    try:
+        record = ResultRecord.model_validate_json(unsealed(data))
+    except DamagedError as error:
+        _refuse_other_versions(path, data)
+        raise DamagedError(f"{path} was altered after it was written: {error}") from error
+    except ValidationError as error:
+        _refuse_other_versions(path, data)
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise DamagedError(
+            f"{path} is not a result record of schema {SCHEMA_VERSION}: {place}: {first['msg']}"
+        ) from error
+    if path.stem != record.id:
+        raise DamagedError(f"{path} holds the record {record.id}, so it is a copy under a new name")
+    decides = record.decides
+    identity = record_id(record.plugin, record.seed, decides) if decides else record.id
+    for problem in contradictions(record, identity):
+        raise DamagedError(f"{path} was altered, for it contradicts itself: {problem}")
+    return record
+
+
+def _refuse_other_versions(path: Path, data: bytes) -> None:
+    try:
+        content = json.loads(data)
+    except (ValueError, RecursionError):
+        return
+    version = content.get("schema_version") if isinstance(content, dict) else None
+    if version == 1:
+        raise EarlierRecordError(
+            f"{path} is a record of schema 1, which an earlier version wrote without a digest; "
+            "run it again"
+        )
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise HarnessError(
+            f"{path} is a record of schema {version}, which a later version wrote; this one reads "
+            f"schema {SCHEMA_VERSION}: update the harness"
+        )
 
 
 def read_records(folder: Path) -> tuple[list[ResultRecord], list[str]]:
-    """Read every record of ``folder``, oldest first; the second list says what was unreadable."""
-    records, problems = [], []
+    """Read every record of ``folder``, oldest first; the second list says what was left out."""
+    records, problems, earlier = [], [], 0
     for path in sorted(folder.glob("*.json")):
         try:
             records.append(read_record(path))
+        except EarlierRecordError:
+            earlier += 1
         except HarnessError as error:
             problems.append(str(error))
+    if earlier:
+        problems.append(
+            f"{earlier} of the records in {folder} are of schema 1, which an earlier version wrote "
+            "without a digest: run them again, or remove them"
+        )
     return sorted(records, key=lambda record: (record.cost.created, record.id)), problems
+
+
+def record_id(plugin: str, seed: int, decides: Mapping[str, Any]) -> str:
+    """Return a run's identity: a readable name and a digest of everything that decides it."""
+    name = re.sub(r"[^\w.-]", "_", plugin)  # a plugin may be called what no file may
+    return f"{name}-seed{seed}-{digest(decides)[:16]}"
 
 
 def digest(value: object) -> str:

@@ -36,6 +36,7 @@ def record_of(
     commit, dirty = source_state()
     return ResultRecord(
         id=prepared.identity,
+        decides=dict(prepared.decides),
         plugin=spec.plugin,
         label=spec.label,
         knobs=effective_knobs(active.method, spec),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from harness.finished import finished_record
 from harness.making import Maker
 from harness.preparation import prepare
-from harness.record import ResultRecord, read_record, write_record
+from harness.record import ResultRecord, write_record
 from harness.result import record_of
 from harness.spec import RunSpec
 from harness.testing.noise_quality import qualities
@@ -21,8 +22,9 @@ def run(asked: RunSpec) -> ResultRecord:
     """
     prepared = prepare(asked)
     spec, hooks, recipe = prepared.spec, prepared.hooks, prepared.recipe
-    if prepared.record.exists():
-        return read_record(prepared.record)
+    finished = finished_record(prepared.record)
+    if finished is not None:
+        return finished
 
     ranks = join_ranks()
     if not ranks.first:

@@ -211,8 +211,8 @@ def small_record() -> ResultRecord:
     from harness.record import ResultRecord
 
     terms = {"split": "test", "protocol": "10 views", "images": 10}
-    score = {"top1": 0.5, "top5": 0.9, "top1_class_mean": 0.4, "top5_class_mean": 0.8}
-    many = {"per_class_top1": [0.5, None], "per_class_top5": [1, None], "predictions_sha256": "s"}
+    score = {"top1": 0.5, "top5": 0.9, "top1_class_mean": 0.5, "top5_class_mean": 0.9}
+    many = {"per_class_top1": [0.5, None], "per_class_top5": [0.9, None], "predictions_sha256": "s"}
     return ResultRecord.model_validate(
         {
             "id": "baseline-seed0-0123",

@@ -48,6 +48,7 @@ VALUES = (
     *("harness.samples", "harness.schedules", "harness.sources", "harness.spec", "harness.stages"),
     *("harness.values", "harness.data.samplers", "harness.data.profile", "harness.cores"),
     *("harness.reading", "harness.terminal"),
+    *("harness.seals", "harness.consistency", "harness.finished"),
 )
 ASSEMBLY = (
     *("harness.activation", "harness.discovery", "harness.hooks", "harness.recipe"),
@@ -60,7 +61,10 @@ PAGE = (
 ENGINE = ("harness.training", "harness.testing", "harness.data")
 LANGUAGE = ("harness.texts", "harness.wordnet")
 STUDIES = ("harness.studies", "harness.statistics", "harness.drawing")
-PRIVATE = ("files", "sources", "stages", "cores", "reading", "terminal")
+PRIVATE = (
+    *("files", "sources", "stages", "cores", "reading", "terminal"),
+    *("seals", "consistency", "finished"),
+)
 PUBLIC = tuple(m for m in VALUES if m.rpartition(".")[2] not in PRIVATE)
 
 

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 from harness.activation import Activation
 from harness.errors import HarnessError
 from harness.preparation import prepare
-from harness.provenance import record_id
+from harness.provenance import what_decides
 from harness.recipe import Recipe, StageRecipe, resolve
-from harness.record import digest
+from harness.record import digest, record_id
 from harness.spec import RunSpec
 from harness.stages import stage_folder
 from harness.studies.throughput import Span, known_seconds, total
@@ -193,7 +193,8 @@ def cost_of(asked: Ablation) -> Cost:
     for spec in asked.runs:
         recipe = resolve(spec, Activation(spec).hooks, fingerprint)
         stages |= {stage.key: stage for stage in recipe.stages}
-        identity = record_id(spec, recipe, samples, prepared.tested)
+        decides = what_decides(spec, recipe, samples, prepared.tested)
+        identity = record_id(spec.plugin, spec.seed, decides)
         finished += (home / "records" / f"{identity}.json").exists()
     left = [one for one in stages.values() if stage_folder(home, one.key).done() is None]
     seconds, hardware = known_seconds(home, left, len(samples))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import zipfile
 from pathlib import Path
@@ -12,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import HarnessError
-from harness.record import ResultRecord, Score
+from harness.finished import predictions_file
+from harness.record import ResultRecord
+from harness.seals import DamagedError
 
 Epoch = Literal["last", "best"]
 
@@ -41,20 +42,13 @@ def kept_predictions(
     score = record.score(split, protocol, epoch)
     if score is None:
         raise HarnessError(f"record {record.id} has no score of {split}, {protocol}, {epoch} epoch")
-    # Where both epochs are the same weights, their predictions are kept once.
-    names = [f"{split}-{protocol.replace(' ', '-')}-{name}.npz" for name in (epoch, "last", "best")]
-    paths = [home / "records" / record.id / name for name in dict.fromkeys(names)]
-    for path in paths:
-        if path.exists() and _is_of(path, score):
-            return _read(path)
-    raise HarnessError(
-        f"{paths[0]} is missing or not what record {record.id} was scored on; "
-        "remove the record and run it again: finished stages are not trained again"
-    )
-
-
-def _is_of(path: Path, score: Score) -> bool:
-    return hashlib.sha256(path.read_bytes()).hexdigest() == score.predictions_sha256
+    try:
+        return _read(predictions_file(home / "records" / record.id, score))
+    except DamagedError as error:
+        raise HarnessError(
+            f"{error}, so it is not what record {record.id} was scored on; run it again: finished "
+            "stages are not trained again"
+        ) from error
 
 
 def _read(path: Path) -> KeptPredictions:

@@ -41,11 +41,9 @@ def finished(specs: Iterable[RunSpec]) -> Iterator[Outcome]:
     """Return the runs that are finished already, and make nothing."""
     for spec in specs:
         try:
-            record = prepare(spec).record
+            path = prepare(spec).record
+            record = read_record(path) if path.exists() else None
         except HarnessError as error:
             yield Outcome(spec, None, " ".join(str(error).split()))
-            continue
-        if record.exists():
-            yield Outcome(spec, read_record(record))
         else:
-            yield Outcome(spec, None, "not run yet")
+            yield Outcome(spec, record, "" if record else "not run yet")

@@ -130,7 +130,7 @@ def test_what_a_user_can_mend_is_one_line(
 def test_a_record_away_from_its_predictions_is_said(
     board: Path, call: Call, tmp_path: Path
 ) -> None:
-    moved = tmp_path / "moved.json"
+    moved = tmp_path / "baseline-seed0-syn.json"
     moved.write_bytes((board / "records" / "baseline-seed0-syn.json").read_bytes())
     error = call("compare", str(moved), "malong_curriculum").error
     assert "does not lie where it was written, HOME/records/baseline-seed0-syn.json" in error
