@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from pathlib import Path
 
 from harness.errors import HarnessError
+from harness.reading import look_for, read_plain
 from harness.record import ResultRecord, Score, read_record
 from harness.seals import DamagedError, set_aside
+from harness.terminal import note
+
+MOST = 16 << 30  # bytes of the predictions of one split; a picture takes about 25
 
 
 def finished_record(path: Path) -> ResultRecord | None:
@@ -26,7 +29,7 @@ def finished_record(path: Path) -> ResultRecord | None:
         home = path.parent.parent
         folder = set_aside(home, path.stem, (path, path.with_suffix("")))
         if folder is not None:
-            sys.stderr.write(f"{error}; it was moved to {folder} and is made again\n")
+            note(f"{error}; it was moved to {folder} and is made again")
         return None
     return record
 
@@ -50,10 +53,10 @@ def predictions_file(folder: Path, score: Score) -> Path:
         folder / f"{stem}-{epoch}.npz" for epoch in dict.fromkeys((score.epoch, "last", "best"))
     ]
     for path in paths:
-        if path.is_file() and _sha256(path) == score.predictions_sha256:
+        if look_for(path) and _sha256(path) == score.predictions_sha256:
             return path
     raise DamagedError(f"{paths[0]} is missing or altered")
 
 
 def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return hashlib.sha256(read_plain(path, MOST)).hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import re
@@ -14,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from harness.consistency import contradictions
 from harness.errors import HarnessError
 from harness.files import write_text
+from harness.reading import read_plain
 from harness.seals import DamagedError, sealed, unsealed
 
 SCHEMA_VERSION: Literal[2] = 2
@@ -173,12 +175,12 @@ def read_record(path: Path) -> ResultRecord:
         HarnessError: It is of another version, cannot be read or is no record.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_RECORD_BYTES + 1)
+        data = read_plain(path, MAX_RECORD_BYTES)
     except OSError as error:
+        if error.errno == errno.EFBIG:
+            most = MAX_RECORD_BYTES >> 20
+            raise DamagedError(f"{path} is larger than {most} MiB: no record") from error
         raise HarnessError(f"cannot read {path}: {error.strerror}") from error
-    if len(data) > MAX_RECORD_BYTES:
-        raise DamagedError(f"{path} is larger than {MAX_RECORD_BYTES >> 20} MiB: no record")
     try:
         record = ResultRecord.model_validate_json(unsealed(data))
     except DamagedError as error:

@@ -31,7 +31,7 @@ def test_kept_predictions_score_what_the_record_says(
     path = tiny_home / "records" / record.id / "test-1-view-last.npz"
     whole = path.read_bytes()
     path.write_bytes(whole[:-1])
-    with pytest.raises(HarnessError, match="missing or altered, so it is not what record baseline-seed0"):
+    with pytest.raises(HarnessError, match="altered, so it is not what record baseline-seed0"):
         kept_predictions(tiny_home, record, "test", "1 view")
     path.unlink()
     with pytest.raises(HarnessError, match="missing or altered"):
