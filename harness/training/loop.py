@@ -79,6 +79,10 @@ def train(job: Job, engine: Engine, ranks: Ranks, observer: Observer) -> tuple[P
     observer.on_stage_start(stage, job.steps, position.step)
     engine.module.train()
     with listening() as request:
+        if _is_unscored(job, position):
+            observer.on_step_end(stage, position.step, _end_epoch(job, engine, ranks, position))
+            keeper.keep(request, epoch_ends=True)
+            meter.go_on()
         for batches in prefetched(_batches(job, pictures, ranks, position.step), ranks.device):
             lr = job.lr(position.step)
             engine.set_lr(lr)
@@ -95,6 +99,8 @@ def train(job: Job, engine: Engine, ranks: Ranks, observer: Observer) -> tuple[P
                 scalars = meter.read(lr)
                 if epoch_ends:
                     pictures.learn(ranks.union(position.broken))
+                    ranks.average_buffers(engine.module)
+                    keeper.keep_unscored()
                     scalars |= _end_epoch(job, engine, ranks, position)
                 observer.on_step_end(stage, position.step, scalars)
                 keeper.keep(request, epoch_ends=epoch_ends)
@@ -141,7 +147,6 @@ def _batch_seed(*counters: int) -> int:
 
 def _end_epoch(job: Job, engine: Engine, ranks: Ranks, position: Position) -> dict[str, float]:
     """Score the epoch on val and keep its weights if they are the best so far."""
-    ranks.average_buffers(engine.module)
     scores = job.evaluate(engine.module)
     engine.module.train()
     epoch = position.step // job.steps_per_epoch
@@ -155,27 +160,44 @@ def _end_epoch(job: Job, engine: Engine, ranks: Ranks, position: Position) -> di
     return {"epoch_loss": loss, **scores}
 
 
+def _is_unscored(job: Job, position: Position) -> bool:
+    """Whether a run ended between the checkpoint at an epoch's end and the epoch's score."""
+    epochs, further = divmod(position.step, job.steps_per_epoch)
+    return not further and epochs > len(position.history)
+
+
 class Keeper:
     """Writes checkpoints when they are due, and stops the run after one where a signal came."""
 
     def __init__(self, job: Job, engine: Engine, ranks: Ranks, position: Position) -> None:
         self._job, self._engine, self._ranks, self._position = job, engine, ranks, position
         self._kept = time.monotonic()
+        self._kept_step = position.step
 
     def keep(self, request: Request, *, epoch_ends: bool) -> None:
         """Write a checkpoint if it is time; raise Interrupted where any rank heard a signal."""
-        wait = self._job.checkpoint_seconds if epoch_ends else LONG_CHECKPOINT_SECONDS
-        due = self._ranks.first and time.monotonic() - self._kept > wait
         # What one rank wants, all do after the same step: a signal may still be on its way to some.
-        stop, save = self._ranks.any(request.number > 0, due)
-        if stop or save:
+        stop, due = self._ranks.any(request.number > 0, self._is_due(epoch_ends=epoch_ends))
+        # What was kept before it was scored is scored again: to write over it would be a risk.
+        if (stop or due) and self._kept_step != self._position.step:
+            if not epoch_ends:
+                self._ranks.average_buffers(self._engine.module)
             self._save()
         if stop:
             self._ranks.barrier()  # else the launcher ends rank 0 while it still writes
             raise Interrupted(request.number)
 
+    def keep_unscored(self) -> None:
+        """Write a checkpoint if it is time, so that an error in scoring costs no epoch."""
+        if self._ranks.any(self._is_due(epoch_ends=True))[0]:
+            self._save()
+
+    def _is_due(self, *, epoch_ends: bool) -> bool:
+        wait = self._job.checkpoint_seconds if epoch_ends else LONG_CHECKPOINT_SECONDS
+        return self._ranks.first and time.monotonic() - self._kept > wait
+
     def _save(self) -> None:
-        self._ranks.average_buffers(self._engine.module)
+        self._kept_step = self._position.step
         broken = self._ranks.union(self._position.broken)
         if self._ranks.first:
             position = asdict(replace(self._position, broken=broken))

@@ -208,7 +208,59 @@ def test_checkpoint_seconds_zero_keeps_every_epoch(
 
     train(job, make_engine("torch", network(), job.recipe.stage, ranks, {}), ranks,
           watcher(after=look))  # fmt: skip
-    assert kept == [0, 0, 0, 3, 3, 3, 6, 6, 6]
+    assert kept == [0, 0, 3, 3, 3, 6, 6, 6, 9]
+
+
+@pytest.mark.parametrize("seconds", [0.0, 5.0], ids=["kept", "not yet due"])
+def test_an_error_in_scoring_costs_no_epoch_that_was_due(
+    seconds: float, make_job: MakeJob, network: Network, ranks: Ranks, watcher
+) -> None:
+    top1 = (0.5, 0.25, 0.75)
+    whole = make_job("whole", job={"evaluate": scored(*top1)})
+    engine = make_engine("torch", network(), whole.recipe.stage, ranks, {})
+    expected, _ = train(whole, engine, ranks, watcher())
+    weights = weights_of(engine)
+
+    def fails_second(module: nn.Module) -> dict[str, float]:
+        if calls.append(0) or len(calls) == 2:
+            raise HarnessError("val cannot be read")
+        return {"val_top1": top1[0], "val_top5": 1.0}
+
+    calls: list[int] = []
+    job = make_job("failed", job={"evaluate": fails_second, "checkpoint_seconds": seconds})
+    engine = make_engine("torch", network(), job.recipe.stage, ranks, {})
+    with pytest.raises(HarnessError, match="val cannot be read"):
+        train(job, engine, ranks, watcher())
+    again = replace(job, evaluate=scored(*(top1[1:] if seconds == 0 else top1)))
+    seen = watcher()
+    engine = make_engine("torch", network(), job.recipe.stage, ranks, {})
+    position, _ = train(again, engine, ranks, seen)
+    assert seen.first_step == (6 if seconds == 0 else 0)
+    assert seen.steps[0] == (6 if seconds == 0 else 1)  # the score that is still owed comes first
+    assert replace(position, seconds=0) == replace(expected, seconds=0)
+    assert_same_weights(weights_of(engine), weights)
+
+
+def test_a_run_that_is_stopped_after_its_epoch_was_kept_scores_it_once(
+    make_job: MakeJob, network: Network, ranks: Ranks, watcher, heeded_interrupt: None
+) -> None:
+    top1 = (0.5, 0.25, 0.75)
+    job = make_job("whole", job={"evaluate": scored(*top1)})
+    engine = make_engine("torch", network(), job.recipe.stage, ranks, {})
+    expected, _ = train(job, engine, ranks, watcher())
+
+    def ask(module: nn.Module) -> dict[str, float]:
+        os.kill(os.getpid(), signal.SIGINT)
+        return {"val_top1": top1[0], "val_top5": 1.0}
+
+    job = make_job("stopped", job={"evaluate": ask, "checkpoint_seconds": 0.0})
+    engine = make_engine("torch", network(), job.recipe.stage, ranks, {})
+    with pytest.raises(Interrupted):
+        train(job, engine, ranks, watcher())
+    job = replace(job, evaluate=scored(*top1))
+    engine = make_engine("torch", network(), job.recipe.stage, ranks, {})
+    position, _ = train(job, engine, ranks, watcher())
+    assert replace(position, seconds=0) == replace(expected, seconds=0)
 
 
 def test_by_default_a_short_stage_writes_no_checkpoint(
