@@ -145,7 +145,7 @@ MINI_WEBVISION = Edition(
 
 EDITIONS = {edition.name: edition for edition in (WEBVISION1, WEBVISION2, MINI_WEBVISION)}
 
-_FIRST_LINE = re.compile(rb"([a-z_]+)/q([0-9]{1,6})/")
+_FIRST_LINE = re.compile(rb"(?:\xef\xbb\xbf)?\s*([a-z_]+)/q([0-9]{1,6})/")
 
 
 def detect_edition(root: Path) -> Edition:
@@ -157,7 +157,7 @@ def detect_edition(root: Path) -> Edition:
     for source in WEBVISION1.sources:
         try:
             with (root / "info" / f"train_filelist_{source.name}.txt").open("rb") as file:
-                first = _FIRST_LINE.match(file.readline(4096))
+                first = _FIRST_LINE.match(file.read(4096))
         except OSError:
             continue
         if first:

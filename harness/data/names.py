@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +12,35 @@ from numpy.typing import NDArray
 from harness.data.store import FolderStore, Strings
 
 
-class Names:
-    """N names, decoded when asked for; a selection shares the bytes with what it was taken from."""
+class ListedIn(NamedTuple):
+    """A list, and the line from 1 of each of the names that it gives."""
 
-    def __init__(self, packed: Strings, rows: NDArray[np.int64] | None = None) -> None:
+    path: Path
+    line: NDArray[np.int32]
+
+
+class Names:
+    """N names, decoded when asked for; a selection shares the bytes with what it was taken from.
+
+    Bytes that are not UTF-8 become lone surrogates, as in Python's own names of files: two files
+    never share a name, and ``root / name`` is the file. ``listed`` says where the names are from,
+    list after list.
+    """
+
+    def __init__(
+        self,
+        packed: Strings,
+        rows: NDArray[np.int64] | None = None,
+        listed: Sequence[ListedIn] = (),
+    ) -> None:
         self._packed = packed
         self._rows = rows
+        self._listed = listed
+
+    @classmethod
+    def of(cls, names: Iterable[str]) -> Names:
+        """Pack names that are text already."""
+        return cls(Strings.of(name.encode("utf-8", "surrogateescape") for name in names))
 
     def __len__(self) -> int:
         return len(self._packed if self._rows is None else self._rows)
@@ -28,10 +52,21 @@ class Names:
     def __getitem__(self, row: int | NDArray[Any] | slice) -> str | Names:
         """Return one name, or the names of some rows."""
         if isinstance(row, (int, np.integer)):
-            place = int(row) if self._rows is None else int(self._rows[row])
-            return self._packed[place].decode("utf-8", "replace")
+            return self._packed[self._place(row)].decode("utf-8", "surrogateescape")
         rows = np.arange(len(self._packed)) if self._rows is None else self._rows
-        return Names(self._packed, rows[row])
+        return Names(self._packed, rows[row], self._listed)
+
+    def where(self, row: int) -> str:
+        """Name the list and the line that name the file; "" if they are not known."""
+        place = self._place(row)
+        for path, line in self._listed:
+            if place < len(line):
+                return f"{path}, line {line[place]}"
+            place -= len(line)
+        return ""
+
+    def _place(self, row: int) -> int:
+        return int(row) if self._rows is None else int(self._rows[row])
 
     def store(self, root: Path) -> FolderStore:
         """Return the files of these names below ``root``; shares the names."""

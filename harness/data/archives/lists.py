@@ -24,9 +24,10 @@ from harness.data.webvision.columns import (
     parse_train_list,
     ranks,
     read_judged,
+    read_names,
     train_list,
 )
-from harness.data.webvision.lists import LABEL_DIGITS, MAX_LIST_BYTES, NAME, parse_lines, read_bytes
+from harness.data.webvision.lists import MAX_LIST_BYTES, read_bytes
 from harness.errors import DataError
 from harness.files import write_whole
 
@@ -97,7 +98,7 @@ def _read_train(root: Path, edition: Edition, classes: int) -> Listed | None:
         path = train_list(root, name)
         content = read_bytes(path, edition.layout)
         listing = parse_train_list(path, content, edition, name)
-        check_labels(path, listing.label, classes)
+        check_labels(path, listing.label, listing.line, classes)
         names = Strings.of_array(listing.files)
         parts.append((names, listing.label, listing.number, ranks(listing.number)))
     if not parts:
@@ -123,15 +124,13 @@ def _read_judged(
     if place is None:
         return None
     path = judged_list(place, edition, split)
-    content = read_bytes(path, edition.layout)
     if split == "val" or (place / "info" / "test_labels.txt").exists():
         columns = read_judged(place, edition, split, classes)
         files, label = columns.files, columns.label
     else:
-        line = rf"({NAME})([ \t]+[0-9]{{1,{LABEL_DIGITS}}})?[ \t]*"
-        folder = judged_folder(place, edition, split)
-        found = parse_lines(path, content, line, f"{split}000001.jpg")
-        files = np.array([f"{folder}/{name}".encode() for name, _ in found])
+        folder = judged_folder(place, edition, split).encode()
+        names = read_names(path, edition).columns[0]
+        files = np.array([folder + b"/" + name for name in names])
         label = np.full(len(files), -1, np.int32)
     nothing = np.full(len(label), -1, np.int32)
     return Listed(

@@ -147,5 +147,5 @@ def rows_of(found: IndexedSplit, known: TrainList) -> Rows:
     if known.source not in found.source_names:
         raise DataError(f"the index has no list of {known.source}")
     first = np.searchsorted(found.source, found.source_names.index(known.source))
-    rows: Rows = first + known.lines.astype(np.int64) - 1
+    rows: Rows = first + known.rows
     return rows

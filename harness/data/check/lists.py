@@ -57,7 +57,9 @@ def read_list(root: Path, edition: Edition, source: str, synsets: Synsets) -> Tr
         label=columns.label[rows],
         query=columns.query[rows],
         rank=columns.rank[rows],
+        rows=rows,
         lines=columns.line[rows],
+        entries=len(columns.label),
         content=columns.content[0],
         listed=hash_names(files),
         names=hash_names(files, only_base=True),
@@ -98,18 +100,19 @@ def compare_with_all(
     content = read_bytes(path)
     if content.rstrip() == b"\n".join(found.content.rstrip() for found in lists):
         return
-    files, label = split_lines(path, content)
-    listed = hash_names(files)
+    every = split_lines(path, content)
+    label, listed = every.label, hash_names(every.files)
     own = [hash_names(_as_listed(found, edition)) for found in lists]
     pairs = mix_labels(np.concatenate(own), np.concatenate([found.label for found in lists]))
     known = are_among(listed, np.concatenate(own))
     rows = np.flatnonzero(~known)
     if len(rows):
-        first = f"{path}, line {rows[0] + 1}: no source's own list has this picture"
+        first = f"{path}, line {every.line[rows[0]]}: no source's own list has this picture"
         torn.note("filelist_all_only", len(rows), first)
     rows = np.flatnonzero(known & ~are_among(mix_labels(listed, label), pairs))
     if len(rows):
-        first = f"{path}, line {rows[0] + 1}: label {label[rows[0]]}, the source's list says other"
+        where = f"{path}, line {every.line[rows[0]]}"
+        first = f"{where}: label {label[rows[0]]}, the source's list says other"
         torn.note("filelist_all_other_label", len(rows), first)
     for found, paths in zip(lists, own, strict=True):
         rows = np.flatnonzero(~are_among(paths, listed))
@@ -130,25 +133,26 @@ def compare_meta(
         rows = np.flatnonzero((listing.number != found.query) & (found.query > 0))
         if len(rows):
             first = (
-                f"{meta_list(root, found.source)}, line {found.lines[rows[0]]}: query "
+                f"{meta_list(root, found.source)}, line {listing.line[rows[0]]}: query "
                 f"{listing.number[rows[0]]}, the picture's is {found.query[rows[0]]}"
             )
             torn.note("meta_list_other_query", len(rows), first)
     path = meta_list(root, "all")
     if not path.exists():
         return
-    files, position = split_lines(path, read_bytes(path))
-    there = mix_labels(hash_names(files), position)
+    every = split_lines(path, read_bytes(path))
+    there = mix_labels(hash_names(every.files), every.label)
     own = [mix_labels(hash_names(listing.files), listing.label) for listing in places]
     rows = np.flatnonzero(~are_among(there, np.concatenate(own)))
     if len(rows):
-        first = f"{path}, line {rows[0] + 1}: no source's own list has this file and position"
+        where = f"{path}, line {every.line[rows[0]]}"
+        first = f"{where}: no source's own list has this file and position"
         torn.note("meta_list_all_only", len(rows), first)
-    for found, hashes in zip(lists, own, strict=True):
+    for found, listing, hashes in zip(lists, places, own, strict=True):
         rows = np.flatnonzero(~are_among(hashes, there))
         if len(rows):
             name = meta_list(root, found.source)
-            first = f"{name}, line {found.lines[rows[0]]}: {path.name} has no such line"
+            first = f"{name}, line {listing.line[rows[0]]}: {path.name} has no such line"
             torn.note("meta_list_all_lacks", len(rows), first)
 
 
@@ -189,4 +193,4 @@ def _as_listed(found: TrainList, edition: Edition) -> NDArray[np.bytes_]:
     """The paths as the list has them, which preprocess.py has changed on disk."""
     if not edition.rearranged:
         return found.files
-    return parse_train_list(found.path, found.content, edition, found.source).files[found.lines - 1]
+    return parse_train_list(found.path, found.content, edition, found.source).files[found.rows]

@@ -22,10 +22,10 @@ PREPARED = "train.txt"
 
 @dataclass(frozen=True, kw_only=True)
 class TrainList:
-    """The N lines of one source that an edition keeps.
+    """The N entries of one source that an edition keeps.
 
-    ``lines`` are their places in the list, from 1; ``listed`` hash the paths, ``names`` the base
-    names.
+    ``rows`` are their places among all ``entries`` of the list, ``lines`` their lines from 1;
+    ``listed`` hash the paths, ``names`` the base names.
     """
 
     source: str
@@ -34,7 +34,9 @@ class TrainList:
     label: NDArray[np.int32]
     query: NDArray[np.int32]
     rank: NDArray[np.int32]
+    rows: NDArray[np.int64]
     lines: NDArray[np.int32]
+    entries: int
     content: bytes
     listed: Hashes
     names: Hashes

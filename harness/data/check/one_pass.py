@@ -35,8 +35,14 @@ from harness.data.check.report import (
 from harness.data.check.texts import Step, count_texts
 from harness.data.editions import EDITIONS, Edition, detect_edition
 from harness.data.webvision.classes import Synsets, read_synsets
-from harness.data.webvision.columns import Columns, is_rearranged, judged_list, read_judged
-from harness.data.webvision.lists import Listing, read_bytes
+from harness.data.webvision.columns import (
+    Columns,
+    is_rearranged,
+    judged_list,
+    read_judged,
+    read_names,
+)
+from harness.data.webvision.lists import Listing
 from harness.data.webvision.queries import MAP_NAME
 from harness.data.webvision.texts import meta_list, read_places
 from harness.errors import DataError, NoLabelsError, unknown
@@ -217,9 +223,8 @@ def _count_texts(at: Pass, lists: Sequence[TrainList]) -> list[TextCount]:
             )
             continue
         with at.findings.noting():
-            whole = read_places(path, _lines_of(found), at.edition, found.source)
-            rows = found.lines - 1
-            places.append(Listing(whole.files[rows], whole.number[rows], whole.label[rows]))
+            whole = read_places(path, found.entries, at.edition, found.source)
+            places.append(whole.take(found.rows))
             step = partial(at.progress, f"texts of {found.source}")
             if at.archives is None:
                 counts.append(count_texts(at.root, found, path, places[-1], at.findings, step))
@@ -240,11 +245,6 @@ def _packed_texts(at: Pass, archives: Archives, found: TrainList, step: Step) ->
     return []
 
 
-def _lines_of(found: TrainList) -> int:
-    content = found.content.rstrip()
-    return content.count(b"\n") + 1
-
-
 def _read_judged(at: Pass, split: Judged, num_classes: int) -> tuple[Columns | None, JudgedCount]:
     """Count a split; where its labels are not public, only its lines."""
     place = judged_root(at, split)
@@ -252,7 +252,7 @@ def _read_judged(at: Pass, split: Judged, num_classes: int) -> tuple[Columns | N
     try:
         columns = read_judged(place, at.edition, split, num_classes)
     except NoLabelsError:
-        entries = len(read_bytes(path).splitlines()) if path.exists() else 0
+        entries = len(read_names(path, at.edition).line) if path.exists() else 0
         at.findings.add("note", f"test is not scored, its labels are not public: {path}")
         return None, JudgedCount(
             split=split, entries=entries, labelled=False, smallest=0, largest=0

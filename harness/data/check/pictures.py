@@ -63,5 +63,5 @@ def count_judged_images(at: Pass, split: Judged, columns: Columns | None) -> Ima
     """Look at the pictures of val or test; None where none are looked at."""
     if columns is None:
         return None
-    path = judged_list(judged_root(at, split), at.edition, split)
-    return _count_images(at, split, (), columns.files, lambda row: f"{path}, line {row + 1}")
+    path, line = columns.paths[0], columns.line
+    return _count_images(at, split, (), columns.files, lambda row: f"{path}, line {line[row]}")

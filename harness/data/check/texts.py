@@ -48,7 +48,7 @@ def count_texts(
             position = int(places.label[row])
             if not 1 <= position <= len(objects):
                 outside.append(
-                    f"{path}, line {found.lines[row]}: {name} {position} points outside the "
+                    f"{path}, line {places.line[row]}: {name} {position} points outside the "
                     f"file's {len(objects)} entries, which are counted from 1"
                 )
                 continue
@@ -105,7 +105,7 @@ def _groups(places: Listing) -> Iterator[tuple[str, list[int]]]:
 
 def _ids(objects: list[Any], position: int, name: bytes) -> tuple[bool, bool, bool]:
     """Whether the entry has an id, whether it is the picture's, and whether the next one's is."""
-    stem = name.decode().rpartition("/")[2].rpartition(".")[0]
+    stem = name.decode("utf-8", "replace").rpartition("/")[2].rpartition(".")[0]
     here, after = (_id(objects, place) for place in (position - 1, position))
     return here is not None, here == stem, after == stem
 

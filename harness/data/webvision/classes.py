@@ -12,19 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.data.editions import WEBVISION1, Edition
-from harness.data.webvision.lists import parse_lines, read_bytes
+from harness.data.webvision.lists import Table, parse_lines, read_bytes
 from harness.errors import DataError
 from harness.samples import WebClass
 
-SYNSET_LINE = r"(n[0-9]{8})[ \t]+(\S.*)"
+SYNSET_LINE = rb"(n[0-9]{8})[ \t]+(.+)"
 # What the official preprocess.py writes: the ids alone.
-BARE_SYNSET_LINE = r"(n[0-9]{8})([ \t].*)?"
+BARE_SYNSET_LINE = rb"(n[0-9]{8})([ \t].*)?"
 SYNSET_EXAMPLE = "n01440764 tench, Tinca tinca"
 MAX_CLASSES = 1_000_000
 
 
 class Synsets(NamedTuple):
-    """The K lines of synsets.txt, whose line number is the label, and the list's bytes."""
+    """The K classes of synsets.txt, whose place there is the label, and the list's bytes."""
 
     path: Path
     wnids: tuple[str, ...]
@@ -44,14 +44,8 @@ def read_synsets(root: Path, edition: Edition = WEBVISION1) -> Synsets:
         path, line = prepared, BARE_SYNSET_LINE
     content = read_bytes(path, edition.layout)
     found = parse_lines(path, content, line, SYNSET_EXAMPLE)
-    wnids = tuple(wnid for wnid, _ in found)
-    if len(set(wnids)) < len(wnids):
-        second = next(row for row, wnid in enumerate(wnids) if wnid in wnids[:row])
-        raise DataError(
-            f"{path}, line {second + 1}: {wnids[second]} stands on line "
-            f"{wnids.index(wnids[second]) + 1} too; a class has one line"
-        )
-    return Synsets(path, wnids, tuple(words.strip() for _, words in found), content)
+    wnids = _distinct_wnids(found)
+    return Synsets(path, wnids, tuple(map(_words, found.columns[1])), content)
 
 
 def read_classes(root: Path, edition: Edition = WEBVISION1) -> tuple[tuple[WebClass, ...], bytes]:
@@ -113,31 +107,37 @@ def format_class_numbers(numbers: Sequence[int]) -> str:
     return ",".join(str(low) if low == high else f"{low}-{high}" for low, high in parts)
 
 
-def read_wnids(path: Path) -> tuple[str, ...]:
-    """Read a file that begins each line with a WordNet id, in its order.
+def read_wnids(path: Path, synsets: Synsets) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Read a file that begins each line with a WordNet id: the ids in its order, and their labels.
 
     Raises:
-        DataError: The file is missing, a line begins otherwise or an id stands there twice.
+        DataError: The file is missing, a line begins otherwise, an id stands there twice or the
+            data do not have it.
     """
     content = read_bytes(path, "wnids=FILE names a file with a WordNet id on each line")
-    wnids = [wnid for wnid, _ in parse_lines(path, content, BARE_SYNSET_LINE, "n01440764")]
-    first: dict[str, int] = {}
-    for row, wnid in enumerate(wnids, start=1):
-        if first.setdefault(wnid, row) != row:
-            raise DataError(f"{path}, line {row}: {wnid} stands on line {first[wnid]} too")
-    return tuple(wnids)
-
-
-def labels_of_wnids(path: Path, wnids: Sequence[str], synsets: Synsets) -> tuple[int, ...]:
-    """Return the labels of the ids read from ``path``; DataError for one the data do not have."""
+    found = parse_lines(path, content, BARE_SYNSET_LINE, "n01440764")
+    wnids = _distinct_wnids(found)
     labels = map_classes(wnids, synsets.wnids)
     absent = np.flatnonzero(labels < 0)
     if len(absent):
         raise DataError(
-            f"{path}, line {absent[0] + 1}: {wnids[absent[0]]} is not in {synsets.path}; "
+            f"{found.where(int(absent[0]))}: {wnids[absent[0]]} is not in {synsets.path}; "
             f"{len(absent)} of {len(wnids)} classes are not"
         )
-    return tuple(labels.tolist())
+    return wnids, tuple(labels.tolist())
+
+
+def _distinct_wnids(found: Table) -> tuple[str, ...]:
+    """The first column; DataError if an id stands there twice."""
+    wnids = tuple(wnid.decode() for wnid in found.columns[0])
+    first: dict[str, int] = {}
+    for row, wnid in enumerate(wnids):
+        if first.setdefault(wnid, row) != row:
+            raise DataError(
+                f"{found.where(row)}: {wnid} stands on line {found.line[first[wnid]]} too; a class "
+                "has one line"
+            )
+    return wnids
 
 
 def wnids_word(wnids: Sequence[str]) -> str:
@@ -146,12 +146,17 @@ def wnids_word(wnids: Sequence[str]) -> str:
     return f"{len(wnids)} classes {digest[:8]}"
 
 
+def _words(text: bytes) -> str:
+    """Words for people and text encoders: bytes that are not UTF-8 are replaced."""
+    return text.decode("utf-8", "replace").strip()
+
+
 def _glosses(root: Path, synsets: Synsets) -> dict[str, tuple[str, str]]:
     """Lemmas and gloss: what the data set brings along, else WordNet's as timm has them."""
     path = root / "info" / "glosses.txt"
     if path.exists():
-        lines = parse_lines(path, read_bytes(path), SYNSET_LINE, "n01440764 a fish")
-        brought = {line[0]: line[1] for line in lines}
+        wnids, words = parse_lines(path, read_bytes(path), SYNSET_LINE, "n01440764 a fish").columns
+        brought = dict(zip((wnid.decode() for wnid in wnids), map(_words, words), strict=True))
         return {wnid: ("", brought.get(wnid, "")) for wnid in synsets.wnids}
     from timm.data.imagenet_info import ImageNetInfo
 

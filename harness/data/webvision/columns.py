@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import starmap
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.data.editions import WEBVISION2, Edition
+from harness.data.editions import Edition
+from harness.data.names import ListedIn
 from harness.data.webvision.lists import (
-    LABEL_DIGITS,
+    LABEL,
     NAME,
     Listing,
+    Table,
     parse_lines,
     parse_listing,
     read_bytes,
+    shown,
 )
 from harness.errors import DataError, NoLabelsError
-from harness.samples import Samples
 
 QUERY_DIGITS = (1, 6)
 _WNID_DIGITS = (8, 8)
@@ -29,10 +32,11 @@ _WNID_DIGITS = (8, 8)
 class Columns(NamedTuple):
     """One split: paths relative to the root, and the lists' bytes for the fingerprint.
 
-    ``line`` is where a row stands in its list, from 1; ``lines`` counts the rows of each source.
+    ``line`` is where a row stands in its list, from 1; ``paths`` are the lists and ``lines`` counts
+    the rows of each source.
     """
 
-    files: NDArray[np.bytes_]  # UTF-8
+    files: NDArray[np.bytes_]  # as in the list
     label: NDArray[np.int32]
     source: NDArray[np.int8]
     query: NDArray[np.int32]
@@ -40,6 +44,12 @@ class Columns(NamedTuple):
     line: NDArray[np.int32]
     content: tuple[bytes, ...]
     lines: tuple[int, ...]
+    paths: tuple[Path, ...]
+
+    def listed_in(self) -> tuple[ListedIn, ...]:
+        """Return where the rows of each source are listed."""
+        edges = np.cumsum(self.lines)[:-1]
+        return tuple(starmap(ListedIn, zip(self.paths, np.split(self.line, edges), strict=True)))
 
 
 def read_train(
@@ -59,9 +69,9 @@ def read_train(
         path = train_list(root, source)
         contents.append(read_bytes(path, edition.layout))
         listing = parse_train_list(path, contents[-1], edition, source)
-        check_labels(path, listing.label, len(wnids))
+        check_labels(path, listing.label, listing.line, len(wnids))
         listings.append(listing)
-    files, query, label = (np.concatenate(column) for column in zip(*listings, strict=True))
+    files, query, label, line = (np.concatenate(column) for column in zip(*listings, strict=True))
     if is_rearranged(root, edition):
         files = by_class(files, label, wnids)
     lines = tuple(len(listing.label) for listing in listings)
@@ -71,9 +81,10 @@ def read_train(
         np.repeat(np.arange(len(lines), dtype=np.int8), lines),
         query,
         np.concatenate([ranks(listing.number) for listing in listings]),
-        np.concatenate([_lines(len(listing.label)) for listing in listings]),
+        line,
         tuple(contents),
         lines,
+        tuple(train_list(root, source) for source in sources),
     )
 
 
@@ -93,31 +104,54 @@ def read_judged(
             f"the labels of the test pictures of {root} are not public (there is no "
             f"{labels_path}); score val instead"
         )
+    listed = read_names(path, edition) if split == "test" else None
+    path = labels_path if listed else path
     content = read_bytes(path, edition.layout)
-    if split == "test":
-        path, listed = labels_path, content
-        content = read_bytes(path, edition.layout)
-    line = rf"({NAME})[ \t]+([0-9]{{1,{LABEL_DIGITS}}})[ \t]*"
-    found = parse_lines(path, content, line, f"{split}000001.jpg 17")
-    names, labels = zip(*found, strict=True)
-    if split == "test":
-        asked = [line.split()[0] for line in listed.decode("utf-8", "replace").splitlines() if line]
-        if asked != list(names):
-            raise DataError(f"{path} and test_filelist.txt do not name the same pictures in order")
-    label = np.array(labels).astype(np.int32)
-    check_labels(path, label, num_classes)
-    folder = judged_folder(root, edition, split)
+    found = parse_lines(path, content, rb"(" + NAME + rb")[ \t]+" + LABEL, f"{split}000001.jpg 17")
+    if listed:
+        _refuse_other_names(found, listed)
+    names, label = found.columns[0], found.numbers(1)
+    check_labels(path, label, found.line, num_classes)
+    folder = judged_folder(root, edition, split).encode()
     nothing = np.full(len(names), -1, np.int32)
     return Columns(
-        np.array([f"{folder}/{name}".encode() for name in names]),
+        np.array([folder + b"/" + name for name in names]),
         label,
         np.zeros(len(names), np.int8),
         nothing,
         nothing,
-        _lines(len(names)),
+        found.line,
         (content,),
         (len(names),),
+        (path,),
     )
+
+
+def read_names(path: Path, edition: Edition) -> Table:
+    """Read the names of a list of test pictures, whose labels are missing or say nothing.
+
+    Raises:
+        DataError: It is missing or malformed.
+    """
+    pattern = rb"(" + NAME + rb")(?:[ \t]+[0-9]+)?"
+    return parse_lines(path, read_bytes(path, edition.layout), pattern, "test000001.jpg")
+
+
+def _refuse_other_names(labelled: Table, listed: Table) -> None:
+    """Refuse labels of other pictures than those of the list, or in another order."""
+    names, asked = labelled.columns[0], listed.columns[0]
+    pairs = zip(names, asked, strict=False)
+    row = next((row for row, (name, other) in enumerate(pairs) if name != other), None)
+    if row is not None:
+        raise DataError(
+            f"{labelled.where(row)}: {shown(names[row])}, but {listed.where(row)}: "
+            f"{shown(asked[row])}; both must name the same pictures in the same order"
+        )
+    if len(names) != len(asked):
+        raise DataError(
+            f"{labelled.path} names {len(names)} pictures, {listed.path} {len(asked)}; both must "
+            "name the same pictures in the same order"
+        )
 
 
 def train_list(root: Path, source: str) -> Path:
@@ -136,38 +170,6 @@ def judged_folder(root: Path, edition: Edition, split: Literal["val", "test"]) -
     return found.relative_to(root).as_posix()
 
 
-def where_listed(samples: Samples, file: str) -> str:
-    """Return the list, and the line from 1, that names ``file``, a path relative to the root."""
-    wanted = [file, file.partition("/")[2], file.rpartition("/")[2]]
-    for path in _lists(samples, file):
-        lines = read_bytes(path).decode("utf-8", "replace").split("\n")
-        listed = [line.partition(" ")[0] for line in lines]
-        found = (listed.index(name) for name in wanted if name in listed)
-        number = next(found, None)
-        if number is None:  # a query's folder in the list, a class's on disk
-            listed = [name.rpartition("/")[2] for name in listed]
-            number = listed.index(wanted[-1]) if wanted[-1] in listed else None
-        if number is not None:
-            return f"{path}, line {number + 1}"
-    return str(samples.root)
-
-
-def _lists(samples: Samples, file: str) -> list[Path]:
-    """The lists that may name ``file`` and are there."""
-    root = samples.root
-    if samples.split == "train":
-        row = samples.files.tolist().index(file)
-        source = samples.source_names[samples.source[row]]
-        lists = [train_list(root, source), root / "meta" / "train.txt"]
-    elif samples.split == "val":
-        lists = [root / place for place in WEBVISION2.val.lists]
-    elif samples.split == "test":
-        lists = [root / place for place in WEBVISION2.test.lists]
-    else:
-        lists = [*sorted(root.glob("*.txt")), *sorted(root.parent.glob("*.txt"))]
-    return [path for path in lists if path.is_file()]
-
-
 def is_rearranged(root: Path, edition: Edition) -> bool:
     """Tell whether preprocess.py has sorted the training pictures into train/<wnid>/."""
     return edition.rearranged and (root / "meta" / "train.txt").exists()
@@ -175,19 +177,26 @@ def is_rearranged(root: Path, edition: Edition) -> bool:
 
 def parse_train_list(path: Path, content: bytes, edition: Edition, source: str) -> Listing:
     """Take a training list apart, whichever of the source's folders its lines begin with."""
-    folders = edition.source(source).folders
-    begins = (folder for folder in folders if content.startswith(f"{folder}/".encode()))
-    folder = next(begins, folders[0])
+    folder = first_folder(content, edition.source(source).folders)
     example = f"{folder}/q{1:0{edition.query_digits}d}/name.jpg 0"
     return parse_listing(path, content, f"{folder}/q", QUERY_DIGITS, example)
 
 
-def check_labels(path: Path, label: NDArray[np.int32], num_classes: int) -> None:
+def first_folder(content: bytes, folders: Sequence[str]) -> str:
+    """Return which of ``folders`` the first line of a list begins with, else the first of them."""
+    names = b"|".join(re.escape(folder.encode()) for folder in folders)
+    found = re.match(rb"\s*(" + names + rb")/", content)
+    return found[1].decode() if found else folders[0]
+
+
+def check_labels(
+    path: Path, label: NDArray[np.int32], line: NDArray[np.int32], num_classes: int
+) -> None:
     """Raise DataError, with the line, for a label that is not in the vocabulary."""
     wrong = np.flatnonzero(label >= num_classes)
     if len(wrong):
         raise DataError(
-            f"{path}, line {wrong[0] + 1}: label {label[wrong[0]]} is out of range; synsets.txt "
+            f"{path}, line {line[wrong[0]]}: label {label[wrong[0]]} is out of range; synsets.txt "
             f"has {num_classes} classes, counted from 0"
         )
 
@@ -222,15 +231,16 @@ def _read_prepared(root: Path, sources: Sequence[str], wnids: Sequence[str]) -> 
     path = root / "meta" / "train.txt"
     content = read_bytes(path)
     listing = parse_listing(path, content, "n", _WNID_DIGITS, "n01440764/name.jpg 0")
-    check_labels(path, listing.label, len(wnids))
+    check_labels(path, listing.label, listing.line, len(wnids))
     named = np.array([int(wnid[1:]) for wnid in wnids], np.int32)
     wrong = np.flatnonzero(named[listing.label] != listing.number)
     if len(wrong):
         raise DataError(
-            f"{path}, line {wrong[0] + 1}: the folder is n{listing.number[wrong[0]]:08d}, but "
-            f"label {listing.label[wrong[0]]} is {wnids[listing.label[wrong[0]]]}"
+            f"{path}, line {listing.line[wrong[0]]}: the folder is "
+            f"n{listing.number[wrong[0]]:08d}, but label {listing.label[wrong[0]]} is "
+            f"{wnids[listing.label[wrong[0]]]}"
         )
-    numeric = re.compile(rb".*/[0-9]+\.[^/]*")
+    numeric = re.compile(rb"(?s:.*)/[0-9]+\.[^/]*")
     origins = ["flickr" if numeric.fullmatch(file) else "google" for file in listing.files.tolist()]
     places = {source: place for place, source in enumerate(sources)}
     source = np.array([places.get(origin, -1) for origin in origins], np.int8)
@@ -243,14 +253,11 @@ def _read_prepared(root: Path, sources: Sequence[str], wnids: Sequence[str]) -> 
         source[rows],
         nothing,
         nothing,
-        (rows + 1).astype(np.int32),
+        listing.line[rows],
         (content,),
         tuple(np.bincount(source[rows], minlength=len(sources)).tolist()),
+        (path,) * len(sources),
     )
-
-
-def _lines(count: int) -> NDArray[np.int32]:
-    return np.arange(1, count + 1, dtype=np.int32)
 
 
 def _first_there(root: Path, places: Sequence[str]) -> Path:

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from harness.data.names import ListedIn, Names
+from harness.data.store import Strings
 from harness.data.webvision.classes import map_classes
 from harness.data.webvision.lists import NAME, parse_lines, read_bytes
 from harness.errors import DataError
@@ -20,13 +22,13 @@ ILSVRC = "ilsvrc"
 # Source: ELR reads imagenet_val.txt beside the folder val/; Caffe's own list is val.txt.
 LIST_NAMES = ("imagenet_val.txt", "val.txt", "ILSVRC2012_val.txt", "ILSVRC2012_mini_val.txt")
 PICTURE_FOLDERS = ("", "val")
-SUFFIXES = (".jpeg", ".jpg", ".png", ".webp")
+SUFFIXES = (b".jpeg", b".jpg", b".png", b".webp")
 LAYOUT = (
     "ilsvrc= names a folder that holds folders by WordNet id (n01440764/*.JPEG) or by class number "
     "(0/*.JPEG), or flat pictures with a list imagenet_val.txt of lines like "
     "'ILSVRC2012_val_00000001.JPEG 65' or '... n01751748', or names that list"
 )
-_LINE = rf"((?:{NAME}/)?{NAME})[ \t]+(n[0-9]{{8}}|[0-9]{{1,6}})[ \t]*"
+_LINE = rb"((?:" + NAME + rb"/)?" + NAME + rb")[ \t]+(n[0-9]{8}|[0-9]{1,6})"
 _EXAMPLE = "ILSVRC2012_val_00000001.JPEG 65"
 
 
@@ -34,9 +36,15 @@ class _Found(NamedTuple):
     """Pictures with what they are said to show: a WordNet id, or a number as text."""
 
     root: Path
-    files: list[str]
+    files: list[bytes]
     shown: list[str]
-    said_by: str  # where, for errors
+    listed: ListedIn | None  # None: the folders say it
+
+    def where(self, row: int) -> str:
+        """Name the line or the folder that says what a picture shows."""
+        if self.listed is None:
+            return f"{self.root}, folder {self.shown[row]}"
+        return f"{self.listed.path}, line {self.listed.line[row]}"
 
 
 def read_ilsvrc(
@@ -59,10 +67,11 @@ def read_ilsvrc(
     label = map_classes(wnids, [known.wnid for known in classes])
     rows = np.flatnonzero(label >= 0)
     _refuse_missing(found, classes, {wnids[row] for row in rows.tolist()})
-    files = np.array([found.files[row] for row in rows.tolist()], np.str_)
+    listed = (found.listed,) if found.listed else ()
+    files = Names(Strings.of(found.files), rows, listed)
     digest = hashlib.sha256(f"{edition}|{ILSVRC}".encode())
     for row in rows.tolist():
-        digest.update(f"\n{found.files[row]} {wnids[row]}".encode())
+        digest.update(b"\n" + found.files[row] + f" {wnids[row]}".encode())
     nothing = np.full(len(rows), -1, np.int32)
     return Samples(
         split=ILSVRC,
@@ -97,12 +106,12 @@ def _read_list(place: Path) -> _Found:
     path = _list_of(place)
     if path is None:
         raise DataError(f"{place} has no list of pictures; {LAYOUT}")
-    lines = parse_lines(path, read_bytes(path, LAYOUT), _LINE, _EXAMPLE)
-    files, shown = ([line[column] for line in lines] for column in (0, 1))
+    table = parse_lines(path, read_bytes(path, LAYOUT), _LINE, _EXAMPLE)
+    files, shown = list(table.columns[0]), [text.decode() for text in table.columns[1]]
     folder = place if place.is_dir() else path.parent
-    there = (folder / sub for sub in PICTURE_FOLDERS if (folder / sub / files[0]).is_file())
-    root = next(there, folder)
-    return _Found(root, files, shown, f"{path}, line")
+    first = os.fsdecode(files[0])
+    there = (folder / sub for sub in PICTURE_FOLDERS if (folder / sub / first).is_file())
+    return _Found(next(there, folder), files, shown, ListedIn(path, table.line))
 
 
 def _folders(place: Path) -> list[str]:
@@ -123,19 +132,20 @@ def _folders(place: Path) -> list[str]:
 
 
 def _read_folders(place: Path) -> _Found:
-    files, shown = [], []
+    files: list[bytes] = []
+    shown: list[str] = []
     for name in _folders(place):
-        with os.scandir(place / name) as entries:
+        with os.scandir(os.fsencode(place / name)) as entries:
             pictures = sorted(
                 entry.name
                 for entry in entries
-                if entry.name.lower().endswith(SUFFIXES) and not entry.name.startswith(".")
+                if entry.name.lower().endswith(SUFFIXES) and not entry.name.startswith(b".")
             )
-        files += [f"{name}/{picture}" for picture in pictures]
+        files += [name.encode() + b"/" + picture for picture in pictures]
         shown += [name] * len(pictures)
     if not files:
         raise DataError(f"{place} holds no pictures in folders and no list; {LAYOUT}")
-    return _Found(place, files, shown, f"{place}, folder")
+    return _Found(place, files, shown, None)
 
 
 def _wnids(found: _Found, numbered: Sequence[str] | None, edition: str) -> list[str]:
@@ -145,7 +155,7 @@ def _wnids(found: _Found, numbered: Sequence[str] | None, edition: str) -> list[
         if shown.startswith("n"):
             wnids.append(shown)
             continue
-        where = f"{found.said_by} {row + 1 if found.said_by.endswith('line') else shown}"
+        where = found.where(row)
         if numbered is None:
             raise DataError(
                 f"{where}: class number {shown} means one class in ILSVRC-12 and another in "

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.data.editions import WEBVISION1, Base, Edition
-from harness.data.webvision.lists import parse_lines, read_bytes
+from harness.data.webvision.lists import Table, parse_lines, read_bytes
 from harness.errors import DataError
 
 MAP_NAME = "queries_synsets_map.txt"
@@ -51,11 +51,12 @@ def read_queries(root: Path, edition: Edition = WEBVISION1) -> dict[str, dict[in
         path = root / "info" / name
         content = read_bytes(path, edition.layout)
         queries: dict[int, str] = {}
-        lines = parse_lines(path, content, r"([0-9]{1,6})[ \t]+(\S.*)", "7 mule+deer")
-        for row, (number, words) in enumerate(lines, start=1):
-            if int(number) in queries:
-                raise DataError(f"{path}, line {row}: query {number} stands there twice")
-            queries[int(number)] = re.sub(r"[+\s]+", " ", words).strip()
+        found = parse_lines(path, content, rb"([0-9]{1,6})[ \t]+(.+)", "7 mule+deer")
+        for row, number in enumerate(found.numbers(0).tolist()):
+            if number in queries:
+                raise DataError(f"{found.where(row)}: query {number} stands there twice")
+            words = found.columns[1][row].decode("utf-8", "replace")
+            queries[number] = re.sub(r"[+\s]+", " ", words).strip()
         lists.append(queries)
     if len(lists) == 1:
         lists *= len(edition.sources)
@@ -76,10 +77,10 @@ def read_query_map(
     """
     path = root / "info" / MAP_NAME
     content = read_bytes(path, edition.layout)
-    lines = parse_lines(path, content, r"([0-9]{1,6})[ \t]+([0-9]{1,6})[ \t]*", "1 1")
-    queries, classes = (np.array(column).astype(np.int32) for column in zip(*lines, strict=True))
-    of_query = _column(path, "query", queries, num_queries, edition.query_base)
-    of_class = _column(path, "synset", classes, num_classes, edition.class_base)
+    found = parse_lines(path, content, rb"([0-9]{1,6})[ \t]+([0-9]{1,6})", "1 1")
+    queries, classes = found.numbers(0), found.numbers(1)
+    of_query = _column(found, "query", queries, num_queries, edition.query_base)
+    of_class = _column(found, "synset", classes, num_classes, edition.class_base)
     queries, labels = queries - of_query.base + 1, classes - of_class.base
     order = np.argsort(queries, kind="stable")
     same = queries[order[1:]] == queries[order[:-1]]
@@ -87,22 +88,20 @@ def read_query_map(
     if len(torn):
         before, after = (int(order[torn[0] + step]) for step in (0, 1))
         raise DataError(
-            f"{path}, line {after + 1}: query {lines[after][0]} stands for synset "
-            f"{lines[after][1]} here and for {lines[before][1]} on line {before + 1}"
+            f"{found.where(after)}: query {found.numbers(0)[after]} stands for synset "
+            f"{classes[after]} here and for {classes[before]} on line {found.line[before]}"
         )
     return QueryMap(queries.astype(np.int32), labels.astype(np.int32), of_query, of_class)
 
 
-def _column(path: Path, name: str, values: NDArray[np.int32], size: int, usual: Base) -> Column:
+def _column(found: Table, name: str, values: NDArray[np.int32], size: int, usual: Base) -> Column:
     lowest, highest = int(values.min()), int(values.max())
-    row = int(values.argmax()) + 1
+    where = found.where(int(values.argmax()))
     if highest > size:
-        raise DataError(
-            f"{path}, line {row}: {name} {highest} is out of range; there are {size} of them"
-        )
+        raise DataError(f"{where}: {name} {highest} is out of range; there are {size} of them")
     if lowest == 0 and highest == size:
         raise DataError(
-            f"{path}, line {row}: {name} {highest} contradicts line {int(values.argmin()) + 1}, "
+            f"{where}: {name} {highest} contradicts line {found.line[values.argmin()]}, "
             f"which counts from 0; there are {size} of them, so the column counts neither from 0 "
             "nor from 1: unpack info.tar again"
         )

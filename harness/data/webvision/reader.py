@@ -22,9 +22,9 @@ from harness.data.webvision.columns import (
     read_judged,
     read_train,
     train_list,
-    where_listed,
 )
 from harness.data.webvision.ilsvrc import ILSVRC
+from harness.data.webvision.lists import shown
 from harness.data.webvision.queries import read_queries
 from harness.data.webvision.texts import read_texts
 from harness.errors import DataError, NoLabelsError, unknown
@@ -80,7 +80,7 @@ def read_split(
     return Samples(
         split=split,
         root=root,
-        files=Names(Strings.of_array(columns.files), chosen),
+        files=Names(Strings.of_array(columns.files), chosen, columns.listed_in()),
         label=label[rows],
         source=columns.source[rows],
         query=columns.query[rows],
@@ -104,19 +104,20 @@ def missing_files(samples: Samples, *, sample_of: int = 2_000) -> list[str]:
     Raises:
         DataError: Over 1 % of them are missing; names the list and the first such line.
     """
+    files = samples.files if isinstance(samples.files, Names) else Names.of(samples.files)
     if len(samples) <= ALL_FILES_UP_TO:
-        looked = samples.files.tolist()
+        looked = list(range(len(samples)))
     else:
-        places = np.linspace(0, len(samples) - 1, sample_of).astype(np.int64)
-        looked = samples.files[places].tolist()
-    missing = [file for file in looked if not (samples.root / file).is_file()]
+        looked = np.linspace(0, len(samples) - 1, sample_of).astype(np.int64).tolist()
+    store = files.store(samples.root)
+    missing = [row for row in looked if not store.is_there(row)]
     if len(missing) * 100 > len(looked):
         raise DataError(
-            f"{where_listed(samples, missing[0])}: {missing[0]} is not in {samples.root}; "
-            f"{len(missing)} of {len(looked)} pictures looked for are missing: unpack the "
-            "archives of pictures there"
+            f"{files.where(missing[0]) or samples.root}: {shown(store.raw_name(missing[0]))} is "
+            f"not in {samples.root}; {len(missing)} of {len(looked)} pictures looked for are "
+            "missing: unpack the archives of pictures there"
         )
-    return missing
+    return [files[row] for row in missing]
 
 
 def as_split(name: str) -> Split:

@@ -9,7 +9,6 @@ from pathlib import Path
 from harness.data.editions import Edition
 from harness.data.webvision.classes import (
     format_class_numbers,
-    labels_of_wnids,
     parse_class_numbers,
     read_synsets,
     read_wnids,
@@ -73,6 +72,6 @@ def _classes(
         return classes, f"classes {format_class_numbers(classes)}"
     if "wnids" in options:
         path = Path(options["wnids"]).expanduser()
-        wnids = read_wnids(path)
-        return labels_of_wnids(path, wnids, read_synsets(root, edition)), wnids_word(wnids)
+        wnids, labels = read_wnids(path, read_synsets(root, edition))
+        return labels, wnids_word(wnids)
     return None, ""

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.data.editions import WEBVISION1, Edition
+from harness.data.webvision.columns import first_folder
 from harness.data.webvision.lists import Listing, parse_listing, read_bytes
 from harness.errors import DataError
 from harness.samples import Text
@@ -52,8 +53,8 @@ def read_texts(
             position = int(places.label[line])
             if not 1 <= position <= len(objects):
                 raise DataError(
-                    f"{path}, line {line + 1}: {file.relative_to(root)} {position} points outside "
-                    f"the file's {len(objects)} entries, which are counted from 1"
+                    f"{path}, line {places.line[line]}: {file.relative_to(root)} {position} points "
+                    f"outside the file's {len(objects)} entries, which are counted from 1"
                 )
             texts[number] = text_of(objects[position - 1])
         first += count
@@ -90,9 +91,7 @@ def read_places(path: Path, count: int, edition: Edition, source: str) -> Listin
 
 def parse_meta_list(path: Path, content: bytes, edition: Edition, source: str) -> Listing:
     """Take lines like ``google/q0001.json 12`` apart."""
-    folders = (source, *edition.source(source).folders)
-    begins = (folder for folder in folders if content.startswith(f"{folder}/".encode()))
-    folder = next(begins, source)
+    folder = first_folder(content, (source, *edition.source(source).folders))
     example = f"{folder}/q{1:0{edition.query_digits}d}.json 12"
     return parse_listing(path, content, f"{folder}/q", (1, 6), example, ".json")
 

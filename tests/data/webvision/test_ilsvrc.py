@@ -147,7 +147,7 @@ def test_classes_that_the_set_has_not_are_refused(by_wnid: Path) -> None:
 def test_pictures_that_are_listed_but_not_there_are_named(tmp_path: Path) -> None:
     val = lay(tmp_path / "val", "a.JPEG", "b.JPEG")
     (val / "val.txt").write_text("a.JPEG 0\nb.JPEG 1\nc.JPEG 2\n")
-    with pytest.raises(DataError, match=r"val\.txt, line 3: c.JPEG is not in .*1 of 3 pictures"):
+    with pytest.raises(DataError, match=r"val\.txt, line 3: .c.JPEG. is not in .*1 of 3 pictures"):
         load(val)
 
 

@@ -19,13 +19,13 @@ def parse(content: bytes) -> Listing:
     return parse_listing(PATH, content, "google/q", (1, 6), "google/q0001/name.jpg 0")
 
 
-def as_lists(listing: Listing) -> tuple[list[bytes], list[int], list[int]]:
+def as_lists(listing: Listing) -> tuple[list[bytes], list[int], list[int], list[int]]:
     return tuple(column.tolist() for column in listing)  # type: ignore[return-value]
 
 
 def test_lines_are_taken_apart() -> None:
     files = [b"google/q0001/a-_b.jpg", b"google/q12/c.d.JPEG", b"google/q000003/e"]
-    assert as_lists(parse(PLAIN)) == (files, [1, 12, 3], [0, 17, 999999999])
+    assert as_lists(parse(PLAIN)) == (files, [1, 12, 3], [0, 17, 999999999], [1, 2, 3])
     assert parse(PLAIN).label.dtype == np.int32
 
 
@@ -38,10 +38,17 @@ def test_lines_are_taken_apart() -> None:
         PLAIN.replace(b"\n", b"\r\n"),
         PLAIN.rstrip(b"\n"),
         PLAIN + b"\n\n",
+        b"\n\n" + PLAIN,
+        PLAIN.replace(b"\n", b"\n\n"),
+        PLAIN.replace(b"\n", b"\r"),
+        PLAIN.replace(b"\n", b"\n \n"),
+        PLAIN.replace(b" ", b"\t  \t"),
+        PLAIN + b" \t",
+        b"  " + PLAIN.replace(b"\n", b"\t\n "),
     ],
 )
 def test_the_slow_way_reads_the_same(content: bytes) -> None:
-    assert as_lists(parse(content)) == as_lists(parse(PLAIN))
+    assert as_lists(parse(content))[:3] == as_lists(parse(PLAIN))[:3]
 
 
 @pytest.mark.parametrize("size", [1, 30, 50, 70, 1000])
@@ -65,8 +72,14 @@ def test_pieces_join_to_the_whole(monkeypatch: pytest.MonkeyPatch, size: int) ->
         "google/q0001/ 0",
         "google/q0001/a/b.jpg 0",
         "google/q0001/.. 0",
-        "google/q0001/a. 0",
-        "google/q0001/a\\b.jpg 0",
+        "google/q0001/. 0",
+        "google/q0001/../a.jpg 0",
+        "google/q0001/a.jpg +3",
+        "google/q0001/a.jpg 3.0",
+        "google/q0001/a.jpg \u0663",
+        "google/q0001/a.jpg\u00a03",
+        "google/q0001/" + "a" * 600 + " 0",
+        "google\\q0001\\a.jpg 0",
         "google/q/a.jpg 0",
         "google/q1234567/a.jpg 0",
         "google/q00a1/a.jpg 0",
@@ -75,7 +88,6 @@ def test_pieces_join_to_the_whole(monkeypatch: pytest.MonkeyPatch, size: int) ->
         "goog/e/q0001/a.jpg 0",
         "/google/q0001/a.jpg 0",
         "google/q0001/a.jpg\x000 0",
-        "",
         "x",
     ],
 )
@@ -99,20 +111,23 @@ def test_an_empty_list_is_refused() -> None:
         with pytest.raises(DataError, match=r"^list\.txt is empty"):
             parse(content)
         with pytest.raises(DataError, match=r"^list\.txt is empty"):
-            parse_lines(PATH, content, r"(\S+) (\d+)", "a 0")
+            parse_lines(PATH, content, rb"(\S+) (\d+)", "a 0")
+        with pytest.raises(DataError, match=r"^list\.txt is empty"):
+            split_lines(PATH, content)
 
 
 def test_metadata_lists_end_in_json() -> None:
     lines = b"google/q0001.json 12\ngoogle/q1631.json 1\n"
     found = parse_listing(PATH, lines, "google/q", (1, 6), "google/q0001.json 12", ".json")
-    assert as_lists(found) == ([b"google/q0001.json", b"google/q1631.json"], [1, 1631], [12, 1])
+    files = [b"google/q0001.json", b"google/q1631.json"]
+    assert as_lists(found) == (files, [1, 1631], [12, 1], [1, 2])
     for wrong in (b"google/q0001.jsom 1\n", b"q1 1\n", b"google/q0001/a.json 1\n"):
         with pytest.raises(DataError, match=r"^list\.txt, line 3: "):
             parse_listing(PATH, lines + wrong, "google/q", (1, 6), "google/q0001.json 12", ".json")
 
 
 def test_any_two_columns_are_split() -> None:
-    files, numbers = split_lines(PATH, b"a/b.jpg 3\nx\t4\n")
-    assert (files.tolist(), numbers.tolist()) == ([b"a/b.jpg", b"x"], [3, 4])
+    found = split_lines(PATH, b"a/b.jpg 3\n\nx\t4\n")
+    assert as_lists(found) == ([b"a/b.jpg", b"x"], [-1, -1], [3, 4], [1, 3])
     with pytest.raises(DataError, match=r"^list\.txt, line 2: 'x' is not like 'name 0'"):
         split_lines(PATH, b"a 3\nx\n")
