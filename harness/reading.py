@@ -51,14 +51,15 @@ def read_plain(path: Path, most: int) -> bytes:
     return patiently(lambda: _read(path, most), path.__str__)
 
 
-def look_for(path: Path) -> bool:
+def look_for(path: Path | bytes) -> bool:
     """Say whether there is a plain file; unlike ``Path.is_file``, never False for another reason.
 
     Raises:
         HarnessError: It could not be found out, and not a few seconds later either.
     """
     try:
-        return stat.S_ISREG(patiently(lambda: path.stat().st_mode, path.__str__))
+        status = patiently(lambda: os.stat(path), lambda: os.fsdecode(path))  # noqa: PTH116 - bytes
+        return stat.S_ISREG(status.st_mode)
     except OSError:
         return False
 

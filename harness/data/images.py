@@ -14,11 +14,16 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from harness.data.limits import (
+    BrokenImageError,
+    refuse_scans,
+    refuse_shape,
+    refuse_size,
+    room,
+)
 from harness.values import Corner, Views
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
-MAX_PIXELS = 64 << 20  # larger pictures are refused before a pixel is decoded
-MAX_BYTES = 64 << 20
 JPEG_SIGNATURE = b"\xff\xd8\xff"
 CROP_TRIES = 10
 CROP_RATIOS = (3 / 4, 4 / 3)
@@ -28,10 +33,6 @@ Pixels = NDArray[np.uint8]
 
 # What Pillow warns of, decode refuses or converts; a filter per call would not be thread-safe.
 warnings.filterwarnings("ignore", module=r"PIL\.")
-
-
-class BrokenImageError(Exception):
-    """A file that is no picture, or only a part of one."""
 
 
 class Box(NamedTuple):
@@ -50,14 +51,17 @@ def decode(data: bytes) -> Pixels:
     as torchvision's ``ImageFolder`` does, which published results were made with, but for the
     greys, which it clips to white. JPEGs go through libjpeg-turbo, two to three times as fast as
     through Pillow and equal but for rounding; what that refuses, Pillow reads or calls broken.
+    Of an animation the first frame counts. ``harness.data.limits`` says what is refused as too
+    costly; MemoryError is raised if the machine lacks memory for what is not.
     """
-    if len(data) > MAX_BYTES:
-        raise BrokenImageError(f"larger than {MAX_BYTES >> 20} MiB")
+    refuse_size(data)
     if data.startswith(JPEG_SIGNATURE):
         try:
             height, width, *_ = simplejpeg.decode_jpeg_header(data)
-            _refuse_huge(width, height)
-            pixels: Pixels = simplejpeg.decode_jpeg(data, "RGB")
+            refuse_shape(width, height)
+            refuse_scans(data, width, height)
+            with room(width, height):
+                pixels: Pixels = simplejpeg.decode_jpeg(data, "RGB")
         except ValueError:  # cut short, CMYK, or only oddly written
             return _decode_with_pillow(data)
         return pixels
@@ -67,22 +71,22 @@ def decode(data: bytes) -> Pixels:
 def _decode_with_pillow(data: bytes) -> Pixels:
     try:
         with Image.open(BytesIO(data), formats=FORMATS) as image:
-            _refuse_huge(image.width, image.height)
-            return np.array(_rgb(image))
+            refuse_shape(*image.size)
+            if data.startswith(JPEG_SIGNATURE):
+                refuse_scans(data, *image.size)
+            with room(*image.size):
+                return np.array(_rgb(image))
     except UnidentifiedImageError as error:
         raise BrokenImageError("not a picture") from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        if "out of memory" in str(error):
+            raise MemoryError(str(error)) from error
         raise BrokenImageError(str(error) or type(error).__name__) from error
-
-
-def _refuse_huge(width: int, height: int) -> None:
-    if width * height > MAX_PIXELS:
-        raise BrokenImageError(f"{width}x{height} pixels are too many")
 
 
 def _rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):  # 16-bit greys, which convert() would clip at 255
-        greys = np.asarray(image).astype(np.int64) >> 8
+        greys = np.asarray(image) >> 8
         image = Image.fromarray(greys.clip(0, 255).astype(np.uint8))
     return image.convert("RGB")
 

@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 
 from harness.data.images import (
     CROP_TRIES,
-    BrokenImageError,
     Pixels,
     cut,
     cut_views,
     decode,
     random_box,
 )
+from harness.data.limits import BrokenImageError
 from harness.data.names import Names
 from harness.data.samplers import Rows, generator
 from harness.data.store import FolderStore

@@ -11,7 +11,7 @@ from typing import NamedTuple, NoReturn, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.reading import open_plain, read_range
+from harness.reading import look_for, open_plain, read_range
 
 MAX_PICTURE_BYTES = 64 << 20
 # Far below the usual limit of 1,024 open files; more archives than that are opened for each read.
@@ -124,7 +124,8 @@ class FolderStore:
 
     def is_there(self, row: int) -> bool:
         """Whether there is a plain file of that name."""
-        return os.path.isfile(os.path.join(self._folder, self.raw_name(row)))  # noqa: PTH113, PTH118
+        path = os.path.join(self._folder, self.raw_name(row))  # noqa: PTH118 - bytes
+        return look_for(path)
 
     def raw_name(self, row: int) -> bytes:
         """Return the file's name as its file system has it."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import random
+import tracemalloc
 import zlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,21 +14,30 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from torch.nn import functional
 from torchvision.transforms import InterpolationMode, RandomResizedCrop
 from torchvision.transforms import functional as tv
 
 from harness.data.images import (
     CROP_TRIES,
-    MAX_BYTES,
     Box,
-    BrokenImageError,
     Pixels,
     cut,
     cut_views,
     decode,
     random_box,
     resize,
+)
+from harness.data.limits import (
+    LARGE_PIXELS,
+    MAX_BYTES,
+    MAX_PIXELS,
+    MAX_RATIO,
+    MAX_SCANS,
+    BrokenImageError,
+    refuse_scans,
+    room,
 )
 from harness.errors import PluginError
 from harness.values import Corner, View
@@ -98,6 +109,97 @@ def test_a_huge_jpeg_is_refused_before_a_pixel_is_decoded() -> None:
     content[frame + 5 : frame + 9] = (60_000).to_bytes(2, "big") * 2
     with pytest.raises(BrokenImageError, match="60000x60000 pixels"):
         decode(bytes(content))
+
+
+@pytest.mark.parametrize("size", [(64, 64 * MAX_RATIO + 1), (60_000, 1)])
+@pytest.mark.parametrize("form", ["JPEG", "PNG"])
+def test_a_line_of_pixels_is_refused(form: str, size: tuple[int, int]) -> None:
+    # Its short side is resized to some hundred pixels, and the long one with it: 12 GB at worst.
+    with pytest.raises(BrokenImageError, match="too thin"):
+        decode(encoded(Image.new("RGB", size), form))
+    assert decode(encoded(Image.new("RGB", (2 * MAX_RATIO, 2)), form)).shape == (
+        2,
+        2 * MAX_RATIO,
+        3,
+    )
+
+
+def scanned(content: bytes, scans: int) -> bytes:
+    """Repeat the last scan of a JPEG until there are so many."""
+    last, end = content.rindex(b"\xff\xda"), len(content) - 2
+    scan = content[last:end]
+    return content[:end] + scan * (scans - content.count(b"\xff\xda")) + content[end:]
+
+
+@pytest.mark.parametrize("mode", ["RGB", "CMYK", "L"])
+def test_more_scans_than_anyone_writes_are_refused(mode: str) -> None:
+    content = encoded(picture().convert(mode), "JPEG", progressive=True)
+    decode(scanned(content, MAX_SCANS))
+    with pytest.raises(BrokenImageError, match=f"{MAX_SCANS + 1} scans of 60x40 pixels"):
+        decode(scanned(content, MAX_SCANS + 1))
+
+
+def test_scans_of_a_large_picture_are_bounded_by_the_pixels_passed_over() -> None:
+    content = scanned(encoded(picture(), "JPEG", progressive=True), 17)
+    refuse_scans(content, 4_096, 4_096)
+    with pytest.raises(BrokenImageError, match="17 scans"):
+        refuse_scans(content, MAX_PIXELS >> 10, 1 << 10)
+
+
+def test_scans_are_counted_for_a_jpeg_that_comes_colour_by_colour() -> None:
+    content = bytearray(encoded(picture(), "JPEG"))
+    content[content.index(b"\xff\xda") + 4] = 1  # says: the first scan has one colour of three
+    with pytest.raises(BrokenImageError, match="scans"):
+        refuse_scans(scanned(bytes(content), MAX_SCANS + 1), 60, 40)
+
+
+@pytest.mark.parametrize("metadata", [b"", b"\xff\xda" * 200])
+def test_a_scan_marker_in_the_metadata_is_no_scan_of_a_usual_jpeg(metadata: bytes) -> None:
+    content = encoded(picture(), "JPEG", exif=b"Exif\0\0" + metadata, comment=metadata)
+    assert decode(content).shape == (40, 60, 3)
+
+
+def test_large_pictures_are_decoded_one_at_a_time() -> None:
+    with room(LARGE_PIXELS, 2) as _, room(LARGE_PIXELS, 1):
+        waits = room(2, LARGE_PIXELS)
+        assert not waits.acquire(blocking=False)  # type: ignore[attr-defined]
+
+
+def test_a_lack_of_memory_is_no_broken_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(image: Image.Image) -> Image.Image:
+        raise OSError("out of memory error when reading image file")
+
+    monkeypatch.setattr("harness.data.images._rgb", fails)
+    with pytest.raises(MemoryError):
+        decode(encoded(picture(), "PNG"))
+
+
+def bombs() -> dict[str, bytes]:
+    about = PngInfo()
+    about.add_text("comment", "x" * (64 << 20), zip=True)
+    profile = b"x" * (64 << 20)
+    frames = [Image.new("RGB", (60, 40), (k, 0, 0)) for k in range(50)]
+    more: dict[str, Any] = {"save_all": True, "append_images": frames[1:]}
+    return {
+        "a text of 64 MiB": encoded(picture(), "PNG", pnginfo=about),
+        "a profile of 64 MiB": encoded(picture(), "PNG", icc_profile=profile),
+        "an animated GIF": encoded(frames[0], "GIF", **more),
+        "an animated WEBP": encoded(frames[0], "WEBP", **more),
+    }
+
+
+def test_what_swells_beside_the_pixels_costs_little() -> None:
+    for name, content in bombs().items():
+        tracemalloc.start()
+        try:
+            shape = decode(content).shape
+        except BrokenImageError:
+            shape = (40, 60, 3)
+        finally:
+            peak = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+        assert shape == (40, 60, 3), name
+        assert peak < 8 << 20, name
 
 
 def test_huge_files_are_refused_before_they_are_decoded() -> None:

@@ -9,7 +9,9 @@ from typing import NamedTuple
 from PIL import Image
 
 from harness.data.archives.index import is_picture
+from harness.data.limits import BrokenImageError
 from harness.data.store import FolderStore
+from harness.reading import patiently
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,13 +40,11 @@ def make(store: FolderStore, packing: Packing, row: int) -> Made:
     """Read one picture and make of it what ``packing`` asks for."""
     name = store.raw_name(row).decode("utf-8", "surrogateescape")
     try:
-        data = store.read(row)
+        data = patiently(lambda: store.read(row), lambda: store.name(row))
     except OSError as error:
         return Made(name, b"", f"{store.name(row)} cannot be read: {error.strerror or error}")
     if packing.short_side is None:
         return Made(name, data, "" if is_picture(data[:16]) else f"{store.name(row)} is no picture")
-    from harness.data.images import BrokenImageError  # slow to import, and not always needed
-
     try:
         return Made(name, shrink(data, packing.short_side, packing.quality))
     except BrokenImageError as error:

@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.data.check.report import Findings, ImageCount
-from harness.data.images import BrokenImageError, decode
+from harness.data.images import decode
+from harness.data.limits import BrokenImageError
 from harness.data.store import FolderStore, PictureStore
+from harness.reading import patiently
 
 Step = Callable[[int, int], None]
 Images = Literal["none", "sample", "all"]
@@ -131,7 +133,11 @@ def _look(listed: Listed, row: int, *, whole: bool) -> int | str | None:
     if isinstance(store, FolderStore) and not store.is_there(row):
         return ""
     try:
-        return min(decode(store.read(row)).shape[:2]) if whole else None
+        if not whole:
+            return None
+        found = patiently(lambda: decode(store.read(row)), lambda: listed.place(row))
+        side: int = min(found.shape[:2])
+        return side
     except OSError as error:
         return error.strerror or type(error).__name__
     except BrokenImageError as error:

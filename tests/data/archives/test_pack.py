@@ -20,7 +20,8 @@ from PIL import Image
 from harness.data.archives.index import open_index, verify_index
 from harness.data.archives.pack import Packed, pack
 from harness.data.archives.pack_pictures import Packing, shrink
-from harness.data.images import BrokenImageError, decode
+from harness.data.images import decode
+from harness.data.limits import BrokenImageError
 from harness.errors import DataError
 
 TREE = Path(__file__).parents[1] / "trees" / "webvision1"
