@@ -31,8 +31,8 @@ from harness.training.checkpoints import (
     load_tensors,
     save_tensors,
 )
-from harness.training.deepspeed import micro_batch_size
 from harness.training.engine import make_engine
+from harness.training.layout import micro_batch_size
 from harness.training.loop import Job, train
 from harness.training.ranks import Ranks
 from harness.values import apply

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 OVERRIDABLE = (
     *("backbone", "input_size", "epochs", "batch_size", "lr"),
-    *("precision", "accumulation", "clip_norm", "min_crop_area"),
+    *("precision", "accumulation", "norm_group", "clip_norm", "min_crop_area"),
 )
 SHORT_SIDE = 256 / 224  # of a test image, over the crop's size: ImageNet's usual protocol
 

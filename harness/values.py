@@ -48,7 +48,10 @@ class Stage:
     the picture. ``start`` names the stage whose weights this one begins with, ``sees`` those whose
     features and predictions its noise tricks may use, ``teachers`` those whose logits every batch
     carries. Stages that are equal in everything are one stage, trained once; another ``draw`` makes
-    a second one of other random draws, as a member of an ensemble.
+    a second one of other random draws, as a member of an ensemble. Batch norm takes its statistics
+    over the micro-batch of all ranks or, with ``norm_group``, over each group of that many
+    consecutive samples of the batch, without communication; batch and loss tricks then see one
+    group at a time.
     """
 
     name: str
@@ -62,6 +65,7 @@ class Stage:
     sampler: Sampler = field(default_factory=Uniform)
     precision: Precision = "fp32"
     accumulation: int = 1
+    norm_group: int | None = None
     clip_norm: float | None = None
     min_crop_area: float = 0.08
     start: str | None = None

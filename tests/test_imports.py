@@ -135,7 +135,7 @@ TABLE = (
         "training",
         ("harness/training/*",),
         (*VALUES, "harness.recipe", "harness.launch", "harness.data.loader", "harness.training"),
-        ("torch", "numpy", "deepspeed"),
+        ("torch", "timm", "numpy", "deepspeed"),
     ),
     Row(
         "testing",

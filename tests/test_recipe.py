@@ -316,6 +316,7 @@ OTHER: dict[str, Any] = {
     "sampler": SubsetBatches(),
     "precision": "bf16",
     "accumulation": 2,
+    "norm_group": 2,
     "clip_norm": 1.0,
     "min_crop_area": 0.5,
     "head": "new",

@@ -77,7 +77,7 @@ class Pictures:
         self._store = self.samples.store or _in_folder(self.samples)
 
     def training_batch(
-        self, batch: Rows, part: slice, crops: Crops, seed: tuple[int, int]
+        self, batch: Rows, part: slice | Rows, crops: Crops, seed: tuple[int, int]
     ) -> Loaded:
         """Cut one random, randomly mirrored square out of each picture in a part of a batch.
 

@@ -17,7 +17,8 @@ class Profile:
     become: a larger input stays larger, a gentler learning rate gentler. ``epochs_share``
     multiplies a stage's epochs, rounded, at least 1. All methods on a data set get the same
     profile, so their budgets keep their proportions. What serves large networks only, low
-    precision and accumulation, is left out.
+    precision and accumulation, is left out, and so is a ``norm_group``, which a smaller batch may
+    not hold.
     """
 
     backbone: str
@@ -38,5 +39,6 @@ class Profile:
             lr=self.lr * (stage.lr * 256 / (0.1 * stage.batch_size)),
             precision="fp32",
             accumulation=1,
+            norm_group=None,
             min_crop_area=self.min_crop_area,
         )

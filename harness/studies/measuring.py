@@ -128,7 +128,7 @@ class _Steps:
         ranks: Ranks,
     ) -> None:
         self._stage, self._ranks, self._images = stage, ranks, images
-        small = replace(stage.stage, batch_size=images, accumulation=1)
+        small = replace(stage.stage, batch_size=images, accumulation=1, norm_group=None)
         module = _network(spec, hooks, stage, classes)
         self._engine = make_engine(spec.engine, module, small, ranks, dict(spec.deepspeed))
         self._teachers = [

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from harness.data.loader import Loaded
 from harness.samples import Samples
-from harness.values import Batch
+from harness.values import Batch, Loss
 
 # ImageNet's, which every network of timm's expects unless it says otherwise.
 MEAN = (0.485, 0.456, 0.406)
@@ -86,6 +86,47 @@ def taught(batch: Batch, teachers: Sequence[nn.Module]) -> Batch:
     with torch.no_grad():
         logits = torch.stack([teacher(batch.images).float() for teacher in teachers])
     return replace(batch, teacher_logits=logits)
+
+
+def parted(batch: Batch, seeds: Sequence[int]) -> list[Batch]:
+    """Return a batch as equal parts of consecutive samples, one for each seed; views, no copies."""
+    if len(seeds) == 1:
+        return [batch if batch.seed == seeds[0] else replace(batch, seed=seeds[0])]
+    columns = [column.chunk(len(seeds)) for column in (batch.images, batch.targets)]
+    columns += [column.chunk(len(seeds)) for column in (batch.weights, batch.index)]
+    logits = batch.teacher_logits
+    taught = [None] * len(seeds) if logits is None else logits.chunk(len(seeds), dim=1)
+    return [
+        Batch(images=images, targets=targets, weights=weights, index=index, seed=seed,
+              teacher_logits=teacher_logits)
+        for images, targets, weights, index, seed, teacher_logits
+        in zip(*columns, seeds, taught, strict=True)
+    ]  # fmt: skip
+
+
+def joined(parts: Sequence[Batch]) -> Batch:
+    """Return the parts as one batch again, with the first one's seed."""
+    if len(parts) == 1:
+        return parts[0]
+    return replace(
+        parts[0],
+        images=torch.cat([part.images for part in parts]),
+        targets=torch.cat([part.targets for part in parts]),
+        weights=torch.cat([part.weights for part in parts]),
+        index=torch.cat([part.index for part in parts]),
+    )
+
+
+def in_parts(loss: Loss, seeds: Sequence[int]) -> Loss:
+    """Return the loss that sees one part of the batch at a time, as ``parted`` by these seeds."""
+    if len(seeds) == 1:
+        return loss
+
+    def of_parts(logits: Tensor, batch: Batch) -> Tensor:
+        parts = zip(logits.chunk(len(seeds)), parted(batch, seeds), strict=True)
+        return torch.cat([loss(part_logits, part) for part_logits, part in parts])
+
+    return of_parts
 
 
 def cross_entropy(logits: Tensor, batch: Batch) -> Tensor:

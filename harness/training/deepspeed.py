@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import HarnessError
+from harness.training.layout import micro_batch_size
 from harness.values import Stage
 
 if TYPE_CHECKING:
@@ -42,18 +43,6 @@ def deepspeed_config(
         dtype = {"bf16": "bfloat16", "fp16": "float16"}[stage.precision]
         config["torch_autocast"] = {"enabled": True, "dtype": dtype}
     return _merged(config, user or {})
-
-
-def micro_batch_size(stage: Stage, world_size: int) -> int:
-    """Return how many samples one rank takes at once; raises HarnessError unless it is whole."""
-    parts = world_size * stage.accumulation
-    if stage.batch_size % parts:
-        raise HarnessError(
-            f"stage {stage.name!r}: a batch of {stage.batch_size} cannot be split over "
-            f"{world_size} ranks x {stage.accumulation} accumulation steps; "
-            f"choose a batch size that {parts} divides"
-        )
-    return stage.batch_size // parts
 
 
 def check_user_config(user: Mapping[str, Any]) -> None:

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from harness.spec import RunSpec
+from harness.training.batch_norm import across_ranks, check_pictures
+from harness.training.layout import micro_batch_size
 from harness.training.ranks import Ranks
 from harness.values import Precision, Stage
 
@@ -139,11 +141,14 @@ def make_engine(
 ) -> Engine:
     """Return the engine called ``name``; DeepSpeed is imported only for its own.
 
-    Raises HarnessError where the stage's batch cannot be split evenly over the ranks.
+    Raises HarnessError if the stage's batch cannot be split evenly over the ranks, or batch norm
+    would see one picture.
     """
-    from harness.training.deepspeed import DeepSpeedEngine, micro_batch_size
+    from harness.training.deepspeed import DeepSpeedEngine
 
     micro_batch_size(stage, ranks.world_size)
+    check_pictures(module, stage, ranks.world_size)
+    module = across_ranks(module, stage, ranks)
     if name == "torch":
         return TorchEngine(module, stage, ranks)
     return DeepSpeedEngine(module, stage, ranks, deepspeed)

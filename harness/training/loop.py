@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,16 +10,26 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from harness.data.loader import Crops, Loaded, Pictures, ahead
 from harness.data.samplers import Rows
 from harness.recipe import StageRecipe
 from harness.samples import Samples
-from harness.training.batches import Columns, cross_entropy, placed, taught
+from harness.training.batches import (
+    Columns,
+    cross_entropy,
+    in_parts,
+    joined,
+    parted,
+    placed,
+    taught,
+)
 from harness.training.checkpoints import newest_checkpoint, save_checkpoint, save_tensors
 from harness.training.engine import Engine
 from harness.training.interrupt import Interrupted, Request, listening
+from harness.training.layout import Layout
 from harness.training.meter import Meter, Observer
 from harness.training.position import Position
 from harness.training.prefetch import prefetched
@@ -74,6 +83,7 @@ def train(job: Job, engine: Engine, ranks: Ranks, observer: Observer) -> tuple[P
     position = _resume(job.folder, engine, ranks)
     pictures = Pictures(job.samples, job.report, broken=position.broken)
     loss: Loss = apply(job.recipe.loss, cross_entropy)
+    layout = Layout.of(stage, ranks)
     meter = Meter(stage, ranks, job.steps, position)
     keeper = Keeper(job, engine, ranks, position)
     observer.on_stage_start(stage, job.steps, position.step)
@@ -83,13 +93,15 @@ def train(job: Job, engine: Engine, ranks: Ranks, observer: Observer) -> tuple[P
             observer.on_step_end(stage, position.step, _end_epoch(job, engine, ranks, position))
             keeper.keep(request, epoch_ends=True)
             meter.go_on()
-        for batches in prefetched(_batches(job, pictures, ranks, position.step), ranks.device):
+        for batches in prefetched(_batches(job, pictures, layout, position.step), ranks.device):
             lr = job.lr(position.step)
             engine.set_lr(lr)
-            for waiting in batches:
-                micro = apply(job.recipe.batch, placed(waiting, ranks.device))
-                micro = taught(micro, job.teachers)
-                value = weighted_mean(loss, engine(micro.images), micro)
+            for number, waiting in enumerate(batches):
+                # Dropout draws from torch's own generator, which no checkpoint holds.
+                torch.manual_seed(waiting.seed)
+                seeds = layout.seeds(job.seed, position.step, number)
+                micro = _tricked(job, placed(waiting, ranks.device), seeds)
+                value = weighted_mean(in_parts(loss, seeds), engine(micro.images), micro)
                 engine.backward(value)
                 engine.step()
                 meter.add(value, micro)
@@ -108,6 +120,14 @@ def train(job: Job, engine: Engine, ranks: Ranks, observer: Observer) -> tuple[P
     return position, meter
 
 
+def _tricked(job: Job, batch: Batch, seeds: Sequence[int]) -> Batch:
+    """Return the batch after the batch tricks, which see one part at a time, and its teachers."""
+    if job.recipe.batch:
+        parts = [apply(job.recipe.batch, part) for part in parted(batch, seeds)]
+        batch = joined(parts)
+    return taught(batch, job.teachers)
+
+
 def weighted_mean(loss: Loss, logits: Tensor, batch: Batch) -> Tensor:
     """Return the batch's loss: over its size, so that a weight of 0.5 halves a gradient.
 
@@ -117,32 +137,24 @@ def weighted_mean(loss: Loss, logits: Tensor, batch: Batch) -> Tensor:
     return (loss(logits.float(), batch) * batch.weights).mean()
 
 
-def _batches(job: Job, pictures: Pictures, ranks: Ranks, first: int) -> Iterator[list[Batch]]:
+def _batches(job: Job, pictures: Pictures, layout: Layout, first: int) -> Iterator[list[Batch]]:
     """Yield this rank's micro-batches of every step, made ahead in the loader's threads."""
     stage = job.recipe.stage
     draw = stage.sampler.prepare(job.samples, stage.batch_size, job.seed)
     crops = Crops(stage.input_size, stage.min_crop_area)
     columns = Columns(job.samples)
-    size = stage.batch_size // ranks.world_size
-    part = slice(ranks.rank * size, (ranks.rank + 1) * size)
+    places = layout.places()
 
     def load(rows: Rows, step: int) -> list[Batch]:
-        loaded = pictures.training_batch(rows, part, crops, (job.seed, step))
-        numbers = range(ranks.rank * stage.accumulation, (ranks.rank + 1) * stage.accumulation)
+        loaded = pictures.training_batch(rows, places, crops, (job.seed, step))
         pieces = zip(*(np.split(column, stage.accumulation) for column in loaded), strict=True)
         return [
-            columns.batch(Loaded(*piece), _batch_seed(job.seed, step, number))
-            for number, piece in zip(numbers, pieces, strict=True)
+            columns.batch(Loaded(*piece), layout.seeds(job.seed, step, micro)[0])
+            for micro, piece in enumerate(pieces)
         ]
 
     work = (partial(load, draw(step), step) for step in range(first, job.steps))
     return ahead(work, job.threads)
-
-
-def _batch_seed(*counters: int) -> int:
-    """Return 62 bits for the batch's tricks; a digest costs a tenth of a numpy generator."""
-    digest = hashlib.blake2b(repr(counters).encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "little") >> 2
 
 
 def _end_epoch(job: Job, engine: Engine, ranks: Ranks, position: Position) -> dict[str, float]:
@@ -209,6 +221,9 @@ class Keeper:
 def _resume(folder: Path, engine: Engine, ranks: Ranks) -> Position:
     state = newest_checkpoint(folder, ranks.device)
     if state is None:
-        return Position()
+        return Position(ranks=[ranks.world_size])
     engine.load_state(state["engine"])
-    return Position(**state["position"])
+    position = Position(**state["position"])
+    if position.ranks[-1:] != [ranks.world_size]:
+        position.ranks.append(ranks.world_size)
+    return position

@@ -16,3 +16,4 @@ class Position:
     best_top1: float = -1.0
     broken: dict[int, str] = field(default_factory=dict)
     seconds: float = 0.0  # of training, over all its interruptions
+    ranks: list[int] = field(default_factory=list)  # that trained it, one entry for each change

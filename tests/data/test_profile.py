@@ -11,11 +11,11 @@ PROFILE = Profile(backbone="test_resnet", input_size=32, epochs_share=1 / 3, bat
 
 
 def test_the_usual_recipe_becomes_the_profile_itself() -> None:
-    usual = Stage(name="train", epochs=75, precision="fp16", accumulation=8)
+    usual = Stage(name="train", epochs=75, precision="fp16", accumulation=8, norm_group=32)
     shrunk = PROFILE(usual)
     assert (shrunk.backbone, shrunk.input_size, shrunk.batch_size) == ("test_resnet", 32, 128)
     assert (shrunk.epochs, shrunk.lr) == (25, 0.1)
-    assert (shrunk.precision, shrunk.accumulation) == ("fp32", 1)
+    assert (shrunk.precision, shrunk.accumulation, shrunk.norm_group) == ("fp32", 1, None)
 
 
 @pytest.mark.parametrize(("full", "small"), [(224, 32), (320, 48), (448, 64), (299, 40), (8, 8)])

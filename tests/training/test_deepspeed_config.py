@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from harness.errors import HarnessError
-from harness.training.deepspeed import check_user_config, deepspeed_config, micro_batch_size
+from harness.training.deepspeed import check_user_config, deepspeed_config
+from harness.training.layout import micro_batch_size
 from harness.values import Stage
 
 STAGE = Stage(name="train", batch_size=256, accumulation=4)
