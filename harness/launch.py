@@ -17,6 +17,7 @@ from types import FrameType
 
 from harness.cores import cores
 from harness.errors import HarnessError
+from harness.terminal import page
 
 POLL_SECONDS = 0.2
 SETTLE_SECONDS = 1.0
@@ -109,7 +110,7 @@ def launch(arguments: Sequence[str], ranks: int) -> int:
         if failed is None:
             return 0
         if failed > 0:
-            sys.stderr.write(_last_words(logs[failed]))
+            sys.stderr.write(page(_last_words(logs[failed])))
         status = processes[failed].returncode
         return status if status >= 0 else 128 - status
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from harness.recipe import Recipe, StageRecipe, plain_view
 from harness.samples import Samples, Sight
 from harness.sight import keep_samples, keep_sight, kept_samples, kept_sight
 from harness.stages import StageFolder, stage_folder
+from harness.terminal import note
 from harness.testing.ensemble import NEEDS_VAL
 from harness.testing.predict import see
 from harness.testing.score import Epoch, Member, epoch_scorer
@@ -214,7 +214,7 @@ class Maker:
         """Say it once; every stage meets the same broken pictures."""
         if line not in self._told:
             self._told.add(line)
-            sys.stderr.write(f"{line}\n")
+            note(line)
 
 
 def _load(module: nn.Module, weights: dict[str, Any], recipe: StageRecipe, *, begins: bool) -> None:

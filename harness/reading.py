@@ -28,6 +28,14 @@ PROVEN = frozenset(
         *(errno.EINVAL, errno.ENXIO, errno.ENODEV, errno.EFBIG),
     }
 )
+# What says nothing about the file.
+PASSING = frozenset(
+    {
+        *(errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN),
+        *(errno.ETIMEDOUT, errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH),
+        *(errno.ENOTCONN, errno.ECONNRESET, errno.EREMOTEIO),
+    }
+)
 _LASTING = frozenset({errno.EACCES, errno.EPERM})  # no wait mends these
 _WHAT_TO_DO = {
     errno.EMFILE: "this process has too many open files: raise the limit with ulimit -n",

@@ -6,7 +6,6 @@ import dataclasses
 import fcntl
 import json
 import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +15,7 @@ from harness.errors import HarnessError, PluginError
 from harness.files import unwritable, write_text
 from harness.record import digest
 from harness.sources import sources_of
+from harness.terminal import note
 
 PROTOCOL = 3
 """Raised whenever the engine computes something else from the same values: old stages are stale."""
@@ -93,7 +93,7 @@ class StageFolder:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 holder = os.pread(lock, 20, 0).decode(errors="replace").strip() or "unknown"
-                sys.stderr.write(f"waiting for process {holder}, which makes the same stage\n")
+                note(f"waiting for process {holder}, which makes the same stage")
                 fcntl.flock(lock, fcntl.LOCK_EX)
             with suppress(OSError):  # who holds it is only told to those who wait
                 os.ftruncate(lock, 0)

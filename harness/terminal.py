@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import sys
 import unicodedata
+from collections.abc import Mapping
+from typing import Any
 
 # Control codes, direction marks, half characters, private and unassigned ones; line separators.
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
@@ -29,6 +31,17 @@ def visible(text: object, longest: int | None = None) -> str:
 def page(text: str) -> str:
     """Return ``text`` with its lines and blanks, and everything else that cannot be seen spelt."""
     return "\n".join(map(_spelt, text.split("\n")))
+
+
+def visible_in(value: Any) -> Any:
+    """Return a value of mappings, lists and texts with each text as one visible line."""
+    if isinstance(value, str):
+        return visible(value)
+    if isinstance(value, Mapping):
+        return {visible_in(key): visible_in(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [visible_in(part) for part in value]
+    return value
 
 
 def note(text: object) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import html
 import json
 import re
-import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import pandas as pd
 from tabulate import LATEX_ESCAPE_RULES, MIN_PADDING, tabulate
 
+from harness.terminal import visible
 from leaderboard.rows import NoiseRow, Row
 from leaderboard.table import Board, Table, flat, noise_tables, score_tables
 
@@ -46,11 +46,7 @@ p { color: #555; margin: .3rem 0; max-width: 60rem }
 
 def clean(value: str) -> str:
     """Return one line of visible text: no control, direction or private characters."""
-    visible = "".join(
-        "?" if unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Cn"} else character
-        for character in " ".join(value.split())
-    )
-    return visible if len(visible) <= _LONGEST else f"{visible[: _LONGEST - 3]}..."
+    return visible(value, _LONGEST)
 
 
 def as_table(tables: Sequence[Table], notes: Sequence[str]) -> str:

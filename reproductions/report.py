@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.drawing import COLOURS, INK, PALE, drawn
 from harness.files import write_text
+from harness.terminal import visible
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,7 +44,9 @@ def page(found: Mapping[str, Any]) -> str:
     from jinja2 import Environment, StrictUndefined
 
     # Names come from records of others, so everything is escaped but our own pictures.
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, finalize=_seen
+    )
     template = environment.from_string((Path(__file__).parent / "report.html").read_text("utf-8"))
     tested = [claim for claim in found["claims"] if claim["measured"]]
     return template.render(
@@ -53,6 +56,13 @@ def page(found: Mapping[str, Any]) -> str:
         counts_picture=_inline(_counts, found["verdicts"], (9.0, 0.9)),
         claims_picture=_inline(_claims, tested, (9.0, 0.7 + 0.27 * len(tested))) if tested else "",
     )
+
+
+def _seen(value: object) -> object:
+    """Spell out what a name hides; our own pictures are markup and stay as they are."""
+    from markupsafe import Markup
+
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _inline(paint: Any, values: Any, inches: tuple[float, float]) -> Any:

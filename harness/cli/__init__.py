@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from io import StringIO
 from pathlib import Path
 
 import click
@@ -11,7 +12,9 @@ import click
 from harness import __version__
 from harness.cli.lazy import LazyGroup
 from harness.errors import HarnessError
+from harness.reading import PASSING, unreadable
 from harness.spec import default_home
+from harness.terminal import note, page
 
 SIGINT_STATUS = 130
 
@@ -55,19 +58,30 @@ def main() -> None:
             stream.reconfigure(errors="replace")  # a table's ± must not end a run
     try:
         status = cli.main(prog_name="harness", standalone_mode=False)
-    except HarnessError as error:
-        sys.exit(_said(f"Error: {' '.join(str(error).split())}", 2))
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        sys.exit(_said("stopped; the same command goes on from here", SIGINT_STATUS))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else Python complains again at exit
         sys.exit(1)
+    except (HarnessError, OSError) as error:
+        sys.exit(_said(f"Error: {_line(error)}", 2))
+    except click.ClickException as error:
+        words = StringIO()
+        error.show(words)
+        sys.stderr.write(page(words.getvalue()))
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        sys.exit(_said("stopped; the same command goes on from here", SIGINT_STATUS))
     sys.exit(status if isinstance(status, int) else 0)
 
 
+def _line(error: HarnessError | OSError) -> str:
+    """Say what the user can mend; anything else keeps its traceback."""
+    if isinstance(error, HarnessError):
+        return str(error)
+    if error.errno not in PASSING:
+        raise error
+    return unreadable(error.filename or "a file", error)
+
+
 def _said(line: str, status: int) -> int:
-    sys.stderr.write(f"{line}\n")
+    note(line)
     return status

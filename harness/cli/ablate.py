@@ -12,6 +12,8 @@ import click
 
 from harness.cli.devices import device_options, on_devices
 from harness.cli.options import run_options, run_spec
+from harness.cli.say import say
+from harness.terminal import note
 
 if TYPE_CHECKING:
     from harness.studies.ablation import Ablation, Cost, Row
@@ -68,12 +70,12 @@ def ablate(  # noqa: PLR0913 - one parameter per option
         plan = ablation(usable_engine(spec), seeds)
         cost = cost_of(plan)
         if dry_run and as_json:
-            click.echo(json.dumps(_cost(plan, cost), indent=1))
+            say(json.dumps(_cost(plan, cost), indent=1))
         else:
-            click.echo("\n".join(_announced(plan, cost)), err=not dry_run)
+            say("\n".join(_announced(plan, cost)), err=not dry_run)
         if dry_run:
             return
-        outcomes = Outcomes(sweep(plan.runs, lambda line: click.echo(line, err=True)))
+        outcomes = Outcomes(sweep(plan.runs, note))
         split = outcomes.split(split)
         found = [
             [outcomes.contribution(getattr(row, part), plan.seeds, split) for part in PARTS]
@@ -82,11 +84,9 @@ def ablate(  # noqa: PLR0913 - one parameter per option
     if as_json:
         rows = [_json(row, worth) for row, worth in zip(plan.rows, found, strict=True)]
         label, chosen = plan.method.label, list(plan.seeds)
-        click.echo(
-            json.dumps({"label": label, "split": split, "seeds": chosen, "tricks": rows}, indent=1)
-        )
+        say(json.dumps({"label": label, "split": split, "seeds": chosen, "tricks": rows}, indent=1))
     else:
-        click.echo("\n".join(_lines(plan, outcomes, found, split)))
+        say("\n".join(_lines(plan, outcomes, found, split)))
 
 
 def _cost(plan: Ablation, cost: Cost) -> dict[str, Any]:

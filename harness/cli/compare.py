@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from harness.cli.say import say
+from harness.terminal import visible, visible_in
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -80,13 +83,13 @@ def compare(  # noqa: PLR0913 - one parameter per option
         from harness.studies.plots import draw_comparison
 
         draw_comparison(found, output)
-        click.echo(f"wrote {output}", err=True)
+        say(f"wrote {output}", err=True)
     if as_json:
         counts = {name: getattr(found, name) for name in ("improved", "reduced", "unchanged")}
         pairs = [pair._asdict() for pair in found.pairs]
-        click.echo(json.dumps({**asdict(found), "pairs": pairs, **counts}, indent=1))
+        say(json.dumps({**asdict(found), "pairs": pairs, **counts}, indent=1))
     else:
-        click.echo("\n\n".join(_parts(found)))
+        say("\n\n".join(_parts(found)))
 
 
 def _samples(home: Path, text: str) -> Samples:
@@ -104,15 +107,14 @@ def _samples(home: Path, text: str) -> Samples:
 
 def _parts(found: RunComparison) -> Iterator[str]:
     from harness.statistics.paired import mcnemar
-    from leaderboard.formats import clean  # a record may be a stranger's
 
     share = found.difference
     known = "seeds and images" if share.seeds > 1 else "images alone: one seed"
     metric = {"top1": "top-1", "top5": "top-5"}[found.metric]
     split = f"{found.split} ({found.images:,} images)"
     yield (
-        f"{clean(found.before)}  ->  {clean(found.after)}\n"
-        f"{clean(found.edition)}, {split}, {found.protocol}, {metric}"
+        f"{visible(found.before)}  ->  {visible(found.after)}\n"
+        f"{visible(found.edition)}, {split}, {visible(found.protocol)}, {metric}"
     )
     yield _table(
         ("seed", "before %", "after %", "gained", "lost", "McNemar p"),
@@ -163,4 +165,4 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     from tabulate import tabulate
 
     align = tuple("left" if name in ("seed", "category") else "right" for name in head)
-    return tabulate(rows, head, disable_numparse=True, colalign=align)
+    return tabulate(visible_in(rows), head, disable_numparse=True, colalign=align)

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.progress import Line
+from harness.cli.say import say
 from harness.data.editions import EDITIONS
+from harness.terminal import visible, visible_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -52,9 +54,9 @@ def check(path: Path, edition: str, images: Images, as_json: bool) -> None:
     with Line() as line:
         report = check_data(path, edition=edition, images=images, progress=LongCheck(line))
     if as_json:
-        click.echo(json.dumps(report.as_json(), indent=1))
+        say(json.dumps(report.as_json(), indent=1))
     else:
-        click.echo("\n\n".join(_tables(report)))
+        say("\n\n".join(_tables(report)))
     if report.stops_a_run:
         raise SystemExit(1)
 
@@ -106,7 +108,12 @@ def _tables(report: Report) -> Iterator[str]:
         yield _bases(report.bases)
     places = [place for count in report.images for place in count.places]
     if places:
-        yield "\n".join(("pictures that are missing or broken (the first of each split):", *places))
+        yield "\n".join(
+            (
+                "pictures that are missing or broken (the first of each split):",
+                *map(visible, places),
+            )
+        )
     yield _verdict(report)
 
 
@@ -118,7 +125,7 @@ def _bases(bases: IndexBases) -> str:
 
 
 def _verdict(report: Report) -> str:
-    found = [f"{finding.level}: {finding.text}" for finding in report.findings]
+    found = [f"{finding.level}: {visible(finding.text)}" for finding in report.findings]
     found.append("a run would stop" if report.stops_a_run else "nothing here would stop a run")
     return "\n".join(found)
 
@@ -198,4 +205,4 @@ def _archives(report: Report) -> str:
 def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     from tabulate import tabulate
 
-    return tabulate(rows, headers=head, tablefmt="simple", intfmt=",")
+    return tabulate(visible_in(rows), headers=head, tablefmt="simple", intfmt=",")

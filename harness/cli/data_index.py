@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.progress import Line
+from harness.cli.say import say
 from harness.errors import HarnessError
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def index(  # noqa: PLR0913 - one argument per option
 
             problems = verify_index(output or path, line.show, pictures=verify_data)
             line.clear()
-            click.echo(json.dumps(problems, indent=1) if as_json else _verdict(problems))
+            say(json.dumps(problems, indent=1) if as_json else _verdict(problems))
             if problems:
                 raise SystemExit(1)
             return
@@ -63,9 +64,9 @@ def index(  # noqa: PLR0913 - one argument per option
 
         built = build_index(path, output=output, only=only, texts=texts, progress=line.show)
     if as_json:
-        click.echo(json.dumps({**asdict(built), "index": str(built.index)}, indent=1))
+        say(json.dumps({**asdict(built), "index": str(built.index)}, indent=1))
     else:
-        click.echo("\n".join(described(built)))
+        say("\n".join(described(built)))
     if not any(split.found for split in built.splits.values()):
         raise HarnessError(
             f"none of {sum(split.rows for split in built.splits.values())} listed pictures is in "

@@ -11,6 +11,7 @@ import click
 
 from harness.cli.data_index import described
 from harness.cli.progress import Line
+from harness.cli.say import say
 
 SHOWN = 20  # broken pictures
 
@@ -77,15 +78,15 @@ def pack(  # noqa: PLR0913 - one argument per option
     if as_json:
         about = asdict(packed)
         about["built"]["index"] = str(packed.built.index)
-        click.echo(json.dumps(about, indent=1))
+        say(json.dumps(about, indent=1))
         return
     broken = [*packed.broken[:SHOWN]]
     if len(packed.broken) > SHOWN:
         broken.append(f"{len(packed.broken) - SHOWN} more")
     for problem in broken:
-        click.echo(f"left out: {problem}")
+        say(f"left out: {problem}")
     size = f"{packed.bytes / 1e9:.2f} GB"
-    click.echo(f"{packed.pictures:,} pictures in {packed.archives} archives, {size}")
+    say(f"{packed.pictures:,} pictures in {packed.archives} archives, {size}")
     if packed.broken:
-        click.echo(f"{len(packed.broken):,} broken pictures were left out")
-    click.echo("\n".join(described(packed.built)))
+        say(f"{len(packed.broken):,} broken pictures were left out")
+    say("\n".join(described(packed.built)))

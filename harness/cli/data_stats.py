@@ -8,6 +8,7 @@ import click
 
 from harness.cli.data_check import LongCheck
 from harness.cli.progress import Line
+from harness.cli.say import say
 from harness.data.editions import EDITIONS
 
 
@@ -46,4 +47,4 @@ def stats(path: Path, output: Path, edition: str) -> None:
     with Line() as line:
         report = check(path, edition=edition, images="none", progress=LongCheck(line))
     draw(report, output)
-    click.echo(f"wrote {output}")
+    say(f"wrote {output}")

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import click
 
+from harness.cli.say import say
+from harness.terminal import visible
+
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
@@ -24,10 +27,10 @@ def doctor(home: Path, as_json: bool) -> None:
 
     findings = diagnose(home)
     if as_json:
-        click.echo(json.dumps([finding._asdict() for finding in findings], indent=1))
+        say(json.dumps([finding._asdict() for finding in findings], indent=1))
     else:
         width = max(len(finding.part) for finding in findings)
         for finding in findings:
-            click.echo(f"{finding.state:<5}  {finding.part.ljust(width)}  {finding.words}")
+            say(f"{finding.state:<5}  {finding.part.ljust(width)}  {visible(finding.words)}")
     if any(finding.state == "fails" for finding in findings):
         raise SystemExit(1)

@@ -12,6 +12,7 @@ import click
 
 from harness.cli.options import run_options, run_spec
 from harness.cli.progress import Line
+from harness.cli.say import say
 from harness.errors import HarnessError
 
 if TYPE_CHECKING:
@@ -87,9 +88,9 @@ def estimate(  # noqa: PLR0913 - one parameter per option
             measure=StepTimer(tell=line.show) if measure else None,
         )
     if as_json:
-        click.echo(json.dumps(_json(found), indent=1))
+        say(json.dumps(_json(found), indent=1))
     else:
-        click.echo("\n".join(_lines(found)))
+        say("\n".join(_lines(found)))
 
 
 def _speeds(given: Sequence[str]) -> dict[str, float]:

@@ -7,6 +7,7 @@ from typing import Literal
 
 import click
 
+from harness.cli.say import say
 from harness.errors import HarnessError
 
 FORMATS = ("table", "markdown", "csv", "json", "latex", "html")
@@ -92,9 +93,9 @@ def leaderboard(  # noqa: PLR0913 - one parameter per option
     )
     text, notes = render(narrow(board, edition=edition, split=split), form, show)
     if output is None:
-        click.echo(text, nl=False)
+        say(text, end=False)
     else:
         write_text(output, text)
         notes = [*notes, f"wrote {output}"]
     for line in (*(f"left out: {problem}" for problem in problems), *notes):
-        click.echo(clean(line), err=True)
+        say(clean(line), err=True)

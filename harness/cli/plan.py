@@ -9,6 +9,8 @@ from typing import Any
 import click
 
 from harness.cli.options import run_options, run_spec
+from harness.cli.say import say
+from harness.terminal import visible_in
 
 
 @click.command()
@@ -29,33 +31,34 @@ def plan(home: Path, /, as_json: bool, **asked: Any) -> None:
 
     found = planned(spec)
     if as_json:
-        click.echo(json.dumps(found, indent=1))
+        say(json.dumps(found, indent=1))
         return
+    found = visible_in(found)
     from tabulate import tabulate
 
     from harness.studies.throughput import Span
 
-    click.echo(f"{found['label']}, seed {found['seed']}, on {found['data']}")
-    click.echo(f"plugins, in order: {', '.join(found['plugins'])}\n")
-    click.echo("knobs")
+    say(f"{found['label']}, seed {found['seed']}, on {found['data']}")
+    say(f"plugins, in order: {', '.join(found['plugins'])}\n")
+    say("knobs")
     knobs = [(k["name"], k["value"], k["origin"], k["source"]) for k in found["knobs"]]
-    click.echo(_table(tabulate(knobs, ("knob", "value", "origin", "source"), "plain")))
+    say(_table(tabulate(knobs, ("knob", "value", "origin", "source"), "plain")))
     for stage in found["stages"]:
-        click.echo(f"\nstage {stage['name']}  [{stage['state']}]  {stage['key'][:12]}")
+        say(f"\nstage {stage['name']}  [{stage['state']}]  {stage['key'][:12]}")
         span = f"; {Span(**stage['seconds'])}" if stage["seconds"] else ""
-        click.echo(f"  {stage['graph']}{span}")
+        say(f"  {stage['graph']}{span}")
         values = [(v["name"], v["value"], v["origin"]) for v in stage["values"]]
-        click.echo(_table(tabulate(values, ("field", "value", "origin"), "plain")))
+        say(_table(tabulate(values, ("field", "value", "origin"), "plain")))
         for slot, tricks in stage["tricks"].items():
             for trick in tricks:
-                click.echo(f"  {slot}: {trick}")
-    click.echo(f"\ntraining time: {_time(found)}")
-    click.echo("\ntest")
+                say(f"  {slot}: {trick}")
+    say(f"\ntraining time: {_time(found)}")
+    say("\ntest")
     if found["combine"]:
-        click.echo(f"  together ({found['combine']}): {', '.join(found['members'])}")
+        say(f"  together ({found['combine']}): {', '.join(found['members'])}")
     for protocol in found["protocols"]:
-        click.echo(f"  {protocol}")
-    click.echo(f"  record: {found['record']} [{found['record_state']}]")
+        say(f"  {protocol}")
+    say(f"  record: {found['record']} [{found['record_state']}]")
 
 
 def _time(found: dict[str, Any]) -> str:

@@ -11,6 +11,8 @@ from typing import Any
 import click
 
 from harness.cli.options import complete_plugin
+from harness.cli.say import say
+from harness.terminal import visible, visible_in
 
 
 @click.group(invoke_without_command=True)
@@ -45,7 +47,7 @@ def plugins(ctx: click.Context, as_json: bool) -> None:
         }
         for entry in entries.values()
     ]
-    click.echo(json.dumps(rows, indent=1) if as_json else _listing(rows))
+    say(json.dumps(rows, indent=1) if as_json else _listing(visible_in(rows)))
 
 
 @plugins.command()
@@ -77,13 +79,13 @@ def show(name: str, as_json: bool) -> None:
     summary = inspect.cleandoc(plugin.__doc__ or "no summary")
     if as_json:
         shown: dict[str, Any] = {"name": name, "summary": summary, "hooks": hooks, "knobs": knobs}
-        click.echo(json.dumps(shown, indent=1))
+        say(json.dumps(shown, indent=1))
         return
-    click.echo(f"{name}, of {entry.distribution} {entry.version} ({entry.value})\n")
-    click.echo(f"{summary}\n\nhooks: {', '.join(hooks)}\n")
-    for knob in knobs:
-        click.echo(f"  {knob['knob']} = {knob['default']}  ({knob['type']})")
-        click.echo(f"      {knob['from']}")
+    say(visible(f"{name}, of {entry.distribution} {entry.version} ({entry.value})") + "\n")
+    say(f"{summary}\n\nhooks: {', '.join(hooks)}\n")
+    for knob in visible_in(knobs):
+        say(f"  {knob['knob']} = {knob['default']}  ({knob['type']})")
+        say(f"      {knob['from']}")
 
 
 @plugins.command()
@@ -116,9 +118,9 @@ def check(home: Path, name: str, data: str, as_json: bool) -> None:
 
     problems = check_plugin(name, data=asked, home=home)
     if as_json:
-        click.echo(json.dumps(problems, indent=1))
+        say(json.dumps(problems, indent=1))
     else:
-        click.echo("\n".join(problems) if problems else f"{name}: ok")
+        say("\n".join(map(visible, problems)) if problems else f"{name}: ok")
     if problems:
         raise SystemExit(1)
 

@@ -6,6 +6,8 @@ import sys
 import time
 from types import TracebackType
 
+from harness.terminal import visible
+
 EVERY_SECONDS = 0.2
 # Where standard error is a file, a line each would fill it.
 EVERY_SECONDS_IN_A_FILE = 30.0
@@ -36,6 +38,7 @@ class Line:
         now = time.monotonic()
         if now < self._next:
             return
+        text = visible(text)
         self._next = now + (EVERY_SECONDS if self._terminal else EVERY_SECONDS_IN_A_FILE)
         if self._terminal:
             sys.stderr.write(f"\r{text[:WIDTH]:<{WIDTH}}")

@@ -14,6 +14,8 @@ from click.shell_completion import CompletionItem
 
 from harness.cli.devices import device_options, on_devices
 from harness.cli.options import run_spec
+from harness.cli.say import say
+from harness.terminal import note
 
 if TYPE_CHECKING:
     from reproductions.trials import Trials
@@ -125,12 +127,12 @@ def reproduce(  # noqa: PLR0913 - one parameter per option
     if report is not None:
         from reproductions.report import write_report
 
-        sys.stderr.write(f"report: {write_report(report, found)}\n")
+        note(f"report: {write_report(report, found)}")
     if as_json:
-        click.echo(json.dumps(found, indent=1))
+        say(json.dumps(found, indent=1))
     else:
         for part in _text(found, markdown=markdown):
-            click.echo(part)
+            say(part)
     if not whole:
         sys.exit(1)
 
@@ -146,13 +148,9 @@ def _make(trials: Trials, *, no_run: bool) -> bool:
     # What is wrong with the data is said once, not by every run.
     prepared = prepare(replace(trials.plain, plugin=PLAINEST, overrides=everywhere))
     trials.plain = replace(trials.plain, data=prepared.spec.data)
-    made = finished(trials.specs()) if no_run else sweep(trials.specs(), _tell)
+    made = finished(trials.specs()) if no_run else sweep(trials.specs(), note)
     failed = [outcome.spec for outcome in made if not trials.add(*outcome)]
     return no_run or not failed
-
-
-def _tell(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
 
 
 def _list(*, as_json: bool) -> None:
@@ -169,11 +167,11 @@ def _list(*, as_json: bool) -> None:
         for table in all_tables()
     ]
     if as_json:
-        click.echo(json.dumps(tables, indent=1))
+        say(json.dumps(tables, indent=1))
         return
     from tabulate import tabulate
 
-    click.echo(tabulate(tables, "keys", "plain"))
+    say(tabulate(tables, "keys", "plain"))
 
 
 def _text(found: Mapping[str, Any], *, markdown: bool) -> Iterator[str]:

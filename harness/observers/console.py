@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from harness.hookspecs import hookimpl
 from harness.record import ResultRecord
 from harness.spec import RunSpec
+from harness.terminal import visible
 from harness.values import Plan, Stage
 
 LIVE_SECONDS = 0.1
@@ -52,7 +53,7 @@ class Console:
         self._next = now + (LIVE_SECONDS if self.live else LOG_SECONDS)
         text = progress(stage, self._last)
         if self.live:
-            sys.stderr.write(CLEAR + text)
+            sys.stderr.write(CLEAR + visible(text))
             sys.stderr.flush()
         else:
             self._line(text)
@@ -72,7 +73,7 @@ class Console:
         self._line(f"{record.id}: done")
 
     def _line(self, text: str) -> None:
-        sys.stderr.write(f"{CLEAR if self.live else ''}{text}\n")
+        sys.stderr.write(f"{CLEAR if self.live else ''}{visible(text)}\n")
         sys.stderr.flush()
 
 

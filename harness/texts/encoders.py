@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.hookspecs import hookimpl
+from harness.terminal import note, visible
 from harness.texts import lexical
 from harness.texts.cache import VectorCache, key_of
 from harness.texts.models import find_model
@@ -118,12 +119,12 @@ class ProgressLine:
             return
         self._next, self._told = now + (0.5 if live else 10.0), True
         end = "\r" if live and done < texts else "\n"
-        sys.stderr.write(f"encoding texts with {self._encoder}: {done}/{texts}{end}")
+        sys.stderr.write(f"encoding texts with {visible(self._encoder)}: {done}/{texts}{end}")
         sys.stderr.flush()
 
 
 def _say(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
+    note(line)
 
 
 def _clean(text: str) -> str:

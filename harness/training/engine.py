@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any, Protocol
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.spec import RunSpec
+from harness.terminal import note
 from harness.training.batch_norm import across_ranks, check_pictures
 from harness.training.layout import micro_batch_size
 from harness.training.ranks import Ranks
@@ -166,5 +166,5 @@ def usable_engine(spec: RunSpec) -> RunSpec:
     reason = unavailable()
     if reason is None:
         return spec
-    sys.stderr.write(f"DeepSpeed cannot be imported ({reason}); training with plain torch\n")
+    note(f"DeepSpeed cannot be imported ({reason}); training with plain torch")
     return replace(spec, engine="torch")
