@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shlex
 from collections.abc import Iterator, Mapping
@@ -10,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from harness.data.archives.litter import is_litter
 from harness.data.archives.walks import look
 from harness.data.editions import EDITIONS, Edition
 from harness.data.store import Tar
@@ -123,10 +125,16 @@ def mending(root: Path, index: Path) -> str:
     return shlex.join(words)
 
 
+def archives_in(root: Path) -> list[Path]:
+    """Return the archives in ``root`` by name, without info.tar and what a Mac puts beside them."""
+    found = sorted(root.glob(TARS))
+    return [path for path in found if path.name != INFO and not is_litter(os.fsencode(path.name))]
+
+
 def new_archives(root: Path, about: Mapping[str, Any]) -> list[Path]:
     """Return the archives in ``root`` that the index ``about`` does not have, info.tar apart."""
-    known = {INFO, *(name for name, _, _ in about["tars"])}
-    return [path for path in sorted(root.glob(TARS)) if path.name not in known]
+    known = {name for name, _, _ in about["tars"]}
+    return [path for path in archives_in(root) if path.name not in known]
 
 
 def noted_tars(root: Path, about: Mapping[str, Any]) -> list[Tar]:

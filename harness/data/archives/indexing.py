@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.data.alone import alone
-from harness.data.archives.changes import INFO, TARS, digest_of
+from harness.data.archives.changes import archives_in, digest_of
 from harness.data.archives.index import COLUMNS, FOLDER, FORMAT, MARKER, TEXT_COLUMNS, Members
 from harness.data.archives.join import Join, Rule
 from harness.data.archives.lists import Lists, read_lists
+from harness.data.archives.litter import is_litter
 from harness.data.archives.texts import Metadata, write_texts
 from harness.data.archives.walks import PIECE, Found, Piece, forget_others, look, walk_pieces
 from harness.data.store import Strings, TarColumns
@@ -110,7 +111,7 @@ def find_tars(root: Path, only: Sequence[str] = ()) -> list[Found]:
     """
     if not root.is_dir():
         raise DataError(f"{root} is no folder; name the one that holds WebVision's tar archives")
-    there = {path.name: path for path in sorted(root.glob(TARS)) if path.name != INFO}
+    there = {path.name: path for path in archives_in(root)}
     for name in only:
         if name not in there:
             raise DataError(unknown(f"archive in {root}", name, there))
@@ -159,6 +160,8 @@ def _take(
     offset, size = found.offset, found.size
     if texts:
         for place in texts:
+            if is_litter(names[place]):
+                continue
             metadata.add(tar.path, names[place], offset.item(place), size.item(place))
         kept = np.setdiff1d(np.arange(len(names)), texts, assume_unique=True)
         names, offset, size = [names[k] for k in kept.tolist()], offset[kept], size[kept]

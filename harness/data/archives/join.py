@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.data.archives.litter import is_litter
 from harness.data.store import Strings, TarColumns
 from harness.errors import DataError
 
@@ -88,10 +89,11 @@ class Join:
             listed = [rules.get(top, AS_IT_IS).apply(name) for name, top in named]
         places = self._places(listed)
         inside = np.flatnonzero(places >= 0)
-        missed = len(names) - len(inside)
-        if missed:
-            self.unlisted[shard] += missed
-            self.first_unlisted = self.first_unlisted or names[int(np.argmin(places))]
+        strangers = [names[k] for k in np.flatnonzero(places < 0).tolist()]
+        unlisted = [name for name in strangers if not is_litter(name)]
+        if unlisted:
+            self.unlisted[shard] += len(unlisted)
+            self.first_unlisted = self.first_unlisted or unlisted[0]
         places = places[inside]
         self._count_duplicates(shard, places)
         self._shard[places] = shard

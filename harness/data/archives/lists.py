@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from harness.data.archives.changes import INFO, Stamp, list_files, lists_lie_in, stamp
 from harness.data.archives.headers import TarWalk
+from harness.data.archives.litter import is_litter
 from harness.data.editions import Edition, detect_edition
 from harness.data.store import Strings
 from harness.data.webvision.classes import read_synsets
@@ -161,7 +162,7 @@ def _copy_info(archive: Path, index: Path) -> None:
     with archive.open("rb") as file:
         for name, offset, size in TarWalk(archive):
             folder, _, base = name.decode("utf-8", "replace").rpartition("/")
-            if not base.endswith(".txt") or base.startswith(".") or folder.count("/") > 1:
+            if not base.endswith(".txt") or is_litter(name) or folder.count("/") > 1:
                 continue
             if size > MAX_LIST_BYTES:
                 raise DataError(f"{archive}: {base} has {size} bytes: no list is that large")

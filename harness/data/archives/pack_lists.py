@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tarfile
 from functools import partial
 from io import BytesIO
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from harness.data.archives.lists import Lists, put_file
+from harness.data.archives.litter import is_litter
 from harness.data.webvision.texts import metadata_folder
 from harness.errors import DataError
 from harness.files import write_whole
@@ -26,7 +28,11 @@ def copy_lists(root: Path, output: Path, lists: Lists) -> None:
     files = [Path(name) for name in lists.digests if (root / name).is_file()]
     for folder in FOLDERS:
         found = sorted((root / folder).iterdir()) if (root / folder).is_dir() else []
-        files += [path.relative_to(root) for path in found if path.is_file()]
+        files += [
+            path.relative_to(root)
+            for path in found
+            if path.is_file() and not is_litter(os.fsencode(path.name))
+        ]
     for file in dict.fromkeys(files):
         try:
             content = (root / file).read_bytes()

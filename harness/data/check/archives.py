@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.data.archives.changes import (
-    TARS,
+    archives_in,
     changed_archives,
     changed_lists,
     lists_lie_in,
@@ -112,7 +112,7 @@ def find_archives(root: Path, findings: Findings) -> Archives | None:
     """
     index = root / FOLDER
     if not is_indexed(root):
-        tars = sorted(root.glob(TARS))
+        tars = archives_in(root)
         if tars:
             findings.add(
                 "note",

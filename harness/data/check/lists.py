@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -181,12 +181,43 @@ def compare_queries(
                 f"{found.query[row]} to class {said[row]}"
             )
             torn.note("query_map_other_label", len(rows), first)
+            _note_shift(found, said, torn)
+        _note_unknown_queries(found, said, queries[found.source], torn)
     return IndexBases(
         query=table.query_column.base,
         query_told_by=table.query_column.told_by,
         synset=table.class_column.base,
         synset_told_by=table.class_column.told_by,
     )
+
+
+def _note_shift(found: TrainList, said: NDArray[np.int32], torn: Disagreements) -> None:
+    """Say which numbers seem to count from another number, if that would mend most lines."""
+    told = (said >= 0) & (found.query > 0)
+    right = np.count_nonzero(said[told] == found.label[told])
+    for step, which in ((1, "from one more"), (-1, "from one less")):
+        shifted = np.count_nonzero(said[told] + step == found.label[told])
+        if shifted > max(right, np.count_nonzero(told) // 2):
+            torn.findings.add(
+                "error",
+                f"{found.path} counts its labels {which} than {MAP_NAME} does: {shifted} of "
+                f"{np.count_nonzero(told)} labels fit it then, {right} as they are",
+            )
+
+
+def _note_unknown_queries(
+    found: TrainList, said: NDArray[np.int32], words: Mapping[int, str], torn: Disagreements
+) -> None:
+    """Note entries whose query no list of queries or the map knows."""
+    listed = np.isin(found.query, np.fromiter(words, np.int32, len(words)))
+    for unknown, name, kind in (
+        (~listed, f"the list of the queries of {found.source}", "query_without_words"),
+        (said < 0, MAP_NAME, "query_not_in_map"),
+    ):
+        rows = np.flatnonzero(unknown & (found.query >= 0))
+        if len(rows):
+            first = f"{found.where(int(rows[0]))}: {name} has no query {found.query[rows[0]]}"
+            torn.note(kind, len(rows), first)
 
 
 def _as_listed(found: TrainList, edition: Edition) -> NDArray[np.bytes_]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from harness.data.check.archives import Archives, find_archives, is_indexed, lists_root
 from harness.data.check.images import Images
+from harness.data.check.judged import read_judged_split
 from harness.data.check.lists import (
     Disagreements,
     compare_meta,
@@ -20,7 +21,7 @@ from harness.data.check.lists import (
 )
 from harness.data.check.names import PREPARED, TrainList, count_source, overwritten_rows
 from harness.data.check.parts import Pass, Progress
-from harness.data.check.pictures import Judged, count_judged_images, count_train_images, judged_root
+from harness.data.check.pictures import Judged, count_judged_images, count_train_images
 from harness.data.check.report import (
     ArchiveCount,
     ClassCount,
@@ -36,16 +37,12 @@ from harness.data.check.texts import Step, count_texts
 from harness.data.editions import EDITIONS, Edition, detect_edition
 from harness.data.webvision.classes import Synsets, read_synsets
 from harness.data.webvision.columns import (
-    Columns,
     is_rearranged,
-    judged_list,
-    read_judged,
-    read_names,
 )
 from harness.data.webvision.lists import Listing
 from harness.data.webvision.queries import MAP_NAME
 from harness.data.webvision.texts import meta_list, read_places
-from harness.errors import DataError, NoLabelsError, unknown
+from harness.errors import DataError, unknown
 
 JUDGED: tuple[Judged, ...] = ("val", "test")
 
@@ -86,7 +83,7 @@ def check(
         pictures += [count_train_images(at, lists)] if lists else []
     for split in JUDGED if synsets else ():
         with findings.noting():
-            columns, count = _read_judged(at, split, len(synsets.wnids) if synsets else 0)
+            columns, count = read_judged_split(at, split, synsets, lists)
             judged.append(count)
             pictures.append(count_judged_images(at, split, columns))
     return Report(
@@ -243,26 +240,3 @@ def _packed_texts(at: Pass, archives: Archives, found: TrainList, step: Step) ->
     text = f"the index has no texts of {found.source}; methods that read texts stop there"
     at.findings.add("warning", text)
     return []
-
-
-def _read_judged(at: Pass, split: Judged, num_classes: int) -> tuple[Columns | None, JudgedCount]:
-    """Count a split; where its labels are not public, only its lines."""
-    place = judged_root(at, split)
-    path = judged_list(place, at.edition, split)
-    try:
-        columns = read_judged(place, at.edition, split, num_classes)
-    except NoLabelsError:
-        entries = len(read_names(path, at.edition).line) if path.exists() else 0
-        at.findings.add("note", f"test is not scored, its labels are not public: {path}")
-        return None, JudgedCount(
-            split=split, entries=entries, labelled=False, smallest=0, largest=0
-        )
-    kept = at.edition.kept or range(num_classes)
-    counts = np.bincount(columns.label, minlength=num_classes)[kept.start : kept.stop]
-    return columns, JudgedCount(
-        split=split,
-        entries=int(counts.sum()),
-        labelled=True,
-        smallest=int(counts.min(initial=len(columns.label))),
-        largest=int(counts.max(initial=0)),
-    )

@@ -23,6 +23,7 @@ from harness.data.webvision.lists import (
     read_bytes,
     shown,
 )
+from harness.data.webvision.soundness import refuse_counted_from_one, refuse_repeated
 from harness.errors import DataError, NoLabelsError
 
 QUERY_DIGITS = (1, 6)
@@ -98,20 +99,18 @@ def read_judged(
         DataError: As ``read_split`` says.
     """
     path = judged_list(root, edition, split)
-    labels_path = root / "info" / "test_labels.txt"
-    if split == "test" and not (labels_path.exists() or edition.public_test_labels):
-        raise NoLabelsError(
-            f"the labels of the test pictures of {root} are not public (there is no "
-            f"{labels_path}); score val instead"
-        )
+    if split == "test":
+        refuse_unlabelled(root, edition)
     listed = read_names(path, edition) if split == "test" else None
-    path = labels_path if listed else path
+    path = test_labels(root) if listed else path
     content = read_bytes(path, edition.layout)
     found = parse_lines(path, content, rb"(" + NAME + rb")[ \t]+" + LABEL, f"{split}000001.jpg 17")
     if listed:
         _refuse_other_names(found, listed)
     names, label = found.columns[0], found.numbers(1)
     check_labels(path, label, found.line, num_classes)
+    refuse_counted_from_one(path, label, num_classes)
+    refuse_repeated(names, label.tolist(), found.where)
     folder = judged_folder(root, edition, split).encode()
     nothing = np.full(len(names), -1, np.int32)
     return Columns(
@@ -125,6 +124,20 @@ def read_judged(
         (len(names),),
         (path,),
     )
+
+
+def refuse_unlabelled(root: Path, edition: Edition) -> None:
+    """Raise NoLabelsError if the labels of the test pictures are not there, nor should be."""
+    if not (test_labels(root).exists() or edition.public_test_labels):
+        raise NoLabelsError(
+            f"the labels of the test pictures of {root} are not public (there is no "
+            f"{test_labels(root)}); score val instead"
+        )
+
+
+def test_labels(root: Path) -> Path:
+    """Return the list of the labels of test, which only few have."""
+    return root / "info" / "test_labels.txt"
 
 
 def read_names(path: Path, edition: Edition) -> Table:
@@ -195,9 +208,11 @@ def check_labels(
     """Raise DataError, with the line, for a label that is not in the vocabulary."""
     wrong = np.flatnonzero(label >= num_classes)
     if len(wrong):
+        from_one = label.min() == 1 and label.max() == num_classes
+        hint = ": this list counts them from 1, subtract 1 from each" if from_one else ""
         raise DataError(
             f"{path}, line {line[wrong[0]]}: label {label[wrong[0]]} is out of range; synsets.txt "
-            f"has {num_classes} classes, counted from 0"
+            f"has {num_classes} classes, counted from 0{hint}"
         )
 
 

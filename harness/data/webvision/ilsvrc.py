@@ -15,6 +15,7 @@ from harness.data.names import ListedIn, Names
 from harness.data.store import Strings
 from harness.data.webvision.classes import map_classes
 from harness.data.webvision.lists import NAME, parse_lines, read_bytes
+from harness.data.webvision.soundness import refuse_repeated
 from harness.errors import DataError
 from harness.samples import Samples, WebClass
 
@@ -63,6 +64,7 @@ def read_ilsvrc(
             or means nothing, or a class that ILSVRC-12 has is without a picture.
     """
     found = _read_list(place) if _is_listed(place) else _read_folders(place)
+    refuse_repeated(found.files, found.shown, found.where)
     wnids = _wnids(found, numbered, edition)
     label = map_classes(wnids, [known.wnid for known in classes])
     rows = np.flatnonzero(label >= 0)
@@ -139,7 +141,9 @@ def _read_folders(place: Path) -> _Found:
             pictures = sorted(
                 entry.name
                 for entry in entries
-                if entry.name.lower().endswith(SUFFIXES) and not entry.name.startswith(b".")
+                if entry.name.lower().endswith(SUFFIXES)
+                and not entry.name.startswith(b".")
+                and entry.is_file()
             )
         files += [name.encode() + b"/" + picture for picture in pictures]
         shown += [name] * len(pictures)

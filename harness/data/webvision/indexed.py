@@ -24,6 +24,7 @@ from harness.data.archives.index import (
 )
 from harness.data.editions import Edition
 from harness.data.names import Names
+from harness.data.webvision.columns import judged_list, refuse_unlabelled, train_list
 from harness.data.webvision.queries import read_queries
 from harness.errors import DataError, NoLabelsError
 from harness.samples import Queries, Samples, Text, WebClass
@@ -68,6 +69,7 @@ def read_indexed(
             or a list has changed, or more than 1 % of the entries are in none of the archives.
         NoLabelsError: The labels of this split are not public.
     """
+    _refuse_unlisted(root, split, edition)
     found = open_index(root, split)
     _check_edition(found, edition, root)
     if split == "train":
@@ -106,6 +108,21 @@ def read_indexed(
         read_texts=partial(_read_texts, root, found, rows, sources) if split == "train" else None,
         read_queries=partial(_read_queries, root, edition) if split == "train" else None,
     )
+
+
+def _refuse_unlisted(root: Path, split: str, edition: Edition) -> None:
+    """Refuse a split that had no list, as the reader of folders does."""
+    if split in read_marker(index_folder(root))["splits"]:
+        return
+    lists = lists_of_indexed(root)
+    if split == "test":
+        refuse_unlabelled(lists, edition)
+    path = (
+        train_list(lists, edition.source_names[0])
+        if split == "train"
+        else judged_list(lists, edition, "val" if split == "val" else "test")
+    )
+    raise DataError(f"{path} is missing: {edition.layout}")
 
 
 def _check_edition(found: IndexedSplit, edition: Edition, root: Path) -> None:

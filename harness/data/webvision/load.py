@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,8 +20,10 @@ from harness.data.webvision.reader import (
     refuse_empty_classes,
 )
 from harness.data.webvision.selection import Selection, select
+from harness.data.webvision.soundness import empty_classes, uneven_classes
 from harness.errors import DataError
 from harness.samples import Samples
+from harness.terminal import note
 
 if TYPE_CHECKING:
     from harness.spec import RunSpec
@@ -44,7 +47,7 @@ def load(spec: RunSpec, split: str, edition: Edition) -> Samples:
     if split == ILSVRC and chosen.ilsvrc:
         samples = _load_ilsvrc(lists, edition, chosen, chosen.ilsvrc)
     elif is_indexed(root):
-        return _load_indexed(root, lists, as_split(split), edition, chosen)
+        samples = _load_indexed(root, lists, as_split(split), edition, chosen)
     else:
         samples = read_split(
             root,
@@ -53,8 +56,26 @@ def load(spec: RunSpec, split: str, edition: Edition) -> Samples:
             classes=chosen.classes,
             edition=replace(edition, title=chosen.title),
         )
-    missing_files(samples)
+    if samples.store is None:
+        missing_files(samples)
+    _note_doubts(samples)
     return samples
+
+
+def _note_doubts(samples: Samples) -> None:
+    """Say what may make the scores of a split wrong; raise DataError for what surely does."""
+    if samples.split == "train":
+        return
+    doubts = empty_classes(samples.root, samples.split, samples.label, samples.classes)
+    if samples.split == ILSVRC:
+        doubts = uneven_classes(samples.root, samples.label, samples.classes)
+    for doubt in doubts:
+        _note_once(doubt)
+
+
+@cache
+def _note_once(doubt: str) -> None:
+    note(f"warning: {doubt}")
 
 
 def _load_indexed(

@@ -53,6 +53,11 @@ def read_queries(root: Path, edition: Edition = WEBVISION1) -> dict[str, dict[in
         queries: dict[int, str] = {}
         found = parse_lines(path, content, rb"([0-9]{1,6})[ \t]+(.+)", "7 mule+deer")
         for row, number in enumerate(found.numbers(0).tolist()):
+            if not number:
+                raise DataError(
+                    f"{found.where(row)}: query 0; queries count from 1, as the folders of their "
+                    "pictures do (q0001), so each has another's words: unpack info.tar again"
+                )
             if number in queries:
                 raise DataError(f"{found.where(row)}: query {number} stands there twice")
             words = found.columns[1][row].decode("utf-8", "replace")

@@ -212,7 +212,7 @@ def test_the_second_edition(tmp_path: Path) -> None:
     flickr = ["flickr_images_resized/q00002/6778321733.jpg"]
     (info / "train_filelist_google.txt").write_text("".join(f"{n} 0\n" for n in google))
     (info / "train_filelist_flickr.txt").write_text("".join(f"{n} 1\n" for n in flickr))
-    (tmp_path / "val_filelist.txt").write_text("val000001.jpg 1\n")
+    (tmp_path / "val_filelist.txt").write_text("val000001.jpg 0\n")
     (tmp_path / "test_filelist.txt").write_text("test000001.jpg\n")
     write_tar(tmp_path / "webvision_train_00.tar", [google[1], flickr[0]])
     write_tar(tmp_path / "webvision_train_01.tar", google[:1])

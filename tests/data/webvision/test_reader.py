@@ -116,9 +116,9 @@ def test_test_labels_are_read_where_they_are(root: Path) -> None:
     with pytest.raises(DataError, match=r"not public .* score val instead"):
         read_split(root, "test")
     labels = root / "info" / "test_labels.txt"
-    labels.write_text("test000001.jpg 2\ntest000002.jpg 1\n")
-    assert read_split(root, "test").label.tolist() == [2, 1]
-    labels.write_text("test000002.jpg 2\ntest000001.jpg 1\n")
+    labels.write_text("test000001.jpg 2\ntest000002.jpg 0\n")
+    assert read_split(root, "test").label.tolist() == [2, 0]
+    labels.write_text("test000002.jpg 2\ntest000001.jpg 0\n")
     with pytest.raises(DataError, match=r"test_labels\.txt, line 1: .*must name the same pict"):
         read_split(root, "test")
 
