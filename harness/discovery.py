@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from harness.errors import HarnessError, PluginError, unknown
 from harness.files import write_text
+from harness.interpreter import python
 
 GROUP = "harness.plugins"
 OWN_DISTRIBUTION = "webvision-harness"
@@ -148,7 +149,7 @@ for fields in json.loads(sys.argv[1]):
 
 
 def _import_apart(entries: list[Entry]) -> dict[str, str | None]:
-    command = [sys.executable, "-c", IMPORT_ALL, json.dumps(entries)]
+    command = python(IMPORT_ALL, json.dumps(entries))
     try:
         result = subprocess.run(
             command,

@@ -43,10 +43,12 @@ def drawn(paint: Callable[[Figure], None], inches: tuple[float, float], form: st
     The same painting gives the same bytes. Raises HarnessError where matplotlib is not installed.
     """
     check_matplotlib()
-    from matplotlib import rc_context
+    from matplotlib import rc_context, rcdefaults, rcParams
     from matplotlib.figure import Figure
 
-    with rc_context(STYLE):
+    with rc_context():
+        rcdefaults()  # matplotlib has read a matplotlibrc in the working folder, if there is one
+        rcParams.update(STYLE)
         figure = Figure(figsize=inches, layout="constrained")
         paint(figure)
         buffer = BytesIO()

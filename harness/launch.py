@@ -12,11 +12,14 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
 from harness.cores import cores
 from harness.errors import HarnessError
+from harness.interpreter import python
+from harness.place import Place
 from harness.terminal import page
 
 POLL_SECONDS = 0.2
@@ -24,6 +27,7 @@ SETTLE_SECONDS = 1.0
 LOST_SECONDS = 5.0  # that a rank keeps silent when a collective breaks: who broke it speaks first
 GRACE_SECONDS = 30.0
 TAIL = 2000
+DONE, SOCKET = "HARNESS_DONE", "HARNESS_SOCKET"  # told to rank 0: a file to make, a file descriptor
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 
 
@@ -51,49 +55,54 @@ def keep_freed_memory() -> None:
     mallopt(M_TRIM_THRESHOLD, 1 << 30)
 
 
-def in_rank() -> bool:
-    """Whether this process was started as a rank, by us or by another launcher."""
-    return "RANK" in os.environ and "WORLD_SIZE" in os.environ
+def choose_ranks(gpus: int | None, cpu_ranks: int | None, place: Place | None = None) -> int:
+    """Return how many processes train together; with a ``place`` they are started already.
 
-
-def choose_ranks(gpus: int | None, cpu_ranks: int | None) -> int:
-    """Return how many processes to start; raises HarnessError where the machine has too few GPUs.
-
-    ``gpus`` 0 and ``cpu_ranks`` hide the GPUs from everything that is imported after this.
+    ``gpus`` 0 and ``cpu_ranks`` hide the GPUs from everything that is imported after this. Raises
+    HarnessError if the machine has too few GPUs, or another number of processes was started.
     """
     if cpu_ranks and gpus:
         raise HarnessError("--gpus and --cpu-ranks exclude each other; choose one")
     if gpus == 0 or cpu_ranks:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
-        return cpu_ranks or 1
-    if gpus and gpus > 1 and not in_rank():
+    if place is not None:
+        _check_number(gpus, cpu_ranks, place)
+        return place.world_size
+    if gpus:
         import torch
 
         found = torch.cuda.device_count()
+        if found == 0 and gpus == 1:
+            raise HarnessError("--gpus 1: no GPU was found here; leave --gpus out for the CPU")
         if found < gpus:
             raise HarnessError(
                 f"--gpus {gpus}: this machine has {found}; choose {found} or fewer (0: the CPU)"
             )
-    if gpus == 1 and not in_rank():
-        import torch
+    return cpu_ranks or gpus or 1
 
-        if not torch.cuda.is_available():
-            raise HarnessError("--gpus 1: no GPU was found here; leave --gpus out for the CPU")
-    return gpus or 1
+
+def _check_number(gpus: int | None, cpu_ranks: int | None, place: Place) -> None:
+    asked = cpu_ranks or gpus or 0
+    here = os.environ.get("LOCAL_WORLD_SIZE", "")
+    if asked > 1 and str(asked) not in (str(place.world_size), here):
+        option = "--cpu-ranks" if cpu_ranks else "--gpus"
+        raise HarnessError(
+            f"{option} {asked} asks for {asked} processes, but RANK={place.rank} and "
+            f"WORLD_SIZE={place.world_size} are set, as if a launcher had started this one. "
+            f"To start {asked} from here: unset RANK WORLD_SIZE LOCAL_RANK"
+        )
 
 
 def launch(arguments: Sequence[str], ranks: int) -> int:
     """Run ``harness ARGUMENTS`` in ``ranks`` processes; return the status of the first that failed.
 
     Rank 0 speaks; what the others say is shown only where one of them failed first. A signal to
-    this process goes to all of them, and they end in their own time.
+    this process goes to all of them, and they end in their own time. Raises HarnessError if all
+    ended well but rank 0 did not do its work.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with tempfile.TemporaryDirectory() as folder:
-        logs = [Path(folder) / f"rank{rank}" for rank in range(ranks)]
-        processes = [_start(arguments, rank, ranks, port, logs[rank]) for rank in range(ranks)]
+    with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as store:
+        group = _Group(list(arguments), ranks, Path(folder), store)
+        processes = [group.start(rank) for rank in range(ranks)]
         heard: list[int] = []
 
         def hear(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a handler's form
@@ -108,11 +117,22 @@ def launch(arguments: Sequence[str], ranks: int) -> int:
                 signal.signal(number, handler)
             _end(processes)
         if failed is None:
+            if not group.done.exists():
+                raise HarnessError(
+                    f"{ranks} processes ended with status 0, but rank 0 did not finish: nothing "
+                    "was recorded; a plugin or a library may have ended Python"
+                )
             return 0
         if failed > 0:
-            sys.stderr.write(page(_last_words(logs[failed])))
+            sys.stderr.write(page(_last_words(group.log(failed))))
         status = processes[failed].returncode
         return status if status >= 0 else 128 - status
+
+
+def say_done() -> None:
+    """Tell the process that started this rank that its work is done; without one, do nothing."""
+    if DONE in os.environ:
+        Path(os.environ[DONE]).touch()
 
 
 def heeded_signals() -> list[signal.Signals]:
@@ -133,24 +153,45 @@ def follow_parent() -> None:
     threading.Thread(target=watch, name="follow parent", daemon=True).start()
 
 
-def _start(
-    arguments: Sequence[str], rank: int, ranks: int, port: int, log: Path
-) -> subprocess.Popen[bytes]:
-    environment = os.environ | {
-        "RANK": str(rank),
-        "LOCAL_RANK": str(rank),
-        "WORLD_SIZE": str(ranks),
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-        "OMP_NUM_THREADS": str(max(1, cores() // ranks)),
-    }
-    command = [sys.executable, "-m", "harness", *arguments]
-    if rank == 0:
-        return subprocess.Popen(command, env=environment, start_new_session=True)
-    with log.open("wb") as file:
-        return subprocess.Popen(
-            command, env=environment, stdout=file, stderr=file, start_new_session=True
-        )
+@dataclass(frozen=True)
+class _Group:
+    """What the ranks of one launch share: their command, and the socket that they meet at."""
+
+    arguments: list[str]
+    ranks: int
+    folder: Path
+    store: socket.socket
+
+    @property
+    def done(self) -> Path:
+        """The file that rank 0 makes at the end of its work."""
+        return self.folder / "done"
+
+    def log(self, rank: int) -> Path:
+        """The file of what a rank says; rank 0 speaks for itself."""
+        return self.folder / f"rank{rank}"
+
+    def start(self, rank: int) -> subprocess.Popen[bytes]:
+        """Start one rank; rank 0 inherits the socket, so that nobody else can take its port."""
+        environment = os.environ | {
+            "RANK": str(rank),
+            "LOCAL_RANK": str(rank),
+            "WORLD_SIZE": str(self.ranks),
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(self.store.getsockname()[1]),
+            "OMP_NUM_THREADS": str(max(1, cores() // self.ranks)),
+        }
+        command = python("from harness.cli import main; main()", *self.arguments)
+        if rank == 0:
+            socket_number = self.store.fileno()
+            environment |= {DONE: str(self.done), SOCKET: str(socket_number)}
+            return subprocess.Popen(
+                command, env=environment, start_new_session=True, pass_fds=[socket_number]
+            )
+        with self.log(rank).open("wb") as file:
+            return subprocess.Popen(
+                command, env=environment, stdout=file, stderr=file, start_new_session=True
+            )
 
 
 def _wait(processes: Sequence[subprocess.Popen[bytes]], heard: Sequence[int]) -> int | None:

@@ -47,7 +47,7 @@ VALUES = (
     *("harness.errors", "harness.files", "harness.hookspecs", "harness.knobs", "harness.record"),
     *("harness.samples", "harness.schedules", "harness.sources", "harness.spec", "harness.stages"),
     *("harness.values", "harness.data.samplers", "harness.data.profile", "harness.cores"),
-    *("harness.reading", "harness.terminal"),
+    *("harness.reading", "harness.terminal", "harness.interpreter", "harness.place"),
     *("harness.seals", "harness.consistency", "harness.finished"),
 )
 ASSEMBLY = (
@@ -62,7 +62,7 @@ ENGINE = ("harness.training", "harness.testing", "harness.data")
 LANGUAGE = ("harness.texts", "harness.wordnet")
 STUDIES = ("harness.studies", "harness.statistics", "harness.drawing")
 PRIVATE = (
-    *("files", "sources", "stages", "cores", "reading", "terminal"),
+    *("files", "sources", "stages", "cores", "reading", "terminal", "interpreter", "place"),
     *("seals", "consistency", "finished"),
 )
 PUBLIC = tuple(m for m in VALUES if m.rpartition(".")[2] not in PRIVATE)

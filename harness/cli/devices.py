@@ -10,6 +10,9 @@ from typing import Any, TypeVar
 
 import click
 
+from harness.errors import HarnessError
+from harness.place import read_place
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -36,8 +39,9 @@ def on_devices(gpus: int | None, cpu_ranks: int | None) -> Iterator[None]:
 
     launch.share_cores()
     launch.keep_freed_memory()
-    ranks = launch.choose_ranks(gpus, cpu_ranks)
-    if launch.in_rank():
+    place = read_place()
+    ranks = launch.choose_ranks(gpus, cpu_ranks, place)
+    if place is not None:
         launch.follow_parent()
     elif ranks > 1:
         sys.exit(launch.launch(sys.argv[1:], ranks))
@@ -49,7 +53,13 @@ def on_devices(gpus: int | None, cpu_ranks: int | None) -> Iterator[None]:
     except Interrupted as stop:
         sys.stderr.write(f"\nstopped by {stop}; the same command goes on from here\n")
         sys.exit(128 + stop.number)
+    except SystemExit as end:
+        raise HarnessError(
+            f"something ended Python with status {end.code or 0} before the work was done; "
+            "a plugin must not call sys.exit"
+        ) from end
     except RuntimeError:
-        if launch.in_rank():
+        if place is not None:
             time.sleep(launch.LOST_SECONDS)
         raise
+    launch.say_done()

@@ -11,11 +11,15 @@ from typing import cast
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch._C._distributed_c10d import HashStore
 from torch.nn.modules.batchnorm import _BatchNorm
+
+from harness.errors import HarnessError
+from harness.place import Place, read_place
+from harness.training.joining import join_limit, meet
 
 # Rank 0 may cluster, or wait for another run's stage, for hours; torch gives up after 10 minutes.
 PATIENCE = dt.timedelta(days=7)
+ALONE = Place(rank=0, world_size=1, local_rank=0, address="", port=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,23 +90,47 @@ class Ranks:
 def join_ranks() -> Ranks:
     """Join the processes that the launcher started, or be the only one.
 
-    Reads RANK, WORLD_SIZE and LOCAL_RANK; alone, nothing listens on any port. They stay
-    joined until the process ends.
+    Alone, nothing listens on any port. They stay joined until the process ends. Raises HarnessError
+    if the launcher's variables contradict each other or a rank is missing.
     """
-    rank, world_size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-    local_rank = int(os.environ.setdefault("LOCAL_RANK", "0"))
+    place = read_place() or ALONE
     cuda = torch.cuda.is_available()
-    device = torch.device("cuda", local_rank) if cuda else torch.device("cpu")
+    if cuda and place.local_rank >= torch.cuda.device_count():
+        raise HarnessError(
+            f"LOCAL_RANK={place.local_rank}, but this machine has {torch.cuda.device_count()} GPUs;"
+            " start no more ranks here, or train on the CPU with --gpus 0"
+        )
+    os.environ["LOCAL_RANK"] = str(place.local_rank)  # DeepSpeed reads it
+    device = torch.device("cuda", place.local_rank) if cuda else torch.device("cpu")
     if cuda:
         torch.cuda.set_device(device)
     if not dist.is_initialized():
-        backend = "nccl" if cuda else "gloo"
-        store = None if world_size > 1 else HashStore()
-        dist.init_process_group(
-            backend, store=store, rank=rank, world_size=world_size, timeout=PATIENCE
-        )
+        _join("nccl" if cuda else "gloo", place)
         atexit.register(_leave)
-    return Ranks(rank=rank, world_size=world_size, device=device)
+    return Ranks(rank=place.rank, world_size=place.world_size, device=device)
+
+
+def _join(backend: str, place: Place) -> None:
+    if place.world_size == 1:
+        dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
+        return
+    store = meet(place)
+    # A firewall between them would show here, and not after PATIENCE.
+    limit = dt.timedelta(seconds=join_limit())
+    try:
+        dist.init_process_group(
+            backend, store=store, rank=place.rank, world_size=place.world_size, timeout=limit
+        )
+        dist.barrier()
+    except RuntimeError as error:
+        raise HarnessError(
+            f"rank {place.rank} of {place.world_size} cannot reach the others, though all are "
+            f"started: {str(error).splitlines()[0]}; open the ports between the machines, or name "
+            "the interface with GLOO_SOCKET_IFNAME or NCCL_SOCKET_IFNAME"
+        ) from error
+    store.set_timeout(PATIENCE)
+    set_timeout = getattr(dist, "set_timeout", None) or dist.distributed_c10d._set_pg_timeout
+    set_timeout(PATIENCE)  # public since torch 2.14
 
 
 def _leave() -> None:

@@ -1,7 +1,7 @@
 """Draws many pictures into files, in this process and in others beside it.
 
-The others are started as ``python -m harness.data.synthweb.draw``, not by multiprocessing, which
-would run the caller's main script again in each of them.
+The others are started as ``harness.interpreter`` says, not by multiprocessing, which would run the
+caller's main script again in each of them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from harness.data.synthweb.scenes import Picture, StyleName, render
+from harness.interpreter import python
 
 Progress = Callable[[int, int], None]
 Job = tuple[str, Picture]
@@ -56,7 +57,7 @@ def _drawn(part: Path, chunks: list[list[Job]], processes: int) -> Iterator[int]
 def _drawn_by_others(part: Path, chunks: list[list[Job]], processes: int) -> Iterator[int]:
     """Yield the number of each chunk that another process has drawn."""
     reading, writing = os.pipe()
-    command = [sys.executable, "-m", "harness.data.synthweb.draw", str(part)]
+    command = python("from harness.data.synthweb.draw import work; work()", str(part))
     workers: list[subprocess.Popen[bytes]] = []
     with os.fdopen(reading) as told:
         try:
@@ -92,11 +93,13 @@ def draw_chunk(part: Path, chunk: list[Job]) -> None:
         (part / file).write_bytes(render(picture))
 
 
-def _work(part: Path) -> None:
-    """Draw what standard input asks for and tell the number of each finished chunk.
+def work() -> None:
+    """Draw what standard input asks for, below the folder that is the one argument.
 
-    Where the parent is killed, telling fails, and that ends this process too.
+    Tells the number of each finished chunk. If the parent was killed, telling fails, and that ends
+    this process too.
     """
+    part = Path(sys.argv[1])
     for number, chunk in json.load(sys.stdin):
         draw_chunk(part, [(file, _picture(*picture)) for file, picture in chunk])
         sys.stdout.write(f"{number}\n")
@@ -107,7 +110,3 @@ def _picture(thing: list[int] | str, style: str, seed: list[int]) -> Picture:
     """A picture as it was before JSON made lists of its tuples."""
     shown = thing if isinstance(thing, str) else (thing[0], thing[1])
     return Picture(shown, cast("StyleName", style), tuple(seed))
-
-
-if __name__ == "__main__":
-    _work(Path(sys.argv[1]))

@@ -1,0 +1,120 @@
+"""What stands around a run decides nothing: the working folder, what a shell left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.discovery import broken_plugins, find_plugins
+from harness.interpreter import python
+
+Call = Callable[..., Any]
+TINY = ("run", "--plugin", "baseline", "--engine", "torch", "--data", "synthweb:tiny")
+ONE = ("--stage", "epochs=1")
+MODULES = ("harness", "plugins", "leaderboard", "reproductions", "torch", "numpy", "click", "json")
+
+
+@pytest.fixture
+def trap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder in which every module that could be taken for a library ends Python."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    for name in MODULES:
+        (folder / f"{name}.py").write_text("import os; os._exit(0)\n")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def harness(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [str(Path(sys.executable).with_name("harness")), *arguments]
+    return subprocess.run(
+        command, env=os.environ | environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_two_ranks_import_nothing_from_the_working_folder(tiny_home: Path, trap: Path) -> None:
+    done = harness(*TINY, *ONE, "--cpu-ranks", "2")
+    assert done.returncode == 0, done.stderr
+    assert len(list((tiny_home / "records").glob("*.json"))) == 1
+
+
+def test_no_python_of_ours_imports_from_the_working_folder(harness_home: Path, trap: Path) -> None:
+    code = "import json, sys, torch, harness.cli; print(json.dumps([sys.argv[1:], sys.path]))"
+    done = subprocess.run(python(code, "a b"), capture_output=True, text=True, check=True)
+    arguments, path = json.loads(done.stdout)
+    assert arguments == ["a b"]
+    assert not {"", str(trap)} & set(path)
+    assert broken_plugins(find_plugins().values(), harness_home) == {}
+
+
+def test_the_drawing_processes_import_nothing_from_the_working_folder(
+    tmp_path: Path, trap: Path
+) -> None:
+    from harness.data.synthweb import draw
+    from harness.data.synthweb.scenes import Picture
+
+    part = tmp_path / "part"
+    part.mkdir()
+    chunks = [[(f"{n}.jpg", Picture((0, 0), "google", (n,)))] for n in range(2)]
+    assert sorted(draw._drawn_by_others(part, chunks, 2)) == [0, 1]
+
+
+def test_what_the_user_put_on_pythonpath_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.py").write_text("NAME = 'mine'\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    done = subprocess.run(
+        python("import mine; print(mine.NAME)"), capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "mine\n"
+
+
+ENDS = """
+    import os, sys
+    from dataclasses import dataclass
+    from harness.hookspecs import hookimpl
+
+    class Plugin:
+        @hookimpl
+        def on_stage_start(self):
+            {end}
+"""
+
+
+@pytest.mark.parametrize(
+    ("end", "ranks", "told"),
+    [
+        ("sys.exit(0)", (), "something ended Python with status 0"),
+        ("os._exit(0)", ("--cpu-ranks", "2"), "rank 0 did not finish: nothing was recorded"),
+    ],
+)
+def test_no_run_ends_well_without_a_record(
+    tiny_home: Path,
+    install: Callable[..., Path],
+    end: str,
+    ranks: tuple[str, ...],
+    told: str,
+) -> None:
+    install("quitter", ENDS.format(end=end))
+    done = harness(*TINY, *ONE, *ranks, "--with", "quitter")
+    assert done.returncode == 2, done
+    assert told in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert not (tiny_home / "records").exists()
+
+
+def test_left_over_variables_are_refused_at_once(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    assert "unset RANK WORLD_SIZE" in call(*TINY).error
