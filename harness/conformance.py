@@ -18,7 +18,7 @@ from harness.errors import HarnessError, NoLabelsError
 from harness.hooks import Active, Hooks
 from harness.hookspecs import HOOKS
 from harness.knobs import UNSTATED, KnobInfo, knobs_of, parse_value
-from harness.recipe import Recipe, plain_view, resolve
+from harness.recipe import UNREAD, Recipe, plain_view, resolve
 from harness.samples import COLUMNS, Samples
 from harness.spec import DataSpec, RunSpec, default_home
 from harness.stand_ins import drawn_batch, read_only
@@ -58,7 +58,7 @@ class Case:
     def recipe(self, plugin: object | None = None, *, full_size: bool = False) -> Recipe:
         """Return the recipe of a run with this plugin, or with it set up otherwise."""
         spec = dataclasses.replace(self.spec, full_size=full_size)
-        return resolve(spec, self.hooks(plugin), "a fingerprint")
+        return resolve(spec, self.hooks(plugin), UNREAD)
 
 
 def check_plugin(

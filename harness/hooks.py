@@ -58,10 +58,12 @@ class Hooks:
     # provide
 
     def load_samples(self, spec: RunSpec, split: str) -> Samples:
-        """Return the samples of a split from the run's one data set."""
+        """Return a split of the run's one data set, named and checked by its pictures as well."""
+        from harness.data.inventory import with_pictures
         from harness.samples import Samples
 
-        return self._provide("load_samples", Samples, spec=spec, split=split)
+        samples = self._provide("load_samples", Samples, spec=spec, split=split)
+        return with_pictures(samples, spec.home)
 
     def plan(self, spec: RunSpec) -> Plan:
         """Return the plan of the run's method; other plugins lend their tricks, not their plan."""

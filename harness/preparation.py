@@ -11,8 +11,8 @@ from harness.activation import Activation
 from harness.errors import NoLabelsError
 from harness.hooks import Hooks
 from harness.provenance import what_decides
-from harness.recipe import Recipe, resolve
-from harness.record import digest, record_id
+from harness.recipe import UNREAD, DataIdentity, Recipe, resolve
+from harness.record import record_id
 from harness.samples import Samples
 from harness.spec import RunSpec
 
@@ -55,13 +55,11 @@ def prepare(asked: RunSpec) -> Prepared:
     """Load plugins and data and resolve the recipe; raises HarnessError for what is wrong."""
     active = Activation(asked)
     spec, hooks = active.spec, active.hooks
-    resolve(spec, hooks, "")  # what was asked wrongly shows before any data is drawn or read
+    resolve(spec, hooks, UNREAD)  # what was asked wrongly shows before any data is drawn or read
     samples = hooks.load_samples(spec, "train")
     splits = {name: _labelled(spec, hooks, name) for name in TESTED}
     val = splits["val"]
-    # Val decides which epoch is best, so it decides what a stage leaves behind.
-    fingerprint = digest([samples.fingerprint, val.fingerprint if val else None])
-    recipe = resolve(spec, hooks, fingerprint)
+    recipe = resolve(spec, hooks, DataIdentity.of(samples, val))
     tested = tuple(split for split in splits.values() if split is not None)
     return Prepared(
         active=active,

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from harness.errors import HarnessError, PluginError, unknown
 from harness.knobs import parse_value
+from harness.record import digest
 from harness.sources import sources_of
 from harness.stages import describe, describe_provider, describe_trick, stage_key
 from harness.values import Combine, Plan, Stage, Trick, View, Views, apply
 
 if TYPE_CHECKING:
     from harness.hooks import Hooks
+    from harness.samples import Samples
     from harness.spec import RunSpec
 
 OVERRIDABLE = (
@@ -70,7 +72,32 @@ def plain_view(stage: Stage) -> Views:
     return (View(short_side=round(stage.input_size * SHORT_SIDE), size=stage.input_size),)
 
 
-def resolve(spec: RunSpec, hooks: Hooks, fingerprint: str) -> Recipe:
+@dataclass(frozen=True, kw_only=True)
+class DataIdentity:
+    """How the keys of stages name the data.
+
+    ``pictures`` covers the lists, labels and pictures of train and val: every stage reads them.
+    ``context`` adds texts, queries and glosses, and is called only for a stage that may read them.
+    """
+
+    pictures: str
+    context: Callable[[], str]
+
+    @classmethod
+    def of(cls, train: Samples, val: Samples | None) -> DataIdentity:
+        """Return the identity of what stages are trained on and chosen by.
+
+        Val decides which epoch is best, so it decides what a stage leaves behind.
+        """
+        pictures = digest([train.fingerprint, val.fingerprint if val else None])
+        return cls(pictures=pictures, context=train.context_fingerprint)
+
+
+UNREAD = DataIdentity(pictures="", context=str)
+"""Stands for data that were not read yet: the keys are no keys of stages."""
+
+
+def resolve(spec: RunSpec, hooks: Hooks, data: DataIdentity) -> Recipe:
     """Ask the plugins for stages and tricks, apply profile and overrides, and check it all."""
     plan = hooks.plan(spec)
     _check_plan(plan, spec.plugin)
@@ -78,7 +105,7 @@ def resolve(spec: RunSpec, hooks: Hooks, fingerprint: str) -> Recipe:
     recipes: dict[str, StageRecipe] = {}
     for published in plan.stages:
         stage, origins = _effective(spec, hooks, published)
-        recipes[stage.name] = _stage_recipe(spec, hooks, stage, origins, recipes, fingerprint)
+        recipes[stage.name] = _stage_recipe(spec, hooks, stage, origins, recipes, data)
     testing = tuple(hooks.testing_tricks(spec))
     hooks.check_without()
     return Recipe(
@@ -96,7 +123,7 @@ def _stage_recipe(
     stage: Stage,
     origins: dict[str, str],
     earlier: Mapping[str, StageRecipe],
-    fingerprint: str,
+    data: DataIdentity,
 ) -> StageRecipe:
     depth = earlier[stage.start].depth + 1 if stage.start else 0
     slots: dict[str, tuple[Trick[Any], ...]] = {
@@ -117,7 +144,8 @@ def _stage_recipe(
             for slot, tricks in slots.items()
         },
         "encoders": _encoders(slots["noise"]),
-        "data": fingerprint,
+        "data": data.pictures,
+        "context": data.context() if _sees_samples(stage, slots["noise"]) else None,
         "seed": spec.seed,
         "depth": depth,
         "engine": spec.engine,
@@ -134,6 +162,11 @@ def _stage_recipe(
         depth=depth,
         key=key,
     )
+
+
+def _sees_samples(stage: Stage, noise: Sequence[Trick[Any]]) -> bool:
+    """Whether anything but our own samplers, which read no texts, is handed the samples."""
+    return bool(noise) or not type(stage.sampler).__module__.startswith("harness.")
 
 
 def _encoders(tricks: Sequence[Trick[Any]]) -> dict[str, str]:

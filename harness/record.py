@@ -58,13 +58,24 @@ class EffectiveStage(_Value):
 
 
 class Data(_Value):
-    """What the run was trained on. Rows of different editions never share a table."""
+    """What the run was trained on. Rows of different editions never share a table.
+
+    ``fingerprint`` names the training pictures with their lists, ``tested`` those of each split
+    that was scored.
+    """
 
     plugin: str
     edition: str
     fingerprint: str
     classes: int
     train_samples: int
+    tested: dict[str, str] = {}
+
+    def scored_on(self, split: str) -> str:
+        """Return what names the training data and the pictures of a scored split together."""
+        if split not in self.tested:
+            return self.fingerprint
+        return digest([self.fingerprint, self.tested[split]])
 
 
 class Score(_Value):

@@ -48,6 +48,7 @@ def record_of(
             fingerprint=samples.fingerprint,
             classes=samples.num_classes,
             train_samples=len(samples),
+            tested={split.split: split.fingerprint for split in prepared.tested},
         ),
         seed=spec.seed,
         full_size=prepared.recipe.full_size,

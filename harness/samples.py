@@ -95,11 +95,12 @@ class Samples:
     source_names: tuple[str, ...] = ("google", "flickr")
     targets: Targets | None = None  # None: the label, with weight 1
     target_names: tuple[str, ...] = ()
-    fingerprint: str = ""  # a digest of what decides the split's content
+    fingerprint: str = ""  # a digest of the split's lists, labels and pictures
     edition: str = ""  # "webvision1", "synthweb-small-v1": what shares a table
     store: PictureStore | None = field(default=None, compare=False, repr=False)  # None: root/files
     read_texts: Callable[[], list[Text]] | None = field(default=None, compare=False, repr=False)
     read_queries: Callable[[], Queries] | None = field(default=None, compare=False, repr=False)
+    read_context: Callable[[], str] | None = field(default=None, compare=False, repr=False)
     seen: Mapping[str, Sight] = field(default_factory=dict, compare=False, repr=False)
     encode_texts: EncodeTexts | None = field(default=None, compare=False, repr=False)
 
@@ -144,6 +145,14 @@ class Samples:
     def predictions(self, stage: str) -> Predictions:
         """Predictions of the trained ``stage``, which the asking stage must ``see``."""
         return self._sight(stage).predictions
+
+    def context_fingerprint(self) -> str:
+        """Return ``fingerprint`` with a digest of the texts, queries and glosses, worked out now.
+
+        Data that bring none have the one fingerprint for both.
+        """
+        around = self.read_context() if self.read_context else ""
+        return f"{self.fingerprint} {around}".strip()
 
     def texts(self) -> list[Text]:
         """Title, description and tags of every sample, read when asked for."""

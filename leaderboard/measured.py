@@ -56,7 +56,7 @@ def settings(record: ResultRecord) -> dict[str, str]:
         for slot, tricks in sorted(stage.tricks.items()):
             if tricks:
                 found[f"{stage.name}.{slot} tricks"] = _SEED.sub("seed", ", ".join(tricks))
-    found["data"] = record.data.fingerprint
+    found["data"] = " ".join([record.data.fingerprint, *record.data.tested.values()])
     found["plugins"] = " ".join(plugin.name for plugin in record.plugins)
     return found
 
@@ -206,7 +206,7 @@ def _row(records: list[ResultRecord], scores: list[Score]) -> Row:
         size=_size(first),
         plugin=first.plugin,
         knobs=" ".join(f"{name}={knob.value}" for name, knob in first.knobs.items()),
-        fingerprint=first.data.fingerprint,
+        fingerprint=first.data.scored_on(score.split),
     )
 
 

@@ -89,7 +89,7 @@ TABLE = (
     Row(
         "assembly",
         files_of(ASSEMBLY),
-        (*VALUES, *ASSEMBLY, "harness.texts"),
+        (*VALUES, *ASSEMBLY, "harness.texts", "harness.data.inventory"),
         ("numpy", "pluggy", "torch"),
         True,
     ),

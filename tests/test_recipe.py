@@ -16,7 +16,8 @@ from harness.data.samplers import SubsetBatches, Uniform
 from harness.errors import HarnessError, PluginError
 from harness.hooks import Active, Hooks
 from harness.hookspecs import hookimpl
-from harness.recipe import OVERRIDABLE, Recipe, resolve
+from harness.recipe import OVERRIDABLE, DataIdentity, Recipe, resolve
+from harness.samples import Samples
 from harness.schedules import Constant, Part, Steps, WarmupCosine
 from harness.spec import DataSpec, Override, RunSpec
 from harness.values import Plan, Sgd, Stage, Trick, View, Views
@@ -24,9 +25,13 @@ from harness.values import Plan, Sgd, Stage, Trick, View, Views
 TINY = DataSpec(name="synthweb", path="tiny")
 
 
+def data_of(pictures: str, context: str = "c") -> DataIdentity:
+    return DataIdentity(pictures=pictures, context=lambda: context)
+
+
 def recipe_of(plugin: str, fingerprint: str = "f", **asked: Any) -> Recipe:
     active = Activation(RunSpec(plugin=plugin, data=TINY, **asked))
-    return resolve(active.spec, active.hooks, fingerprint)
+    return resolve(active.spec, active.hooks, data_of(fingerprint))
 
 
 def protocols_of(plugin: str, **asked: Any) -> dict[str, Views]:
@@ -114,7 +119,9 @@ def tiny_recipe(
 ) -> Recipe:
     active = [Active("mine", Method(stages, tricks))]
     active += [Active("other", Networks(profile) if networks is None else networks)]
-    return resolve(RunSpec(plugin="mine", **asked), Hooks(active, method="mine"), fingerprint)
+    return resolve(
+        RunSpec(plugin="mine", **asked), Hooks(active, method="mine"), data_of(fingerprint)
+    )
 
 
 PLAIN = Stage(name="train")
@@ -552,8 +559,8 @@ def test_a_profile_keeps_the_proportions_of_the_budgets(preset: str) -> None:
     data = DataSpec(name="synthweb", path=preset)
     spec = RunSpec(plugin="malong_curriculum", data=data)
     active = Activation(spec)
-    shrunk = resolve(active.spec, active.hooks, "f")
-    full = resolve(replace(active.spec, full_size=True), active.hooks, "f")
+    shrunk = resolve(active.spec, active.hooks, data_of("f"))
+    full = resolve(replace(active.spec, full_size=True), active.hooks, data_of("f"))
     ratios = {
         full_stage.stage.epochs / stage.stage.epochs
         for full_stage, stage in zip(full.stages, shrunk.stages, strict=True)
@@ -571,3 +578,46 @@ def test_the_protocols_are_the_plain_view_and_the_methods_own() -> None:
     assert len(set(protocols["10 views"])) == 10
     only: dict[str, Views] = protocols_of("baseline", knobs={"crops": "1"})
     assert only == {"1 view": plain}
+
+
+# the data in the keys
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForeignSampler:
+    """A sampler of another's, which may read texts."""
+
+    def prepare(self, samples: Any, batch_size: int, seed: int) -> Any:
+        return Uniform().prepare(samples, batch_size, seed)
+
+
+@pytest.mark.parametrize(
+    ("stage", "tricks", "reads"),
+    [
+        (PLAIN, {}, False),
+        (PLAIN, {"batch": [Keep()], "loss": [Keep()], "model": [Keep()]}, False),
+        (PLAIN, {"noise": [Keep()]}, True),
+        (replace(PLAIN, sampler=ForeignSampler()), {}, True),
+    ],
+)
+def test_texts_are_in_the_keys_of_stages_that_may_read_them(
+    stage: Stage, tricks: Mapping[str, Sequence[Any]], *, reads: bool
+) -> None:
+    asked: list[str] = []
+
+    def key(context: str) -> str:
+        hooks = [Active("mine", Method([stage], tricks)), Active("other", Networks())]
+        data = DataIdentity(pictures="p", context=lambda: asked.append(context) or context)
+        found = resolve(RunSpec(plugin="mine"), Hooks(hooks, method="mine"), data)
+        return found.stages[0].key
+
+    assert (key("one") != key("other")) == reads
+    assert bool(asked) == reads
+
+
+def test_the_identity_of_data_that_bring_no_context(small_samples: Samples) -> None:
+    data = DataIdentity.of(small_samples, None)
+    assert data.context() == small_samples.fingerprint
+    assert data.pictures != DataIdentity.of(small_samples, small_samples).pictures
+    other = small_samples.assign(fingerprint="g")
+    assert data.pictures != DataIdentity.of(other, None).pictures

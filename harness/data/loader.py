@@ -25,10 +25,9 @@ from harness.data.images import (
     decode,
     random_box,
 )
+from harness.data.inventory import store_of
 from harness.data.limits import BrokenImageError
-from harness.data.names import Names
 from harness.data.samplers import Rows, generator
-from harness.data.store import FolderStore
 from harness.errors import DataError, HarnessError
 from harness.reading import patiently, unreadable
 from harness.samples import Samples
@@ -74,7 +73,7 @@ class Pictures:
 
     def __post_init__(self) -> None:
         """Find the pictures: in the samples' own store, else in files under their root."""
-        self._store = self.samples.store or _in_folder(self.samples)
+        self._store = store_of(self.samples)
 
     def training_batch(
         self, batch: Rows, part: slice | Rows, crops: Crops, seed: tuple[int, int]
@@ -159,13 +158,6 @@ class Pictures:
                 f"{count} of {total} pictures are broken so far, more than {MAX_BROKEN:.0%}; "
                 f"the last one: {problem}"
             )
-
-
-def _in_folder(samples: Samples) -> FolderStore:
-    files = samples.files
-    if isinstance(files, Names):
-        return files.store(samples.root)
-    return FolderStore(samples.root, files.tolist())
 
 
 def ahead(work: Iterable[Callable[[], T]], threads: int) -> Iterator[T]:

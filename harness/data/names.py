@@ -9,7 +9,8 @@ from typing import Any, NamedTuple, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.data.store import FolderStore, Strings
+from harness.data.store import FolderStore
+from harness.data.strings import Strings
 
 
 class ListedIn(NamedTuple):

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
+import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple, NoReturn, Protocol
+from typing import NamedTuple, NoReturn, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.data.strings import Strings
 from harness.reading import look_for, open_plain, read_range
 
 MAX_PICTURE_BYTES = 64 << 20
 # Far below the usual limit of 1,024 open files; more archives than that are opened for each read.
 MAX_OPEN_TARS = 256
 MAX_TAR_BYTES = 1 << 62
-_PART = 100_000  # strings that are objects at a time
+T = TypeVar("T", bound=np.generic)
 
 
 class PictureStore(Protocol):
@@ -41,64 +44,6 @@ class PictureStore(Protocol):
     def take(self, rows: NDArray[np.int64]) -> PictureStore:
         """Return a store of these rows ``(M,)``; shares everything but the selection."""
         ...
-
-
-class Strings:
-    """N byte strings in three arrays, which may be memory-mapped: no object per string.
-
-    ``data`` is ``(bytes,)``, ``start`` and ``length`` are ``(N,)``.
-    """
-
-    def __init__(
-        self, data: NDArray[np.uint8], start: NDArray[np.int64], length: NDArray[np.int32]
-    ) -> None:
-        self.data, self.start, self.length = data, start, length
-
-    @classmethod
-    def of(cls, strings: Iterable[bytes]) -> Strings:
-        """Pack ``strings``, one after the other."""
-        data = bytearray()
-        lengths: list[int] = []
-        for string in strings:
-            data += string
-            lengths.append(len(string))
-        return cls.packed(np.frombuffer(data, np.uint8), np.array(lengths, np.int32))
-
-    @classmethod
-    def of_array(cls, strings: NDArray[np.bytes_]) -> Strings:
-        """Pack numpy's strings without their padding, a part at a time."""
-        starts = range(0, len(strings), _PART) or range(1)
-        return cls.joined([cls.of(strings[k : k + _PART].tolist()) for k in starts])
-
-    @classmethod
-    def packed(cls, data: NDArray[np.uint8], length: NDArray[np.int32]) -> Strings:
-        """Return the strings of these lengths that follow each other in ``data``."""
-        start = np.zeros(len(length), np.int64)
-        np.cumsum(length[:-1], out=start[1:])
-        return cls(data, start, length)
-
-    @classmethod
-    def joined(cls, parts: Sequence[Strings]) -> Strings:
-        """Return the strings of all parts, each of which is packed, in order."""
-        return cls.packed(
-            np.concatenate([part.data for part in parts]),
-            np.concatenate([part.length for part in parts]),
-        )
-
-    def __len__(self) -> int:
-        return len(self.start)
-
-    def __getitem__(self, row: int) -> bytes:
-        first = self.start.item(row)
-        return self.data[first : first + self.length.item(row)].tobytes()
-
-    def every(self) -> list[bytes]:
-        """Return all of them as objects; for some thousands at a time."""
-        data, starts = self.data.tobytes(), self.start.tolist()
-        return [
-            data[first : first + length]
-            for first, length in zip(starts, self.length.tolist(), strict=True)
-        ]
 
 
 class FolderStore:
@@ -131,9 +76,32 @@ class FolderStore:
         """Return the file's name as its file system has it."""
         return self._files[row if self._rows is None else self._rows.item(row)]
 
+    def path(self, row: int) -> bytes:
+        """Return the whole path of the file."""
+        return os.path.join(self._folder, self.raw_name(row))  # noqa: PTH118 - bytes, and hot
+
+    def look(self, row: int) -> tuple[int, int]:
+        """Return bytes and time of the file; -1, -1 if it is no plain file, OSError if unknown."""
+        status = os.stat(self.path(row))  # noqa: PTH116 - bytes, and hot
+        return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else (-1, -1)
+
+    def folders(self) -> list[bytes]:
+        """Return the paths of the folders that the files lie in, each once."""
+        found = dict.fromkeys(self.path(row).rpartition(b"/")[0] for row in range(len(self)))
+        return list(found)
+
+    def names_digest(self) -> bytes:
+        """Return a digest of all names, in order."""
+        digest = hashlib.sha256()
+        rows = () if self._rows is None else (self._rows,)
+        for column in (self._files.data, self._files.length, *rows):
+            digest.update(len(column).to_bytes(8, "little"))
+            digest.update(np.ascontiguousarray(column).data)
+        return digest.digest()
+
     def read(self, row: int) -> bytes:
         """Return the file's bytes; raises OSError where that is not possible."""
-        path = os.path.join(self._folder, self.raw_name(row))  # noqa: PTH118 - bytes, and hot
+        path = self.path(row)
         descriptor, size = open_plain(path, MAX_PICTURE_BYTES)
         try:
             return read_range(descriptor, size, 0, os.fsdecode(path))
@@ -172,6 +140,10 @@ class Tars:
 
     def __getitem__(self, shard: int) -> Tar:
         return self._tars[shard]
+
+    def times(self) -> list[int]:
+        """Return the time of each archive as it is now, in nanoseconds; -1 if it is gone."""
+        return [tar.path.stat().st_mtime_ns if tar.path.exists() else -1 for tar in self._tars]
 
     def read(self, shard: int, offset: int, length: int) -> bytes:
         """Return ``length`` bytes from ``offset`` on; raises OSError where they are not there."""
@@ -251,7 +223,22 @@ class TarStore:
 
     def name(self, row: int) -> str:
         """Return the picture's name as the lists have it."""
-        return self._names[self._place(row)].decode("utf-8", "replace")
+        return self.raw_name(row).decode("utf-8", "replace")
+
+    def raw_name(self, row: int) -> bytes:
+        """Return the picture's name as the lists have it."""
+        return self._names[self._place(row)]
+
+    def sizes(self) -> NDArray[np.int32]:
+        """Return the bytes of each member, ``(N,)``; -1 for a row that is in no archive."""
+        shard, length = self._column(self._columns.shard), self._column(self._columns.length)
+        # Of millions of rows the mapped column itself, which costs no memory.
+        return length if (shard >= 0).all() else np.where(shard < 0, np.int32(-1), length)
+
+    def times(self) -> NDArray[np.int64]:
+        """Return the time of each row's archive as it is now, ``(N,)``; -1 if it has none."""
+        times = np.array([*self._tars.times(), -1], np.int64)
+        return times[self._column(self._columns.shard)]
 
     def read(self, row: int) -> bytes:
         """Return the member's bytes; raises OSError where that is not possible."""
@@ -283,6 +270,9 @@ class TarStore:
             name = self._names[place].decode("utf-8", "replace")
             raise FileNotFoundError(errno.ENOENT, "in none of the indexed archives", name)
         return self._tars.read(shard, self._columns.offset.item(place), length)
+
+    def _column(self, column: NDArray[T]) -> NDArray[T]:
+        return column if self._rows is None else column[self._rows]
 
     def _place(self, row: int) -> int:
         return row if self._rows is None else self._rows.item(row)

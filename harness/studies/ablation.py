@@ -11,8 +11,8 @@ from harness.activation import Activation
 from harness.errors import HarnessError
 from harness.preparation import prepare
 from harness.provenance import what_decides
-from harness.recipe import Recipe, StageRecipe, resolve
-from harness.record import digest, record_id
+from harness.recipe import UNREAD, DataIdentity, Recipe, StageRecipe, resolve
+from harness.record import record_id
 from harness.spec import RunSpec
 from harness.stages import stage_folder
 from harness.studies.throughput import Span, known_seconds, total
@@ -91,7 +91,7 @@ def ablation(asked: RunSpec, seeds: int) -> Ablation:
     """
     active = Activation(asked)
     method = active.spec  # with its data set decided, so that the baseline has the same
-    recipe = resolve(method, active.hooks, "")
+    recipe = resolve(method, active.hooks, UNREAD)
     tricks = _tricks(recipe)
     if not tricks:
         raise HarnessError(f"{method.label} has no trick to leave out")
@@ -153,12 +153,12 @@ class _Adding:
     @cached_property
     def _own(self) -> dict[str, set[str]]:
         """The baseline's own tricks, which stay on both sides."""
-        return _described(resolve(self._baseline, Activation(self._baseline).hooks, ""))
+        return _described(resolve(self._baseline, Activation(self._baseline).hooks, UNREAD))
 
     @cached_property
     def _met(self) -> dict[str, set[str]]:
         """Those of the baseline that is lent all tricks of the method."""
-        return _described(resolve(self._with_all, Activation(self._with_all).hooks, ""))
+        return _described(resolve(self._with_all, Activation(self._with_all).hooks, UNREAD))
 
     def alone(self, trick: Trick) -> Variant:
         """Return the run with one trick, or why there can be none.
@@ -187,11 +187,11 @@ def cost_of(asked: Ablation) -> Cost:
     """Return what is left to do; the data are read once."""
     prepared = prepare(asked.runs[0])
     samples, home = prepared.samples, prepared.spec.home
-    fingerprint = digest([samples.fingerprint, prepared.val.fingerprint if prepared.val else None])
+    data = DataIdentity.of(samples, prepared.val)
     stages: dict[str, StageRecipe] = {}
     finished = 0
     for spec in asked.runs:
-        recipe = resolve(spec, Activation(spec).hooks, fingerprint)
+        recipe = resolve(spec, Activation(spec).hooks, data)
         stages |= {stage.key: stage for stage in recipe.stages}
         decides = what_decides(spec, recipe, samples, prepared.tested)
         identity = record_id(spec.plugin, spec.seed, decides)

@@ -149,7 +149,8 @@ def compare_runs(
         for one, other in pairs
     ]
     labels = kept[0][0].labels
-    _check_images([one for pair in kept for one in pair], split)
+    copies = {run.record.data.tested.get(split) for pair in pairs for run in pair}
+    _check_images(copies, [one for pair in kept for one in pair], split)
     before_SN = np.stack([one.right(K[metric]) for one, _ in kept])
     after_SN = np.stack([other.right(K[metric]) for _, other in kept])
     return RunComparison(
@@ -220,14 +221,15 @@ def _split(records: Sequence[ResultRecord], asked: str | None, protocol: str) ->
     )
 
 
-def _check_images(kept: Sequence[KeptPredictions], split: str) -> None:
-    for one in kept[1:]:
-        for column, other in ((one.files, kept[0].files), (one.labels, kept[0].labels)):
-            if not np.array_equal(column, other):
-                raise HarnessError(
-                    f"the runs were scored on different pictures or labels of {split}; "
-                    "run one of them again on the other's copy of the data"
-                )
+def _check_images(copies: set[str | None], kept: Sequence[KeptPredictions], split: str) -> None:
+    """Refuse runs on other names or labels, or on other pictures of the same names."""
+    files, labels = kept[0].files, kept[0].labels
+    same = all(np.array_equal(k.files, files) and np.array_equal(k.labels, labels) for k in kept)
+    if len(copies) > 1 or not same:
+        raise HarnessError(
+            f"the runs were scored on different pictures or labels of {split}; "
+            "run one of them again on the other's copy of the data"
+        )
 
 
 def _seed_pair(seeds: tuple[int, int], before: Right, after: Right) -> SeedPair:
@@ -281,11 +283,12 @@ def _bootstrap(steps: tuple[int, ...]) -> tuple[float, float]:
 
 def class_names(data: Data, home: Path) -> tuple[str, ...]:
     """Return the classes' names where this very copy of the data lies in ``home``, else ()."""
+    from harness.data.inventory import with_pictures
     from harness.data.webvision import read_split
 
     for folder in sorted((home / "data").glob("*/info")):
         with suppress(HarnessError):
-            samples = read_split(folder.parent, "train", edition=data.edition)
+            samples = with_pictures(read_split(folder.parent, "train", edition=data.edition), home)
             if samples.fingerprint == data.fingerprint:
                 return first_lemmas(samples.classes)
     return ()

@@ -11,7 +11,7 @@ from harness.data.editions import EDITIONS
 from harness.errors import HarnessError, unknown
 from harness.hooks import Hooks
 from harness.preparation import prepare
-from harness.recipe import Recipe, StageRecipe, resolve
+from harness.recipe import UNREAD, Recipe, StageRecipe, resolve
 from harness.record import read_records
 from harness.spec import RunSpec
 from harness.studies.throughput import (
@@ -177,7 +177,7 @@ def _resolved(asked: RunSpec, images: int | None) -> tuple[RunSpec, Hooks, Recip
         )
     classes = len(edition.kept) if edition.kept else edition.num_classes
     size = DataSize(images or train, tested_images, classes, "given" if images else source)
-    return spec, active.hooks, resolve(spec, active.hooks, ""), size
+    return spec, active.hooks, resolve(spec, active.hooks, UNREAD), size
 
 
 def _stage_cost(

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from harness.data import store
-from harness.data.store import FolderStore, Strings, Tar, TarColumns, Tars, TarStore
+from harness.data.store import FolderStore, Tar, TarColumns, Tars, TarStore
+from harness.data.strings import Strings
 from harness.reading import is_proven
 
 NAMES = [b"google/q0001/a.jpg", b"google/q0001/\xfcmlaut.jpg", b"", "flickr/写真.jpg".encode()]

@@ -12,7 +12,7 @@ import pytest
 import plugins.bigvideo
 from harness.activation import Activation
 from harness.knobs import knobs_of
-from harness.recipe import Recipe, resolve
+from harness.recipe import UNREAD, Recipe, resolve
 from harness.record import ResultRecord, read_record
 from harness.schedules import WarmupCosine
 from harness.spec import DataSpec, RunSpec
@@ -30,7 +30,7 @@ BY_TEACHER = SelfSupervised(pseudo="teacher")
 
 def recipe_of(*, full_size: bool = False, **knobs: str) -> Recipe:
     active = Activation(RunSpec(plugin="bigvideo", knobs=knobs, data=TINY, full_size=full_size))
-    return resolve(active.spec, active.hooks, "f")
+    return resolve(active.spec, active.hooks, UNREAD)
 
 
 def names(recipe: Recipe) -> list[str]:

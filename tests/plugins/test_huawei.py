@@ -11,7 +11,7 @@ import pytest
 from harness.activation import Activation
 from harness.data.samplers import ClassBalanced
 from harness.errors import PluginError
-from harness.recipe import Recipe, StageRecipe, resolve
+from harness.recipe import UNREAD, Recipe, StageRecipe, resolve
 from harness.record import ResultRecord, read_record
 from harness.spec import DataSpec, RunSpec
 from plugins.huawei import Noise
@@ -22,7 +22,7 @@ MEMBERS = ("reweight_class", "top_ranked", "kmeans_distance", "density_weight", 
 
 def recipe_of(plugin: str = "huawei", **knobs: str) -> Recipe:
     active = Activation(RunSpec(plugin=plugin, knobs=knobs, data=TINY, full_size=True))
-    return resolve(active.spec, active.hooks, "f")
+    return resolve(active.spec, active.hooks, UNREAD)
 
 
 def names(recipe: Recipe) -> list[str]:

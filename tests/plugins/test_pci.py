@@ -13,7 +13,7 @@ import plugins.pci
 from harness.activation import Activation
 from harness.errors import PluginError
 from harness.knobs import knobs_of
-from harness.recipe import Recipe, resolve
+from harness.recipe import UNREAD, Recipe, resolve
 from harness.record import read_record
 from harness.schedules import WarmupCosine
 from harness.spec import DataSpec, RunSpec
@@ -29,7 +29,7 @@ TINY = DataSpec(name="synthweb", path="tiny")
 
 def recipe_of(*, full_size: bool = False, **knobs: str) -> Recipe:
     active = Activation(RunSpec(plugin="pci", knobs=knobs, data=TINY, full_size=full_size))
-    return resolve(active.spec, active.hooks, "f")
+    return resolve(active.spec, active.hooks, UNREAD)
 
 
 def keys(recipe: Recipe) -> list[str]:

@@ -11,7 +11,7 @@ import pytest
 
 from harness.activation import Activation
 from harness.data.samplers import ClassBalanced, Uniform
-from harness.recipe import Recipe, StageRecipe, resolve
+from harness.recipe import UNREAD, Recipe, StageRecipe, resolve
 from harness.record import ResultRecord, read_record
 from harness.schedules import Constant, Steps, WarmupCosine
 from harness.spec import DataSpec, RunSpec
@@ -26,7 +26,7 @@ EVERYTHING = {"large_resolution": "on", "pseudo_labels": "on", "ensemble": "on"}
 
 def recipe_of(**knobs: str) -> Recipe:
     active = Activation(RunSpec(plugin="wechat", knobs=knobs, data=TINY, full_size=True))
-    return resolve(active.spec, active.hooks, "f")
+    return resolve(active.spec, active.hooks, UNREAD)
 
 
 def by_name(**knobs: str) -> dict[str, StageRecipe]:

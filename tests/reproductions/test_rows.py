@@ -7,7 +7,7 @@ import pytest
 from harness.activation import Activation
 from harness.errors import HarnessError
 from harness.knobs import parse_knobs
-from harness.recipe import resolve
+from harness.recipe import UNREAD, resolve
 from harness.spec import DataSpec, RunSpec
 from plugins.huawei import Huawei
 from plugins.malong import MalongCurriculum
@@ -71,7 +71,7 @@ def test_every_recipe_is_asked_for_and_resolves_to_a_plan(recipe):
     spec = RunSpec(plugin=plugin, knobs=knobs, data=DataSpec.parse("synthweb:tiny"))
     run = Activation(spec)
     assert run.method == recipe
-    plan = resolve(run.spec, run.hooks, "fingerprint")
+    plan = resolve(run.spec, run.hooks, UNREAD)
     assert plan.members
     for stage in plan.stages:
         assert stage.stage.epochs >= 1

@@ -6,13 +6,16 @@ import hashlib
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy import stats
 
+from harness.activation import Activation
 from harness.errors import HarnessError
 from harness.record import Data, ResultRecord
+from harness.spec import DataSpec, RunSpec
 from harness.statistics.paired import mcnemar
 from harness.studies.comparison import PLAIN, Run, Side, class_names, compare_runs
 from harness.studies.plots import draw_comparison
@@ -32,7 +35,7 @@ def keep(tmp_path: Path, small_record: ResultRecord) -> Keep:
         seed: int = 0,
         files: Sequence[str] | None = None,
         split: str = "test",
-        **data: str,
+        **data: Any,
     ) -> Run:
         label = np.asarray(labels, np.int32)
         others = label[:, None] + np.arange(1, 6)
@@ -159,6 +162,7 @@ def test_single_runs_need_no_common_seed_but_methods_do(keep: Keep) -> None:
         ({"edition": "other v1"}, "ran on synthweb-tiny v1, new-seed0 on other v1"),
         ({"fingerprint": "x" * 20}, "different copies of synthweb-tiny v1 .* fingerprint f, new-s"),
         ({"split": "val"}, "unknown score 'test, 1 view'; both runs have: nothing"),
+        ({"tested": {"test": "x"}}, "scored on different pictures or labels of test; run one"),
         ({"files": [f"{n}.png" for n in range(8)]}, "scored on different pictures"),
     ],
 )
@@ -178,10 +182,8 @@ def test_the_split_is_the_first_that_both_have(keep: Keep) -> None:
 
 
 def test_class_names_are_those_of_this_very_copy(tiny_home: Path) -> None:
-    from harness.data.webvision import read_split
-
-    (info,) = (tiny_home / "data").glob("*/info")
-    samples = read_split(info.parent, "train", edition="synthweb-tiny v1")
+    spec = RunSpec(plugin="baseline", data=DataSpec(name="synthweb", path="tiny"), home=tiny_home)
+    samples = Activation(spec).hooks.load_samples(spec, "train")
     data = Data(
         plugin="synthweb",
         edition="synthweb-tiny v1",

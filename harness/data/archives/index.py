@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from harness.data.archives.changes import are_stamps, digest_of, noted_tars, refuse_changes
 from harness.data.archives.texts import text_at
 from harness.data.editions import EDITIONS
-from harness.data.store import Strings, TarColumns, Tars, TarStore
+from harness.data.store import TarColumns, Tars, TarStore
+from harness.data.strings import Strings
 from harness.errors import DataError, unknown
 from harness.samples import Text
 

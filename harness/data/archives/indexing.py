@@ -22,7 +22,8 @@ from harness.data.archives.lists import Lists, read_lists
 from harness.data.archives.litter import is_litter
 from harness.data.archives.texts import Metadata, write_texts
 from harness.data.archives.walks import PIECE, Found, Piece, forget_others, look, walk_pieces
-from harness.data.store import Strings, TarColumns
+from harness.data.store import TarColumns
+from harness.data.strings import Strings
 from harness.errors import DataError, unknown
 from harness.files import sync_folder, unwritable, write_text, write_whole
 

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.data.archives.litter import is_litter
-from harness.data.store import Strings, TarColumns
+from harness.data.store import TarColumns
+from harness.data.strings import Strings
 from harness.errors import DataError
 
 MAX_STRIPPED = 3

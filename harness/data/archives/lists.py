@@ -16,7 +16,7 @@ from harness.data.archives.changes import INFO, Stamp, list_files, lists_lie_in,
 from harness.data.archives.headers import TarWalk
 from harness.data.archives.litter import is_litter
 from harness.data.editions import Edition, detect_edition
-from harness.data.store import Strings
+from harness.data.strings import Strings
 from harness.data.webvision.classes import read_synsets
 from harness.data.webvision.columns import (
     check_labels,

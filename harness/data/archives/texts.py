@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from harness.data.archives.lists import Listed, Lists
 from harness.data.editions import Edition
-from harness.data.store import Strings
+from harness.data.strings import Strings
 from harness.data.webvision.texts import (
     MAX_JSON_BYTES,
     meta_list,

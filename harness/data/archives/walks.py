@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.data.archives.headers import TarWalk
-from harness.data.store import Strings
+from harness.data.strings import Strings
 from harness.errors import DataError
 from harness.files import write_whole
 

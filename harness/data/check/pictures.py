@@ -14,7 +14,8 @@ from harness.data.check.images import Listed, count_images
 from harness.data.check.names import TrainList
 from harness.data.check.parts import Pass
 from harness.data.check.report import ImageCount
-from harness.data.store import FolderStore, Strings
+from harness.data.store import FolderStore
+from harness.data.strings import Strings
 from harness.data.webvision.columns import Columns, judged_list
 
 Judged = Literal["val", "test"]

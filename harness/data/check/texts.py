@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from harness.data.archives.texts import text_at
 from harness.data.check.names import TrainList
 from harness.data.check.report import Findings, TextCount
-from harness.data.store import Strings
+from harness.data.strings import Strings
 from harness.data.webvision.lists import Listing
 from harness.data.webvision.texts import metadata_folder, read_json, text_of
 from harness.errors import DataError

@@ -6,11 +6,13 @@ No plugin is ever given it; who trains on it says so in the name of the edition.
 from __future__ import annotations
 
 import csv
+import hashlib
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import DataError
+from harness.record import digest
 from harness.samples import Samples
 
 TRUTH = "truth/train_truth.csv"
@@ -45,5 +47,7 @@ def with_true_labels(samples: Samples) -> Samples:
     return samples.assign(
         label=np.where(known, truth, samples.label).astype(np.int32),
         subset=np.where(known, samples.subset, -1).astype(np.int8),
-        fingerprint=f"{samples.fingerprint} true labels",
+        fingerprint=digest(
+            [samples.fingerprint, "true labels", hashlib.sha256(truth.data).hexdigest()]
+        ),
     )

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from harness.data.names import ListedIn, Names
-from harness.data.store import Strings
+from harness.data.strings import Strings
 from harness.data.webvision.classes import map_classes
 from harness.data.webvision.lists import NAME, parse_lines, read_bytes
 from harness.data.webvision.soundness import refuse_repeated

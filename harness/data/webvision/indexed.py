@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -25,7 +24,9 @@ from harness.data.archives.index import (
 from harness.data.editions import Edition
 from harness.data.names import Names
 from harness.data.webvision.columns import judged_list, refuse_unlabelled, train_list
+from harness.data.webvision.context import context_digest
 from harness.data.webvision.queries import read_queries
+from harness.data.webvision.reader import lists_fingerprint
 from harness.errors import DataError, NoLabelsError
 from harness.samples import Queries, Samples, Text, WebClass
 
@@ -56,13 +57,14 @@ def read_indexed(
     root: Path,
     split: str,
     edition: Edition,
-    vocabulary: Sequence[WebClass],
+    listed: tuple[Sequence[WebClass], bytes],
     kept: Sequence[int],
     sources: Sequence[str],
 ) -> Samples:
     """Read one split from the index; the columns stay memory-mapped where all rows are kept.
 
-    ``vocabulary`` is the edition's, ``kept`` the labels that are wanted in their new order.
+    ``listed`` are the edition's classes and the bytes of synsets.txt, ``kept`` the labels that are
+    wanted in their new order.
 
     Raises:
         DataError: The index is damaged, of another edition or without a source's list, an archive
@@ -70,6 +72,7 @@ def read_indexed(
         NoLabelsError: The labels of this split are not public.
     """
     _refuse_unlisted(root, split, edition)
+    vocabulary, synsets = listed
     found = open_index(root, split)
     _check_edition(found, edition, root)
     if split == "train":
@@ -90,6 +93,7 @@ def read_indexed(
             f"{root}, the first is {names[int(missing[0])]}; fetch the missing archives and run "
             "harness data index again"
         )
+    classes = tuple(vocabulary[k] for k in kept)
     return Samples(
         split=split,
         root=root,
@@ -100,13 +104,16 @@ def read_indexed(
         rank=_take(found.rank, rows),
         weight=np.ones(len(label), np.float32),
         subset=np.zeros(len(label), np.int8),
-        classes=tuple(vocabulary[k] for k in kept),
+        classes=classes,
         source_names=tuple(sources) if split == "train" else found.source_names,
-        fingerprint=_fingerprint(root, split, edition, kept, sources),
+        fingerprint=lists_fingerprint(
+            edition.title, split, sources, kept, _digests(root, split, edition, synsets, sources)
+        ),
         edition=edition.title,
         store=found.store if rows is None else found.store.take(rows),
         read_texts=partial(_read_texts, root, found, rows, sources) if split == "train" else None,
         read_queries=partial(_read_queries, root, edition) if split == "train" else None,
+        read_context=partial(_context, root, edition, sources, classes),
     )
 
 
@@ -187,11 +194,22 @@ def _take(column: NDArray[T], rows: NDArray[np.int64] | None) -> NDArray[T]:
     return column if rows is None else column[rows]
 
 
-def _fingerprint(
-    root: Path, split: str, edition: Edition, kept: Sequence[int], sources: Sequence[str]
+def _digests(
+    root: Path, split: str, edition: Edition, synsets: bytes, sources: Sequence[str]
+) -> list[str]:
+    """The digests of the lists that decide a split, which the index notes."""
+    noted = read_marker(index_folder(root))["lists"]
+    if split == "train":
+        names = [train_list(Path(), source).as_posix() for source in sources]
+    else:
+        labels = ("info/test_labels.txt", *edition.test.lists)
+        names = [n for n in (edition.val.lists if split == "val" else labels) if n in noted][:1]
+    return [hashlib.sha256(synsets).hexdigest(), *(str(noted[name][2]) for name in names)]
+
+
+def _context(
+    root: Path, edition: Edition, sources: Sequence[str], classes: Sequence[WebClass]
 ) -> str:
     files = read_marker(index_folder(root))["files"]
-    # The sizes and digests of the split's columns: the lists' content, and where pictures lie.
-    columns = {name: about for name, about in files.items() if name.startswith(f"{split}/")}
-    decides = [edition.title, split, list(kept), list(sources), columns]
-    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
+    texts = {name: about for name, about in files.items() if name.startswith("train/text")}
+    return context_digest(lists_of_indexed(root), edition, sources, classes, texts)

@@ -81,10 +81,10 @@ def _note_once(doubt: str) -> None:
 def _load_indexed(
     root: Path, lists: Path, split: Split, edition: Edition, chosen: Selection
 ) -> Samples:
-    vocabulary, _ = read_classes(lists, edition)
-    kept = kept_labels(root, chosen.classes, edition, len(vocabulary))
+    listed = read_classes(lists, edition)
+    kept = kept_labels(root, chosen.classes, edition, len(listed[0]))
     layout = replace(edition, title=chosen.title)
-    samples = read_indexed(root, split, layout, vocabulary, kept, chosen.sources)
+    samples = read_indexed(root, split, layout, listed, kept, chosen.sources)
     if split == "train":
         refuse_empty_classes(root, samples.label, samples.classes, chosen.sources)
     return samples

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from harness.data.editions import WEBVISION1, Edition
 from harness.data.names import Names
-from harness.data.store import Strings
+from harness.data.strings import Strings
 from harness.data.webvision.classes import format_class_numbers, read_classes
 from harness.data.webvision.columns import (
     Columns,
@@ -23,11 +23,13 @@ from harness.data.webvision.columns import (
     read_train,
     train_list,
 )
+from harness.data.webvision.context import context_digest
 from harness.data.webvision.ilsvrc import ILSVRC
 from harness.data.webvision.lists import shown
 from harness.data.webvision.queries import read_queries
 from harness.data.webvision.texts import read_texts
 from harness.errors import DataError, NoLabelsError, unknown
+from harness.record import digest
 from harness.samples import Samples, Text, WebClass
 
 Split = Literal["train", "val", "test"]
@@ -76,7 +78,6 @@ def read_split(
     named = tuple(vocabulary[k] for k in kept)
     if split == "train" and not allow_empty:
         refuse_empty_classes(root, label[rows], named, sources)
-    selection = f"{layout.title}|{split}|{','.join(sources)}|{_span(kept)}"
     return Samples(
         split=split,
         root=root,
@@ -89,10 +90,17 @@ def read_split(
         subset=np.zeros(len(rows), np.int8),
         classes=named,
         source_names=sources if split == "train" else layout.source_names,
-        fingerprint=_digest(selection.encode(), synsets, *columns.content),
+        fingerprint=lists_fingerprint(
+            layout.title,
+            split,
+            sources,
+            kept,
+            [hashlib.sha256(content).hexdigest() for content in (synsets, *columns.content)],
+        ),
         edition=layout.title,
         read_texts=_texts(root, layout, sources, columns, chosen) if split == "train" else None,
         read_queries=partial(read_queries, root, layout) if split == "train" else None,
+        read_context=partial(context_digest, root, layout, sources, named),
     )
 
 
@@ -159,11 +167,14 @@ def kept_labels(
     return kept
 
 
-def _span(kept: Sequence[int]) -> str:
-    """The labels, for the fingerprint."""
-    if list(kept) == list(range(kept[0], kept[0] + len(kept))):
-        return f"{kept[0]}-{kept[0] + len(kept)}"
-    return ",".join(map(str, kept))
+def lists_fingerprint(
+    title: str, split: str, sources: Sequence[str], kept: Sequence[int], digests: Sequence[str]
+) -> str:
+    """Return a digest of what the lists say of a split, in folders and in archives alike.
+
+    ``digests`` are the SHA-256 of synsets.txt and of each list that names pictures and labels.
+    """
+    return digest([title, split, list(sources), list(kept), list(digests)])
 
 
 def _texts(
@@ -200,11 +211,3 @@ def refuse_empty_classes(
             f"{' and '.join(sources)}, the first is {first.wnid} {first.lemmas}; choose other "
             "classes or sources"
         )
-
-
-def _digest(*parts: bytes) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(len(part).to_bytes(8, "little"))
-        digest.update(part)
-    return digest.hexdigest()

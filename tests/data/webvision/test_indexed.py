@@ -13,7 +13,7 @@ from harness.data.archives.indexing import build_index
 from harness.data.check.one_pass import check
 from harness.data.loader import Crops, Pictures
 from harness.data.names import Names
-from harness.data.store import Strings
+from harness.data.strings import Strings
 from harness.data.synthweb import generate
 from harness.data.webvision import WebVision1
 from harness.errors import DataError

@@ -1,0 +1,68 @@
+"""Millions of byte strings, such as the names of pictures, without a Python object for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+_PART = 100_000  # strings that are objects at a time
+
+
+class Strings:
+    """N byte strings in three arrays, which may be memory-mapped: no object per string.
+
+    ``data`` is ``(bytes,)``, ``start`` and ``length`` are ``(N,)``.
+    """
+
+    def __init__(
+        self, data: NDArray[np.uint8], start: NDArray[np.int64], length: NDArray[np.int32]
+    ) -> None:
+        self.data, self.start, self.length = data, start, length
+
+    @classmethod
+    def of(cls, strings: Iterable[bytes]) -> Strings:
+        """Pack ``strings``, one after the other."""
+        data = bytearray()
+        lengths: list[int] = []
+        for string in strings:
+            data += string
+            lengths.append(len(string))
+        return cls.packed(np.frombuffer(data, np.uint8), np.array(lengths, np.int32))
+
+    @classmethod
+    def of_array(cls, strings: NDArray[np.bytes_]) -> Strings:
+        """Pack numpy's strings without their padding, a part at a time."""
+        starts = range(0, len(strings), _PART) or range(1)
+        return cls.joined([cls.of(strings[k : k + _PART].tolist()) for k in starts])
+
+    @classmethod
+    def packed(cls, data: NDArray[np.uint8], length: NDArray[np.int32]) -> Strings:
+        """Return the strings of these lengths that follow each other in ``data``."""
+        start = np.zeros(len(length), np.int64)
+        np.cumsum(length[:-1], out=start[1:])
+        return cls(data, start, length)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Strings]) -> Strings:
+        """Return the strings of all parts, each of which is packed, in order."""
+        return cls.packed(
+            np.concatenate([part.data for part in parts]),
+            np.concatenate([part.length for part in parts]),
+        )
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def __getitem__(self, row: int) -> bytes:
+        first = self.start.item(row)
+        return self.data[first : first + self.length.item(row)].tobytes()
+
+    def every(self) -> list[bytes]:
+        """Return all of them as objects; for some thousands at a time."""
+        data, starts = self.data.tobytes(), self.start.tolist()
+        return [
+            data[first : first + length]
+            for first, length in zip(starts, self.length.tolist(), strict=True)
+        ]

@@ -1,0 +1,53 @@
+"""A digest of what surrounds the pictures of a data set: texts, queries, their map, and glosses."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.data.editions import Edition
+from harness.data.webvision.queries import MAP_NAME
+from harness.data.webvision.texts import meta_list, metadata_folder
+from harness.errors import DataError
+from harness.record import digest
+from harness.samples import WebClass
+
+
+def context_digest(
+    lists: Path,
+    edition: Edition,
+    sources: Sequence[str],
+    classes: Sequence[WebClass],
+    texts: Mapping[str, Any] | None = None,
+) -> str:
+    """Return a digest of all that noise handling may read beside the pictures.
+
+    It covers the classes with their glosses, the lists of queries and their map, and the texts:
+    the columns ``texts`` of an index, which have digests, else the lists of metadata and the
+    names and sizes of the JSON files. What is missing counts as missing.
+
+    Raises:
+        DataError: A file is there and cannot be read.
+    """
+    info = [lists / "info" / name for name in (*edition.query_lists, MAP_NAME)]
+    if texts is None:
+        info += [meta_list(lists, source) for source in sources]
+        texts = {source: _json_sizes(metadata_folder(lists, source)) for source in sources}
+    named = {path.name: _content(path) for path in info}
+    return digest([list(map(list, classes)), list(sources), named, texts])
+
+
+def _content(path: Path) -> str | None:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _json_sizes(folder: Path) -> list[tuple[str, int]]:
+    """Name and bytes of the metadata of every query."""
+    return sorted((path.name, path.stat().st_size) for path in folder.glob("q*.json"))
