@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import numpy as np
 
-from harness.activation import DEFAULT_DATA, NETWORKS, instance_of
+from harness.activation import DEFAULT_DATA, NETWORKS, TEXTS, instance_of
 from harness.discovery import find_plugins, load_plugin, named
 from harness.errors import HarnessError, NoLabelsError
 from harness.hooks import Active, Hooks
@@ -215,6 +215,7 @@ def _case(plugin: str | object, data: DataSpec, home: Path) -> Case:
     method = name if hasattr(instance, "plan") else METHOD
     others = [] if hasattr(instance, "load_samples") else [data.name]
     others += [] if hasattr(instance, "build_model") else [NETWORKS]
+    others += [] if name == TEXTS else [TEXTS]
     return Case(
         name=name,
         loaded=loaded,

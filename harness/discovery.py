@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from importlib.machinery import PathFinder
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,8 +15,8 @@ from typing import Any, NamedTuple
 from harness.errors import HarnessError, PluginError, unknown
 from harness.files import write_text
 from harness.interpreter import python
+from harness.sources import GROUP, module_file
 
-GROUP = "harness.plugins"
 OWN_DISTRIBUTION = "webvision-harness"
 CHECK_SECONDS = 120
 
@@ -77,18 +75,7 @@ def named(name: str, entries: Mapping[str, Entry]) -> Entry:
 
 def source_file(entry: Entry) -> Path | None:
     """Return the file of the plugin's module, found without importing it; None if there is none."""
-    name, *below = entry.value.partition(":")[0].strip().split(".")
-    try:
-        spec = importlib.util.find_spec(name)
-        for part in below:
-            package, name = name, f"{name}.{part}"
-            if package in sys.modules:
-                spec = importlib.util.find_spec(name)
-            elif spec:  # find_spec would import the package; the path's finder does not
-                spec = PathFinder.find_spec(name, spec.submodule_search_locations)
-    except Exception:  # another project's finder can raise anything at all
-        return None
-    return Path(spec.origin) if spec and spec.origin and Path(spec.origin).exists() else None
+    return module_file(entry.value.partition(":")[0].strip())
 
 
 def broken_plugins(entries: Iterable[Entry], home: Path) -> dict[str, str]:

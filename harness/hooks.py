@@ -30,6 +30,13 @@ class Active(NamedTuple):
     plugin: object
 
 
+class Provider(NamedTuple):
+    """Who provides a network or an encoder, and what it says that this one exactly is."""
+
+    plugin: object
+    identity: object = None
+
+
 class Hooks:
     """The active plugins of one run, in the order in which the run names them.
 
@@ -83,11 +90,9 @@ class Hooks:
         found = [(name, answer(**given)) for name, answer in self._found["encode_texts"]]
         knowing = [(name, vectors) for name, vectors in found if vectors is not None]
         if not knowing:
-            asked = ", ".join(name for name, _ in found) or "none"
-            raise HarnessError(f"no active plugin knows text encoder {encoder!r} (asked: {asked})")
+            raise HarnessError(_nobody_knows([name for name, _ in found], encoder))
         if len(knowing) > 1:
-            names = " and ".join(repr(name) for name, _ in knowing)
-            raise PluginError(f"{names} both know text encoder {encoder!r}; leave one out")
+            raise PluginError(_both_know([name for name, _ in knowing], encoder))
         import numpy as np
 
         name, vectors = knowing[0]
@@ -97,6 +102,36 @@ class Hooks:
                 f"not {vectors!r:.80}"
             )
         return cast("NDArray[np.float32]", vectors)
+
+    def network_provider(self, spec: RunSpec, stage: Stage) -> Provider:
+        """Return who builds the network of a stage."""
+        name, plugin = self.provider("build_model")
+        answers = dict(self._found["network_identity"])
+        identity = answers[name](spec=spec, stage=stage) if name in answers else None
+        return Provider(plugin, identity)
+
+    def encoder_providers(self, spec: RunSpec, encoder: str) -> list[Provider]:
+        """Return who may answer for a text encoder, without encoding anything.
+
+        That is the one plugin that says what the encoder is, else all that say nothing of
+        encoders; only encoding tells which of them knows it. Raises HarnessError if there is none.
+        """
+        said = dict(self._found["encoder_identity"])
+        asked = [name for name, _ in self._found["encode_texts"]]
+        plugin = self._manager.get_plugin
+        known = {
+            name: identity
+            for name in asked
+            if name in said and (identity := said[name](spec=spec, encoder=encoder)) is not None
+        }
+        if len(known) > 1:
+            raise PluginError(_both_know(list(known), encoder))
+        if known:
+            return [Provider(plugin(name), identity) for name, identity in known.items()]
+        silent = [name for name in asked if name not in said]
+        if not silent:
+            raise HarnessError(_nobody_knows(asked, encoder))
+        return [Provider(plugin(name)) for name in silent]
 
     def provider(self, hook: str) -> Active:
         """Return the one plugin that provides ``hook``."""
@@ -224,6 +259,15 @@ class Hooks:
     def _observe(self, hook: str, **given: Any) -> None:
         for _, answer in () if self._silent else self._found[hook]:
             answer(**given)
+
+
+def _nobody_knows(asked: Sequence[str], encoder: str) -> str:
+    return f"no active plugin knows text encoder {encoder!r} (asked: {', '.join(asked) or 'none'})"
+
+
+def _both_know(names: Sequence[str], encoder: str) -> str:
+    both = " and ".join(map(repr, names))
+    return f"{both} both know text encoder {encoder!r}; leave one out"
 
 
 def _check_implementation(impl: pluggy.HookImpl, arguments: Sequence[str]) -> None:

@@ -55,6 +55,14 @@ class Provide:
     ) -> NDArray[np.float32] | None:
         """Return ``(N, D)`` vectors of length 1, or None where ``encoder`` is another's."""
 
+    @hookspec
+    def network_identity(self, spec: RunSpec, stage: Stage) -> object:
+        """Return what decides a network beyond the knobs and sources of who builds it."""
+
+    @hookspec
+    def encoder_identity(self, spec: RunSpec, encoder: str) -> object | None:
+        """Return what ``encoder`` exactly is, or None if it is another's."""
+
 
 class Contribute:
     """Any number of active plugins answer; joined in the order in which the run names them."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -11,13 +11,14 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from harness.data.loader import Pictures
 from harness.data.samplers import generator
 from harness.errors import HarnessError, PluginError, TrainingError
 from harness.preparation import Prepared
-from harness.recipe import Recipe, StageRecipe, plain_view
+from harness.recipe import Recipe, StageRecipe, encoders_of, plain_view
 from harness.samples import Samples, Sight
 from harness.sight import keep_samples, keep_sight, kept_samples, kept_sight
 from harness.stages import StageFolder, stage_folder
@@ -134,11 +135,22 @@ class Maker:
         if not self._ranks.from_first(path.exists()):
             seen = {name: self._sight(self._made[name]) for name in recipe.stage.sees}
             if self._ranks.first:
-                encode = partial(self._hooks.encode_texts, self._spec)
+                encode = partial(self._encode, recipe)
                 samples = self._samples.assign(seen=seen, encode_texts=encode)
                 keep_samples(path, apply(recipe.noise, samples))
             self._ranks.barrier()
         return kept_samples(path, self._samples)
+
+    def _encode(
+        self, recipe: StageRecipe, encoder: str, texts: Sequence[str]
+    ) -> NDArray[np.float32]:
+        """Encode texts for a stage's noise tricks, by the encoders that are part of its key."""
+        if encoder not in encoders_of(recipe.noise):
+            raise PluginError(
+                f"stage {recipe.stage.name!r}: a noise trick encodes texts with {encoder!r}, but "
+                f"none says so; give the trick a field or an attribute encoder = {encoder!r}"
+            )
+        return self._hooks.encode_texts(self._spec, encoder, texts)
 
     def _train(self, recipe: StageRecipe, folder: StageFolder) -> dict[str, Any]:
         spec, stage, ranks = self._spec, recipe.stage, self._ranks

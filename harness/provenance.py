@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from harness.cores import cores
+from harness.descriptions import describe
 from harness.knobs import knobs_of
 from harness.recipe import Recipe, StageRecipe
 from harness.record import Knob
 from harness.samples import Samples
 from harness.spec import RunSpec
-from harness.stages import describe
 
 RECORDED = ("torch", "timm", "deepspeed", "numpy", "pillow", "simplejpeg", "scikit-learn", "pluggy")
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, get_type_hints
 
+from harness.descriptions import describe, describe_provider
 from harness.errors import HarnessError, PluginError, unknown
 from harness.knobs import parse_value
 from harness.record import digest
-from harness.sources import sources_of
-from harness.stages import describe, describe_provider, describe_trick, stage_key
+from harness.stages import stage_key
 from harness.values import Combine, Plan, Stage, Trick, View, Views, apply
 
 if TYPE_CHECKING:
@@ -132,24 +133,20 @@ def _stage_recipe(
         "batch": tuple(hooks.batch_tricks(spec, stage)),
         "loss": tuple(hooks.loss_tricks(spec, stage)),
     }
-    values = describe(stage)
-    del values["fields"]["name"]
-    keys = {name: recipe.key for name, recipe in earlier.items()}
     decides = {
-        "stage": _keyed(values, keys),
-        "parts": _foreign_sources(stage),
-        "network": describe_provider(hooks.provider("build_model").plugin),
-        "tricks": {
-            slot: [_keyed(describe_trick(trick), keys) for trick in tricks]
-            for slot, tricks in slots.items()
+        "stage": _described(stage, {name: recipe.key for name, recipe in earlier.items()}),
+        "network": describe_provider(*hooks.network_provider(spec, stage)),
+        "tricks": {slot: [describe(trick) for trick in tricks] for slot, tricks in slots.items()},
+        "encoders": {
+            name: [describe_provider(*found) for found in hooks.encoder_providers(spec, name)]
+            for name in encoders_of(slots["noise"])
         },
-        "encoders": _encoders(slots["noise"]),
         "data": data.pictures,
         "context": data.context() if _sees_samples(stage, slots["noise"]) else None,
         "seed": spec.seed,
         "depth": depth,
         "engine": spec.engine,
-        "deepspeed": describe(spec.deepspeed),
+        "deepspeed": json.dumps(dict(spec.deepspeed), sort_keys=True),
     }
     key = stage_key(decides, [earlier[name].key for name in stage.parents])
     return StageRecipe(
@@ -169,34 +166,26 @@ def _sees_samples(stage: Stage, noise: Sequence[Trick[Any]]) -> bool:
     return bool(noise) or not type(stage.sampler).__module__.startswith("harness.")
 
 
-def _encoders(tricks: Sequence[Trick[Any]]) -> dict[str, str]:
-    """Return what the text encoders that tricks name really are: revision, weights, precision.
+def encoders_of(tricks: Sequence[Trick[Any]]) -> list[str]:
+    """Return the ids of the text encoders that tricks name in ``encoder``: a text or a tuple."""
+    names: set[str] = set()
+    for trick in tricks:
+        named = getattr(trick, "encoder", None) or ()
+        names |= {named} if isinstance(named, str) else set(named)
+    return sorted(names)
 
-    Raises HarnessError where one is not installed, before anything is trained.
+
+def _described(stage: Stage, keys: Mapping[str, str]) -> dict[str, Any]:
+    """Describe a stage by what it does, not by what it is called.
+
+    Where a trick asks for an earlier stage by name, the name counts with what it stands for.
     """
-    from harness.texts.encoders import encoder_identity
-
-    named = {getattr(trick, "encoder", None) for trick in tricks}
-    return {name: encoder_identity(name) for name in sorted(filter(None, named))}
-
-
-def _keyed(described: Any, keys: Mapping[str, str]) -> Any:
-    """Put keys for the names of earlier stages: a stage is what it does, not what it is called."""
-    if isinstance(described, dict):
-        return {name: _keyed(value, keys) for name, value in described.items()}
-    if isinstance(described, list):
-        return [_keyed(value, keys) for value in described]
-    return keys.get(described, described) if isinstance(described, str) else described
-
-
-def _foreign_sources(stage: Stage) -> dict[str, dict[str, str]]:
-    """Return the sources of others' samplers and the like; ours change with the protocol."""
-    parts = {"sampler": stage.sampler, "schedule": stage.schedule, "optimizer": stage.optimizer}
-    return {
-        field: sources_of(part)
-        for field, part in parts.items()
-        if not type(part).__module__.startswith("harness.")
-    }
+    names = [field.name for field in dataclasses.fields(stage) if field.name != "name"]
+    values = {name: describe(getattr(stage, name), f"Stage.{name}") for name in names}
+    values["start"] = keys[stage.start] if stage.start else None
+    values["sees"] = [[name, keys[name]] for name in stage.sees]
+    values["teachers"] = [keys[name] for name in stage.teachers]
+    return {"fields": values, "class": describe(type(stage), "Stage")}
 
 
 def _effective(spec: RunSpec, hooks: Hooks, stage: Stage) -> tuple[Stage, dict[str, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import fcntl
 import json
 import os
@@ -11,46 +10,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from harness.errors import HarnessError, PluginError
+from harness.errors import HarnessError
 from harness.files import unwritable, write_text
 from harness.record import digest
-from harness.sources import sources_of
 from harness.terminal import note
 
 PROTOCOL = 3
 """Raised whenever the engine computes something else from the same values: old stages are stale."""
-
-
-def describe(value: object) -> Any:
-    """Return a JSON-able description of a value; raises PluginError where it has no fixed one.
-
-    Dataclasses are described by their type and fields, so that two tricks are the same exactly
-    where their knobs are.
-    """
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    if isinstance(value, (tuple, list)):
-        return [describe(item) for item in value]
-    if isinstance(value, Mapping):
-        return {str(key): describe(item) for key, item in value.items()}
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: describe(getattr(value, f.name)) for f in dataclasses.fields(value)}
-        return {"type": f"{type(value).__module__}.{type(value).__qualname__}", "fields": fields}
-    raise PluginError(
-        f"{value!r:.80} has no fixed description, so its result cannot be kept; "
-        "make it a frozen dataclass of plain values"
-    )
-
-
-def describe_trick(trick: object) -> Any:
-    """Describe a trick by its values and the digests of its source files."""
-    return {"trick": describe(trick), "sources": sources_of(trick)}
-
-
-def describe_provider(plugin: object) -> Any:
-    """Describe who provides something by its knobs, if it has any, and its source files."""
-    knobs = describe(plugin) if dataclasses.is_dataclass(plugin) else None
-    return {"knobs": knobs, "sources": sources_of(plugin)}
 
 
 class StageFolder:

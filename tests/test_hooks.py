@@ -109,6 +109,46 @@ def test_hook_encode_texts() -> None:
         hooks(Lengths(), Lengths()).encode_texts(SPEC, "length", ["a"])
 
 
+def test_hook_network_identity() -> None:
+    class Networks:
+        @hookimpl
+        def build_model(self) -> nn.Module:
+            return nn.Identity()
+
+    class Known(Networks):
+        @hookimpl
+        def network_identity(self, stage: Stage) -> object:
+            return (stage.backbone, 2)
+
+    silent, known = Networks(), Known()
+    assert hooks(silent).network_provider(SPEC, STAGE) == (silent, None)
+    assert hooks(known).network_provider(SPEC, STAGE) == (known, ("resnet50", 2))
+    with pytest.raises(PluginError, match="both provide 'build_model'"):
+        hooks(silent, known).network_provider(SPEC, STAGE)
+
+
+def test_hook_encoder_identity() -> None:
+    class Silent:
+        @hookimpl
+        def encode_texts(self) -> Any:
+            raise AssertionError("nothing is encoded for asking")
+
+    class Known(Silent):
+        @hookimpl
+        def encoder_identity(self, encoder: str) -> object:
+            return {"a": "a of 2020"}.get(encoder)
+
+    silent, known, other = Silent(), Known(), Silent()
+    assert hooks(silent, known).encoder_providers(SPEC, "a") == [(known, "a of 2020")]
+    # Who says nothing of encoders may know this one: only encoding would tell.
+    run = hooks(silent, known, other)
+    assert run.encoder_providers(SPEC, "b") == [(silent, None), (other, None)]
+    with pytest.raises(HarnessError, match=r"knows text encoder 'b' \(asked: first\)"):
+        hooks(known).encoder_providers(SPEC, "b")
+    with pytest.raises(PluginError, match="'first' and 'second' both know text encoder 'a'"):
+        hooks(known, Known()).encoder_providers(SPEC, "a")
+
+
 # contribute
 
 
@@ -254,7 +294,7 @@ def test_observers_hear_in_written_order_and_nothing_once_silenced() -> None:
 
 def test_every_hook_has_a_test_here() -> None:
     tests = Path(__file__).read_text()
-    assert len(HOOKS) == 15
+    assert len(HOOKS) == 17
     assert [hook for hook in HOOKS if f"def test_hook_{hook}(" not in tests] == []
 
 
@@ -275,6 +315,8 @@ load_samples: synthweb
 plan: malong_curriculum, baseline
 build_model: timm
 encode_texts: texts
+network_identity: timm
+encoder_identity: texts
 stage_tricks: synthweb
 noise_tricks: malong_curriculum
 model_tricks: malong_curriculum

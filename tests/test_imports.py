@@ -49,6 +49,7 @@ VALUES = (
     *("harness.values", "harness.data.samplers", "harness.data.profile", "harness.cores"),
     *("harness.reading", "harness.terminal", "harness.interpreter", "harness.place"),
     *("harness.seals", "harness.consistency", "harness.finished"),
+    *("harness.contents", "harness.descriptions", "harness.tensors"),
 )
 ASSEMBLY = (
     *("harness.activation", "harness.discovery", "harness.hooks", "harness.recipe"),
@@ -63,7 +64,7 @@ LANGUAGE = ("harness.texts", "harness.wordnet")
 STUDIES = ("harness.studies", "harness.statistics", "harness.drawing")
 PRIVATE = (
     *("files", "sources", "stages", "cores", "reading", "terminal", "interpreter", "place"),
-    *("seals", "consistency", "finished"),
+    *("seals", "consistency", "finished", "contents", "descriptions", "tensors"),
 )
 PUBLIC = tuple(m for m in VALUES if m.rpartition(".")[2] not in PRIVATE)
 

@@ -387,28 +387,74 @@ def test_parents_change_the_key_and_how_they_are_used() -> None:
     assert last(first) == key_of()
 
 
-def test_what_the_parents_are_called_does_not_change_the_key() -> None:
-    def key_after(name: str) -> str:
-        first = Stage(name=name)
-        second = Stage(name="second", start=name, sees=(name,), teachers=(name,))
-        return tiny_recipe(first, second).stages[-1].key
+def test_what_the_parents_are_called_counts_only_where_tricks_ask_for_them_by_name() -> None:
+    def key_after(name: str, **used: Any) -> str:
+        return tiny_recipe(Stage(name=name), Stage(name="second", **used)).stages[-1].key
 
-    assert key_after("first") == key_after("train")
+    for used in ("start", "teachers"):
+        first, train = (
+            key_after(name, **{used: name if used == "start" else (name,)})
+            for name in ("first", "train")
+        )
+        assert first == train
+    assert key_after("first", sees=("first",)) != key_after("train", sees=("train",))
+
+
+@dataclass(frozen=True)
+class Sees:
+    """Uses what an earlier stage saw, or a word that is called like one."""
+
+    sees: str
+
+    def __call__(self, value: Any) -> Any:
+        return value
+
+
+def test_a_trick_that_names_a_stage_never_shares_with_one_that_names_another() -> None:
+    def last(one: str, other: str, trick: Any, *, seeing: bool = True) -> str:
+        """The key after two stages, ``one`` of few epochs, with a trick in the third only."""
+        stages = (Stage(name=one, epochs=1), Stage(name=other, epochs=2))
+
+        class Third(Method):
+            @hookimpl
+            def noise_tricks(self, stage: Stage) -> Sequence[Any]:
+                return [trick] if stage.name == "third" else []
+
+        third = Stage(name="third", sees=(one, other) if seeing else ())
+        active = [Active("mine", Third((*stages, third))), Active("other", Networks())]
+        spec = RunSpec(plugin="mine")
+        return resolve(spec, Hooks(active, method="mine"), "f").stages[-1].key
+
+    found = [
+        last("a", "b", Sees("a")),
+        last("a", "b", Sees("b")),
+        last("b", "a", Sees("a")),
+        last("b", "a", Sees("b")),
+        last("a", "b", Keep()),
+        last("b", "a", Keep()),  # the stage may be named in the trick's own code
+    ]
+    assert len(set(found)) == len(found)
+    # A knob that reads like the name of a stage means something else: use="select", "weigh".
+    assert last("a", "b", Sees("a"), seeing=False) != last("b", "a", Sees("b"), seeing=False)
+
+
+class Others(Networks):
+    """The same hooks of another class, in the same file."""
+
+
+@dataclass(frozen=True)
+class Wide(Networks):
+    """Networks with a knob."""
+
+    width: int = 1
+    profile: tuple[()] = ()
 
 
 def test_who_builds_the_network_changes_the_key() -> None:
-    class Others(Networks):
-        """The same hooks of another class."""
-
-    @dataclass(frozen=True)
-    class Wide(Networks):
-        width: int = 1
-        profile: tuple[()] = ()
-
-    same = key_of(networks=Networks())
-    assert key_of(networks=Others()) == same  # the same file: only the source counts
-    assert key_of(networks=Wide()) != same
-    assert key_of(networks=Wide(width=2)) != key_of(networks=Wide())
+    found = {key_of(networks=Networks()), key_of(networks=Others())}
+    found |= {key_of(networks=Wide()), key_of(networks=Wide(width=2))}
+    assert len(found) == 4
+    assert key_of(networks=Networks()) in found
 
 
 def written(folder: Path, name: str, text: str) -> Any:

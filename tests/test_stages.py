@@ -1,4 +1,4 @@
-"""The store of stages: descriptions, markers, and a lock that dies with its holder."""
+"""The store of stages: keys, markers, and a lock that dies with its holder."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 
-from harness.errors import HarnessError, PluginError
-from harness.sources import file_sha256, sources_of
-from harness.stages import StageFolder, describe, describe_trick, stage_folder, stage_key
+from harness.errors import HarnessError
+from harness.stages import StageFolder, stage_folder, stage_key
 
 HOLD = """
 import sys
@@ -26,76 +23,8 @@ with StageFolder(Path(sys.argv[1])).locked():
 """
 
 
-@dataclass(frozen=True)
-class Point:
-    x: float = 0.5
-    type: str = "a field that is called like the description's own key"
-
-
-@dataclass(frozen=True)
-class Other:
-    x: float = 0.5
-    type: str = "a field that is called like the description's own key"
-
-
-class Pair(NamedTuple):
-    a: int
-    b: str
-
-
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
-
-
-@pytest.mark.parametrize("value", [None, True, 3, 0.5, "text", (1, 2), [1, "a"], {"a": (1,)}, {}])
-def test_plain_values_describe_themselves(value: object) -> None:
-    listed = {(1, 2): [1, 2]}.get(value) if isinstance(value, tuple) else value
-    assert describe(value) == ({"a": [1]} if value == {"a": (1,)} else listed)
-
-
-def test_dataclasses_are_told_apart_by_type_and_fields() -> None:
-    found = [str(describe(value)) for value in (Point(), Point(x=1), Other(), (Point(), 1))]
-    assert len(set(found)) == 4
-    assert describe(Point()) == describe(Point(x=0.5))
-    assert describe({"a": [Point()]})["a"][0]["fields"]["x"] == 0.5
-
-
-@pytest.mark.parametrize("value", [lambda x: x, object(), {1, 2}, Point, b"bytes", len])
-def test_what_has_no_fixed_description_is_refused(value: object) -> None:
-    with pytest.raises(PluginError, match="has no fixed description"):
-        describe(value)
-    with pytest.raises(PluginError, match="has no fixed description"):
-        describe((value,))
-
-
-def test_a_trick_is_described_with_the_digest_of_its_source() -> None:
-    described = describe_trick(Point())
-    assert described["sources"][__name__] == file_sha256(__file__)
-    assert len(file_sha256(__file__)) == 64
-
-
-def test_a_trick_that_no_file_defines_is_refused() -> None:
-    made: dict[str, Any] = {"__name__": "builtins"}
-    exec("class Made: pass", made)
-    with pytest.raises(PluginError, match="Made must be defined in a file"):
-        sources_of(made["Made"]())
-
-
-def test_sources_are_of_the_package_and_not_of_the_harness() -> None:
-    from harness.tricks.noise.kmeans import KMeansSubsets
-
-    found = sources_of(KMeansSubsets(sees="initial"))
-    assert sorted(found) == [
-        f"harness.tricks.noise.{name}" for name in ("categories", "clusters", "kmeans")
-    ]
-
-
-def test_what_a_trick_knows_of_language_counts_as_its_source() -> None:
-    from harness.tricks.noise.label_weights import LabelWeights
-
-    found = sources_of(LabelWeights(encoder="lexical"))
-    assert {"harness.texts.masking", "harness.wordnet.nouns"} < set(found)
-    assert "harness.errors" not in found
 
 
 def test_a_key_depends_on_content_and_parents_not_on_the_order_of_names() -> None:

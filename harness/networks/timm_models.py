@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from harness.errors import HarnessError, unknown
@@ -29,3 +31,17 @@ class TimmModels:
             raise HarnessError(unknown("backbone", stage.backbone, timm.list_models()))
         model: Module = timm.create_model(stage.backbone, num_classes=num_outputs)
         return model
+
+    @hookimpl
+    def network_identity(self, stage: Stage) -> object:
+        """Return timm's version, and the module that registered the network if it is another's.
+
+        Who registers a network imports timm to do so: where nobody did, all networks are timm's
+        or the harness's own, and timm is not imported for asking.
+        """
+        registry = sys.modules.get("timm.models")
+        module = ""
+        if registry and registry.is_model(stage.backbone):
+            module = registry.model_entrypoint(stage.backbone).__module__
+        foreign = bool(module) and not module.startswith(("timm.", "harness.networks."))
+        return (version("timm"), sys.modules[module] if foreign else None)

@@ -54,20 +54,20 @@ class TextEncoders:
         tell = ProgressLine(encoder)
         return encode_once(asked, cache, lambda: load_network(model), tell)[: len(texts)]
 
+    @hookimpl
+    def encoder_identity(self, encoder: str) -> str | None:
+        """Return what an encoder exactly is: another identity, other vectors. Needs no torch.
 
-def encoder_identity(encoder: str) -> str:
-    """Return what an encoder exactly is, for a stage's key: another identity, other vectors.
+        It holds the kind, the digest of the weights or the hub's revision, the precision and the
+        longest text; None if the encoder is another's.
 
-    It holds the id, the digest of the weights or the hub's revision, the precision and the longest
-    text. An id that is not of this module is its own identity. Needs no torch.
-
-    Raises:
-        HarnessError: The encoder is not installed, not found, or unsafe to load.
-    """
-    if encoder == LEXICAL:
-        return lexical.IDENTITY
-    model = find_model(encoder)
-    return model.identity if model else encoder
+        Raises:
+            HarnessError: The encoder is not installed, not found, or unsafe to load.
+        """
+        if encoder == LEXICAL:
+            return lexical.IDENTITY
+        model = find_model(encoder)
+        return model.identity if model else None
 
 
 def encode_once(
