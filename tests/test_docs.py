@@ -24,6 +24,7 @@ from harness.data.editions import EDITIONS
 from harness.data.synthweb import PRESETS
 from harness.data.synthweb.profiles import PROFILES
 from harness.data.webvision.selection import OPTIONS
+from harness.descriptions import describe
 from harness.discovery import find_plugins, load_plugin
 from harness.hookspecs import HOOKS
 from harness.knobs import parse_knobs
@@ -307,3 +308,13 @@ def test_the_method_of_the_readme_is_planned(tutorial, tmp_path):
 def test_the_plugins_of_tutorial_and_readme_keep_the_contract(tutorial):
     importlib.import_module("test_mine").test_mine_keeps_the_contract()
     assert check_plugin("first_results") == []
+
+
+def test_the_tables_of_the_tutorial_are_known_by_their_content(tutorial):
+    tables = importlib.import_module("tables")
+    found = []
+    for number in (0.5, 2.0):
+        np.save(tutorial / "table.npy", np.full(3, number))
+        tricks = (tables.WeighByTable(table=tutorial / "table.npy"), tables.WeighByOurTable())
+        found += [str(describe(trick)) for trick in tricks]
+    assert len(set(found)) == len(found)
