@@ -423,7 +423,7 @@ def test_a_trick_that_names_a_stage_never_shares_with_one_that_names_another() -
         third = Stage(name="third", sees=(one, other) if seeing else ())
         active = [Active("mine", Third((*stages, third))), Active("other", Networks())]
         spec = RunSpec(plugin="mine")
-        return resolve(spec, Hooks(active, method="mine"), "f").stages[-1].key
+        return resolve(spec, Hooks(active, method="mine"), data_of("f")).stages[-1].key
 
     found = [
         last("a", "b", Sees("a")),
