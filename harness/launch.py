@@ -19,6 +19,7 @@ from types import FrameType
 from harness.cores import cores
 from harness.errors import HarnessError
 from harness.interpreter import python
+from harness.killed import killed_words, memory_kills
 from harness.place import Place
 from harness.terminal import page
 
@@ -39,6 +40,11 @@ def share_cores() -> None:
     slower, and with sleeping threads no slower than with one.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def quieten_sockets() -> None:
+    """Keep torch's stack traces of a refused connection away; call it before torch is imported."""
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
 
 def keep_freed_memory() -> None:
@@ -102,6 +108,7 @@ def launch(arguments: Sequence[str], ranks: int) -> int:
     """
     with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as store:
         group = _Group(list(arguments), ranks, Path(folder), store)
+        kills = memory_kills()
         processes = [group.start(rank) for rank in range(ranks)]
         heard: list[int] = []
 
@@ -126,6 +133,9 @@ def launch(arguments: Sequence[str], ranks: int) -> int:
         if failed > 0:
             sys.stderr.write(page(_last_words(group.log(failed))))
         status = processes[failed].returncode
+        if status < 0 and not heard:
+            words = killed_words(failed, ranks, -status, (kills, memory_kills()))
+            sys.stderr.write(f"\n{words}")
         return status if status >= 0 else 128 - status
 
 
@@ -137,7 +147,10 @@ def say_done() -> None:
 
 def heeded_signals() -> list[signal.Signals]:
     """Return the signals that ask for a stop, without those that nohup or a shell switched off."""
-    asking = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    asking = (
+        *(signal.SIGINT, signal.SIGTERM, signal.SIGHUP),
+        *(signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU),  # schedulers' warnings
+    )
     return [number for number in asking if signal.getsignal(number) != signal.SIG_IGN]
 
 
@@ -202,7 +215,11 @@ def _wait(processes: Sequence[subprocess.Popen[bytes]], heard: Sequence[int]) ->
     deadline = time.monotonic() + (GRACE_SECONDS if heard else SETTLE_SECONDS)
     while time.monotonic() < deadline and _running(processes if heard else processes[:1]):
         time.sleep(POLL_SECONDS)
-    return next((rank for rank, process in enumerate(processes) if process.poll()), None)
+    ended = [(rank, process.poll() or 0) for rank, process in enumerate(processes)]
+    failed = [rank for rank, status in ended if status]
+    # The others only lost their connection to one that was killed.
+    killed = [rank for rank, status in ended if status < 0 and -status != signal.SIGABRT]
+    return next(iter(killed + failed), None)
 
 
 def _running(processes: Sequence[subprocess.Popen[bytes]]) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from harness.finished import finished_record
 from harness.making import Maker
 from harness.preparation import prepare
@@ -10,6 +12,7 @@ from harness.result import record_of
 from harness.spec import RunSpec
 from harness.testing.noise_quality import qualities
 from harness.testing.score import Examination
+from harness.training.agreement import check_one_home, check_one_identity
 from harness.training.ranks import join_ranks
 from harness.values import Plan
 
@@ -20,13 +23,16 @@ def run(asked: RunSpec) -> ResultRecord:
     Raises HarnessError where the user can mend it, and Interrupted after a signal, with its place
     kept: the same call goes on.
     """
+    ranks = join_ranks()
+    check_one_home(ranks, asked.home)
     prepared = prepare(asked)
     spec, hooks, recipe = prepared.spec, prepared.hooks, prepared.recipe
-    finished = finished_record(prepared.record)
-    if finished is not None:
-        return finished
+    check_one_identity(ranks, prepared.identity)
+    # Only rank 0 looks, so that all do the same.
+    found = ranks.from_first(finished_record(prepared.record) if ranks.first else None)
+    if found is not None:
+        return cast("ResultRecord", found)
 
-    ranks = join_ranks()
     if not ranks.first:
         hooks.silence()
     maker = Maker(prepared, ranks)

@@ -58,6 +58,7 @@ ASSEMBLY = (
 PAGE = (
     *("harness.run", "harness.making", "harness.sight", "harness.planning", "harness.result"),
     *("harness.diagnosis", "harness.conformance", "harness.launch", "harness.stand_ins"),
+    "harness.killed",
 )
 ENGINE = ("harness.training", "harness.testing", "harness.data")
 LANGUAGE = ("harness.texts", "harness.wordnet")

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from harness.errors import HarnessError
+from harness.killed import killed_words
 from harness.launch import choose_ranks
 from harness.record import ResultRecord, read_record
 
@@ -126,6 +127,79 @@ def test_ctrl_c_stops_all_ranks_and_the_same_command_goes_on(
     assert "goes on at step" in err
     (stage,) = the_record(tiny_home).stages
     assert len(stage.history) == 8
+
+
+def test_a_killed_rank_is_named_with_what_to_try(tiny_home: Path, tmp_path: Path) -> None:
+    command = ("run", "--plugin", "baseline", "--engine", "torch", *TWO)
+    command += ("--data", "synthweb:tiny", "--stage", "epochs=300")
+    with harness(tmp_path, *command) as process:
+        wait_for(process, lambda: bool(list((tiny_home / "stages").glob("*/best.pt"))))
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        os.kill(int(children[-1]), signal.SIGKILL)
+        _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 137, err
+    assert "rank 1 of 2 was killed by SIGKILL" in err
+    assert "--stage batch_size" in err
+
+
+@pytest.mark.parametrize(
+    ("number", "kills", "told"),
+    [
+        (signal.SIGKILL, (0, 0), "was killed by SIGKILL, most likely because the machine's memory"),
+        (signal.SIGKILL, (1, 2), "because the memory of this container or job is used up"),
+        (signal.SIGKILL, (None, None), "most likely because the machine's memory"),
+        (signal.SIGSEGV, (0, 0), "was killed by SIGSEGV, a crash in a library"),
+        (signal.SIGBUS, (0, 0), "was killed by SIGBUS, most likely because shared memory"),
+        (signal.SIGTERM, (0, 0), "was killed by SIGTERM, sent by something outside"),
+        (99, (0, 0), "was killed by signal 99, sent by something outside"),
+    ],
+)
+def test_what_is_said_of_a_killed_rank(
+    number: int, kills: tuple[int | None, int | None], told: str
+) -> None:
+    assert told in killed_words(1, 4, number, kills)
+
+
+NODES = """
+    import sys
+    from pathlib import Path
+    from harness.errors import HarnessError
+    from harness.training.agreement import check_one_home, check_one_identity
+    from harness.training.ranks import join_ranks
+
+    ranks, shared, own = join_ranks(), Path(sys.argv[1]), Path(sys.argv[2])
+    check_one_home(ranks, shared)
+    check_one_identity(ranks, "same")
+    for check, asked in ((check_one_home, own), (check_one_identity, own.name)):
+        try:
+            check(ranks, asked)
+            print("agreed")
+        except HarnessError as error:
+            print(error)
+    assert not list(shared.glob(".*"))
+"""
+
+
+def test_ranks_with_other_homes_or_other_data_are_refused_in_every_rank(tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    processes = [
+        start(
+            tmp_path, "-c", textwrap.dedent(NODES), str(tmp_path / "shared"), str(tmp_path / name),
+            RANK=str(rank), LOCAL_RANK="0", WORLD_SIZE="2", MASTER_ADDR="127.0.0.1",
+            MASTER_PORT=port, CUDA_VISIBLE_DEVICES="",
+        )
+        for rank, name in enumerate(("one", "two"))
+    ]  # fmt: skip
+    for process in processes:
+        out, err = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0, err
+        home, data = out.splitlines()
+        assert "different folders as HARNESS_HOME" in home
+        assert str(tmp_path / "one") in home
+        assert str(tmp_path / "two") in home
+        assert "the ranks prepared different runs: rank 1" in data
 
 
 PROGRAM = """

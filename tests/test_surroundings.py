@@ -118,3 +118,17 @@ def test_left_over_variables_are_refused_at_once(
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.delenv("MASTER_ADDR", raising=False)
     assert "unset RANK WORLD_SIZE" in call(*TINY).error
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--local_rank=0", *TINY), (*TINY, "--local-rank", "0")],
+    ids=["in front", "behind"],
+)
+def test_what_launchers_add_is_taken(
+    call: Call, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
+        monkeypatch.setenv(name, "0")  # so that it is taken back after the test
+        monkeypatch.delenv(name)
+    assert call(*arguments).error.endswith("unset LOCAL_RANK")

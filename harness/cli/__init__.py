@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from harness import __version__
+from harness.cli.devices import local_rank_option
 from harness.cli.lazy import LazyGroup
 from harness.errors import HarnessError
 from harness.reading import PASSING, unreadable
@@ -36,6 +37,7 @@ SIGINT_STATUS = 130
     show_default="HARNESS_HOME, or ~/.harness",
     help="Where data caches, trained stages and records lie.",
 )
+@local_rank_option
 @click.pass_context
 def cli(ctx: click.Context, home: Path) -> None:
     """Find out which training methods really work on noisy web images.

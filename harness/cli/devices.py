@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,23 @@ from harness.place import read_place
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+def _keep_local_rank(ctx: click.Context, param: click.Parameter, value: int | None) -> None:
+    del ctx, param
+    if value is not None:
+        os.environ["LOCAL_RANK"] = str(value)
+
+
+# DeepSpeed's launcher, and torch's old one, put it before all other arguments.
+local_rank_option = click.option(
+    "--local_rank",
+    "--local-rank",
+    type=click.IntRange(0),
+    hidden=True,
+    expose_value=False,
+    callback=_keep_local_rank,
+)
+
+
 def device_options(command: F) -> F:
     """Give a command that trains the options of its devices."""
     gpus = click.option(
@@ -24,7 +42,7 @@ def device_options(command: F) -> F:
     ranks = click.option(
         "--cpu-ranks", type=click.IntRange(1), help="Processes that train on the CPU."
     )
-    return gpus(ranks(command))
+    return gpus(ranks(local_rank_option(command)))
 
 
 @contextmanager
@@ -38,6 +56,7 @@ def on_devices(gpus: int | None, cpu_ranks: int | None) -> Iterator[None]:
     from harness import launch
 
     launch.share_cores()
+    launch.quieten_sockets()
     launch.keep_freed_memory()
     place = read_place()
     ranks = launch.choose_ranks(gpus, cpu_ranks, place)
@@ -46,11 +65,13 @@ def on_devices(gpus: int | None, cpu_ranks: int | None) -> Iterator[None]:
     elif ranks > 1:
         sys.exit(launch.launch(sys.argv[1:], ranks))
 
-    from harness.training.interrupt import Interrupted
+    from harness.training.interrupt import Interrupted, ignore_signals, stoppable
 
     try:
-        yield
+        with stoppable():
+            yield
     except Interrupted as stop:
+        ignore_signals()
         sys.stderr.write(f"\nstopped by {stop}; the same command goes on from here\n")
         sys.exit(128 + stop.number)
     except SystemExit as end:

@@ -8,14 +8,17 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from harness.training.interrupt import Interrupted, listening
+from harness.training.interrupt import Interrupted, listening, stoppable
+
+ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+WARNING = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)  # before a scheduler's time limit
 
 
 def send(number: int) -> None:
     os.kill(os.getpid(), number)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [*ASKING, *WARNING])
 def test_a_signal_is_remembered_and_the_handlers_come_back(number: int) -> None:
     before = signal.signal(number, signal.default_int_handler)
     try:
@@ -28,11 +31,43 @@ def test_a_signal_is_remembered_and_the_handlers_come_back(number: int) -> None:
         signal.signal(number, before)
 
 
-def test_a_second_signal_interrupts_at_once(heeded_interrupt: None) -> None:
+def test_a_second_ctrl_c_interrupts_at_once(heeded_interrupt: None) -> None:
     with listening():
         send(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
             send(signal.SIGINT)
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        (signal.SIGTERM, signal.SIGHUP),
+        (signal.SIGTERM, signal.SIGINT),
+        (signal.SIGTERM, signal.SIGTERM),
+        (signal.SIGINT, signal.SIGTERM),
+        (signal.SIGUSR1, signal.SIGTERM),
+    ],
+)
+def test_schedulers_and_terminals_may_send_several(
+    heeded_interrupt: None, numbers: tuple[int, int]
+) -> None:
+    with listening() as request:
+        for number in numbers:
+            send(number)
+        assert request.number == numbers[0]
+
+
+def test_outside_training_a_signal_breaks_off_at_once() -> None:
+    before = signal.getsignal(signal.SIGUSR1)
+    with stoppable():
+        with pytest.raises(Interrupted, match="SIGUSR1"):
+            send(signal.SIGUSR1)
+        with listening() as request:
+            send(signal.SIGUSR1)
+            assert request.number == signal.SIGUSR1
+        with pytest.raises(Interrupted, match="SIGUSR1"):
+            send(signal.SIGUSR1)
+    assert signal.getsignal(signal.SIGUSR1) is before
 
 
 def test_what_nohup_switched_off_stays_off() -> None:
