@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from harness.errors import HarnessError
-from harness.reading import look_for, read_plain
+from harness.reading import is_there, look_for, read_plain
 from harness.record import ResultRecord, Score, read_record
 from harness.seals import DamagedError, set_aside
 from harness.terminal import note
@@ -20,7 +20,7 @@ def finished_record(path: Path) -> ResultRecord | None:
     What was altered is named on standard error and set aside with its predictions, so that the run
     is made again; finished stages are not trained again.
     """
-    if not path.exists():
+    if not is_there(path):
         return None
     try:
         record = read_record(path)

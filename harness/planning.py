@@ -8,6 +8,7 @@ from typing import Any
 
 from harness.preparation import prepare
 from harness.provenance import effective_knobs, effective_values
+from harness.reading import is_there
 from harness.recipe import StageRecipe
 from harness.spec import RunSpec
 from harness.stages import stage_folder
@@ -35,7 +36,7 @@ def planned(asked: RunSpec) -> dict[str, Any]:
         "combine": recipe.combine if len(recipe.members) > 1 else None,
         "protocols": [f"{name}: {tested}" for name in recipe.protocols(recipe.members[0])],
         "record": prepared.identity,
-        "record_state": "done" if prepared.record.exists() else "to be made",
+        "record_state": "done" if is_there(prepared.record) else "to be made",
     }
 
 

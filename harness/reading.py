@@ -46,6 +46,8 @@ _WHAT_TO_DO = {
 }
 _PASSING = "see that its disk or server works"
 
+_ANY_SIZE = 1 << 62  # bytes
+
 T = TypeVar("T")
 
 
@@ -70,6 +72,40 @@ def look_for(path: Path | bytes) -> bool:
         return stat.S_ISREG(status.st_mode)
     except OSError:
         return False
+
+
+def is_there(path: Path) -> bool:
+    """Say whether there is anything of that name; unlike ``Path.exists``, never False if unknown.
+
+    Raises:
+        HarnessError: It could not be found out, and not a few seconds later either.
+    """
+    try:
+        patiently(path.stat, path.__str__)
+    except OSError:
+        return False
+    return True
+
+
+def check_plain(path: Path) -> None:
+    """Raise OSError unless ``path`` is a plain file: what opens it next would wait for a pipe."""
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        _refuse_kind(mode, path)
+
+
+def read_part(path: Path, size: int, offset: int = 0) -> bytes:
+    """Return ``size`` bytes of a plain file, or as many as it has; raises as ``read_plain``."""
+
+    def read() -> bytes:
+        check_plain(path)
+        descriptor, whole = open_plain(path, _ANY_SIZE)
+        try:
+            return read_range(descriptor, max(0, min(size, whole - offset)), offset, str(path))
+        finally:
+            os.close(descriptor)
+
+    return patiently(read, path.__str__)
 
 
 def patiently(read: Callable[[], T], name: Callable[[], object]) -> T:
@@ -145,9 +181,7 @@ def read_range(descriptor: int, size: int, offset: int, name: str) -> bytes:
 
 
 def _read(path: Path, most: int) -> bytes:
-    mode = path.stat().st_mode
-    if not stat.S_ISREG(mode):  # a device is not even opened: a tape would begin to turn
-        _refuse_kind(mode, path)
+    check_plain(path)  # a device is not even opened: a tape would begin to turn
     descriptor, size = open_plain(path, most)
     try:
         return read_range(descriptor, size, 0, str(path))

@@ -12,6 +12,7 @@ from click.shell_completion import CompletionItem
 
 from harness.cores import cores
 from harness.errors import HarnessError
+from harness.reading import read_plain
 from harness.spec import DataSpec, Override, RunSpec
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -118,10 +119,10 @@ def _json_file(path: Path) -> dict[str, Any]:
     from harness.training.deepspeed import check_user_config
 
     try:
-        if path.stat().st_size > MAX_JSON_BYTES:
-            raise HarnessError(f"--deepspeed {path}: larger than 1 MiB, so no DeepSpeed JSON")
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
+        content = json.loads(read_plain(path, MAX_JSON_BYTES))
+    except OSError as error:
+        raise HarnessError(f"--deepspeed {path}: cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
         raise HarnessError(f"--deepspeed {path}: cannot be read as JSON: {error}") from error
     if not isinstance(content, dict):
         raise HarnessError(f"--deepspeed {path}: must hold one JSON object")

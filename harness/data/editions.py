@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from harness.errors import DataError, unknown
+from harness.reading import look_for, read_part
 
 Base = Literal[0, 1]
 
@@ -156,13 +157,13 @@ def detect_edition(root: Path) -> Edition:
     """
     for source in WEBVISION1.sources:
         try:
-            with (root / "info" / f"train_filelist_{source.name}.txt").open("rb") as file:
-                first = _FIRST_LINE.match(file.read(4096))
+            path = root / "info" / f"train_filelist_{source.name}.txt"
+            first = _FIRST_LINE.match(read_part(path, 4096))
         except OSError:
             continue
         if first:
             return WEBVISION2 if _is_second(first[1].decode(), len(first[2])) else WEBVISION1
-    if (root / "meta" / "train.txt").is_file() or (root / "info" / "queries.txt").is_file():
+    if look_for(root / "meta" / "train.txt") or look_for(root / "info" / "queries.txt"):
         return WEBVISION2
     if (root / "info").is_dir():
         return WEBVISION1

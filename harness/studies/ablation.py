@@ -11,6 +11,7 @@ from harness.activation import Activation
 from harness.errors import HarnessError
 from harness.preparation import prepare
 from harness.provenance import what_decides
+from harness.reading import is_there
 from harness.recipe import UNREAD, DataIdentity, Recipe, StageRecipe, resolve
 from harness.record import record_id
 from harness.spec import RunSpec
@@ -195,7 +196,7 @@ def cost_of(asked: Ablation) -> Cost:
         stages |= {stage.key: stage for stage in recipe.stages}
         decides = what_decides(spec, recipe, samples, prepared.tested)
         identity = record_id(spec.plugin, spec.seed, decides)
-        finished += (home / "records" / f"{identity}.json").exists()
+        finished += is_there(home / "records" / f"{identity}.json")
     left = [one for one in stages.values() if stage_folder(home, one.key).done() is None]
     seconds, hardware = known_seconds(home, left, len(samples))
     return Cost(

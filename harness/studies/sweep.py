@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from harness.errors import HarnessError
 from harness.preparation import prepare
+from harness.reading import is_there
 from harness.record import ResultRecord, read_record
 from harness.run import run
 from harness.spec import RunSpec
@@ -42,7 +43,7 @@ def finished(specs: Iterable[RunSpec]) -> Iterator[Outcome]:
     for spec in specs:
         try:
             path = prepare(spec).record
-            record = read_record(path) if path.exists() else None
+            record = read_record(path) if is_there(path) else None
         except HarnessError as error:
             yield Outcome(spec, None, " ".join(str(error).split()))
         else:

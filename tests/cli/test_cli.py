@@ -248,6 +248,19 @@ def test_a_home_that_cannot_be_written_is_one_line(
 # --deepspeed
 
 
+@pytest.mark.parametrize("kind", ["a pipe", "a device"])
+def test_a_deepspeed_file_that_is_no_file_is_one_line(
+    call: Call, tmp_path: Path, kind: str
+) -> None:
+    path = tmp_path / "deepspeed.json"
+    if kind == "a pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    error = call("run", *BASELINE, "--deepspeed", str(path)).error
+    assert f"{path}: cannot be read: not a plain file but {kind}" in error
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
@@ -256,7 +269,7 @@ def test_a_home_that_cannot_be_written_is_one_line(
         (b"\xff\xfe\x00", "cannot be read as JSON"),
         (b"[" * 200_000, "cannot be read as JSON"),
         (b"[]", "must hold one JSON object"),
-        (b" " * (1 << 20) + b"{}", "larger than 1 MiB"),
+        (b" " * (1 << 20) + b"{}", "has 1048578 bytes, more than 1048576"),
         (b'{"train_batch_size": 8}', "'train_batch_size' is decided by the stage; use --stage ba"),
         (b'{"train_micro_batch_size_per_gpu": 8}', "use --stage batch_size=..."),
         (b'{"gradient_accumulation_steps": 8}', "use --stage accumulation=..."),

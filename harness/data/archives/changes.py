@@ -18,6 +18,7 @@ from harness.data.store import Tar
 from harness.data.webvision.columns import judged_list, train_list
 from harness.data.webvision.texts import meta_list
 from harness.errors import DataError
+from harness.reading import look_for
 
 INFO = "info.tar"
 TARS = "*.tar"
@@ -49,22 +50,22 @@ def digest_of(path: Path) -> str:
 
 def lists_lie_in(root: Path, index: Path) -> Path:
     """Return ``root`` where the lists are unpacked there, else ``index``, which has copies."""
-    return index if not (root / "info").is_dir() and (root / INFO).is_file() else root
+    return index if not (root / "info").is_dir() and look_for(root / INFO) else root
 
 
 def list_files(place: Path, root: Path, edition: Edition) -> dict[str, Path]:
     """Return the lists that decide an index, by their names below ``place``, else ``root``."""
     paths = [train_list(place, name) for name in edition.source_names]
     paths += [meta_list(place, name) for name in edition.source_names]
-    found = {path.relative_to(place).as_posix(): path for path in paths if path.is_file()}
+    found = {path.relative_to(place).as_posix(): path for path in paths if look_for(path)}
     for split in ("val", "test"):
         for folder in (place, root):
             path = judged_list(folder, edition, split)
-            if path.is_file():
+            if look_for(path):
                 found[path.relative_to(folder).as_posix()] = path
                 break
     labels = place / "info" / "test_labels.txt"
-    return found | ({"info/test_labels.txt": labels} if labels.is_file() else {})
+    return found | ({"info/test_labels.txt": labels} if look_for(labels) else {})
 
 
 def changed_archives(root: Path, about: Mapping[str, Any]) -> dict[str, str]:

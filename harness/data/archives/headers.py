@@ -29,6 +29,7 @@ from harness.data.archives.fields import (
     usual_names,
 )
 from harness.errors import DataError
+from harness.reading import check_plain
 
 MAX_HEADER_BYTES = 1 << 20  # of one long name or pax header; real ones have some hundred bytes
 _SPARSE = -1  # instead of a size
@@ -84,6 +85,7 @@ class TarWalk:
 
     def __iter__(self) -> Iterator[tuple[bytes, int, int]]:
         try:
+            check_plain(self._path)
             with self._path.open("rb", buffering=0) as file:
                 self._descriptor = file.fileno()
                 self.size = os.fstat(self._descriptor).st_size

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from harness.data.editions import EDITIONS
 from harness.data.store import TarColumns, Tars, TarStore
 from harness.data.strings import Strings
 from harness.errors import DataError, unknown
+from harness.reading import check_plain, look_for, patiently, read_plain
 from harness.samples import Text
 
 FOLDER = ".harness-index"
@@ -108,7 +110,7 @@ class Members:
 
 def index_folder(folder: Path) -> Path:
     """Return where the index of ``folder``, a data set or its index, lies."""
-    return folder if (folder / MARKER).is_file() else folder / FOLDER
+    return folder if look_for(folder / MARKER) else folder / FOLDER
 
 
 def root_of(index: Path, about: dict[str, Any]) -> Path:
@@ -171,9 +173,7 @@ def read_marker(index: Path) -> dict[str, Any]:
     """
     path = index / MARKER
     try:
-        if path.stat().st_size > MAX_JSON_BYTES:
-            raise ValueError
-        about = json.loads(path.read_bytes())
+        about = json.loads(read_plain(path, MAX_JSON_BYTES))
         good = about["format"] == FORMAT and set(about["splits"]) <= {"train", "val", "test"}
         good = good and bool(re.fullmatch(r"columns-[0-9a-f]{12}", about["columns"]))
         good = good and about["edition"] in EDITIONS and are_stamps(about["lists"])
@@ -206,7 +206,7 @@ def verify_index(
     for name, (size, digest) in about["files"].items():
         progress(f"comparing {name}")
         path = index / about["columns"] / name
-        if not path.is_file() or path.stat().st_size != size or digest_of(path) != digest:
+        if not look_for(path) or path.stat().st_size != size or digest_of(path) != digest:
             raise DataError(f"{path} is damaged or missing; {_AGAIN}")
     problems: list[str] = []
     for split in about["splits"] if pictures else ():
@@ -230,7 +230,10 @@ def _look_at_pictures(split: IndexedSplit, progress: Callable[[str], object]) ->
         if number % 10_000 == 0:
             progress(f"{split.split}: looked at {number:,} of {len(order):,} pictures")
         try:
-            good = is_picture(split.store.start(row, _SIGNATURE_BYTES))
+            start = patiently(
+                partial(split.store.start, row, _SIGNATURE_BYTES), partial(split.store.where, row)
+            )
+            good = is_picture(start)
         except OSError:
             good = False
         if not good:
@@ -244,7 +247,8 @@ def _look_at_pictures(split: IndexedSplit, progress: Callable[[str], object]) ->
 
 def _column(path: Path, kind: type[np.generic], rows: int) -> NDArray[Any]:
     try:
-        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+        check_plain(path)
+        mapped = patiently(lambda: np.load(path, mmap_mode="r", allow_pickle=False), path.__str__)
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{path} is damaged or missing; {_AGAIN}") from error
     if mapped.shape != (rows,) or mapped.dtype != kind:
@@ -256,9 +260,10 @@ def _column(path: Path, kind: type[np.generic], rows: int) -> NDArray[Any]:
 
 def _blob(path: Path) -> NDArray[np.uint8]:
     try:
+        check_plain(path)
         if not path.stat().st_size:
             return np.zeros(0, np.uint8)
-        return np.memmap(path, np.uint8, mode="r").view(np.ndarray)
+        return patiently(lambda: np.memmap(path, np.uint8, mode="r"), path.__str__).view(np.ndarray)
     except (OSError, ValueError) as error:
         raise DataError(f"{path} is damaged or missing; {_AGAIN}") from error
 

@@ -31,6 +31,7 @@ from harness.data.webvision.columns import (
 from harness.data.webvision.lists import MAX_LIST_BYTES, read_bytes
 from harness.errors import DataError
 from harness.files import write_whole
+from harness.reading import is_there, look_for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +95,7 @@ def read_lists(root: Path, index: Path) -> Lists:
 
 def _read_train(root: Path, edition: Edition, classes: int) -> Listed | None:
     parts = []
-    sources = [name for name in edition.source_names if train_list(root, name).exists()]
+    sources = [name for name in edition.source_names if is_there(train_list(root, name))]
     for name in sources:
         path = train_list(root, name)
         content = read_bytes(path, edition.layout)
@@ -121,11 +122,11 @@ def _read_train(root: Path, edition: Edition, classes: int) -> Listed | None:
 def _read_judged(
     places: tuple[Path, Path], edition: Edition, split: Literal["val", "test"], classes: int
 ) -> Listed | None:
-    place = next((there for there in places if judged_list(there, edition, split).is_file()), None)
+    place = next((there for there in places if look_for(judged_list(there, edition, split))), None)
     if place is None:
         return None
     path = judged_list(place, edition, split)
-    if split == "val" or (place / "info" / "test_labels.txt").exists():
+    if split == "val" or is_there(place / "info" / "test_labels.txt"):
         columns = read_judged(place, edition, split, classes)
         files, label = columns.files, columns.label
     else:
@@ -152,7 +153,7 @@ def put_file(path: Path, content: bytes) -> None:
     def write(file: IO[bytes]) -> None:
         file.write(content)
 
-    if not (path.is_file() and path.read_bytes() == content):
+    if not (look_for(path) and path.read_bytes() == content):
         write_whole(path, write)
 
 

@@ -15,6 +15,7 @@ from typing import IO, Any
 
 from harness.data.alone import LOCK, alone
 from harness.data.archives.fields import BLOCK, padded
+from harness.data.archives.index import MAX_JSON_BYTES
 from harness.data.archives.indexing import Built, Progress, build_index
 from harness.data.archives.join import Join
 from harness.data.archives.lists import read_lists
@@ -23,6 +24,7 @@ from harness.data.archives.pack_pictures import Made, Packing, make
 from harness.data.store import FolderStore
 from harness.errors import DataError
 from harness.files import write_text, write_whole
+from harness.reading import look_for, read_plain
 
 MARKER = "pack.json"
 FORMAT = 1
@@ -174,7 +176,7 @@ class _Packer:
         mine = [shard for shard in self.shards if shard["split"] == split]
         for number, shard in enumerate(mine):
             path = self._output / shard["name"]
-            if not path.is_file() or path.stat().st_size != shard["bytes"]:
+            if not look_for(path) or path.stat().st_size != shard["bytes"]:
                 self.shards = [kept for kept in self.shards if kept not in mine[number:]]
                 return mine[:number]
         return mine
@@ -192,7 +194,7 @@ def _read_marker(output: Path) -> dict[str, Any]:
     """
     path = output / MARKER
     try:
-        begun = json.loads(path.read_bytes())
+        begun = json.loads(read_plain(path, MAX_JSON_BYTES))
         dict(begun["packing"]), dict(begun["lists"])
         for shard in begun["shards"]:
             int(shard["stop"]), int(shard["bytes"]), int(shard["pictures"]), list(shard["broken"])

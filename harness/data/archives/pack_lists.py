@@ -11,9 +11,11 @@ from typing import IO
 
 from harness.data.archives.lists import Lists, put_file
 from harness.data.archives.litter import is_litter
-from harness.data.webvision.texts import metadata_folder
+from harness.data.webvision.lists import MAX_LIST_BYTES
+from harness.data.webvision.texts import MAX_JSON_BYTES, metadata_folder
 from harness.errors import DataError
 from harness.files import write_whole
+from harness.reading import is_there, look_for, read_plain
 
 METADATA = "metadata.tar"
 FOLDERS = ("info", "truth")  # the lists; what synthweb knows about its noise
@@ -25,17 +27,17 @@ def copy_lists(root: Path, output: Path, lists: Lists) -> None:
     Raises:
         DataError: One of them cannot be read.
     """
-    files = [Path(name) for name in lists.digests if (root / name).is_file()]
+    files = [Path(name) for name in lists.digests if look_for(root / name)]
     for folder in FOLDERS:
         found = sorted((root / folder).iterdir()) if (root / folder).is_dir() else []
         files += [
             path.relative_to(root)
             for path in found
-            if path.is_file() and not is_litter(os.fsencode(path.name))
+            if look_for(path) and not is_litter(os.fsencode(path.name))
         ]
     for file in dict.fromkeys(files):
         try:
-            content = (root / file).read_bytes()
+            content = read_plain(root / file, MAX_LIST_BYTES)
         except OSError as error:
             raise DataError(f"{root / file} cannot be read: {error.strerror}") from error
         put_file(output / file, content)
@@ -48,14 +50,14 @@ def pack_metadata(root: Path, output: Path, lists: Lists) -> None:
         for source in lists.edition.source_names
         for path in sorted(metadata_folder(root, source).glob("q*.json"))
     ]
-    if files and not (output / METADATA).exists():
+    if files and not is_there(output / METADATA):
         write_whole(output / METADATA, partial(_write, files))
 
 
 def _write(files: list[tuple[str, Path]], file: IO[bytes]) -> None:
     with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for name, path in files:
-            content = path.read_bytes()
+            content = read_plain(path, MAX_JSON_BYTES)
             member = tarfile.TarInfo(name)
             member.size = len(content)
             archive.addfile(member, BytesIO(content))

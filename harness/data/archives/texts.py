@@ -23,6 +23,7 @@ from harness.data.webvision.texts import (
     text_of,
 )
 from harness.files import write_whole
+from harness.reading import look_for, read_part, read_plain
 from harness.samples import Text
 
 
@@ -82,12 +83,12 @@ class Metadata:
         member = self._members.get((source, base))
         path = member.path if member else metadata_folder(self._root, source) / base
         try:
-            size = member.size if member else path.stat().st_size
-            if size > MAX_JSON_BYTES:
+            if member is None:
+                content = read_plain(path, MAX_JSON_BYTES)
+            elif member.size <= MAX_JSON_BYTES:
+                content = read_part(path, member.size, member.offset)
+            else:
                 return None
-            with path.open("rb") as file:
-                file.seek(member.offset if member else 0)
-                content = file.read(size)
             entries = json.loads(content.decode("utf-8-sig", errors="replace"))
         except (OSError, ValueError, RecursionError):
             return None
@@ -112,7 +113,7 @@ def write_texts(
     sources = [
         (name, count)
         for name, count in zip(listed.source_names, listed.lines, strict=True)
-        if meta_list(lists.root, name).is_file() and metadata.has(name)
+        if look_for(meta_list(lists.root, name)) and metadata.has(name)
     ]
     if not sources:
         return None

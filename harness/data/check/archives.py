@@ -32,6 +32,7 @@ from harness.data.check.names import TrainList
 from harness.data.check.report import ArchiveCount, Findings, TextCount
 from harness.data.check.texts import Step, count_packed
 from harness.errors import DataError
+from harness.reading import look_for
 
 Rows = NDArray[np.int64]
 
@@ -101,7 +102,7 @@ class Archives:
 
 def is_indexed(root: Path) -> bool:
     """Whether there is a finished index in ``root``, of whatever version."""
-    return (root / FOLDER / MARKER).is_file()
+    return look_for(root / FOLDER / MARKER)
 
 
 def find_archives(root: Path, findings: Findings) -> Archives | None:

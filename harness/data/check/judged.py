@@ -15,6 +15,7 @@ from harness.data.webvision.columns import Columns, judged_list, read_judged, re
 from harness.data.webvision.lists import shown
 from harness.data.webvision.soundness import empty_classes
 from harness.errors import NoLabelsError
+from harness.reading import is_there
 from harness.samples import WebClass
 
 
@@ -32,7 +33,7 @@ def read_judged_split(
     try:
         columns = read_judged(place, at.edition, split, size)
     except NoLabelsError:
-        entries = len(read_names(path, at.edition).line) if path.exists() else 0
+        entries = len(read_names(path, at.edition).line) if is_there(path) else 0
         at.findings.add("note", f"test is not scored, its labels are not public: {path}")
         return None, JudgedCount(
             split=split, entries=entries, labelled=False, smallest=0, largest=0

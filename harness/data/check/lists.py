@@ -23,6 +23,7 @@ from harness.data.webvision.columns import parse_train_list, read_train, train_l
 from harness.data.webvision.lists import Listing, read_bytes, split_lines
 from harness.data.webvision.queries import MAP_NAME, read_queries, read_query_map
 from harness.data.webvision.texts import meta_list
+from harness.reading import is_there
 
 
 class Disagreements(dict[str, int]):
@@ -52,7 +53,7 @@ def read_list(root: Path, edition: Edition, source: str, synsets: Synsets) -> Tr
     files = columns.files[rows]
     return TrainList(
         source=source,
-        path=path if path.exists() else root / "meta" / PREPARED,
+        path=path if is_there(path) else root / "meta" / PREPARED,
         files=files,
         label=columns.label[rows],
         query=columns.query[rows],
@@ -95,7 +96,7 @@ def compare_with_all(
         DataError: A line of it is malformed.
     """
     path = train_list(root, "all")
-    if not path.exists():
+    if not is_there(path):
         return
     content = read_bytes(path)
     if content.rstrip() == b"\n".join(found.content.rstrip() for found in lists):
@@ -138,7 +139,7 @@ def compare_meta(
             )
             torn.note("meta_list_other_query", len(rows), first)
     path = meta_list(root, "all")
-    if not path.exists():
+    if not is_there(path):
         return
     every = split_lines(path, read_bytes(path))
     there = mix_labels(hash_names(every.files), every.label)

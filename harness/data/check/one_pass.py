@@ -43,6 +43,7 @@ from harness.data.webvision.lists import Listing
 from harness.data.webvision.queries import MAP_NAME
 from harness.data.webvision.texts import meta_list, read_places
 from harness.errors import DataError, unknown
+from harness.reading import is_there
 
 JUDGED: tuple[Judged, ...] = ("val", "test")
 
@@ -158,7 +159,7 @@ def _compare(at: Pass, lists: Sequence[TrainList], synsets: Synsets) -> IndexBas
         with at.findings.noting():
             compare_with_all(at.place, at.edition, lists, at.torn)
     path = at.place / "info" / MAP_NAME
-    if not path.exists():
+    if not is_there(path):
         at.findings.add("note", f"{path} is missing: whether labels fit their queries is not known")
         return None
     with at.findings.noting():
@@ -214,7 +215,7 @@ def _count_texts(at: Pass, lists: Sequence[TrainList]) -> list[TextCount]:
     places: list[Listing] = []
     for found in lists:
         path = meta_list(at.place, found.source)
-        if not path.exists():
+        if not is_there(path):
             at.findings.add(
                 "warning", f"{path} is missing; methods that read texts stop there: unpack info.tar"
             )

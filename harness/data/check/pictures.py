@@ -17,6 +17,7 @@ from harness.data.check.report import ImageCount
 from harness.data.store import FolderStore
 from harness.data.strings import Strings
 from harness.data.webvision.columns import Columns, judged_list
+from harness.reading import is_there
 
 Judged = Literal["val", "test"]
 
@@ -55,7 +56,7 @@ def _count_images(
 def judged_root(at: Pass, split: Judged) -> Path:
     """Where the list of val or test lies: 2.0 has it beside info.tar, not in it."""
     places = (
-        place for place in (at.place, at.root) if judged_list(place, at.edition, split).exists()
+        place for place in (at.place, at.root) if is_there(judged_list(place, at.edition, split))
     )
     return next(places, at.place)
 

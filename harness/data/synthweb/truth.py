@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import DataError
+from harness.reading import is_there
 from harness.record import digest
 from harness.samples import Samples
 
@@ -24,7 +25,7 @@ def true_content(samples: Samples) -> NDArray[np.int32] | None:
     None where the data set has no truth; raises DataError where the file misses an entry.
     """
     path = samples.root / TRUTH
-    if not path.exists():
+    if not is_there(path):
         return None
     with path.open(newline="") as file:
         truth = {row["file"]: int(row["truth"]) for row in csv.DictReader(file)}

@@ -21,6 +21,7 @@ from harness.data.synthweb.plan import SOURCES, Crawl, Entry
 from harness.data.synthweb.text import write_about
 from harness.errors import DataError
 from harness.files import sync_folder, unwritable
+from harness.reading import read_plain
 
 MARKER = "synthweb.json"
 LINGER_SECONDS = 10.0
@@ -61,7 +62,7 @@ def is_whole(root: Path, about: dict[str, Any]) -> bool:
     if not root.exists() or not any(root.iterdir()):
         return False
     try:
-        marker = json.loads((root / MARKER).read_text(encoding="utf-8"))
+        marker = json.loads(read_plain(root / MARKER, 1 << 20))
     except (OSError, ValueError):
         marker = None
     if not isinstance(marker, dict) or {key: marker.get(key) for key in about} != about:

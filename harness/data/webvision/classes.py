@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from harness.data.editions import WEBVISION1, Edition
 from harness.data.webvision.lists import Table, parse_lines, read_bytes
 from harness.errors import DataError
+from harness.reading import is_there
 from harness.samples import WebClass
 
 SYNSET_LINE = rb"(n[0-9]{8})[ \t]+(.+)"
@@ -40,7 +41,7 @@ def read_synsets(root: Path, edition: Edition = WEBVISION1) -> Synsets:
     """
     path, line = root / "info" / "synsets.txt", SYNSET_LINE
     prepared = root / "meta" / "synsets.txt"
-    if edition.rearranged and not path.exists() and prepared.exists():
+    if edition.rearranged and not is_there(path) and is_there(prepared):
         path, line = prepared, BARE_SYNSET_LINE
     content = read_bytes(path, edition.layout)
     found = parse_lines(path, content, line, SYNSET_EXAMPLE)
@@ -154,7 +155,7 @@ def _words(text: bytes) -> str:
 def _glosses(root: Path, synsets: Synsets) -> dict[str, tuple[str, str]]:
     """Lemmas and gloss: what the data set brings along, else WordNet's as timm has them."""
     path = root / "info" / "glosses.txt"
-    if path.exists():
+    if is_there(path):
         wnids, words = parse_lines(path, read_bytes(path), SYNSET_LINE, "n01440764 a fish").columns
         brought = dict(zip((wnid.decode() for wnid in wnids), map(_words, words), strict=True))
         return {wnid: ("", brought.get(wnid, "")) for wnid in synsets.wnids}

@@ -25,6 +25,7 @@ from harness.data.webvision.lists import (
 )
 from harness.data.webvision.soundness import refuse_counted_from_one, refuse_repeated
 from harness.errors import DataError, NoLabelsError
+from harness.reading import is_there
 
 QUERY_DIGITS = (1, 6)
 _WNID_DIGITS = (8, 8)
@@ -63,7 +64,7 @@ def read_train(
     """
     for source in sources:
         edition.source(source)
-    if is_rearranged(root, edition) and not train_list(root, sources[0]).exists():
+    if is_rearranged(root, edition) and not is_there(train_list(root, sources[0])):
         return _read_prepared(root, sources, wnids)
     listings, contents = [], []
     for source in sources:
@@ -128,7 +129,7 @@ def read_judged(
 
 def refuse_unlabelled(root: Path, edition: Edition) -> None:
     """Raise NoLabelsError if the labels of the test pictures are not there, nor should be."""
-    if not (test_labels(root).exists() or edition.public_test_labels):
+    if not (is_there(test_labels(root)) or edition.public_test_labels):
         raise NoLabelsError(
             f"the labels of the test pictures of {root} are not public (there is no "
             f"{test_labels(root)}); score val instead"
@@ -185,7 +186,7 @@ def judged_folder(root: Path, edition: Edition, split: Literal["val", "test"]) -
 
 def is_rearranged(root: Path, edition: Edition) -> bool:
     """Tell whether preprocess.py has sorted the training pictures into train/<wnid>/."""
-    return edition.rearranged and (root / "meta" / "train.txt").exists()
+    return edition.rearranged and is_there(root / "meta" / "train.txt")
 
 
 def parse_train_list(path: Path, content: bytes, edition: Edition, source: str) -> Listing:
@@ -276,4 +277,4 @@ def _read_prepared(root: Path, sources: Sequence[str], wnids: Sequence[str]) -> 
 
 
 def _first_there(root: Path, places: Sequence[str]) -> Path:
-    return next((root / place for place in places if (root / place).exists()), root / places[0])
+    return next((root / place for place in places if is_there(root / place)), root / places[0])

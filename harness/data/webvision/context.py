@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from harness.data.editions import Edition
+from harness.data.webvision.lists import MAX_LIST_BYTES
 from harness.data.webvision.queries import MAP_NAME
 from harness.data.webvision.texts import meta_list, metadata_folder
 from harness.errors import DataError
+from harness.reading import read_plain
 from harness.record import digest
 from harness.samples import WebClass
 
@@ -41,7 +43,7 @@ def context_digest(
 
 def _content(path: Path) -> str | None:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return hashlib.sha256(read_plain(path, MAX_LIST_BYTES)).hexdigest()
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -17,6 +17,7 @@ from harness.data.webvision.classes import map_classes
 from harness.data.webvision.lists import NAME, parse_lines, read_bytes
 from harness.data.webvision.soundness import refuse_repeated
 from harness.errors import DataError
+from harness.reading import look_for
 from harness.samples import Samples, WebClass
 
 ILSVRC = "ilsvrc"
@@ -93,15 +94,15 @@ def read_ilsvrc(
 
 def _list_of(place: Path) -> Path | None:
     """The list itself, or one that lies in the folder or beside it."""
-    if place.is_file():
+    if look_for(place):
         return place
     beside = (folder / name for folder in (place, place.parent) for name in LIST_NAMES)
-    return next((path for path in beside if path.is_file()), None)
+    return next((path for path in beside if look_for(path)), None)
 
 
 def _is_listed(place: Path) -> bool:
     """Folders are believed before a list that lies about."""
-    return place.is_file() or (_list_of(place) is not None and not _folders(place))
+    return look_for(place) or (_list_of(place) is not None and not _folders(place))
 
 
 def _read_list(place: Path) -> _Found:
@@ -112,7 +113,7 @@ def _read_list(place: Path) -> _Found:
     files, shown = list(table.columns[0]), [text.decode() for text in table.columns[1]]
     folder = place if place.is_dir() else path.parent
     first = os.fsdecode(files[0])
-    there = (folder / sub for sub in PICTURE_FOLDERS if (folder / sub / first).is_file())
+    there = (folder / sub for sub in PICTURE_FOLDERS if look_for(folder / sub / first))
     return _Found(next(there, folder), files, shown, ListedIn(path, table.line))
 
 

@@ -28,6 +28,7 @@ from harness.data.webvision.context import context_digest
 from harness.data.webvision.queries import read_queries
 from harness.data.webvision.reader import lists_fingerprint
 from harness.errors import DataError, NoLabelsError
+from harness.reading import look_for
 from harness.samples import Queries, Samples, Text, WebClass
 
 MAX_MISSING = 0.01
@@ -37,7 +38,7 @@ T = TypeVar("T", bound=np.generic)
 
 def is_indexed(root: Path) -> bool:
     """Whether a finished index lies in the data set's folder."""
-    return (root / FOLDER / MARKER).is_file()
+    return look_for(root / FOLDER / MARKER)
 
 
 def lists_of_indexed(root: Path) -> Path:

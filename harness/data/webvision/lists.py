@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from harness.data.editions import WEBVISION1
 from harness.errors import DataError
+from harness.reading import read_plain
 
 # The longest list of 2.0 has 16 million lines, about 800 MB.
 MAX_LIST_BYTES = 2**31
@@ -84,10 +85,7 @@ def read_bytes(path: Path, layout: str = WEBVISION1.layout) -> bytes:
             encoding that keeps ASCII.
     """
     try:
-        size = path.stat().st_size
-        if size > MAX_LIST_BYTES:
-            raise DataError(f"{path} has {size} bytes: no WebVision list is that large")
-        content = path.read_bytes()
+        content = read_plain(path, MAX_LIST_BYTES)
     except FileNotFoundError:
         raise DataError(f"{path} is missing: {layout}") from None
     except OSError as error:

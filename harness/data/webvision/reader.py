@@ -29,6 +29,7 @@ from harness.data.webvision.lists import shown
 from harness.data.webvision.queries import read_queries
 from harness.data.webvision.texts import read_texts
 from harness.errors import DataError, NoLabelsError, unknown
+from harness.reading import is_there
 from harness.record import digest
 from harness.samples import Samples, Text, WebClass
 
@@ -185,7 +186,7 @@ def _texts(
     rows: NDArray[np.int64] | None,
 ) -> Callable[[], list[Text]]:
     """Read the texts when called, of some rows or all, or say why they cannot be read."""
-    if is_rearranged(root, layout) and not train_list(root, sources[0]).exists():
+    if is_rearranged(root, layout) and not is_there(train_list(root, sources[0])):
 
         def refuse() -> list[Text]:
             raise DataError(

@@ -14,6 +14,7 @@ from harness.data.editions import WEBVISION1, Edition
 from harness.data.webvision.columns import first_folder
 from harness.data.webvision.lists import Listing, parse_listing, read_bytes
 from harness.errors import DataError
+from harness.reading import read_plain
 from harness.samples import Text
 
 # One query's metadata is a few megabytes.
@@ -103,9 +104,7 @@ def read_json(path: Path) -> list[Any]:
         DataError: The file is missing, too large, not JSON or no list.
     """
     try:
-        if path.stat().st_size > MAX_JSON_BYTES:
-            raise DataError(f"{path} has over {MAX_JSON_BYTES} bytes: no query has that much text")
-        objects = json.loads(path.read_bytes().decode("utf-8-sig", errors="replace"))
+        objects = json.loads(read_plain(path, MAX_JSON_BYTES).decode("utf-8-sig", errors="replace"))
     except FileNotFoundError:
         raise DataError(
             f"{path} is missing, and texts were asked for: unpack google_meta.tar and "
