@@ -63,7 +63,8 @@ def with_pictures(samples: Samples, home: Path) -> Samples:
 
     Raises:
         HarnessError: A file cannot be looked at.
-        DataError: Pictures have changed since digests of them were written.
+        DataError: Pictures have changed since digests of them were written, or one of a split that
+            is scored is missing, empty or over 64 MiB.
     """
     store = store_of(samples)
     path = digests_file(home, samples.root, samples.split)
@@ -76,12 +77,30 @@ def with_pictures(samples: Samples, home: Path) -> Samples:
         mending = f"remove {kept} and start the same command again" if kept else _AGAIN
     else:
         return samples
+    if samples.split != "train":
+        _refuse_unscorable(samples, store, sizes)
     digests = read_digests(path, samples.root, store, found) if found and path.exists() else None
     what, column = ("sizes", sizes) if digests is None else ("digests", digests)
     covered = hashlib.sha256(np.ascontiguousarray(column).data).hexdigest()
     return samples.assign(
         fingerprint=digest([samples.fingerprint, what, covered]),
         store=SeenStore(store, samples.root, sizes, digests, mending),
+    )
+
+
+def _refuse_unscorable(samples: Samples, store: PictureStore, sizes: NDArray[np.int32]) -> None:
+    """Name a picture that ends the run anyway, before an epoch is trained for nothing."""
+    bad = np.flatnonzero((sizes <= 0) | (sizes > MAX_PICTURE_BYTES))
+    if not len(bad):
+        return
+    row = int(bad[0])
+    size = sizes.item(row)
+    what = "is missing" if size < 0 else f"has {size} bytes"
+    line = samples.files.where(row) if isinstance(samples.files, Names) else ""
+    more = f", the first of {len(bad)} such pictures" if len(bad) > 1 else ""
+    raise DataError(
+        f"{line + ': ' if line else ''}{visible(samples.root / store.name(row))} {what}{more}; "
+        f"{samples.split} cannot be scored without it: fetch it again"
     )
 
 

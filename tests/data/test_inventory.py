@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from harness.data.archives.pack import Packing, pack
 from harness.data.digests import digest_of, digests_file, keep_digests
 from harness.data.inventory import INVENTORIES, look_at, store_of, with_pictures
 from harness.data.loader import Crops, Pictures
-from harness.data.store import FolderStore
+from harness.data.store import MAX_PICTURE_BYTES, FolderStore
 from harness.data.webvision import WebVision1, read_split
 from harness.errors import DataError, HarnessError
 from harness.samples import Samples
@@ -240,3 +242,44 @@ def test_digests_serve_selections_and_a_damaged_file_of_them_is_named(
     path.write_bytes(path.read_bytes().replace(b"<u8", b"<i8", 1))
     with pytest.raises(DataError, match=rf"{path}, the digests of {root}, is damaged; run harness"):
         seen(root, home)
+
+
+# pictures that a split cannot be scored without
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+@pytest.mark.parametrize("size", [None, 0, MAX_PICTURE_BYTES + 1])
+def test_a_split_that_cannot_be_scored_is_refused_at_the_start(
+    root: Path, home: Path, split: str, size: int | None
+) -> None:
+    first, other = (picture(seen(root, home, split), row) for row in (2, 5))
+    for path in (first, other):
+        path.unlink()
+        if size is not None:
+            path.touch()
+            os.truncate(path, size)
+    what = "is missing" if size is None else f"has {size} bytes"
+    with pytest.raises(DataError) as refused:
+        with_pictures(read_split(root, split), home)
+    assert f"{first} {what}, the first of 2 such pictures" in str(refused.value)
+    assert ".txt, line 3: " in str(refused.value)
+
+
+def test_a_run_names_an_empty_val_picture_before_its_first_step(
+    root: Path, home: Path, call: Callable[..., Any]
+) -> None:
+    empty = picture(seen(root, home, "val"), 1)
+    empty.write_bytes(b"")
+    arguments = ("--plugin", "baseline", "--data", f"webvision1:{root}", "--engine", "torch")
+    said = call("run", *arguments)
+    assert f"{empty} has 0 bytes; val cannot be scored without it" in said.error
+    assert not (home / "stages").exists()
+
+
+def test_an_empty_training_picture_is_left_to_the_loader(root: Path, home: Path) -> None:
+    samples = seen(root, home)
+    picture(samples, 3).write_bytes(b"")
+    said: list[str] = []
+    pictures = Pictures(seen(root, home), said.append)
+    pictures.training_batch(np.array([3]), slice(None), Crops(8, 0.5), (0, 0))
+    assert list(pictures.broken) == [3]
