@@ -6,7 +6,6 @@ import datetime as dt
 import os
 import queue
 import socket
-import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ import torch.distributed as dist
 from harness.errors import HarnessError
 from harness.launch import SOCKET
 from harness.place import Place
+from harness.terminal import note
 
 LIMIT = "HARNESS_JOIN_SECONDS"
 LIMIT_SECONDS = 50.0
@@ -42,7 +42,7 @@ class Deadline:
         waited = time.monotonic() - self.begun
         if waited >= (self.said + 1) * SAY_SECONDS:
             self.said += 1
-            sys.stderr.write(f"waiting for {waiting_for}, for {waited:.0f} s\n")
+            note(f"waiting for {waiting_for}, for {waited:.0f} s")
         return waited >= self.seconds
 
 

@@ -406,7 +406,7 @@ def test_a_huge_metadata_file_is_refused_unread(
 def test_a_huge_list_is_refused_unread(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.data.webvision.lists.MAX_LIST_BYTES", 10)
     with pytest.raises(
-        DataError, match=r"synsets\.txt has 120 bytes: no WebVision list is that la"
+        DataError, match=r"synsets\.txt cannot be read: has 120 bytes, more than 10"
     ):
         read_split(root, "train")
 
