@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
@@ -111,7 +112,21 @@ def parse_value(what: str, annotation: Any, text: str) -> Any:
     members = value if isinstance(value, tuple) else (value,)
     if any(isinstance(member, float) and not math.isfinite(member) for member in members):
         raise HarnessError(f"{what}={text!r} must be finite")
-    return value
+    return _expanded(what, value, text)
+
+
+def _expanded(what: str, value: Any, text: str) -> Any:
+    """Put the user's home for the ~ of a path; refuse a path that names nothing."""
+    if isinstance(value, tuple):
+        return tuple(_expanded(what, member, text) for member in value)
+    if not isinstance(value, Path):
+        return value
+    if value == Path():
+        raise HarnessError(f"{what}={text!r} names no file or folder")
+    try:
+        return value.expanduser()
+    except RuntimeError as error:
+        raise HarnessError(f"{what}={text!r}: {error}") from error
 
 
 def _in_words(annotation: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -158,3 +159,22 @@ def test_any_text_is_a_value_or_one_line(annotation: Any, text: str) -> None:
     except HarnessError as error:
         said = str(error)
     assert "\n" not in said
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reader:
+    """A method that reads files."""
+
+    weights: Path | None = None
+    tables: tuple[Path, ...] = ()
+
+
+def test_a_path_is_read_and_a_home_is_meant_where_it_begins_with_a_tilde() -> None:
+    found = parse_knobs("reader", Reader, {"weights": "a b/w.pt", "tables": "~/x, y"})
+    assert found == {"weights": Path("a b/w.pt"), "tables": (Path.home() / "x", Path("y"))}
+
+
+@pytest.mark.parametrize("text", ["", ".", "~nobody_is_called_so/w.pt"])
+def test_a_path_that_leads_nowhere_is_refused(text: str) -> None:
+    with pytest.raises(HarnessError, match=r"^reader: knob weights='.*'"):
+        parse_knobs("reader", Reader, {"weights": text})

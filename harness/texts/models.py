@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from harness.contents import file_digest
 from harness.errors import HarnessError
 
 MINILM = "minilm"
@@ -171,20 +172,9 @@ def _content(folder: Path, parts: list[str]) -> str:
 
 def _sha256(path: Path) -> str:
     try:
-        about = path.stat()
-        return _sha256_of(path, about.st_ino, about.st_size, about.st_mtime_ns)
+        return file_digest(path)
     except OSError as error:
         raise HarnessError(f"{path} cannot be read: {error.strerror}; {OTHERWISE}") from error
-
-
-@cache
-def _sha256_of(path: Path, *_state: int) -> str:
-    """Read once per process, and again where the file's number, size or time is another."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 @cache
