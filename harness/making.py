@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -20,8 +20,9 @@ from harness.errors import HarnessError, PluginError, TrainingError
 from harness.preparation import Prepared
 from harness.recipe import Recipe, StageRecipe, encoders_of, plain_view
 from harness.samples import Samples, Sight
+from harness.seals import check_marker, read_marker
 from harness.sight import keep_samples, keep_sight, kept_samples, kept_sight
-from harness.stages import StageFolder, stage_folder
+from harness.stages import SAMPLES, SIGHT, StageFolder, stage_folder
 from harness.terminal import note
 from harness.testing.ensemble import NEEDS_VAL
 from harness.testing.predict import see
@@ -36,7 +37,9 @@ from harness.training.engine import make_engine
 from harness.training.layout import micro_batch_size
 from harness.training.loop import Job, train
 from harness.training.ranks import Ranks
-from harness.values import apply
+from harness.values import Stage, apply
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +84,7 @@ class Maker:
         """Return the finished stage; nothing is trained where it was finished before."""
         folder = stage_folder(self._spec.home, recipe.key)
         with self._alone(folder):
-            marker = cast("dict[str, Any] | None", self._ranks.from_first(folder.done()))
+            marker = self._finished(recipe, folder)
             cached = marker is not None
             marker = marker or self._train(recipe, folder)
         made = Made(recipe=recipe, folder=folder, marker=marker)
@@ -89,6 +92,29 @@ class Maker:
         speed = {"cached": float(cached), "images_per_second": marker["images_per_second"]}
         self._hooks.on_stage_end(recipe.stage, speed)
         return made
+
+    def _finished(self, recipe: StageRecipe, folder: StageFolder) -> dict[str, Any] | None:
+        """Return what the stage's marker says if all that it needs is as it was written."""
+        marker = self._from_first(folder.whole)
+        if marker is None:
+            return None
+        self._work_out(recipe, folder)
+        # Samples that had to be made again may be others: a plugin's trick may be unseeded.
+        if self._from_first(lambda: self._samples_differ(folder, marker)):
+            return None
+        return marker
+
+    @staticmethod
+    def _samples_differ(folder: StageFolder, marker: dict[str, Any]) -> bool:
+        found = read_marker(folder.path / SAMPLES)
+        if found is not None and found["files"] == marker["samples"]:
+            return False
+        folder.set_aside(f"{folder.path} was trained on other samples than its tricks choose now")
+        return True
+
+    def _from_first(self, ask: Callable[[], T]) -> T:
+        """Ask rank 0 alone, which tells the others."""
+        return cast("T", self._ranks.from_first(ask() if self._ranks.first else None))
 
     def network(
         self, recipe: StageRecipe, weights: Path | None, outputs: int, *, begins: bool = False
@@ -131,15 +157,19 @@ class Maker:
 
     def samples(self, recipe: StageRecipe) -> Samples:
         """Return the samples of a stage after its noise tricks, worked out once and kept."""
-        path = stage_folder(self._spec.home, recipe.key).path / "samples.npz"
-        if not self._ranks.from_first(path.exists()):
-            seen = {name: self._sight(self._made[name]) for name in recipe.stage.sees}
-            if self._ranks.first:
-                encode = partial(self._encode, recipe)
-                samples = self._samples.assign(seen=seen, encode_texts=encode)
-                keep_samples(path, apply(recipe.noise, samples))
-            self._ranks.barrier()
-        return kept_samples(path, self._samples)
+        folder = stage_folder(self._spec.home, recipe.key)
+        self._work_out(recipe, folder)
+        return kept_samples(folder.path / "samples.npz", self._samples)
+
+    def _work_out(self, recipe: StageRecipe, folder: StageFolder) -> None:
+        if self._from_first(partial(folder.whole, SAMPLES)) is not None:
+            return
+        seen = {name: self._sight(self._made[name]) for name in recipe.stage.sees}
+        if self._ranks.first:
+            encode = partial(self._encode, recipe)
+            samples = self._samples.assign(seen=seen, encode_texts=encode)
+            keep_samples(folder.path / "samples.npz", apply(recipe.noise, samples))
+        self._ranks.barrier()
 
     def _encode(
         self, recipe: StageRecipe, encoder: str, texts: Sequence[str]
@@ -183,12 +213,7 @@ class Maker:
             "images_per_second": meter.images_per_second,
             "devices": ranks.world_size,
         }
-        if ranks.first:
-            save_tensors(folder.path / "weights.pt", engine.module.state_dict())
-            folder.finish(marker)
-            drop_checkpoints(folder.path)
-        ranks.barrier()
-        return marker
+        return self._from_first(lambda: _finish(folder, stage, marker, engine.module))
 
     def _teacher(self, stage: str) -> nn.Module:
         made = self._made[stage]
@@ -199,7 +224,7 @@ class Maker:
     def _sight(self, made: Made) -> Sight:
         """Return what a finished stage says of every training sample, looked at once and kept."""
         with self._alone(made.folder):
-            if not self._ranks.from_first(kept_sight(made.folder.path) is not None):
+            if not self._from_first(lambda: _has_sight(made)):
                 self._look(made)
         sight = kept_sight(made.folder.path)
         if sight is None:
@@ -211,7 +236,8 @@ class Maker:
         (view,) = plain_view(made.recipe.stage)
         pictures = Pictures(self._samples, self._report)
         seen = see(module, pictures, view, self._ranks, self._spec.loader_threads)
-        keep_sight(made.folder.path, seen, self._samples, self._ranks)
+        about = {"weights": made.marker["files"]["weights.pt"]}
+        keep_sight(made.folder.path, seen, self._samples, self._ranks, about)
         pictures.learn(self._ranks.union(pictures.broken))
 
     @contextmanager
@@ -227,6 +253,30 @@ class Maker:
         if line not in self._told:
             self._told.add(line)
             note(line)
+
+
+def _finish(
+    folder: StageFolder, stage: Stage, marker: dict[str, Any], module: nn.Module
+) -> dict[str, Any]:
+    """Write the last weights, then the marker; return all that it says."""
+    save_tensors(folder.path / "weights.pt", module.state_dict())
+    has_best = 0 < marker["best_epoch"] < stage.epochs
+    samples = check_marker(folder.path / SAMPLES) or {"files": {}}
+    marker = {**marker, "samples": samples["files"]}
+    done = folder.finish(marker, ("weights.pt", "best.pt") if has_best else ("weights.pt",))
+    drop_checkpoints(folder.path)
+    return done
+
+
+def _has_sight(made: Made) -> bool:
+    """Say whether the features are whole, and those of the very weights that are there."""
+    sight = made.folder.whole(SIGHT)
+    if sight is None:
+        return False
+    if sight["weights"] != made.marker["files"]["weights.pt"]:
+        made.folder.set_aside(f"{made.folder.path / 'features.npy'} is of other weights", SIGHT)
+        return False
+    return True
 
 
 def _load(module: nn.Module, weights: dict[str, Any], recipe: StageRecipe, *, begins: bool) -> None:

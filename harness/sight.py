@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import HarnessError, PluginError
-from harness.files import sync_folder, unwritable, write_text, write_whole
+from harness.files import sync_folder, unwritable, write_whole
 from harness.samples import Predictions, Samples, Sight, Targets
+from harness.seals import write_marker
+from harness.stages import PARTS, SAMPLES, SIGHT
 from harness.testing.metrics import top_classes
 from harness.testing.predict import Seen
 from harness.training.ranks import Ranks
@@ -21,11 +22,18 @@ from harness.training.ranks import Ranks
 SEEN_CLASSES = 5
 
 
-def keep_sight(folder: Path, seen: Iterator[Seen], samples: Samples, ranks: Ranks) -> None:
+def keep_sight(
+    folder: Path,
+    seen: Iterator[Seen],
+    samples: Samples,
+    ranks: Ranks,
+    about: Mapping[str, Any] | None = None,
+) -> None:
     """Write features and predictions of every training sample as they come, the marker last.
 
-    Every rank writes its own rows of one file, so no process ever holds all features. Raises
-    HarnessError where the disk has no room for them, before the first is written.
+    The marker says ``about``, whose features they are. Every rank writes its own rows of one
+    file, so no process ever holds all features. Raises HarnessError where the disk has no room for
+    them, before the first is written.
     """
     path = folder / ".features.npy"  # swept up with the stage's other unfinished files
     features: NDArray[np.float32] | None = None
@@ -54,7 +62,7 @@ def keep_sight(folder: Path, seen: Iterator[Seen], samples: Samples, ranks: Rank
         sync_folder(folder)
         columns = joined._asdict()
         write_whole(folder / "predictions.npz", lambda file: np.savez(file, **columns))
-        write_text(folder / "sight.json", json.dumps({"samples": len(samples)}))
+        write_marker(folder / SIGHT, {**(about or {}), "samples": len(samples)}, PARTS[SIGHT])
     ranks.barrier()
 
 
@@ -76,8 +84,11 @@ def _of_all(own: list[Predictions], ranks: Ranks) -> list[Predictions]:
 
 
 def kept_sight(folder: Path) -> Sight | None:
-    """Return what was kept, the features memory-mapped; None where it is not all there."""
-    if not (folder / "sight.json").exists():
+    """Return what was kept, the features memory-mapped; None where it is not all there.
+
+    Only for a stage whose part ``SIGHT`` was found whole: nothing is checked here.
+    """
+    if not (folder / SIGHT).exists():
         return None
     with np.load(folder / "predictions.npz") as arrays:
         predictions = Predictions(**{name: arrays[name] for name in Predictions._fields})
@@ -86,7 +97,7 @@ def kept_sight(folder: Path) -> Sight | None:
 
 
 def keep_samples(path: Path, samples: Samples) -> None:
-    """Write the columns that noise tricks may change."""
+    """Write the columns that noise tricks may change, and their marker."""
     columns: dict[str, Any] = {
         "label": samples.label,
         "weight": samples.weight,
@@ -97,6 +108,7 @@ def keep_samples(path: Path, samples: Samples) -> None:
         columns["target_weights"] = samples.targets.weights
         columns["target_names"] = np.array(samples.target_names, np.str_)
     write_whole(path, lambda file: np.savez(file, **columns))
+    write_marker(path.with_name(SAMPLES), {}, PARTS[SAMPLES])
 
 
 def kept_samples(path: Path, before: Samples) -> Samples:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from harness.errors import HarnessError
-from harness.files import unwritable, write_text
+from harness.files import unwritable
 from harness.record import digest
+from harness.seals import DamagedError, check_marker, read_marker, set_aside, write_marker
 from harness.terminal import note
 
 PROTOCOL = 3
 """Raised whenever the engine computes something else from the same values: old stages are stale."""
+
+DONE, SIGHT, SAMPLES = "done.json", "sight.json", "samples.json"
+PARTS = {DONE: (), SIGHT: ("features.npy", "predictions.npz"), SAMPLES: ("samples.npz",)}
+"""The files of each part of a stage beside its marker; the weights' are named in the marker."""
 
 
 class StageFolder:
@@ -28,19 +32,51 @@ class StageFolder:
     @property
     def marker(self) -> Path:
         """The file that is written last: with it, the stage is done."""
-        return self.path / "done.json"
+        return self.path / DONE
 
     def done(self) -> dict[str, Any] | None:
-        """Return what the marker says, or None where the stage is not finished."""
-        try:
-            content = json.loads(self.marker.read_text())
-        except (OSError, ValueError):
-            return None
-        return content if isinstance(content, dict) else None
+        """Return what the marker says, or None where the stage is not finished.
 
-    def finish(self, content: Mapping[str, Any]) -> None:
-        """Write the marker. Everything else of the stage must be on disk by then."""
-        write_text(self.marker, json.dumps(content, indent=1, sort_keys=True))
+        Its files are not looked at: before they are used, ``whole`` is asked.
+        """
+        try:
+            return read_marker(self.marker)
+        except DamagedError:
+            return None
+
+    def finish(self, content: Mapping[str, Any], files: Iterable[str] = ()) -> dict[str, Any]:
+        """Write the marker with the seals of ``files``, which must be on disk by then."""
+        return write_marker(self.marker, content, files)
+
+    def whole(self, part: str = DONE) -> dict[str, Any] | None:
+        """Return what the marker of a part says, with every file as it was written, or None.
+
+        What is damaged is named on standard error and set aside: the part alone, or with the
+        weights all that was made from them. Only for who holds the lock.
+        """
+        try:
+            content = check_marker(self.path / part)
+            if content is None and part == DONE and self._lost_its_marker():
+                raise DamagedError(f"{self.marker} is missing")
+        except DamagedError as error:
+            self.set_aside(str(error), part)
+            return None
+        return content
+
+    def _lost_its_marker(self) -> bool:
+        # Who is killed between the weights and the marker leaves checkpoints, too.
+        weights = (self.path / "weights.pt").exists()
+        return weights and not any(self.path.glob("checkpoint-*.json"))
+
+    def set_aside(self, why: str, part: str = DONE) -> None:
+        """Move a part out of the way, into HOME/damaged, and say so; all of it for the weights."""
+        names = [part, *PARTS[part]]
+        paths = [self.path / name for name in names]
+        if part == DONE:
+            rest = (path for path in sorted(self.path.iterdir()) if path.name not in {DONE, "lock"})
+            paths = [self.marker, *rest]  # the marker first: what is left is not taken for done
+        folder = set_aside(self.path.parent.parent, self.path.name, paths)
+        note(f"{why}; moved to {folder} and made again")
 
     @contextmanager
     def locked(self) -> Iterator[None]:

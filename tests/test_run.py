@@ -245,19 +245,6 @@ def test_without_deepspeed_plain_torch_trains_and_one_line_says_so(
     assert the_record(tiny_home).cost.engine == "torch"
 
 
-def test_damaged_weights_of_a_finished_stage_say_what_to_remove(
-    tiny_home: Path, call: Call
-) -> None:
-    command = ("run", "--plugin", "baseline", *ONE_EPOCH)
-    call(*command)
-    next((tiny_home / "records").glob("*.json")).unlink()
-    (weights,) = (tiny_home / "stages").glob("*/weights.pt")
-    weights.write_bytes(weights.read_bytes()[:1000])
-    ended = call(*command)
-    assert ended.status == 2
-    assert f"remove the folder {weights.parent}" in ended.err.splitlines()[-1]
-
-
 def test_a_full_disk_is_one_line_and_the_same_command_goes_on_afterwards(
     tiny_home: Path, call: Call, tmp_path: Path
 ) -> None:

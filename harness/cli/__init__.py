@@ -70,7 +70,10 @@ def main() -> None:
         error.show(words)
         sys.stderr.write(page(words.getvalue()))
         sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, click.Abort) as error:
+        # Click takes any EOFError for a wish to stop, also that of a reader of a short file.
+        if isinstance(error.__cause__, EOFError):
+            raise error.__cause__ from None
         sys.exit(_said("stopped; the same command goes on from here", SIGINT_STATUS))
     sys.exit(status if isinstance(status, int) else 0)
 

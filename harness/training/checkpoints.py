@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,8 @@ from typing import Any
 import torch
 
 from harness.errors import TrainingError
-from harness.files import write_text, write_whole
+from harness.files import write_whole
+from harness.seals import DamagedError, check_marker, write_marker
 
 KEPT = 2
 
@@ -21,26 +20,30 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
     """Write the state after ``step`` steps, then its digest, then drop what is older."""
     path = folder / f"checkpoint-{step:010d}.pt"
     save_tensors(path, state)
-    content = {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "step": step}
-    write_text(path.with_suffix(".json"), json.dumps(content))
+    write_marker(path.with_suffix(".json"), {"step": step}, [path.name])
     for old in sorted(folder.glob("checkpoint-*.json"))[:-KEPT]:
         old.unlink()
         old.with_suffix(".pt").unlink(missing_ok=True)
 
 
-def newest_checkpoint(folder: Path, device: torch.device) -> dict[str, Any] | None:
-    """Return the newest checkpoint whose bytes are those that were written, or None."""
+def newest_checkpoint(
+    folder: Path, device: torch.device, tell: Callable[[str], object] | None = None
+) -> dict[str, Any] | None:
+    """Return the newest checkpoint whose bytes are those that were written, or None.
+
+    ``tell`` hears of each that is damaged.
+    """
     for marker in sorted(folder.glob("checkpoint-*.json"), reverse=True):
         try:
-            digest = json.loads(marker.read_text())["sha256"]
-            data = marker.with_suffix(".pt").read_bytes()
-        except (OSError, ValueError, TypeError, KeyError):
+            check_marker(marker)
+        except DamagedError as error:
+            if tell is not None:
+                tell(f"{error}; an earlier checkpoint is used, if there is one")
             continue
-        if hashlib.sha256(data).hexdigest() == digest:
-            state: dict[str, Any] = torch.load(
-                io.BytesIO(data), map_location=device, weights_only=True
-            )
-            return state
+        state: dict[str, Any] = torch.load(
+            marker.with_suffix(".pt"), map_location=device, weights_only=True
+        )
+        return state
     return None
 
 
@@ -71,7 +74,7 @@ def load_tensors(path: Path, device: torch.device | str = "cpu") -> dict[str, An
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:  # a damaged file fails in more ways than torch names
         raise TrainingError(
-            f"{path} is missing or damaged; remove the folder {path.parent} and start the same "
-            "command again: its stage is then trained anew"
+            f"{path} is missing or was damaged during this run; start the same command again: "
+            "what is damaged is made anew"
         ) from error
     return state

@@ -17,6 +17,7 @@ from harness.data.loader import Crops, Loaded, Pictures, ahead
 from harness.data.samplers import Rows
 from harness.recipe import StageRecipe
 from harness.samples import Samples
+from harness.terminal import note
 from harness.training.batches import (
     Columns,
     cross_entropy,
@@ -219,7 +220,7 @@ class Keeper:
 
 
 def _resume(folder: Path, engine: Engine, ranks: Ranks) -> Position:
-    state = newest_checkpoint(folder, ranks.device)
+    state = newest_checkpoint(folder, ranks.device, note if ranks.first else None)
     if state is None:
         return Position(ranks=[ranks.world_size])
     engine.load_state(state["engine"])

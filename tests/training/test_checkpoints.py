@@ -72,6 +72,20 @@ def test_one_cut_short_sends_it_back_to_the_one_before(tmp_path: Path, size: int
     assert newest_step(tmp_path) == 1
 
 
+def test_one_of_another_stage_does_not_count_and_is_told(tmp_path: Path) -> None:
+    other, own = tmp_path / "other", tmp_path / "own"
+    save(other, 7)
+    save(own, 3)
+    for path in other.iterdir():
+        path.rename(own / path.name)
+    told: list[str] = []
+    state = newest_checkpoint(own, CPU, told.append)
+    assert state is not None
+    assert state["step"] == 3
+    assert len(told) == 1
+    assert "it was written as other/checkpoint-0000000007.json" in told[0]
+
+
 @pytest.mark.parametrize("marker", [b"", b"{", b"[]", b"null", b"{}", b'{"sha256": 1}', b"\xff"])
 def test_a_damaged_marker_sends_it_back_to_the_one_before(tmp_path: Path, marker: bytes) -> None:
     save(tmp_path, 1, 2)
@@ -107,7 +121,7 @@ def test_nothing_is_run_when_a_file_is_read(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     torch.save({"weight": Planted()}, tmp_path / "weights.pt")
-    with pytest.raises(TrainingError, match="missing or damaged"):
+    with pytest.raises(TrainingError, match="missing or was damaged"):
         load_tensors(tmp_path / "weights.pt")
     save_checkpoint(tmp_path, 1, {"weight": Planted()})
     with pytest.raises(pickle.UnpicklingError):
@@ -116,13 +130,13 @@ def test_nothing_is_run_when_a_file_is_read(
 
 
 @pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04 cut short", b"text"])
-def test_damaged_weights_are_one_line_that_says_what_to_remove(
+def test_damaged_weights_are_one_line_that_says_what_to_do(
     tmp_path: Path, content: bytes | None
 ) -> None:
     path = tmp_path / "weights.pt"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(TrainingError, match=f"remove the folder {tmp_path}"):
+    with pytest.raises(TrainingError, match=f"{path} is missing or was damaged during this run"):
         load_tensors(path)
 
 
