@@ -17,6 +17,7 @@ from harness.errors import HarnessError
 from harness.files import write_text
 from harness.reading import read_plain
 from harness.seals import DamagedError, sealed, unsealed
+from harness.terminal import note
 
 SCHEMA_VERSION: Literal[2] = 2
 MAX_RECORD_BYTES = 64 << 20  # a record is read from strangers, too
@@ -247,6 +248,14 @@ def read_records(folder: Path) -> tuple[list[ResultRecord], list[str]]:
             "without a digest: run them again, or remove them"
         )
     return sorted(records, key=lambda record: (record.cost.created, record.id)), problems
+
+
+def known_records(folder: Path) -> list[ResultRecord]:
+    """Read every record of ``folder``, oldest first; say on standard error what is left out."""
+    records, problems = read_records(folder)
+    for problem in problems:
+        note(f"left out: {problem}")
+    return records
 
 
 def record_id(plugin: str, seed: int, decides: Mapping[str, Any]) -> str:

@@ -25,7 +25,7 @@ SIGINT_STATUS = 130
     prefix="harness.cli.",
     order=(
         *("run", "plan", "estimate", "plugins", "leaderboard", "compare", "ablate", "reproduce"),
-        *("data", "doctor"),
+        *("verify", "data", "doctor"),
     ),
     context_settings={"help_option_names": ["-h", "--help"]},
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import HarnessError, unknown
-from harness.record import ResultRecord, read_record, read_records
+from harness.record import ResultRecord, known_records, read_record
 
 if TYPE_CHECKING:
     from harness.studies.comparison import Side
@@ -21,7 +21,7 @@ def two_sides(home: Path, texts: Sequence[str], fingerprint: str | None) -> tupl
     """
     from leaderboard.measured import group_runs
 
-    records, _ = read_records(home / "records")
+    records = known_records(home / "records")
     groups, _ = group_runs(records)
     found = [_named(text, home, records, groups) for text in texts]
     pairs = [

@@ -15,7 +15,6 @@ from harness.terminal import visible, visible_in
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from harness.samples import Samples
     from harness.studies.comparison import Category, RunComparison
 
 TOP = 8  # categories of each sign: as many as a slide holds
@@ -72,9 +71,10 @@ def compare(  # noqa: PLR0913 - one parameter per option
 
         picture_format(output)  # before anything is read
     from harness.cli.chosen import two_sides
+    from harness.cli.data_sets import load_splits
     from harness.studies.comparison import class_names, compare_runs, first_lemmas
 
-    samples = _samples(home, data) if data else None
+    samples = load_splits(home, data, ("train",))["train"] if data else None
     sides = two_sides(home, (before, after), samples.fingerprint if samples else None)
     run = sides[0].runs[0]
     names = first_lemmas(samples.classes) if samples else class_names(run.record.data, run.home)
@@ -90,19 +90,6 @@ def compare(  # noqa: PLR0913 - one parameter per option
         say(json.dumps({**asdict(found), "pairs": pairs, **counts}, indent=1))
     else:
         say("\n\n".join(_parts(found)))
-
-
-def _samples(home: Path, text: str) -> Samples:
-    """Read the training list of a data set, as a run would."""
-    from harness.activation import instance_of
-    from harness.discovery import find_plugins, load_plugin, named
-    from harness.hooks import Active, Hooks
-    from harness.spec import DataSpec, RunSpec
-
-    data = DataSpec.parse(text)
-    plugin = instance_of(data.name, load_plugin(named(data.name, find_plugins())), {})
-    hooks = Hooks([Active(data.name, plugin)], method=data.name)
-    return hooks.load_samples(RunSpec(plugin=data.name, data=data, home=home), "train")
 
 
 def _parts(found: RunComparison) -> Iterator[str]:

@@ -12,7 +12,7 @@ from harness.errors import HarnessError, unknown
 from harness.hooks import Hooks
 from harness.preparation import prepare
 from harness.recipe import UNREAD, Recipe, StageRecipe, resolve
-from harness.record import read_records
+from harness.record import known_records
 from harness.spec import RunSpec
 from harness.studies.throughput import (
     LEAST_EFFICIENCY,
@@ -119,7 +119,7 @@ def estimate(
     kinds = [kind_of(stage) for stage in open_stages]
     speeds = Speeds(hardware="", by_kind={})
     if open_stages and measure is None:
-        speeds = recorded_speeds(read_records(spec.home / "records")[0], kinds, hardware)
+        speeds = recorded_speeds(known_records(spec.home / "records"), kinds, hardware)
     sizes = network_sizes(spec, hooks, recipe.stages, size.classes)
     stages = []
     for stage in recipe.stages:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -11,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import HarnessError
-from harness.finished import predictions_file
+from harness.finished import MOST, predictions_file
+from harness.reading import read_plain
 from harness.record import ResultRecord
 from harness.seals import DamagedError
 
@@ -19,11 +21,15 @@ Epoch = Literal["last", "best"]
 
 
 class KeptPredictions(NamedTuple):
-    """N pictures: ``files`` and ``labels`` ``(N,)``, ``classes`` ``(N, 5)``, best first."""
+    """N pictures: ``files`` and ``labels`` ``(N,)``, ``classes`` ``(N, 5)``, best first.
+
+    ``probabilities`` are those of the classes, empty in a file without them.
+    """
 
     files: NDArray[np.str_]
     labels: NDArray[np.int32]
     classes: NDArray[np.int32]
+    probabilities: NDArray[np.float16] = np.empty((0, 0), np.float16)
 
     def right(self, k: int) -> NDArray[np.bool_]:
         """Return for each picture whether its label is among the first ``k`` classes, ``(N,)``."""
@@ -43,7 +49,7 @@ def kept_predictions(
     if score is None:
         raise HarnessError(f"record {record.id} has no score of {split}, {protocol}, {epoch} epoch")
     try:
-        return _read(predictions_file(home / "records" / record.id, score))
+        return read_predictions(predictions_file(home / "records" / record.id, score))
     except DamagedError as error:
         raise HarnessError(
             f"{error}, so it is not what record {record.id} was scored on; run it again: finished "
@@ -51,11 +57,16 @@ def kept_predictions(
         ) from error
 
 
-def _read(path: Path) -> KeptPredictions:
+def read_predictions(path: Path) -> KeptPredictions:
+    """Read the predictions of one split; raises HarnessError where they are damaged or too many."""
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
-            return KeptPredictions(arrays["files"], arrays["labels"], arrays["classes"])
-    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+        with np.load(io.BytesIO(read_plain(path, MOST)), allow_pickle=False) as arrays:
+            unpacked = sum(one.file_size for one in arrays.zip.infolist())
+            if unpacked > MOST:
+                raise HarnessError(f"{path} would take {unpacked} bytes of memory, over {MOST}")
+            kept = {name: arrays[name] for name in KeptPredictions._fields if name in arrays}
+            return KeptPredictions(**kept)
+    except (TypeError, ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise HarnessError(
             f"{path} holds no labels of an earlier version, or is damaged ({error}); "
             "remove its record and run it again"

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from harness.errors import HarnessError, unknown
 from harness.recipe import StageRecipe
-from harness.record import EffectiveStage, ResultRecord, read_records
+from harness.record import EffectiveStage, ResultRecord, known_records
 
 # Assumed: what is left of several devices' speed after they waited for each other.
 LEAST_EFFICIENCY, MOST_EFFICIENCY = 0.9, 1.0
@@ -139,7 +139,7 @@ def known_seconds(
     Second comes the hardware that these records ran on.
     """
     kinds = {stage.key: kind_of(stage) for stage in stages}
-    speeds = recorded_speeds(read_records(home / "records")[0], list(kinds.values()))
+    speeds = recorded_speeds(known_records(home / "records"), list(kinds.values()))
     known = {
         stage.key: training_seconds(train * stage.stage.epochs, speeds.by_kind[kinds[stage.key]])
         for stage in stages

@@ -1,0 +1,95 @@
+"""``harness verify``: do the figures of records follow from their predictions?"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.errors import HarnessError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from harness.studies.verification import Verdict
+
+TESTED = ("train", "val", "test", "ilsvrc")
+
+
+@click.command()
+@click.argument("what", metavar="[RECORD|FOLDER]...", nargs=-1)
+@click.option(
+    "--data",
+    metavar="NAME[:PATH][?KEY=VALUE]",
+    help="The data set that they ran on: are pictures and labels those of its splits?",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON.")
+@click.pass_obj
+def verify(home: Path, what: tuple[str, ...], data: str | None, as_json: bool) -> None:
+    """Score the kept predictions of records again, and compare every figure and digest.
+
+    RECORD is an id or a file, FOLDER holds records; without any, all records are verified. Ends
+    with status 2 if one of them is not fine.
+
+    \b
+    Examples:
+      harness verify
+      harness verify baseline-seed0-0123456789abcdef --data synthweb:small
+      harness verify downloaded/records
+    """
+    paths = [path for text in what or [str(home / "records")] for path in _records(home, text)]
+    from harness.studies.verification import NOT_PROVED, PROVED, WITHOUT_DATA, verify
+
+    splits = None
+    if data is not None:
+        from harness.cli.data_sets import load_splits
+
+        splits = load_splits(home, data, TESTED)
+    verdicts = verify(dict.fromkeys(paths), splits)
+    bounds = (PROVED, NOT_PROVED, *(() if splits else (WITHOUT_DATA,)))
+    if as_json:
+        found = [
+            {"record": one.name, "path": str(one.path), "problems": one.problems}
+            for one in verdicts
+        ]
+        click.echo(json.dumps({"records": found, "bounds": bounds}, indent=1))
+    else:
+        click.echo("\n".join(_lines(verdicts, bounds)))
+    if any(one.problems for one in verdicts):
+        sys.exit(2)
+
+
+def _records(home: Path, text: str) -> list[Path]:
+    """Return the files that a text names; raises HarnessError where it names none."""
+    path = Path(text).expanduser()
+    if path.is_dir():
+        found = sorted(path.glob("*.json"))
+        if not found:
+            raise HarnessError(f"there is no record in {path}; name a folder like HOME/records")
+        return found
+    kept = home / "records" / f"{text}.json"
+    if not path.exists() and kept.exists():
+        return [kept]
+    if not path.exists():
+        raise HarnessError(f"{text} is neither a record, nor a folder, nor the id of a record")
+    return [path]
+
+
+def _lines(verdicts: Sequence[Verdict], bounds: Sequence[str]) -> Iterator[str]:
+    from tabulate import tabulate
+
+    from harness.terminal import visible
+
+    rows = [
+        (visible(one.name), "not fine" if problem else "fine", visible(problem))
+        for one in verdicts
+        for problem in one.problems or [""]
+    ]
+    yield tabulate(rows, ("record", "verdict", "reason"), disable_numparse=True)
+    yield ""
+    fine = sum(not one.problems for one in verdicts)
+    yield f"{fine} of {len(verdicts)} records are fine"
+    yield from bounds
