@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 from typing import Literal
@@ -152,9 +152,16 @@ def _shorten(value: str) -> str:
 
 
 def measured_rows(
-    groups: Iterable[Group], published: Iterable[PublishedRow], epochs: Iterable[Epoch]
+    groups: Iterable[Group],
+    published: Iterable[PublishedRow],
+    epochs: Iterable[Epoch],
+    unverified: Collection[str] | None = None,
 ) -> list[Row]:
-    """Return one row per group, split, protocol and epoch, with the published row it reproduces."""
+    """Return one row per group, split, protocol and epoch, with the published row it reproduces.
+
+    ``unverified`` are the ids of records whose predictions were not scored again; None: nobody
+    looked.
+    """
     published, epochs = list(published), set(epochs)
     rows = []
     for group in groups:
@@ -173,8 +180,22 @@ def measured_rows(
             ]
             row = _row([record for record, _ in pairs], [score for _, score in pairs])
             where, numbers = _reference(references, (group.settings["edition"], split, protocol))
-            rows.append(replace(row, method=group.name, reference=where, reference_percent=numbers))
+            rows.append(
+                replace(
+                    row,
+                    method=group.name,
+                    reference=where,
+                    reference_percent=numbers,
+                    verified=_verified([record.id for record, _ in pairs], unverified),
+                )
+            )
     return rows
+
+
+def _verified(ids: Sequence[str], unverified: Collection[str] | None) -> Literal["", "yes", "no"]:
+    if unverified is None:
+        return ""
+    return "no" if set(ids) & set(unverified) else "yes"
 
 
 def _row(records: list[ResultRecord], scores: list[Score]) -> Row:

@@ -14,8 +14,9 @@ class Row:
     points, None where they were not measured or n is 1. ``reference`` names where the published
     row that a measured one reproduces was tested ("WebVision 1.0 val, 10 views"), and
     ``reference_percent`` is that row's "top-1 / top-5". ``printed_`` values are as the publication
-    prints them, in the unit ``printed_as``. A row with a ``run`` is one of several entries that
-    another row sums up.
+    prints them, in the unit ``printed_as``. ``verified`` is "yes" where the predictions of all
+    seeds were scored again and gave these figures, "no" where some are not kept. A row with a
+    ``run`` is one of several entries that another row sums up.
     """
 
     edition: str
@@ -37,6 +38,7 @@ class Row:
     plugin: str = ""
     knobs: str = ""
     fingerprint: str = ""
+    verified: Literal["", "yes", "no"] = ""
     reference: str = ""
     reference_percent: str = ""
     table: str = ""

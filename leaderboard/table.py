@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Literal, TypeVar
 
@@ -51,15 +51,18 @@ def make_board(
     *,
     epochs: Iterable[Epoch] = ("last",),
     sort: Metric = "top1",
+    unverified: Collection[str] | None = None,
 ) -> Board:
     """Group the records over seeds and set them beside the published rows, best first.
 
+    ``unverified`` are the ids of records whose predictions were not scored again; None: nobody
+    looked.
     Where some row of a table lacks the accuracy that sorts, all rows of that table go by the other.
     """
     published = list(published)
     groups, notes = group_runs(records)
     rows = [
-        *measured_rows(groups, published, epochs),
+        *measured_rows(groups, published, epochs, unverified),
         *(published_row(row) for row in published),
     ]
     lacking = {_terms(row) for row in rows if _percent(row, sort) is None}
@@ -183,6 +186,7 @@ def _score_table(terms: tuple[str, ...], rows: list[Row]) -> Table:
         "seeds": ["" if row.n_seeds is None else str(row.n_seeds) for row in rows],
         "time": [_time(row.device_seconds) for row in rows],
         "size": [row.size for row in rows],
+        "verified": [row.verified for row in rows],
     }
     places = _places(rows)
     columns |= {
@@ -202,7 +206,7 @@ def _score_table(terms: tuple[str, ...], rows: list[Row]) -> Table:
             {name: cells for name, cells in columns.items() if name == "method" or any(cells)}
         ),
         notes=_notes(terms, rows),
-        left=frozenset({"kind", "method", "epoch", "size", "printed", "table"}),
+        left=frozenset({"kind", "method", "epoch", "size", "verified", "printed", "table"}),
     )
 
 

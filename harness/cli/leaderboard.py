@@ -74,6 +74,7 @@ def leaderboard(  # noqa: PLR0913 - one parameter per option
     """
     from harness.files import write_text
     from harness.record import read_records
+    from harness.studies.standing import standing
     from leaderboard.formats import clean, render
     from leaderboard.published import load_published
     from leaderboard.table import make_board, narrow
@@ -85,11 +86,16 @@ def leaderboard(  # noqa: PLR0913 - one parameter per option
             f"no record has seed {' or '.join(map(str, seeds))}; measured: "
             f"{', '.join(map(str, known_seeds))}"
         )
+    records = [record for record in records if not seeds or record.seed in seeds]
+    found = standing(home, records, lambda line: say(line, err=True))
+    for name, wrong in found.problems.items():
+        problems += [f"record {name}: {problem}" for problem in wrong]
     board = make_board(
-        [record for record in records if not seeds or record.seed in seeds],
+        [record for record in records if record.id not in found.problems],
         load_published() if published else (),
         epochs=("last", "best") if epoch == "both" else (epoch,),
         sort=sort,
+        unverified=found.unverified,
     )
     text, notes = render(narrow(board, edition=edition, split=split), form, show)
     if output is None:

@@ -40,7 +40,7 @@ class Verdict:
     record: ResultRecord | None = None
     problems: list[str] = field(default_factory=list)
     pictures: dict[str, str] = field(default_factory=dict)  # by split: digest of files and labels
-    answers: tuple[str, ...] = ()  # digests of the predictions, in the order of the scores
+    answers: str = ""  # digest of all predictions
 
     @property
     def name(self) -> str:
@@ -54,20 +54,27 @@ def verify(paths: Iterable[Path], data: Mapping[str, Samples] | None = None) -> 
     ``data`` are the splits that they ran on, by name; without it, that the pictures and labels are
     those of the data set is not looked at.
     """
-    verdicts = [verify_one(path, data) for path in paths]
-    _compare_seeds(verdicts)
-    _compare_pictures(verdicts)
+    verdicts = []
+    for path in paths:
+        try:
+            verdicts.append(verify_record(path, read_record(path), data))
+        except HarnessError as error:
+            verdicts.append(Verdict(path, problems=[str(error)]))
+    compare(verdicts)
     return verdicts
 
 
-def verify_one(path: Path, data: Mapping[str, Samples] | None = None) -> Verdict:
-    """Read one record and score its predictions again."""
-    verdict = Verdict(path)
-    try:
-        record = verdict.record = read_record(path)
-    except HarnessError as error:
-        verdict.problems.append(str(error))
-        return verdict
+def compare(verdicts: Sequence[Verdict]) -> None:
+    """Add what is wrong with records beside each other."""
+    _compare_seeds(verdicts)
+    _compare_pictures(verdicts)
+
+
+def verify_record(
+    path: Path, record: ResultRecord, data: Mapping[str, Samples] | None = None
+) -> Verdict:
+    """Score the predictions of one record again, which was read from ``path``."""
+    verdict = Verdict(path, record)
     if not record.decides:
         verdict.problems.append("it does not say what its id was made of")
     answers = []
@@ -84,7 +91,7 @@ def verify_one(path: Path, data: Mapping[str, Samples] | None = None) -> Verdict
         except HarnessError as error:
             found = [str(error)]
         verdict.problems += [f"{terms}: {problem}" for problem in found]
-    verdict.answers = tuple(answers)
+    verdict.answers = digest(answers) if answers else ""
     verdict.problems += _history(record)
     train = (data or {}).get("train")
     if train is not None and train.fingerprint != record.data.fingerprint:
@@ -166,7 +173,7 @@ def _against_data(kept: KeptPredictions, samples: Samples | None) -> Iterator[st
 
 def _compare_seeds(verdicts: Sequence[Verdict]) -> None:
     """Name runs of several seeds that say the same of every picture: copies of one of them."""
-    by_answers: dict[tuple[str, ...], list[Verdict]] = defaultdict(list)
+    by_answers: dict[str, list[Verdict]] = defaultdict(list)
     for verdict in verdicts:
         if verdict.record and verdict.answers:
             by_answers[verdict.answers].append(verdict)

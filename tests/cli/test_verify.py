@@ -281,3 +281,63 @@ def test_a_run_whose_labels_are_not_those_of_the_others_is_named(path: Path, cal
         "its pictures or labels of test are not those of the other runs on this data"
         in problems(call)
     )
+
+
+def board(call: Call) -> tuple[list[dict[str, Any]], str]:
+    ended = call("leaderboard", "--no-published", "--format", "json")
+    assert ended.status == 0, ended
+    return json.loads(ended.out), ended.err
+
+
+def test_the_board_verifies_what_it_shows_once(home: Path, path: Path, call: Call) -> None:
+    rows, err = board(call)
+    assert {row["verified"] for row in rows} == {"yes"}
+    assert err == ""
+    memory = home / "verified.json"
+    written = memory.stat().st_mtime_ns
+    assert board(call) == (rows, "")
+    assert memory.stat().st_mtime_ns == written
+    assert " verified" in call("leaderboard", "--no-published").out
+    memory.write_bytes(memory.read_bytes().replace(b'"version": 1', b'"version": 2'))
+    assert board(call) == (rows, "")  # a damaged memory is begun anew
+
+
+@pytest.mark.parametrize(
+    ("forgery", "words"),
+    [
+        (lambda path: forge(path, one_more_right), "and its predictions give"),
+        (lambda path: repacked(path, ("val", "10 views"), classes=better), "predictions give"),
+        (lambda path: as_seed(1, path), "of another seed: one was copied"),
+        (
+            lambda path: (path.with_suffix("") / "val-1-view-last.npz").unlink(),
+            "val-1-view-last.npz is missing or altered",
+        ),
+    ],
+)
+def test_the_board_leaves_out_what_is_not_fine_and_says_why(
+    path: Path, call: Call, forgery: Callable[[Path], object], words: str
+) -> None:
+    board(call)  # what was verified before is looked at again after a change
+    forgery(path)
+    rows, err = board(call)
+    assert rows == []
+    lines = [line for line in err.splitlines() if line.startswith("left out: record ")]
+    assert lines
+    assert any(path.stem in line and words in line for line in lines)
+
+
+def test_a_record_without_predictions_is_shown_as_not_verified(path: Path, call: Call) -> None:
+    shutil.rmtree(path.with_suffix(""))
+    rows, err = board(call)
+    assert {row["verified"] for row in rows} == {"no"}
+    assert err == ""
+
+
+def test_other_commands_name_the_records_that_they_leave_out(path: Path, call: Call) -> None:
+    path.write_text(path.read_text().replace('"images": 60', '"images": 61'))
+    for command in (
+        ("compare", "baseline", "baseline"),
+        ("plan", "--plugin", "baseline", "--data", "synthweb:tiny"),
+    ):
+        err = call(*command).err
+        assert f"left out: {path} was altered after it was written" in err

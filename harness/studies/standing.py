@@ -1,0 +1,92 @@
+"""Which records may stand on the board: verified once, and again only if a file was changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from harness.errors import HarnessError
+from harness.files import write_text
+from harness.reading import read_plain
+from harness.record import ResultRecord
+from harness.seals import DamagedError, sealed, unsealed
+from harness.studies.verification import Verdict, compare, verify_record
+
+VERSION = 1  # of the checks: raised whenever they find more
+MOST = 1 << 30  # bytes of what is remembered
+MANY = 20  # records; verifying more is announced
+
+
+class Standing(NamedTuple):
+    """Why records are not fine, by id; and those that keep no predictions to be scored again."""
+
+    problems: dict[str, list[str]]
+    unverified: frozenset[str]
+
+
+def standing(
+    home: Path, records: Iterable[ResultRecord], tell: Callable[[str], object]
+) -> Standing:
+    """Verify records of ``HOME/records`` as ``harness verify`` does.
+
+    What was found is remembered in HOME/verified.json, by size and time of change of the record and
+    of each file of its predictions.
+    """
+    memory = home / "verified.json"
+    known = _read(memory)
+    stamped = [(record, home / "records" / f"{record.id}.json") for record in records]
+    stamps = {record.id: _stamp(path) for record, path in stamped}
+    new = [one for one, _ in stamped if known.get(one.id, {}).get("stamp") != stamps[one.id]]
+    if len(new) > MANY:
+        tell(f"scoring the predictions of {len(new)} records again; this is done once")
+    unverified, verdicts, fresh = set(), [], {record.id for record in new}
+    for record, path in stamped:
+        if not path.with_suffix("").is_dir():
+            unverified.add(record.id)
+        elif record.id in fresh:
+            verdicts.append(verify_record(path, record))
+            known[record.id] = _remembered(verdicts[-1], stamps[record.id])
+        else:
+            verdicts.append(Verdict(path, record, **known[record.id]["found"]))
+    if fresh - unverified:
+        with suppress(HarnessError):  # a memory that cannot be kept only costs time
+            write_text(memory, sealed({"version": VERSION, "records": known}))
+    compare(verdicts)
+    return Standing(
+        {one.name: one.problems for one in verdicts if one.problems}, frozenset(unverified)
+    )
+
+
+def _remembered(verdict: Verdict, stamp: str) -> dict[str, Any]:
+    found = {
+        "problems": list(verdict.problems),
+        "pictures": verdict.pictures,
+        "answers": verdict.answers,
+    }
+    return {"stamp": stamp, "found": found}
+
+
+def _read(memory: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(unsealed(read_plain(memory, MOST)))
+    except (OSError, ValueError, DamagedError):
+        return {}
+    return dict(content["records"]) if content.get("version") == VERSION else {}
+
+
+def _stamp(path: Path) -> str:
+    """Return a digest of names, sizes and times of a record's files."""
+    found = []
+    with suppress(FileNotFoundError, NotADirectoryError):
+        status = path.stat()
+        found.append((path.name, status.st_size, status.st_mtime_ns))
+        with os.scandir(path.with_suffix("")) as entries:
+            for entry in entries:
+                status = entry.stat()
+                found.append((entry.name, status.st_size, status.st_mtime_ns))
+    return hashlib.sha256(repr(sorted(found)).encode()).hexdigest()[:32]
