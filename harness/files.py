@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -24,6 +26,8 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
         try:
             with temporary.open("xb") as file:
+                with suppress(OSError):  # tells who sweeps up after killed runs that this one lives
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 _write_through(file, write)
                 file.flush()
                 os.fsync(file.fileno())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from harness.finished import finished_record
+from harness.leftovers import sweep_leftovers
 from harness.making import Maker
 from harness.preparation import prepare
 from harness.record import ResultRecord, write_record
@@ -33,7 +34,9 @@ def run(asked: RunSpec) -> ResultRecord:
     if found is not None:
         return cast("ResultRecord", found)
 
-    if not ranks.first:
+    if ranks.first:
+        sweep_leftovers(spec.home)
+    else:
         hooks.silence()
     maker = Maker(prepared, ranks)
     maker.check(recipe)

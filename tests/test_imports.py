@@ -44,12 +44,14 @@ MAX_LINES, MAX_RUN, MAX_METHOD = 300, 80, 120
 BAD_NAMES = ("util", "helper", "common", "misc", "manager")
 
 VALUES = (
+    "harness.leftovers",
     *("harness.errors", "harness.files", "harness.hookspecs", "harness.knobs", "harness.record"),
     *("harness.samples", "harness.schedules", "harness.sources", "harness.spec", "harness.stages"),
     *("harness.values", "harness.data.samplers", "harness.data.profile", "harness.cores"),
     *("harness.reading", "harness.terminal", "harness.interpreter", "harness.place"),
     *("harness.seals", "harness.consistency", "harness.finished"),
     *("harness.contents", "harness.descriptions", "harness.tensors"),
+    "harness.leftovers",
 )
 ASSEMBLY = (
     *("harness.activation", "harness.discovery", "harness.hooks", "harness.recipe"),
@@ -64,8 +66,10 @@ ENGINE = ("harness.training", "harness.testing", "harness.data")
 LANGUAGE = ("harness.texts", "harness.wordnet")
 STUDIES = ("harness.studies", "harness.statistics", "harness.drawing")
 PRIVATE = (
+    "leftovers",
     *("files", "sources", "stages", "cores", "reading", "terminal", "interpreter", "place"),
     *("seals", "consistency", "finished", "contents", "descriptions", "tensors"),
+    "leftovers",
 )
 PUBLIC = tuple(m for m in VALUES if m.rpartition(".")[2] not in PRIVATE)
 
