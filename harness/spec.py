@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
-from urllib.parse import parse_qsl, quote_plus
+from urllib.parse import quote, unquote
 
 from harness.errors import HarnessError
+
+_BYTES = "surrogateescape"  # names of files may hold bytes that are not UTF-8
 
 
 def default_home() -> Path:
@@ -30,31 +33,46 @@ class DataSpec:
 
     @classmethod
     def parse(cls, text: str) -> DataSpec:
-        """Read ``NAME[:PATH][?KEY=VALUE&...]``; raises HarnessError where it is not that.
+        """Read ``NAME[:PATH][?KEY=VALUE&...]``; raises HarnessError if it is not that.
+
+        The first ``?`` ends the path, in which ``%3F`` stands for ``?`` and ``%25`` for ``%``. In
+        keys and values ``%XX`` stands for the byte XX, as ``%26`` for ``&``. Everything else,
+        blanks and ``+`` too, is what it is.
 
         >>> DataSpec.parse("webvision1:/data/webvision?classes=0-49&source=google").path
         '/data/webvision'
         """
         place, _, query = text.partition("?")
         name, _, path = place.partition(":")
-        try:
-            pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
-        except ValueError as error:
-            raise HarnessError(
-                f"--data {text!r}: what follows '?' must read key=value&key=value"
-            ) from error
         if not name:
             raise HarnessError(f"--data {text!r} names no data set; write NAME:PATH")
-        if len(dict(pairs)) < len(pairs):
-            raise HarnessError(f"--data {text!r} gives a key twice; give each key once")
-        return cls(name=name, path=path or None, options=dict(pairs))
+        options: dict[str, str] = {}
+        for part in query.split("&") if query else ():
+            key, equals, value = (unquote(word, errors=_BYTES) for word in part.partition("="))
+            if not equals:
+                raise HarnessError(
+                    f"--data {text!r}: what follows '?' must read key=value&key=value; write %3F "
+                    "for a '?' in a folder's name"
+                )
+            if key in options:
+                raise HarnessError(f"--data {text!r} gives a key twice; give each key once")
+            options[key] = value
+        path = re.sub("%3F", "?", path, flags=re.IGNORECASE).replace("%25", "%")
+        return cls(name=name, path=path or None, options=options)
 
     def __str__(self) -> str:
         """Return the text that parses to this value."""
-        pairs = [(quote_plus(key), quote_plus(value)) for key, value in self.options.items()]
-        options = "&".join(f"{key}={value}" for key, value in pairs)
-        path = f":{self.path}" if self.path else ""
+        options = "&".join(
+            f"{quote(key, errors=_BYTES)}={quote(value, errors=_BYTES)}"
+            for key, value in self.options.items()
+        )
+        path = f":{_escaped(self.path)}" if self.path else ""
         return f"{self.name}{path}" + (f"?{options}" if options else "")
+
+
+def _escaped(path: str) -> str:
+    """Write a path so that neither a ``?`` nor a ``%3F`` in it is read as something else."""
+    return re.sub("%(?=3F|25)", "%25", path, flags=re.IGNORECASE).replace("?", "%3F")
 
 
 class Override(NamedTuple):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,8 +16,18 @@ def texts(exclude: str, min_size: int = 1) -> st.SearchStrategy[str]:
     return st.text(st.characters(codec="utf-8", exclude_characters=exclude), min_size=min_size)
 
 
-NAMES, PATHS = texts(":?"), texts("?")
-OPTIONS = st.dictionaries(texts("", 0), texts("", 0), max_size=3)
+def files(min_size: int = 1) -> st.SearchStrategy[str]:
+    """Texts as the command line gives them; bytes that are not UTF-8 among them."""
+    odd = st.lists(st.sampled_from(["%3F", "%3f", "%25", "%", "?", "+", "#", "&", "=", ":", " "]))
+    return (
+        texts("", min_size)
+        | st.binary(min_size=min_size).map(os.fsdecode)
+        | odd.map("".join).filter(lambda text: len(text) >= min_size)
+    )
+
+
+NAMES, PATHS = texts(":?"), files()
+OPTIONS = st.dictionaries(texts("", 0), files(0), max_size=3)
 
 
 @given(NAMES, st.none() | PATHS, OPTIONS)
@@ -36,6 +48,9 @@ def test_the_text_of_a_data_spec_reads_as_the_same(
         ("webvision1:/data/a:b", "webvision1", "/data/a:b", {}),
         ("w:/d?classes=0-49&source=google", "w", "/d", {"classes": "0-49", "source": "google"}),
         ("w:/d?a=1%262&b=", "w", "/d", {"a": "1&2", "b": ""}),
+        ("w:/d?a=/x+y z%3d=#1", "w", "/d", {"a": "/x+y z==#1"}),
+        ("w:/a+b%20c#d&e=f%3fg", "w", "/a+b%20c#d&e=f?g", {}),
+        ("w:/100%253F%2525?a=%E9", "w", "/100%3F%25", {"a": "\udce9"}),
         ("w:/d?", "w", "/d", {}),
     ],
 )
@@ -50,6 +65,7 @@ def test_data_is_read(text: str, name: str, path: str | None, options: dict[str,
         (":/data", "names no data set"),
         ("?seed=1", "names no data set"),
         ("synthweb?seed", "key=value"),
+        ("webvision1:/data/what?now", r"write %3F for a '\?' in a folder's name"),
         ("synthweb?seed=1&&b=2", "key=value"),
         ("synthweb?seed=1&seed=2", "gives a key twice"),
     ],
