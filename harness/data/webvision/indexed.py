@@ -79,7 +79,8 @@ def read_indexed(
     if split == "train":
         _check_sources(found, sources, root)
     if len(found) and found.label.min() < 0:
-        raise NoLabelsError(f"the labels of {split} of {root} are not public; score val instead")
+        refuse_unlabelled(lists_of_indexed(root), edition)
+        raise NoLabelsError(f"{root} was indexed without labels of {split}; score val instead")
     rows = _rows(found, split, sources, kept, len(vocabulary))
     label = _take(found.label, rows)
     if list(kept) != list(range(len(vocabulary))):
