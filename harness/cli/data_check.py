@@ -50,9 +50,12 @@ def check(path: Path, edition: str, images: Images, as_json: bool) -> None:
       harness data check /data/webvision --images all --json
     """
     from harness.data.check.one_pass import check as check_data
+    from harness.spec import default_home
 
     with Line() as line:
-        report = check_data(path, edition=edition, images=images, progress=LongCheck(line))
+        report = check_data(
+            path, edition=edition, images=images, progress=LongCheck(line), home=default_home()
+        )
     if as_json:
         say(json.dumps(report.as_json(), indent=1))
     else:

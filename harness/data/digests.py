@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.data.columns_file import load_columns, save_columns
+from harness.data.store import PictureStore
 from harness.errors import DataError
-from harness.terminal import visible
+from harness.terminal import note, visible
 
 DIGEST_BYTES = 16
 _NAME_BYTES = 8
@@ -49,8 +50,8 @@ class _Digested(NamedTuple):
 
 
 def digest_of(data: bytes) -> bytes:
-    """Return the 16 bytes that stand for a picture's file."""
-    return hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()
+    """Return the 16 bytes that stand for a picture's file: the first of its SHA-256."""
+    return hashlib.sha256(data).digest()[:DIGEST_BYTES]  # most processors have it built in
 
 
 def digests_file(home: Path, root: Path, split: str) -> Path:
@@ -59,23 +60,63 @@ def digests_file(home: Path, root: Path, split: str) -> Path:
     return home / "inventories" / f"digests-{hashlib.sha256(text).hexdigest()[:32]}.npz"
 
 
-def keep_digests(path: Path, store: _Named, seen: _Seen, digests: NDArray[np.uint8]) -> None:
-    """Write the digests ``(N, 16)`` of a split's pictures as they were ``seen``."""
+class DigestingStore:
+    """Reads through another store, and has the digest ``(N, 16)`` of what was read whole."""
+
+    def __init__(self, store: PictureStore, seen: _Seen) -> None:
+        self._store, self._seen = store, seen
+        self.digest = np.zeros((len(store), DIGEST_BYTES), np.uint8)
+        self.known = seen.size < 0  # a missing picture has no bytes, and zeros for a digest
+
+    def __len__(self) -> int:
+        return len(self._store)
+
+    def name(self, row: int) -> str:
+        """Return the picture's name as the lists have it."""
+        return self._store.name(row)
+
+    def read(self, row: int) -> bytes:
+        """Return the picture's file; raises OSError as the store beneath does."""
+        data = self._store.read(row)
+        self.digest[row] = np.frombuffer(digest_of(data), np.uint8)
+        self.known[row] = len(data) == self._seen.size[row]
+        return data
+
+    def take(self, rows: NDArray[np.int64]) -> PictureStore:
+        """Return a store of these rows ``(M,)``, which keeps no digests."""
+        return self._store.take(rows)
+
+
+def keep_digests(
+    path: Path, store: _Named, seen: _Seen, digests: NDArray[np.uint8], known: NDArray[np.bool_]
+) -> None:
+    """Write the digests ``(N, 16)`` of the ``known`` pictures as they were ``seen``.
+
+    Those of other pictures of the split, which an earlier call wrote, stay.
+    """
     names = _names(store)
-    order = np.argsort(names, kind="stable")
-    table = _Digested(names[order], seen.size[order], seen.mtime_ns[order], digests[order])
-    save_columns(path, table._asdict())
+    table = _Digested(names[known], seen.size[known], seen.mtime_ns[known], digests[known])
+    earlier = _table(load_columns(path))
+    if earlier is not None:
+        others = ~np.isin(earlier.name, names)
+        old = earlier._asdict()
+        columns = {
+            name: np.concatenate([now, old[name][others]]) for name, now in table._asdict().items()
+        }
+        table = _Digested(**columns)
+    order = np.argsort(table.name, kind="stable")
+    save_columns(path, {name: column[order] for name, column in table._asdict().items()})
 
 
-def read_digests(path: Path, root: Path, store: _Named, seen: _Seen) -> NDArray[np.uint8]:
+def read_digests(path: Path, root: Path, store: _Named, seen: _Seen) -> NDArray[np.uint8] | None:
     """Return the digest ``(N, 16)`` of each picture as it is ``seen`` now.
 
+    None, and a note, if there are not digests of all of them.
+
     Raises:
-        DataError: The file of digests is damaged, or a picture was not there when it was written or
-            had another size or time.
+        DataError: The file of digests is damaged, or a picture had another size or time.
     """
-    columns = load_columns(path)
-    table = _table(columns) if columns is not None else None
+    table = _table(load_columns(path))
     mending = f"run harness data check {root} --images all, or remove {path}"
     if table is None:
         raise DataError(f"{path}, the digests of {root}, is damaged; {mending}")
@@ -84,22 +125,25 @@ def read_digests(path: Path, root: Path, store: _Named, seen: _Seen) -> NDArray[
     places[places == len(table.name)] = 0
     known = table.name[places] == names if len(table.name) else np.zeros(len(names), np.bool_)
     if not known.all():
-        raise _other(root, store, ~known, f"were not there when {_WRITTEN}; {mending}")
+        note(
+            f"{path} has digests of {np.count_nonzero(known)} of {len(store)} pictures, so their "
+            f"sizes name the data: harness data check {root} --images all makes the others"
+        )
+        return None
     same = (table.size[places] == seen.size) & (table.mtime_ns[places] == seen.mtime_ns)
     if not same.all():
-        raise _other(root, store, ~same, f"have changed since {_WRITTEN}; {mending}")
+        rows = np.flatnonzero(~same)
+        first = visible(root / os.fsdecode(store.raw_name(int(rows[0]))))
+        raise DataError(
+            f"{len(rows)} of {len(store)} pictures, the first is {first}, have changed since their "
+            f"digests were written; {mending}"
+        )
     digests: NDArray[np.uint8] = table.digest[places]
     return digests
 
 
-def _other(root: Path, store: _Named, other: NDArray[np.bool_], what: str) -> DataError:
-    rows = np.flatnonzero(other)
-    first = visible(root / os.fsdecode(store.raw_name(int(rows[0]))))
-    return DataError(f"{len(rows)} of {len(store)} pictures, the first is {first}, {what}")
-
-
-def _table(columns: dict[str, NDArray[Any]]) -> _Digested | None:
-    if set(columns) != set(_Digested._fields):
+def _table(columns: dict[str, NDArray[Any]] | None) -> _Digested | None:
+    if columns is None or set(columns) != set(_Digested._fields):
         return None
     table = _Digested(**columns)
     shapes = {column.shape for column in table[:3]} | {table.digest.shape[:1]}
@@ -114,6 +158,3 @@ def _names(store: _Named) -> NDArray[np.uint64]:
         short = (hashlib.blake2b(name, digest_size=_NAME_BYTES).digest() for name in names)
         parts.append(b"".join(short))
     return np.frombuffer(b"".join(parts), "<u8").astype(np.uint64)
-
-
-_WRITTEN = "their digests were written"

@@ -70,7 +70,7 @@ def with_pictures(samples: Samples, home: Path) -> Samples:
     path = digests_file(home, samples.root, samples.split)
     if isinstance(store, TarStore):
         sizes, mending = store.sizes(), f"run harness data index {samples.root}"
-        found = Inventory(sizes, store.times()) if path.exists() else None
+        found = inventory_of(store) if path.exists() else None
     elif isinstance(store, FolderStore):
         found, kept = _look_at_files(store, samples.root, home)
         sizes = found.size
@@ -162,6 +162,13 @@ class SeenStore:
             f"picture {visible(self._root / self._store.name(row))} has changed since the run "
             f"looked at it ({then} then, {now}); {self._mending}"
         )
+
+
+def inventory_of(store: FolderStore | TarStore) -> Inventory:
+    """Look at all pictures: at their files, or at their archives and what the index says."""
+    if isinstance(store, TarStore):
+        return Inventory(store.sizes(), store.times())
+    return look_at(store)
 
 
 def look_at(store: FolderStore, rows: NDArray[np.int64] | None = None) -> Inventory:

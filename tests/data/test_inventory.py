@@ -15,7 +15,8 @@ from harness import reading
 from harness.data import inventory
 from harness.data.archives.indexing import build_index
 from harness.data.archives.pack import Packing, pack
-from harness.data.digests import digest_of, digests_file, keep_digests
+from harness.data.check.one_pass import check
+from harness.data.digests import digests_file
 from harness.data.inventory import INVENTORIES, look_at, store_of, with_pictures
 from harness.data.loader import Crops, Pictures
 from harness.data.store import MAX_PICTURE_BYTES, FolderStore
@@ -204,12 +205,9 @@ def test_many_sizes_are_kept_until_a_folder_or_a_looked_at_file_changes(
 
 
 def digested(root: Path, home: Path, split: str = "train") -> Path:
-    store = store_of(read_split(root, "train"))
-    assert isinstance(store, FolderStore)
-    digests = [digest_of(store.read(row)) for row in range(len(store))]
+    report = check(root, images="all", home=home)
     path = digests_file(home, root, split)
-    columns = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 16)
-    keep_digests(path, store, look_at(store), columns)
+    assert any(f"{path} has digests of 300 of 300" in text for _, text in report.findings)
     return path
 
 
@@ -242,6 +240,47 @@ def test_digests_serve_selections_and_a_damaged_file_of_them_is_named(
     path.write_bytes(path.read_bytes().replace(b"<u8", b"<i8", 1))
     with pytest.raises(DataError, match=rf"{path}, the digests of {root}, is damaged; run harness"):
         seen(root, home)
+
+
+def test_the_digests_of_archives_are_those_of_the_same_files(
+    root: Path, home: Path, tmp_path: Path
+) -> None:
+    packed = tmp_path / "packed"
+    pack(root, packed, Packing(short_side=None))
+    by_size = seen(packed, home)
+    digested(root, home)
+    digested(packed, home)
+    samples = seen(packed, home)
+    assert samples.fingerprint == seen(root, home).fingerprint != by_size.fingerprint
+    assert read(samples, 3) == read(by_size, 3)
+    os.utime(next(packed.glob("train-*.tar")), (1, 1))
+    build_index(packed)
+    with pytest.raises(DataError, match=r"300 of 300 pictures, .* have changed since"):
+        seen(packed, home)
+
+
+def test_digests_of_some_pictures_are_not_those_of_all(
+    root: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = picture(seen(root, home), 0)
+    content = missing.read_bytes()
+    missing.unlink()
+    path = digested(root, home)  # that it is missing is known, too
+    assert seen(root, home).fingerprint == seen(root, home).fingerprint
+    missing.write_bytes(content)
+    with pytest.raises(DataError, match=r"1 of 300 pictures, .* have changed since"):
+        seen(root, home)
+    path.unlink()
+    google, flickr = (root / "info" / f"train_filelist_{s}.txt" for s in ("google", "flickr"))
+    flickr.rename(tmp := flickr.with_suffix(".away"))
+    check(root, images="all", home=home)
+    tmp.rename(flickr)
+    assert google.exists()
+    by_size = seen(root, home).fingerprint
+    assert "so their sizes name the data" in capsys.readouterr().err
+    digested(root, home)
+    assert seen(root, home).fingerprint != by_size
+    assert capsys.readouterr().err == ""
 
 
 # pictures that a split cannot be scored without

@@ -54,11 +54,13 @@ def check(
     edition: str = "auto",
     images: Images = "sample",
     progress: Progress = lambda _what, _done, _whole: None,
+    home: Path | None = None,
 ) -> Report:
     """Read every list, the metadata and some or all pictures of the data set at ``root``.
 
     ``images`` looks for a spread of 2,000 pictures of each split and decodes 200 of them, or does
-    both with all of them, or with none. ``progress`` hears (what, done, in all).
+    both with all of them, or with none. ``progress`` hears (what, done, in all). Digests of all
+    pictures, once they were read, are kept below ``home``.
 
     Raises:
         DataError: ``root`` is no folder or holds no edition of WebVision, or ``edition`` is none.
@@ -71,7 +73,8 @@ def check(
         images = "none"  # a run would not get as far
     place = lists_root(root, archives)
     known = edition_of(place, edition)
-    at = Pass(root, place, known, images, progress, findings, Disagreements(findings), archives)
+    torn = Disagreements(findings)
+    at = Pass(root, place, known, images, progress, findings, torn, archives, home)
     synsets: Synsets | None = None
     with findings.noting():
         synsets = read_synsets(place, known)

@@ -16,7 +16,10 @@ Progress = Callable[[str, int, int], None]
 
 
 class Pass(NamedTuple):
-    """One check; pictures lie in ``root``, the lists in ``place``, which may be the index."""
+    """One check; pictures lie in ``root``, the lists in ``place``, which may be the index.
+
+    Digests of all pictures go below ``home``, if there is one.
+    """
 
     root: Path
     place: Path
@@ -26,3 +29,4 @@ class Pass(NamedTuple):
     findings: Findings
     torn: Disagreements
     archives: Archives | None
+    home: Path | None

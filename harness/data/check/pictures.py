@@ -10,11 +10,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.data.check.images import Listed, count_images
+from harness.data.check.images import Listed, Step, count_images
 from harness.data.check.names import TrainList
 from harness.data.check.parts import Pass
 from harness.data.check.report import ImageCount
-from harness.data.store import FolderStore
+from harness.data.digests import DigestingStore, digests_file, keep_digests
+from harness.data.inventory import inventory_of
+from harness.data.store import FolderStore, TarStore
 from harness.data.strings import Strings
 from harness.data.webvision.columns import Columns, judged_list
 from harness.reading import is_there
@@ -48,9 +50,27 @@ def _count_images(
     else:
         store = FolderStore(at.root, Strings.of_array(files))
         listed = Listed(split, store, lambda row: f"{where(row)}: {store.name(row)}", None)
-    return count_images(
-        listed, at.images, at.findings, partial(at.progress, f"pictures of {split}")
-    )
+    step = partial(at.progress, f"pictures of {split}")
+    if at.images == "all" and at.home:
+        return _digest_images(at, at.home, listed, step)
+    return count_images(listed, at.images, at.findings, step)
+
+
+def _digest_images(at: Pass, home: Path, listed: Listed, step: Step) -> ImageCount:
+    """Look at all pictures, and keep the digests of what was read."""
+    store = listed.store
+    assert isinstance(store, (FolderStore, TarStore))
+    seen = inventory_of(store)
+    digesting = DigestingStore(store, seen)
+    missing = np.flatnonzero(seen.size < 0) if listed.missing is None else listed.missing
+    listed = listed._replace(store=digesting, missing=missing)
+    count = count_images(listed, at.images, at.findings, step)
+    path = digests_file(home, at.root, listed.split)
+    keep_digests(path, store, seen, digesting.digest, digesting.known)
+    known = int(np.count_nonzero(digesting.known))
+    text = f"{listed.split}: {path} has digests of {known} of {len(store)} pictures"
+    at.findings.add("note", f"{text}; runs name the data by them" if known == len(store) else text)
+    return count
 
 
 def judged_root(at: Pass, split: Judged) -> Path:
