@@ -17,7 +17,24 @@ _BYTES = "surrogateescape"  # names of files may hold bytes that are not UTF-8
 
 def default_home() -> Path:
     """Return the folder of data caches, stages and records: HARNESS_HOME, or ~/.harness."""
-    return Path(os.environ.get("HARNESS_HOME") or "~/.harness").expanduser()
+    return usable_home(Path(os.environ.get("HARNESS_HOME") or "~/.harness"))
+
+
+def usable_home(home: Path) -> Path:
+    """Return the folder with ``~`` spelt out; raises HarnessError if it cannot be a folder."""
+    try:
+        folder = home.expanduser()
+    except RuntimeError as error:
+        raise HarnessError(
+            f"{home}: the home folder of the user is not known ({error}); set HARNESS_HOME to a "
+            "folder"
+        ) from error
+    if "\0" in str(folder):
+        raise HarnessError(f"HARNESS_HOME {str(folder)!r} holds a NUL; name another folder")
+    if os.path.lexists(folder) and not folder.is_dir():
+        kind = "a link to nothing" if folder.is_symlink() and not folder.exists() else "not one"
+        raise HarnessError(f"HARNESS_HOME {folder} must be a folder, but it is {kind}")
+    return folder
 
 
 @dataclass(frozen=True, kw_only=True)

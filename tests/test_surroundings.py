@@ -132,3 +132,55 @@ def test_what_launchers_add_is_taken(
         monkeypatch.setenv(name, "0")  # so that it is taken back after the test
         monkeypatch.delenv(name)
     assert call(*arguments).error.endswith("unset LOCAL_RANK")
+
+
+def redirected(how: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    program = f'exec "$0" "$@" {how}'
+    command = ["bash", "-c", program, str(Path(sys.executable).with_name("harness")), *arguments]
+    return subprocess.run(
+        command, env=os.environ | environment, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        (">/dev/full", "Error: standard output cannot be written: No space left on device"),
+        (">&-", "Error: standard output is closed"),
+    ],
+)
+@pytest.mark.parametrize(
+    "arguments", [("leaderboard", "--format", "csv"), ("plugins", "show", "baseline")]
+)
+def test_an_output_that_cannot_be_written_is_one_line(
+    how: str, told: str, arguments: tuple[str, ...]
+) -> None:
+    done = redirected(how, *arguments)
+    assert done.returncode == 2, done
+    assert [line.startswith(told) for line in done.stderr.splitlines()] == [True]
+
+
+def test_closed_input_and_error_streams_are_no_hindrance() -> None:
+    done = redirected("<&- 2>&-", "leaderboard", "--format", "csv")
+    assert done.returncode == 0
+    assert done.stdout
+
+
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_a_home_that_is_no_folder_is_refused(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    home = tmp_path / "there"
+    if kind == "file":
+        home.write_text("")
+    else:
+        home.symlink_to(tmp_path / "nowhere")
+    assert "must be a folder" in call("--home", str(home), *TINY).error
+    monkeypatch.setenv("HARNESS_HOME", str(home))
+    assert "must be a folder" in call(*TINY).error
+
+
+def test_a_user_without_a_home_is_told_what_to_set(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "set HARNESS_HOME" in call("--home", "~nobody-of-this-name/x", "leaderboard").error

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sys
+from contextlib import suppress
 from io import StringIO
 from pathlib import Path
 
@@ -12,9 +12,10 @@ import click
 from harness import __version__
 from harness.cli.devices import local_rank_option
 from harness.cli.lazy import LazyGroup
+from harness.cli.streams import drop_output, open_streams, written_output
 from harness.errors import HarnessError
 from harness.reading import PASSING, unreadable
-from harness.spec import default_home
+from harness.spec import default_home, usable_home
 from harness.terminal import note, page
 
 SIGINT_STATUS = 130
@@ -32,7 +33,7 @@ SIGINT_STATUS = 130
 @click.version_option(__version__, prog_name="harness")
 @click.option(
     "--home",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=click.Path(path_type=Path),
     default=default_home,
     show_default="HARNESS_HOME, or ~/.harness",
     help="Where data caches, trained stages and records lie.",
@@ -50,7 +51,7 @@ def cli(ctx: click.Context, home: Path) -> None:
     Shell completion (bash; zsh and fish alike):
       eval "$(_HARNESS_COMPLETE=bash_source harness)"
     """
-    ctx.obj = home.expanduser()
+    ctx.obj = usable_home(home)
 
 
 def main() -> None:
@@ -59,9 +60,11 @@ def main() -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a table's ± must not end a run
     try:
-        status = cli.main(prog_name="harness", standalone_mode=False)
+        open_streams()
+        with written_output():
+            status = cli.main(prog_name="harness", standalone_mode=False)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else Python complains again at exit
+        drop_output()
         sys.exit(1)
     except (HarnessError, OSError) as error:
         sys.exit(_said(f"Error: {_line(error)}", 2))
@@ -88,5 +91,6 @@ def _line(error: HarnessError | OSError) -> str:
 
 
 def _said(line: str, status: int) -> int:
-    note(line)
+    with suppress(OSError):  # standard error may be on the full disk, too
+        note(line)
     return status
