@@ -37,6 +37,7 @@ def _decisions(record: ResultRecord) -> Iterator[str]:
         "label": record.label,
         "seed": record.seed,
         "stages": [[stage.name, stage.key] for stage in record.stages],
+        "ranks": [list(stage.ranks) for stage in record.stages],
         "combine": record.combine or None,
     }
     for name, value in said.items():

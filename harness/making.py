@@ -75,7 +75,8 @@ class Maker:
             raise HarnessError(NEEDS_VAL)
         backbones: set[str] = set()
         for stage in recipe.stages:
-            micro_batch_size(stage.stage, self._ranks.world_size)
+            if stage_folder(self._spec.home, stage.key).done() is None:
+                micro_batch_size(stage.stage, self._ranks.world_size)
             if stage.stage.backbone not in backbones:
                 backbones.add(stage.stage.backbone)
                 self.network(stage, None, self._samples.num_classes)
@@ -212,6 +213,7 @@ class Maker:
             "seconds": position.seconds,
             "images_per_second": meter.images_per_second,
             "devices": ranks.world_size,
+            "ranks": position.ranks,
         }
         return self._from_first(lambda: _finish(folder, stage, marker, engine.module))
 

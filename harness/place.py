@@ -52,6 +52,12 @@ def read_place(environment: Mapping[str, str] = os.environ) -> Place | None:
     return Place(rank, world_size, local_rank, address, _number("MASTER_PORT", ports, 1, 65_535))
 
 
+def world_size() -> int:
+    """Return the number of processes that train together; 1 if no launcher started this one."""
+    place = read_place()
+    return place.world_size if place else 1
+
+
 def _number(name: str, given: Mapping[str, str], least: int, most: int) -> int:
     text = given.get(name, str(least)).strip()
     number = int(text) if text.isdecimal() and len(text) < 20 else -1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from harness.activation import Activation
 from harness.errors import NoLabelsError
 from harness.hooks import Hooks
 from harness.provenance import what_decides
+from harness.rank_dependence import ranks_that_matter
 from harness.recipe import UNREAD, DataIdentity, Recipe, resolve
 from harness.record import record_id
 from harness.samples import Samples
@@ -29,6 +30,17 @@ class Prepared:
     tested: tuple[Samples, ...]
     recipe: Recipe
     decides: Mapping[str, Any]
+    world_size: int = 1
+
+    def once_made(self) -> Prepared:
+        """Return this run with the identity that its finished stages give it.
+
+        It differs from the one that was foreseen if another run, with another number of ranks,
+        finished a stage in the meantime.
+        """
+        spec, recipe = self.spec, self.recipe
+        decides = what_decides(spec, recipe, self.samples, self.tested, self.world_size)
+        return replace(self, decides=decides)
 
     @property
     def identity(self) -> str:
@@ -51,15 +63,19 @@ class Prepared:
         return self.spec.home / "records" / f"{self.identity}.json"
 
 
-def prepare(asked: RunSpec) -> Prepared:
-    """Load plugins and data and resolve the recipe; raises HarnessError for what is wrong."""
+def prepare(asked: RunSpec, world_size: int = 1) -> Prepared:
+    """Load plugins and data and resolve the recipe; raises HarnessError for what is wrong.
+
+    ``world_size`` is the number of ranks that will train what is not trained yet.
+    """
     active = Activation(asked)
     spec, hooks = active.spec, active.hooks
     resolve(spec, hooks, UNREAD)  # what was asked wrongly shows before any data is drawn or read
     samples = hooks.load_samples(spec, "train")
     splits = {name: _labelled(spec, hooks, name) for name in TESTED}
     val = splits["val"]
-    recipe = resolve(spec, hooks, DataIdentity.of(samples, val))
+    several = ranks_that_matter(spec, hooks, world_size, samples.num_classes)
+    recipe = resolve(spec, hooks, DataIdentity.of(samples, val), several)
     tested = tuple(split for split in splits.values() if split is not None)
     return Prepared(
         active=active,
@@ -67,7 +83,8 @@ def prepare(asked: RunSpec) -> Prepared:
         val=val,
         tested=tested,
         recipe=recipe,
-        decides=what_decides(spec, recipe, samples, tested),
+        decides=what_decides(spec, recipe, samples, tested, world_size),
+        world_size=world_size,
     )
 
 

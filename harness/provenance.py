@@ -19,17 +19,27 @@ from harness.recipe import Recipe, StageRecipe
 from harness.record import Knob
 from harness.samples import Samples
 from harness.spec import RunSpec
+from harness.stages import stage_folder
 
 RECORDED = ("torch", "timm", "deepspeed", "numpy", "pillow", "simplejpeg", "scikit-learn", "pluggy")
 
 
 def what_decides(
-    spec: RunSpec, recipe: Recipe, samples: Samples, tested: Sequence[Samples]
+    spec: RunSpec,
+    recipe: Recipe,
+    samples: Samples,
+    tested: Sequence[Samples],
+    world_size: int = 1,
 ) -> dict[str, Any]:
-    """Return everything that decides a run, as JSON has it: its id is the digest of this."""
+    """Return everything that decides a run, as JSON has it: its id is the digest of this.
+
+    The number of ranks that trained a stage decides how its sums were rounded. A stage that is
+    not finished will be trained by ``world_size`` ranks.
+    """
     decides = {
         "label": spec.label,
         "stages": [(stage.stage.name, stage.key) for stage in recipe.stages],
+        "ranks": [stage_folder(spec.home, stage.key).ranks(world_size) for stage in recipe.stages],
         "members": [
             [member.key, *((name, describe(views)) for name, views in protocols.items())]
             for member in recipe.members

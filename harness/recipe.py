@@ -6,12 +6,13 @@ import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeAlias, get_type_hints
 
 from harness.descriptions import describe, describe_provider
 from harness.errors import HarnessError, PluginError, unknown
 from harness.knobs import parse_value
 from harness.record import digest
+from harness.stage_values import check_values
 from harness.stages import stage_key
 from harness.values import Combine, Plan, Stage, Trick, View, Views, apply
 
@@ -24,6 +25,8 @@ OVERRIDABLE = (
     *("backbone", "input_size", "epochs", "batch_size", "lr"),
     *("precision", "accumulation", "norm_group", "clip_norm", "min_crop_area"),
 )
+Slots: TypeAlias = Mapping[str, tuple[Trick[Any], ...]]
+RanksThatMatter: TypeAlias = Callable[[Stage, Slots], "int | None"]
 SHORT_SIDE = 256 / 224  # of a test image, over the crop's size: ImageNet's usual protocol
 
 
@@ -98,15 +101,20 @@ UNREAD = DataIdentity(pictures="", context=str)
 """Stands for data that were not read yet: the keys are no keys of stages."""
 
 
-def resolve(spec: RunSpec, hooks: Hooks, data: DataIdentity) -> Recipe:
-    """Ask the plugins for stages and tricks, apply profile and overrides, and check it all."""
+def resolve(
+    spec: RunSpec, hooks: Hooks, data: DataIdentity, ranks: RanksThatMatter | None = None
+) -> Recipe:
+    """Ask the plugins for stages and tricks, apply profile and overrides, and check it all.
+
+    ``ranks`` tells of a stage how many ranks its result is the work of, if that matters.
+    """
     plan = hooks.plan(spec)
     _check_plan(plan, spec.plugin)
     _check_overrides(spec, plan)
     recipes: dict[str, StageRecipe] = {}
     for published in plan.stages:
-        stage, origins = _effective(spec, hooks, published)
-        recipes[stage.name] = _stage_recipe(spec, hooks, stage, origins, recipes, data)
+        effective = _effective(spec, hooks, published)
+        recipes[published.name] = _stage_recipe(spec, hooks, effective, recipes, data, ranks)
     testing = tuple(hooks.testing_tricks(spec))
     hooks.check_without()
     return Recipe(
@@ -121,11 +129,12 @@ def resolve(spec: RunSpec, hooks: Hooks, data: DataIdentity) -> Recipe:
 def _stage_recipe(
     spec: RunSpec,
     hooks: Hooks,
-    stage: Stage,
-    origins: dict[str, str],
+    effective: tuple[Stage, dict[str, str]],
     earlier: Mapping[str, StageRecipe],
     data: DataIdentity,
+    ranks: RanksThatMatter | None,
 ) -> StageRecipe:
+    stage, origins = effective
     depth = earlier[stage.start].depth + 1 if stage.start else 0
     slots: dict[str, tuple[Trick[Any], ...]] = {
         "noise": tuple(hooks.noise_tricks(spec, stage)),
@@ -147,6 +156,7 @@ def _stage_recipe(
         "depth": depth,
         "engine": spec.engine,
         "deepspeed": json.dumps(dict(spec.deepspeed), sort_keys=True),
+        "ranks": ranks(stage, slots) if ranks else None,
     }
     key = stage_key(decides, [earlier[name].key for name in stage.parents])
     return StageRecipe(
@@ -191,7 +201,7 @@ def _described(stage: Stage, keys: Mapping[str, str]) -> dict[str, Any]:
 def _effective(spec: RunSpec, hooks: Hooks, stage: Stage) -> tuple[Stage, dict[str, str]]:
     """Apply the profile, then the command line; say of each field where its value comes from."""
     origins = {field.name: "recipe" for field in dataclasses.fields(Stage)}
-    _check_sizes(stage)
+    check_values(stage)
     for name, trick in () if spec.full_size else hooks.stage_tricks(spec, stage):
         changed = trick(stage)
         _check_changed(name, stage, changed)
@@ -204,7 +214,7 @@ def _effective(spec: RunSpec, hooks: Hooks, stage: Stage) -> tuple[Stage, dict[s
             value = parse_value(what, hints[override.field], override.text)
             stage = replace(stage, **{override.field: value})
             origins[override.field] = "command line"
-    _check_sizes(stage)
+    check_values(stage)
     return stage, origins
 
 
@@ -225,21 +235,6 @@ def _check_changed(plugin: str, before: Stage, after: object) -> None:
 def _differing(before: Stage, after: Stage) -> list[str]:
     fields = [field.name for field in dataclasses.fields(Stage)]
     return [name for name in fields if getattr(before, name) != getattr(after, name)]
-
-
-def _check_sizes(stage: Stage) -> None:
-    for field in ("input_size", "epochs", "batch_size", "accumulation", "lr"):
-        if not getattr(stage, field) > 0:
-            raise HarnessError(f"stage {stage.name!r}: {field} must be above 0")
-    if stage.clip_norm is not None and not stage.clip_norm > 0:
-        raise HarnessError(f"stage {stage.name!r}: clip_norm must be above 0")
-    if stage.batch_size % stage.accumulation:
-        raise HarnessError(
-            f"stage {stage.name!r}: a batch of {stage.batch_size} cannot be split over "
-            f"{stage.accumulation} accumulation steps; choose a batch_size that it divides"
-        )
-    if not 0 < stage.min_crop_area <= 1:
-        raise HarnessError(f"stage {stage.name!r}: min_crop_area must lie in (0, 1]")
 
 
 def _check_plan(plan: Plan, plugin: str) -> None:

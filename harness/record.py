@@ -56,6 +56,7 @@ class EffectiveStage(_Value):
     tricks: dict[str, tuple[str, ...]]
     history: tuple[dict[str, float], ...]  # per epoch: loss, val_top1, val_top5
     broken_images: int = 0
+    ranks: tuple[int, ...] = (1,)  # that trained it, one entry for each change of their number
 
 
 class Data(_Value):

@@ -101,6 +101,7 @@ def _stage(made: Made) -> EffectiveStage:
         tricks={slot: tuple(map(repr, tricks)) for slot, tricks in recipe.slots.items()},
         history=tuple(dict(entry) for entry in history),
         broken_images=made.marker["broken_images"],
+        ranks=tuple(made.marker["ranks"]),
     )
 
 

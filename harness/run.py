@@ -26,7 +26,7 @@ def run(asked: RunSpec) -> ResultRecord:
     """
     ranks = join_ranks()
     check_one_home(ranks, asked.home)
-    prepared = prepare(asked)
+    prepared = prepare(asked, ranks.world_size)
     spec, hooks, recipe = prepared.spec, prepared.hooks, prepared.recipe
     check_one_identity(ranks, prepared.identity)
     # Only rank 0 looks, so that all do the same.
@@ -42,6 +42,7 @@ def run(asked: RunSpec) -> ResultRecord:
     maker.check(recipe)
     hooks.on_run_start(spec, Plan(stages=tuple(stage.stage for stage in recipe.stages)))
     made = [maker.make(stage) for stage in recipe.stages]
+    prepared = prepared.once_made()
     examination = Examination(
         tested=prepared.tested,
         members=maker.members(recipe),

@@ -78,6 +78,21 @@ class StageFolder:
         folder = set_aside(self.path.parent.parent, self.path.name, paths)
         note(f"{why}; moved to {folder} and made again")
 
+    def ranks(self, now: int) -> list[int]:
+        """Return how many ranks trained the stage, one entry for each change of their number.
+
+        If it is not finished, ``now`` ranks will train it, or go on with it.
+        """
+        marker = self.done()
+        if marker is not None:
+            return _whole_numbers(marker.get("ranks")) or [now]
+        newest = max(self.path.glob("checkpoint-*.json"), default=None)
+        before: list[int] = []
+        if newest is not None:
+            with suppress(OSError, DamagedError):
+                before = _whole_numbers((read_marker(newest) or {}).get("ranks"))
+        return before if before[-1:] == [now] else [*before, now]
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other processes from making this stage; the lock dies with its holder.
@@ -103,6 +118,12 @@ class StageFolder:
             yield
         finally:
             os.close(lock)
+
+
+def _whole_numbers(value: object) -> list[int]:
+    """Return a list of ints that was read from a file; an empty one if it is something else."""
+    whole = isinstance(value, list) and all(type(item) is int for item in value)
+    return list(value) if isinstance(value, list) and whole else []
 
 
 def stage_folder(home: Path, key: str) -> StageFolder:

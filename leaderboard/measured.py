@@ -52,6 +52,7 @@ def settings(record: ResultRecord) -> dict[str, str]:
         "combine": record.combine,
     }
     for stage in record.stages:
+        found[f"{stage.name}.ranks"] = " and then ".join(map(str, stage.ranks))
         found |= {f"{stage.name}.{name}": value for name, value in sorted(stage.values.items())}
         for slot, tricks in sorted(stage.tricks.items()):
             if tricks:

@@ -55,7 +55,8 @@ VALUES = (
 )
 ASSEMBLY = (
     *("harness.activation", "harness.discovery", "harness.hooks", "harness.recipe"),
-    *("harness.provenance", "harness.preparation"),
+    *("harness.provenance", "harness.preparation", "harness.rank_dependence"),
+    "harness.stage_values",
 )
 PAGE = (
     *("harness.run", "harness.making", "harness.sight", "harness.planning", "harness.result"),

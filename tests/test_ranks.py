@@ -11,6 +11,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ import pytest
 from harness.errors import HarnessError
 from harness.killed import killed_words
 from harness.launch import choose_ranks
+from harness.preparation import prepare
 from harness.record import ResultRecord, read_record
+from harness.spec import DataSpec, Override, RunSpec
 
 Call = Callable[..., Any]
 PATIENCE = 120  # seconds for a process to get anywhere on a busy machine
@@ -69,6 +72,17 @@ def test_two_ranks_train_and_one_rank_scores_their_weights_alike(
     assert err.count("initial: 10 steps") == 1  # one rank speaks
     record = the_record(tiny_home)
     assert record.cost.hardware["devices"] == "2 x cpu"
+    assert {stage.ranks for stage in record.stages} == {(2,)}
+    tiny = DataSpec(name="synthweb", path="tiny")
+    spec = RunSpec(plugin="malong_curriculum", knobs={"model": "B"}, data=tiny)
+    asked = replace(spec, home=tiny_home, overrides=(Override("", "epochs", "2"),))
+    assert prepare(asked).identity == record.id  # its stages say who trained them
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/data").symlink_to(tiny_home / "data")
+    elsewhere = replace(asked, home=tmp_path / "elsewhere")
+    alone, together = prepare(elsewhere), prepare(elsewhere, 2)
+    assert together.identity == record.id != alone.identity
+    assert alone.recipe == together.recipe  # nothing of it depends on the ranks beyond rounding
     assert record.cost.device_seconds == pytest.approx(2 * record.cost.wall_seconds)
     kept = {path: np.load(path)["probabilities"]
             for path in (tiny_home / "records").glob("*/*.npz")}  # fmt: skip
@@ -108,12 +122,10 @@ def test_an_error_of_one_rank_ends_all_with_its_one_line(tiny_home: Path, tmp_pa
     assert err.count("Error:") == 1
 
 
-def test_ctrl_c_stops_all_ranks_and_the_same_command_goes_on(
-    tiny_home: Path, tmp_path: Path
-) -> None:
-    command = ("run", "--plugin", "baseline", "--engine", "torch", *TWO)
-    command += ("--data", "synthweb:tiny", "--stage", "epochs=8")
-    with harness(tmp_path, *command) as process:
+def test_ctrl_c_stops_all_ranks_and_any_number_goes_on(tiny_home: Path, tmp_path: Path) -> None:
+    command = ("run", "--plugin", "baseline", "--engine", "torch")
+    command += ("--data", "synthweb:tiny", "--stage", "epochs=8", "--checkpoint-seconds", "600")
+    with harness(tmp_path, *command, *TWO) as process:
         wait_for(process, lambda: bool(list((tiny_home / "stages").glob("*/best.pt"))))
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=PATIENCE)
@@ -126,8 +138,17 @@ def test_ctrl_c_stops_all_ranks_and_the_same_command_goes_on(
         _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
     assert "goes on at step" in err
-    (stage,) = the_record(tiny_home).stages
+    assert "goes on with 1 rank, after 2 ranks; its record says so" in err
+    record = the_record(tiny_home)
+    (stage,) = record.stages
     assert len(stage.history) == 8
+    assert stage.ranks == (2, 1)
+    # Three do not divide the batch, but nothing is left to train.
+    (tiny_home / f"records/{record.id}.json").unlink()
+    with harness(tmp_path, *command, "--cpu-ranks", "3") as process:
+        _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, err
+    assert the_record(tiny_home).id == record.id
 
 
 def test_a_killed_rank_is_named_with_what_to_try(tiny_home: Path, tmp_path: Path) -> None:

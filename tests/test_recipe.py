@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -214,6 +215,14 @@ def test_every_field_that_can_be_overridden_is(field: str, text: str, value: obj
         ("", "input_size", "0", "input_size must be above 0"),
         ("", "min_crop_area", "0", "min_crop_area must lie in (0, 1]"),
         ("", "min_crop_area", "1.5", "min_crop_area must lie in (0, 1]"),
+        ("", "min_crop_area", "nan", "must be finite"),
+        ("", "lr", "nan", "must be finite"),
+        ("", "lr", "inf", "must be finite"),
+        ("", "lr", "1e9", "lr must be above 0 and at most 1,000,000.0"),
+        ("", "norm_group", "0", "norm_group must be above 0"),
+        ("", "epochs", str(10**12), "epochs must be above 0 and at most 1,000,000"),
+        ("", "batch_size", str(10**11), "at most 16,777,216, not 100000000000"),
+        ("", "input_size", "100000", "input_size must be above 0 and at most 16,384"),
         ("", "precision", "fp64", "is none of its choices: fp32, bf16, fp16"),
         ("", "accumulation", "3", "cannot be split over 3 accumulation steps"),
     ],
@@ -258,6 +267,13 @@ def test_a_plan_that_is_no_graph_is_refused(stages: Sequence[Stage], words: str)
         (lambda stage: replace(stage, start="x"), "must not change a stage's start"),
         (lambda stage: replace(stage, sees=("x",)), "must not change a stage's sees"),
         (lambda stage: replace(stage, epochs=0), "epochs must be above 0"),
+        (lambda stage: replace(stage, batch_size=8.5), "batch_size must be int, not 8.5"),
+        (lambda stage: replace(stage, accumulation=True), "accumulation must be int, not True"),
+        (lambda stage: replace(stage, lr="0.1"), "lr must be float, not '0.1'"),
+        (lambda stage: replace(stage, optimizer=Sgd(weight_decay=-1)), "weight_decay must lie in"),
+        (lambda stage: replace(stage, optimizer=Sgd(momentum=math.nan)), "momentum must lie in"),
+        (lambda stage: replace(stage, optimizer=Sgd(momentum=0.0)), "nesterov needs a momentum"),
+        (lambda stage: replace(stage, optimizer="sgd"), "optimizer must be Sgd"),
     ],
 )
 def test_a_stage_trick_keeps_to_its_stage(trick: Callable[..., Any], words: str) -> None:

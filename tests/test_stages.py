@@ -19,6 +19,7 @@ from harness.stages import SAMPLES, StageFolder, stage_folder, stage_key
 HOLD = """
 import sys
 from pathlib import Path
+from harness.seals import write_marker
 from harness.stages import StageFolder
 with StageFolder(Path(sys.argv[1])).locked():
     print("held", flush=True)
@@ -239,3 +240,17 @@ def test_a_folder_that_cannot_be_made_is_said_in_one_line(tmp_path: Path) -> Non
         StageFolder(tmp_path / "file" / "stage").locked(),
     ):
         pass
+
+
+def test_the_ranks_that_trained_a_stage(tmp_path: Path) -> None:
+    folder = StageFolder(tmp_path)
+    assert folder.ranks(2) == [2]
+    write_marker(tmp_path / "checkpoint-0000000003.json", {"ranks": [1]}, [])
+    write_marker(tmp_path / "checkpoint-0000000007.json", {"ranks": [1, 3]}, [])
+    assert folder.ranks(2) == [1, 3, 2]
+    assert folder.ranks(3) == [1, 3]
+    for damaged in ("[]", "{", '{"ranks": "12"}', '{"ranks": [true]}', "{}"):
+        (tmp_path / "checkpoint-0000000009.json").write_text(damaged)
+        assert folder.ranks(2) == [2]
+    folder.finish({"ranks": [1, 3]})
+    assert folder.ranks(2) == [1, 3]

@@ -116,7 +116,7 @@ def _override(text: str) -> Override:
 
 
 def _json_file(path: Path) -> dict[str, Any]:
-    from harness.training.deepspeed import check_user_config
+    from harness.training.deepspeed_file import check_user_config
 
     try:
         content = json.loads(read_plain(path, MAX_JSON_BYTES))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from harness.errors import HarnessError
+from harness.place import world_size
 from harness.preparation import prepare
 from harness.reading import is_there
 from harness.record import ResultRecord, read_record
@@ -42,7 +43,7 @@ def finished(specs: Iterable[RunSpec]) -> Iterator[Outcome]:
     """Return the runs that are finished already, and make nothing."""
     for spec in specs:
         try:
-            path = prepare(spec).record
+            path = prepare(spec, world_size()).record
             record = read_record(path) if is_there(path) else None
         except HarnessError as error:
             yield Outcome(spec, None, " ".join(str(error).split()))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from harness.errors import HarnessError
-from harness.training.ranks import Ranks
+from harness.training.ranks import Ranks, counted
 from harness.values import Stage
 
 
@@ -48,8 +48,7 @@ def check_pictures(module: nn.Module, stage: Stage, world_size: int) -> None:
     )
     raise HarnessError(
         f"stage {stage.name!r}: {found} leaves batch norm one picture at a time on "
-        f"{world_size} {'rank' if world_size == 1 else 'ranks'}, which says nothing of a batch; "
-        "choose at least two"
+        f"{counted(world_size)}, which says nothing of a batch; choose at least two"
     )
 
 

@@ -20,7 +20,8 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
     """Write the state after ``step`` steps, then its digest, then drop what is older."""
     path = folder / f"checkpoint-{step:010d}.pt"
     save_tensors(path, state)
-    write_marker(path.with_suffix(".json"), {"step": step}, [path.name])
+    says = {"step": step, "ranks": state["position"]["ranks"]}
+    write_marker(path.with_suffix(".json"), says, [path.name])
     for old in sorted(folder.glob("checkpoint-*.json"))[:-KEPT]:
         old.unlink()
         old.with_suffix(".pt").unlink(missing_ok=True)

@@ -45,33 +45,6 @@ def deepspeed_config(
     return _merged(config, user or {})
 
 
-def check_user_config(user: Mapping[str, Any]) -> None:
-    """Raise HarnessError where a user's DeepSpeed JSON contradicts what the stage decides."""
-    decided = {
-        "train_batch_size": "batch_size",
-        "train_micro_batch_size_per_gpu": "batch_size",
-        "gradient_accumulation_steps": "accumulation",
-        "gradient_clipping": "clip_norm",
-        "optimizer": "lr",
-        "scheduler": "lr",
-        "fp16": "precision",
-        "bf16": "precision",
-        "torch_autocast": "precision",
-    }
-    for key, field in decided.items():
-        if key in user:
-            raise HarnessError(
-                f"--deepspeed: {key!r} is decided by the stage; use --stage {field}=... instead"
-            )
-    zero = user.get("zero_optimization", {})
-    level = zero.get("stage", 0) if isinstance(zero, Mapping) else zero
-    if level != 0:
-        raise HarnessError(
-            f"--deepspeed: zero_optimization.stage {level!r} is refused: a sharded optimiser "
-            "cannot be resumed at another number of ranks; these networks fit with stage 0"
-        )
-
-
 def unavailable() -> str | None:
     """Return why DeepSpeed cannot be imported, or None where it can."""
     try:

@@ -34,7 +34,7 @@ from harness.training.layout import Layout
 from harness.training.meter import Meter, Observer
 from harness.training.position import Position
 from harness.training.prefetch import prefetched
-from harness.training.ranks import Ranks
+from harness.training.ranks import Ranks, counted
 from harness.values import Batch, Loss, apply
 
 LONG_CHECKPOINT_SECONDS = 600.0  # within an epoch
@@ -81,7 +81,7 @@ def train(job: Job, engine: Engine, ranks: Ranks, observer: Observer) -> tuple[P
     checkpoint is written.
     """
     stage = job.recipe.stage
-    position = _resume(job.folder, engine, ranks)
+    position = _resume(job, engine, ranks)
     pictures = Pictures(job.samples, job.report, broken=position.broken)
     loss: Loss = apply(job.recipe.loss, cross_entropy)
     layout = Layout.of(stage, ranks)
@@ -219,12 +219,16 @@ class Keeper:
             self._kept = time.monotonic()
 
 
-def _resume(folder: Path, engine: Engine, ranks: Ranks) -> Position:
-    state = newest_checkpoint(folder, ranks.device, note if ranks.first else None)
+def _resume(job: Job, engine: Engine, ranks: Ranks) -> Position:
+    state = newest_checkpoint(job.folder, ranks.device, note if ranks.first else None)
     if state is None:
         return Position(ranks=[ranks.world_size])
     engine.load_state(state["engine"])
     position = Position(**state["position"])
     if position.ranks[-1:] != [ranks.world_size]:
+        job.report(
+            f"stage {job.recipe.stage.name!r} goes on with {counted(ranks.world_size)}, "
+            f"after {' and then '.join(map(counted, position.ranks))}; its record says so"
+        )
         position.ranks.append(ranks.world_size)
     return position

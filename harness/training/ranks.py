@@ -87,6 +87,15 @@ class Ranks:
                         self.mean(statistic)
 
 
+def counted(ranks: int) -> str:
+    """Return a number of ranks in words.
+
+    >>> counted(1), counted(2)
+    ('1 rank', '2 ranks')
+    """
+    return f"{ranks} rank" if ranks == 1 else f"{ranks} ranks"
+
+
 def join_ranks() -> Ranks:
     """Join the processes that the launcher started, or be the only one.
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from harness.errors import HarnessError
-from harness.training.deepspeed import check_user_config, deepspeed_config
+from harness.training.deepspeed import deepspeed_config
+from harness.training.deepspeed_file import check_user_config
 from harness.training.layout import micro_batch_size
 from harness.values import Stage
 
@@ -56,6 +57,9 @@ def test_the_users_json_is_merged_on_top_and_not_changed() -> None:
         ({"fp16": {"enabled": True}}, "precision"),
         ({"bf16": {"enabled": True}}, "precision"),
         ({"torch_autocast": {"enabled": True}}, "precision"),
+        ({"bfloat16": {"enabled": True}}, "precision"),
+        ({"float16": {"enabled": True}}, "precision"),
+        ({"amp": {"enabled": True}}, "precision"),
     ],
 )
 def test_what_the_stage_decides_is_refused(user: dict[str, object], field: str) -> None:
@@ -71,6 +75,36 @@ def test_sharded_optimisers_are_refused(zero: object) -> None:
 
 def test_harmless_keys_pass() -> None:
     check_user_config({"wall_clock_breakdown": False, "zero_optimization": {"stage": 0}})
+    check_user_config({"_remark": "mine", "steps_per_print": 5, "gradient_predivide_factor": 2})
+
+
+@pytest.mark.parametrize(
+    ("user", "said"),
+    [
+        ({"steps_per_print": "auto"}, 'steps_per_print is "auto"'),
+        (
+            {"zero_optimization": {"reduce_bucket_size": "auto"}},
+            'zero_optimization.reduce_bucket_size is "auto"',
+        ),
+        ({"flops_profiler": {"steps": [1, "auto"]}}, r'flops_profiler.steps\[1\] is "auto"'),
+        ({"gradient_predivide_factor": float("nan")}, "gradient_predivide_factor is nan"),
+        ({"steps_per_print": "10"}, "'steps_per_print' must be int, not '10'"),
+        ({"steps_per_print": True}, "'steps_per_print' must be int, not True"),
+        ({"steps_per_print": 0}, "'steps_per_print' must be above 0"),
+        ({"gradient_predivide_factor": [1]}, "must be int or float"),
+        ({"wall_clock_breakdown": "yes"}, "must be bool"),
+        ({"tensorboard": True}, "must be an object"),
+        ({"wall_clock_breakdwn": True}, "did you mean 'wall_clock_breakdown'"),
+        ({"zero_optimisation": {"stage": 0}}, "did you mean 'zero_optimization'"),
+        ({"elasticity": {"enabled": True}}, "it would change the batch"),
+        ({"data_types": {"grad_accum_dtype": "fp16"}}, "it would change the data type"),
+        ({"zero_allow_untested_optimizer": True}, "it would change the optimizer"),
+        ({"zero_optimization": {"offload_optimizer": {"device": "cpu"}}}, "offload_optimizer"),
+    ],
+)
+def test_what_would_be_misread_or_fail_later_is_refused(user: dict[str, object], said: str) -> None:
+    with pytest.raises(HarnessError, match=said):
+        check_user_config(user)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,62 @@
+"""Which values a stage can be trained with, whoever chose them."""
+
+from __future__ import annotations
+
+import math
+
+from harness.errors import HarnessError
+from harness.values import Sgd, Stage
+
+LARGEST: dict[str, int | float] = {
+    "input_size": 16_384,
+    "epochs": 1_000_000,
+    "batch_size": 1 << 24,
+    "accumulation": 1 << 24,
+    "norm_group": 1 << 24,
+    "lr": 1e6,
+    "clip_norm": 1e9,
+}
+"""Far above what anybody trains with; beyond them numbers overflow in the middle of a run."""
+
+
+def check_values(stage: Stage) -> None:
+    """Raise HarnessError if a value is of the wrong type, too small, too large or no number."""
+    for field, largest in LARGEST.items():
+        value = getattr(stage, field)
+        if value is None and field in ("clip_norm", "norm_group"):
+            continue
+        if isinstance(value, bool) or not isinstance(value, type(largest) | int):
+            kind = type(largest).__name__
+            raise HarnessError(f"stage {stage.name!r}: {field} must be {kind}, not {value!r:.80}")
+        if not 0 < value <= largest:
+            raise HarnessError(
+                f"stage {stage.name!r}: {field} must be above 0 and at most {largest:,}, "
+                f"not {value!r:.80}"
+            )
+    _check_optimizer(stage)
+    if stage.batch_size % stage.accumulation:
+        raise HarnessError(
+            f"stage {stage.name!r}: a batch of {stage.batch_size} cannot be split over "
+            f"{stage.accumulation} accumulation steps; choose a batch_size that it divides"
+        )
+    if not 0 < stage.min_crop_area <= 1:
+        raise HarnessError(f"stage {stage.name!r}: min_crop_area must lie in (0, 1]")
+
+
+def _check_optimizer(stage: Stage) -> None:
+    optimizer = stage.optimizer
+    if not isinstance(optimizer, Sgd):
+        raise HarnessError(
+            f"stage {stage.name!r}: the optimizer must be Sgd, not {optimizer!r:.80}"
+        )
+    for name, end in (("momentum", 1.0), ("weight_decay", math.inf)):
+        value = getattr(optimizer, name)
+        if not 0 <= value < end:
+            raise HarnessError(
+                f"stage {stage.name!r}: the optimizer's {name} must lie in [0, {end:g}), "
+                f"not {value!r:.80}"
+            )
+    if optimizer.nesterov and not optimizer.momentum:
+        raise HarnessError(
+            f"stage {stage.name!r}: the optimizer's nesterov needs a momentum above 0"
+        )
