@@ -1,0 +1,191 @@
+"""A plugin that was edited, or whose files were, never meets what it made before."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import Outcome
+
+KEYS = """
+import json, sys
+from harness.activation import Activation
+from harness.recipe import DataIdentity, resolve
+from harness.spec import DataSpec, Override, RunSpec
+asked = json.loads(sys.argv[1])
+overrides = (Override("", "backbone", asked.pop("backbone")),) if "backbone" in asked else ()
+extra = tuple(asked.pop("extra", ()))
+data = DataSpec(name="synthweb", path="tiny")
+active = Activation(RunSpec(data=data, extra=extra, overrides=overrides, **asked))
+recipe = resolve(active.spec, active.hooks, DataIdentity(pictures="p", context=lambda: "c"))
+print(recipe.stages[-1].key)
+"""
+
+READER = """
+from dataclasses import dataclass
+from pathlib import Path
+import numpy as np
+from harness.hookspecs import hookimpl
+from harness.values import Plan, Stage
+
+@dataclass(frozen=True)
+class Weigh:
+    table: Path | None
+    reads = Path(__file__).with_name("beside.txt")
+    def __call__(self, samples):
+        return samples.assign(weight=np.load(self.table).astype(np.float32))
+
+@dataclass(frozen=True)
+class Plugin:
+    "Weighs by a table in a file."
+    table: Path | None = None
+    @hookimpl
+    def plan(self):
+        return Plan(stages=(Stage(name="train", epochs=1),))
+    @hookimpl
+    def noise_tricks(self):
+        return [Weigh(self.table)]
+"""
+
+ENCODER = """
+import numpy as np
+from harness.hookspecs import hookimpl
+
+class Plugin:
+    "An encoder."
+    @hookimpl
+    def encode_texts(self, encoder, texts):
+        if encoder == "letters":
+            return np.full((len(texts), {width}), {width} ** -0.5, np.float32)
+"""
+
+ASKS = """
+from dataclasses import dataclass
+from harness.hookspecs import hookimpl
+from harness.values import Plan, Stage
+
+@dataclass(frozen=True)
+class Encode:
+    {declares}
+    def __call__(self, samples):
+        samples.encode("{encoder}", ["text"])
+        return samples
+
+class Plugin:
+    "A method whose noise trick encodes texts."
+    @hookimpl
+    def plan(self):
+        return Plan(stages=(Stage(name="train", epochs=1),))
+    @hookimpl
+    def noise_tricks(self):
+        return [Encode()]
+"""
+
+NETWORK = """
+import warnings
+import timm
+from torch import nn
+from harness.hookspecs import hookimpl
+
+class Plugin:
+    "Registers a network with timm."
+    @hookimpl
+    def model_tricks(self):
+        return []
+
+def {name}(pretrained=False, **kwargs):
+    return timm.models.resnet.ResNet(timm.models.resnet.BasicBlock, [{blocks}, 1, 1, 1], **{{}})
+
+warnings.simplefilter("ignore")
+timm.models.register_model({name})
+"""
+
+
+def key(**asked: object) -> str:
+    """The key of a run's last stage, worked out by a process of its own."""
+    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-c", KEYS, json.dumps(asked)]
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=True, timeout=120
+    )
+    return done.stdout.strip()
+
+
+def test_a_file_that_a_plugin_reads_is_its_content(
+    install: Callable[..., Path],
+    harness_process: Callable[..., Outcome],
+    tiny_home: Path,
+    tmp_path: Path,
+) -> None:
+    beside = install("reader", READER).with_name("beside.txt")
+    beside.write_text("1")
+    table = tmp_path / "table.npy"
+    asked = {"plugin": "reader", "knobs": {"table": str(table)}}
+    arguments = ("run", "--plugin", "reader", "--data", "synthweb:tiny", "--set", f"table={table}")
+    assert harness_process(*arguments).error == (
+        f"Weigh.table: {table} cannot be read: No such file or directory"
+    )
+    np.save(table, np.ones(300))
+    before = key(**asked)
+    np.save(table, np.full(300, 2.0))
+    after = key(**asked)
+    beside.write_text("2")
+    assert len({before, after, key(**asked)}) == 3
+    moved = table.rename(tmp_path / "home" / "table.npy")
+    beside.write_text("1")
+    assert key(plugin="reader", knobs={"table": str(moved)}) == after
+
+
+def test_two_encoders_under_one_name_share_nothing(install: Callable[..., Path]) -> None:
+    install("asks", ASKS.format(declares='encoder: str = "letters"', encoder="letters"))
+    one = install("one", ENCODER.format(width=2))
+    install("two", ENCODER.format(width=3))
+    found = [key(plugin="asks", extra=[name]) for name in ("one", "two")]
+    one.write_text(textwrap.dedent(ENCODER.format(width=4)))
+    found.append(key(plugin="asks", extra=["one"]))
+    assert len(set(found)) == 3
+
+
+@pytest.mark.parametrize("declares", ["", 'encoder = ("minilm", "x")'])
+def test_an_encoder_that_no_trick_names_is_refused(
+    install: Callable[..., Path],
+    harness_process: Callable[..., Outcome],
+    tiny_home: Path,
+    declares: str,
+) -> None:
+    install("asks", ASKS.format(declares=declares or "pass", encoder="lexical"))
+    extra = ["--with", "one"] if "x" in declares else []
+    install("one", ENCODER.format(width=2))
+    done = harness_process(
+        *("run", "--plugin", "asks", "--data", "synthweb:tiny", "--engine", "torch"),
+        *("--stage", "epochs=1", *extra),
+    )
+    assert done.status == 2
+    assert done.err.splitlines()[-1] == (
+        "Error: stage 'train': a noise trick encodes texts with 'lexical', but none says so; give "
+        "the trick a field or an attribute encoder = 'lexical'"
+    )
+
+
+@pytest.mark.parametrize("name", ["their_net", "resnet18"])
+def test_a_network_that_a_plugin_registers_with_timm_counts_with_its_source(
+    install: Callable[..., Path], name: str
+) -> None:
+    file = install("nets", NETWORK.format(name=name, blocks=1))
+    asked = {"plugin": "baseline", "extra": ["nets"], "backbone": name}
+    before = key(**asked)
+    file.write_text(textwrap.dedent(NETWORK.format(name=name, blocks=2)))
+    after = key(**asked)
+    other = key(plugin="baseline", extra=["nets"], backbone="resnet34")
+    assert len({before, after, other}) == 3
+    if name == "resnet18":
+        assert key(plugin="baseline", backbone=name) not in (before, after)
+        assert key(plugin="baseline", backbone="resnet34") == other
