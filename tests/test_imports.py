@@ -44,7 +44,6 @@ MAX_LINES, MAX_RUN, MAX_METHOD = 300, 80, 120
 BAD_NAMES = ("util", "helper", "common", "misc", "manager")
 
 VALUES = (
-    "harness.leftovers",
     *("harness.errors", "harness.files", "harness.hookspecs", "harness.knobs", "harness.record"),
     *("harness.samples", "harness.schedules", "harness.sources", "harness.spec", "harness.stages"),
     *("harness.values", "harness.data.samplers", "harness.data.profile", "harness.cores"),
@@ -67,7 +66,6 @@ ENGINE = ("harness.training", "harness.testing", "harness.data")
 LANGUAGE = ("harness.texts", "harness.wordnet")
 STUDIES = ("harness.studies", "harness.statistics", "harness.drawing")
 PRIVATE = (
-    "leftovers",
     *("files", "sources", "stages", "cores", "reading", "terminal", "interpreter", "place"),
     *("seals", "consistency", "finished", "contents", "descriptions", "tensors"),
     "leftovers",
