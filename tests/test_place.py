@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from harness.errors import HarnessError
@@ -57,3 +62,12 @@ def test_another_number_of_processes_than_were_started_is_refused(
     assert choose_ranks(None, 2, Place(0, 2, 0, "node1", 29500)) == 2
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "8")  # as torchrun says it, on several machines
     assert choose_ranks(8, None, Place(0, 16, 0, "node1", 29500)) == 16
+
+
+def test_a_run_leaves_nothing_behind_that_looks_like_a_launcher(
+    tiny_home: Path, call: Callable[..., Any]
+) -> None:
+    command = ("run", "--plugin", "baseline", "--data", "synthweb:tiny", "--stage", "epochs=1")
+    assert call(*command).status == 0
+    assert not {"RANK", "WORLD_SIZE", "LOCAL_RANK"} & set(os.environ)
+    assert call(*command, "--seed", "1").status == 0

@@ -119,6 +119,9 @@ def _initialised(
     config: Mapping[str, Any],
     user: Mapping[str, Any] | None,
 ) -> Any:
+    # DeepSpeed reads it. Left behind alone, it would look like a launcher's to the next run.
+    alone = "LOCAL_RANK" not in os.environ
+    os.environ.setdefault("LOCAL_RANK", "0")
     try:
         engine, *_ = _deepspeed().initialize(model=module, optimizer=optimizer, config=config)
     except Exception as error:  # its own mistakes have many types; without a file they are ours
@@ -126,6 +129,9 @@ def _initialised(
             raise
         reason = " ".join(str(error).split())
         raise HarnessError(f"--deepspeed: DeepSpeed refuses the file: {reason}") from error
+    finally:
+        if alone:
+            del os.environ["LOCAL_RANK"]
     return engine
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import datetime as dt
-import os
 from dataclasses import dataclass
 from typing import cast
 
@@ -109,7 +108,6 @@ def join_ranks() -> Ranks:
             f"LOCAL_RANK={place.local_rank}, but this machine has {torch.cuda.device_count()} GPUs;"
             " start no more ranks here, or train on the CPU with --gpus 0"
         )
-    os.environ["LOCAL_RANK"] = str(place.local_rank)  # DeepSpeed reads it
     device = torch.device("cuda", place.local_rank) if cuda else torch.device("cpu")
     if cuda:
         torch.cuda.set_device(device)
