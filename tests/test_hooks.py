@@ -64,7 +64,7 @@ def test_hook_load_samples(small_samples: Samples) -> None:
             assert spec is SPEC
             return small_samples.assign(split=split)
 
-    assert hooks(Data()).load_samples(SPEC, "val").split == "val"
+    assert hooks(Data()).load_samples(SPEC, "train").split == "train"
     assert hooks(Data()).provider("load_samples").name == "first"
 
 
