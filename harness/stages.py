@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from harness.errors import HarnessError
 from harness.files import unwritable
+from harness.locks import take
 from harness.record import digest
 from harness.seals import DamagedError, check_marker, read_marker, set_aside, write_marker
 from harness.terminal import note
@@ -106,15 +106,7 @@ class StageFolder:
         except OSError as error:
             raise HarnessError(unwritable(path, error)) from error
         try:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                holder = os.pread(lock, 20, 0).decode(errors="replace").strip() or "unknown"
-                note(f"waiting for process {holder}, which makes the same stage")
-                fcntl.flock(lock, fcntl.LOCK_EX)
-            with suppress(OSError):  # who holds it is only told to those who wait
-                os.ftruncate(lock, 0)
-                os.pwrite(lock, str(os.getpid()).encode(), 0)
+            take(lock, "the same stage")
             yield
         finally:
             os.close(lock)

@@ -48,7 +48,7 @@ VALUES = (
     *("harness.samples", "harness.schedules", "harness.sources", "harness.spec", "harness.stages"),
     *("harness.values", "harness.data.samplers", "harness.data.profile", "harness.cores"),
     *("harness.reading", "harness.terminal", "harness.interpreter", "harness.place"),
-    *("harness.seals", "harness.consistency", "harness.finished"),
+    *("harness.seals", "harness.consistency", "harness.finished", "harness.locks"),
     *("harness.contents", "harness.descriptions", "harness.tensors"),
     "harness.leftovers",
 )
@@ -67,7 +67,7 @@ LANGUAGE = ("harness.texts", "harness.wordnet")
 STUDIES = ("harness.studies", "harness.statistics", "harness.drawing")
 PRIVATE = (
     *("files", "sources", "stages", "cores", "reading", "terminal", "interpreter", "place"),
-    *("seals", "consistency", "finished", "contents", "descriptions", "tensors"),
+    *("locks", "seals", "consistency", "finished", "contents", "descriptions", "tensors"),
     "leftovers",
 )
 PUBLIC = tuple(m for m in VALUES if m.rpartition(".")[2] not in PRIVATE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -201,7 +202,9 @@ def test_a_second_process_waits_until_the_first_ends(
     tmp_path: Path, holder: subprocess.Popen[str], end: signal.Signals | None
 ) -> None:
     folder = tmp_path / "stage"
-    assert (folder / "lock").read_text() == str(holder.pid)
+    held = (folder / "lock").read_text()
+    assert held.startswith(f"{holder.pid} on {platform.node()} since 20")
+    assert held.endswith(f"(harness {tmp_path / 'stage'})")  # the command
     second = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(folder)],
         stdin=subprocess.PIPE,
@@ -211,7 +214,7 @@ def test_a_second_process_waits_until_the_first_ends(
     )
     assert second.stderr is not None
     waiting = second.stderr.readline()
-    assert waiting == f"waiting for process {holder.pid}, which makes the same stage\n"
+    assert waiting == f"waiting for process {held}, which makes the same stage (0 s so far)\n"
     if end is None:
         holder.communicate("\n")
     else:
@@ -219,7 +222,7 @@ def test_a_second_process_waits_until_the_first_ends(
     out, _ = second.communicate("\n", timeout=60)
     assert out == "held\n"
     assert second.returncode == 0
-    assert (folder / "lock").read_text() == str(second.pid)
+    assert (folder / "lock").read_text().startswith(f"{second.pid} on ")
 
 
 def test_the_lock_is_free_after_an_error_and_other_stages_are_free_at_all_times(
