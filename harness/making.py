@@ -27,6 +27,7 @@ from harness.terminal import note
 from harness.testing.ensemble import NEEDS_VAL
 from harness.testing.predict import see
 from harness.testing.score import Epoch, Member, epoch_scorer
+from harness.training.batch_norm import check_pictures
 from harness.training.checkpoints import (
     drop_checkpoints,
     drop_unfinished,
@@ -34,8 +35,8 @@ from harness.training.checkpoints import (
     save_tensors,
 )
 from harness.training.engine import make_engine
-from harness.training.layout import micro_batch_size
 from harness.training.loop import Job, train
+from harness.training.memory import check_memory
 from harness.training.ranks import Ranks
 from harness.values import Stage, apply
 
@@ -73,13 +74,14 @@ class Maker:
         """Raise HarnessError now where a later stage, or the test, could not even begin."""
         if recipe.combine == "learned" and len(recipe.members) > 1 and self._val is None:
             raise HarnessError(NEEDS_VAL)
-        backbones: set[str] = set()
+        drawn: dict[str, nn.Module] = {}
         for stage in recipe.stages:
+            if stage.stage.backbone not in drawn:
+                network = self.network(stage, None, self._samples.num_classes)
+                drawn[stage.stage.backbone] = network
             if stage_folder(self._spec.home, stage.key).done() is None:
-                micro_batch_size(stage.stage, self._ranks.world_size)
-            if stage.stage.backbone not in backbones:
-                backbones.add(stage.stage.backbone)
-                self.network(stage, None, self._samples.num_classes)
+                check_pictures(drawn[stage.stage.backbone], stage.stage, self._ranks.world_size)
+                check_memory(drawn[stage.stage.backbone], stage.stage, self._ranks)
 
     def make(self, recipe: StageRecipe) -> Made:
         """Return the finished stage; nothing is trained where it was finished before."""
