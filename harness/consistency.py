@@ -43,6 +43,9 @@ def _decisions(record: ResultRecord) -> Iterator[str]:
     for name, value in said.items():
         if name in record.decides and record.decides[name] != value:
             yield f"its {name} is not the one that its id was made of"
+    data = record.decides.get("data")
+    if isinstance(data, list) and data[:1] != [record.data.fingerprint]:
+        yield "the fingerprint of its data is not the one that its id was made of"
 
 
 def _score(score: Score, classes: int) -> Iterator[str]:
