@@ -123,12 +123,12 @@ def launch(arguments: Sequence[str], ranks: int) -> int:
             for number, handler in before.items():
                 signal.signal(number, handler)
             _end(processes)
+        if processes[0].returncode == 0 and not group.done.exists():
+            raise HarnessError(
+                f"rank 0 of {ranks} ended with status 0, but did not finish: nothing was "
+                "recorded; a plugin or a library may have ended Python"
+            )
         if failed is None:
-            if not group.done.exists():
-                raise HarnessError(
-                    f"{ranks} processes ended with status 0, but rank 0 did not finish: nothing "
-                    "was recorded; a plugin or a library may have ended Python"
-                )
             return 0
         if failed > 0:
             sys.stderr.write(page(_last_words(group.log(failed))))

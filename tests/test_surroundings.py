@@ -93,7 +93,11 @@ ENDS = """
     ("end", "ranks", "told"),
     [
         ("sys.exit(0)", (), "something ended Python with status 0"),
-        ("os._exit(0)", ("--cpu-ranks", "2"), "rank 0 did not finish: nothing was recorded"),
+        (
+            "os._exit(0)",
+            ("--cpu-ranks", "2"),
+            "ended with status 0, but did not finish: nothing was recorded",
+        ),
     ],
 )
 def test_no_run_ends_well_without_a_record(
