@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import pluggy
 
+from harness.asking import ask, check_names
+from harness.contract import Contribution
 from harness.errors import HarnessError, PluginError, unknown
 from harness.hookspecs import HOOKS, KINDS
-from harness.values import Batch, Loss, Plan, Stage, Trick, Views
+from harness.record import ResultRecord
+from harness.spec import RunSpec
+from harness.values import Batch, Loss, Plan, Stage, Views
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from torch.nn import Module
 
-    from harness.record import ResultRecord
     from harness.samples import Samples
-    from harness.spec import RunSpec
 
 T = TypeVar("T")
 
@@ -54,6 +56,7 @@ class Hooks:
         self._met: dict[str, str] = {}
         self._silent = False
         for name, plugin in plugins:
+            check_names(name, plugin)
             try:
                 self._manager.register(plugin, name)
                 self._manager.check_pending()
@@ -87,7 +90,10 @@ class Hooks:
     ) -> NDArray[np.float32]:
         """Return the vectors ``(N, D)`` of the one plugin that knows this encoder."""
         given = {"spec": spec, "encoder": encoder, "texts": texts}
-        found = [(name, answer(**given)) for name, answer in self._found["encode_texts"]]
+        found = [
+            (name, ask(name, "encode_texts", answer, given))
+            for name, answer in self._found["encode_texts"]
+        ]
         knowing = [(name, vectors) for name, vectors in found if vectors is not None]
         if not knowing:
             raise HarnessError(_nobody_knows([name for name, _ in found], encoder))
@@ -144,29 +150,29 @@ class Hooks:
 
     # contribute
 
-    def stage_tricks(self, spec: RunSpec, stage: Stage) -> list[tuple[str, Trick[Stage]]]:
-        """Return the stage tricks, each with the plugin that gave it."""
-        return list(self._contribute("stage_tricks", spec=spec, stage=stage))
+    def stage_tricks(self, spec: RunSpec, stage: Stage) -> list[Contribution[Stage]]:
+        """Return the stage tricks; each trick comes with the plugin that gave it."""
+        return self._contribute("stage_tricks", spec=spec, stage=stage)
 
-    def noise_tricks(self, spec: RunSpec, stage: Stage) -> list[Trick[Samples]]:
+    def noise_tricks(self, spec: RunSpec, stage: Stage) -> list[Contribution[Samples]]:
         """Return the noise tricks of a stage."""
-        return self._tricks("noise_tricks", spec=spec, stage=stage)
+        return self._contribute("noise_tricks", spec=spec, stage=stage)
 
-    def model_tricks(self, spec: RunSpec, stage: Stage) -> list[Trick[Module]]:
+    def model_tricks(self, spec: RunSpec, stage: Stage) -> list[Contribution[Module]]:
         """Return the model tricks of a stage."""
-        return self._tricks("model_tricks", spec=spec, stage=stage)
+        return self._contribute("model_tricks", spec=spec, stage=stage)
 
-    def batch_tricks(self, spec: RunSpec, stage: Stage) -> list[Trick[Batch]]:
+    def batch_tricks(self, spec: RunSpec, stage: Stage) -> list[Contribution[Batch]]:
         """Return the batch tricks of a stage."""
-        return self._tricks("batch_tricks", spec=spec, stage=stage)
+        return self._contribute("batch_tricks", spec=spec, stage=stage)
 
-    def loss_tricks(self, spec: RunSpec, stage: Stage) -> list[Trick[Loss]]:
+    def loss_tricks(self, spec: RunSpec, stage: Stage) -> list[Contribution[Loss]]:
         """Return the loss tricks of a stage."""
-        return self._tricks("loss_tricks", spec=spec, stage=stage)
+        return self._contribute("loss_tricks", spec=spec, stage=stage)
 
-    def testing_tricks(self, spec: RunSpec) -> list[Trick[Views]]:
+    def testing_tricks(self, spec: RunSpec) -> list[Contribution[Views]]:
         """Return the testing tricks of the run."""
-        return self._tricks("testing_tricks", spec=spec)
+        return self._contribute("testing_tricks", spec=spec)
 
     def check_without(self) -> None:
         """Raise HarnessError where ``--without`` names a trick that this run does not have."""
@@ -233,16 +239,17 @@ class Hooks:
 
     def _provide(self, hook: str, kind: type[T], *, only: str | None = None, **given: Any) -> T:
         name, answer = self._one(hook, only)
-        value = answer(**given)
+        value = ask(name, hook, answer, given)
         if not isinstance(value, kind):
             raise PluginError(
                 f"plugin {name!r}: {hook} must return a {kind.__name__}, not {value!r:.80}"
             )
         return value
 
-    def _contribute(self, hook: str, **given: Any) -> Iterator[tuple[str, Any]]:
+    def _contribute(self, hook: str, **given: Any) -> list[Contribution[Any]]:
+        found = []
         for name, answer in self._found[hook]:
-            tricks = answer(**given)
+            tricks = ask(name, hook, answer, given)
             if not isinstance(tricks, (list, tuple)) or not all(callable(t) for t in tricks):
                 raise PluginError(
                     f"plugin {name!r}: {hook} must return a list of tricks, not {tricks!r:.80}"
@@ -251,23 +258,13 @@ class Hooks:
                 trick_name = type(trick).__name__
                 self._met[trick_name.lower()] = trick_name
                 if trick_name.lower() not in self._without:
-                    yield name, trick
-
-    def _tricks(self, hook: str, **given: Any) -> list[Any]:
-        return [trick for _, trick in self._contribute(hook, **given)]
+                    stage = given["stage"].name if "stage" in given else ""
+                    found.append(Contribution(name, trick, hook, stage))
+        return found
 
     def _observe(self, hook: str, **given: Any) -> None:
-        for _, answer in () if self._silent else self._found[hook]:
-            answer(**given)
-
-
-def _nobody_knows(asked: Sequence[str], encoder: str) -> str:
-    return f"no active plugin knows text encoder {encoder!r} (asked: {', '.join(asked) or 'none'})"
-
-
-def _both_know(names: Sequence[str], encoder: str) -> str:
-    both = " and ".join(map(repr, names))
-    return f"{both} both know text encoder {encoder!r}; leave one out"
+        for name, answer in () if self._silent else self._found[hook]:
+            ask(name, hook, answer, given)
 
 
 def _check_implementation(impl: pluggy.HookImpl, arguments: Sequence[str]) -> None:
@@ -278,6 +275,15 @@ def _check_implementation(impl: pluggy.HookImpl, arguments: Sequence[str]) -> No
     ignored = [name for name in impl.kwargnames if name in arguments]
     if ignored:
         raise PluginError(f"{where} would never be given {ignored[0]!r}; leave its default out")
+
+
+def _nobody_knows(asked: Sequence[str], encoder: str) -> str:
+    return f"no active plugin knows text encoder {encoder!r} (asked: {', '.join(asked) or 'none'})"
+
+
+def _both_know(names: Sequence[str], encoder: str) -> str:
+    both = " and ".join(map(repr, names))
+    return f"{both} both know text encoder {encoder!r}; leave one out"
 
 
 def _with_arguments(function: Callable[..., Any], names: Sequence[str]) -> Callable[..., Any]:

@@ -16,7 +16,8 @@ from torch import nn
 
 from harness.data.loader import Pictures
 from harness.data.samplers import generator
-from harness.errors import HarnessError, PluginError, TrainingError
+from harness.errors import PluginError, TrainingError
+from harness.foresight import check_stages
 from harness.preparation import Prepared
 from harness.recipe import Recipe, StageRecipe, encoders_of, plain_view
 from harness.samples import Samples, Sight
@@ -24,10 +25,8 @@ from harness.seals import check_marker, read_marker
 from harness.sight import keep_samples, keep_sight, kept_samples, kept_sight
 from harness.stages import SAMPLES, SIGHT, StageFolder, stage_folder
 from harness.terminal import note
-from harness.testing.ensemble import NEEDS_VAL
 from harness.testing.predict import see
 from harness.testing.score import Epoch, Member, epoch_scorer
-from harness.training.batch_norm import check_pictures
 from harness.training.checkpoints import (
     drop_checkpoints,
     drop_unfinished,
@@ -36,7 +35,6 @@ from harness.training.checkpoints import (
 )
 from harness.training.engine import make_engine
 from harness.training.loop import Job, train
-from harness.training.memory import check_memory
 from harness.training.ranks import Ranks
 from harness.values import Stage, apply
 
@@ -65,6 +63,7 @@ class Maker:
     """Makes the stages of one run, parents first. Val is scored, but no trick ever sees it."""
 
     def __init__(self, prepared: Prepared, ranks: Ranks) -> None:
+        self._prepared = prepared
         self._spec, self._hooks, self._ranks = prepared.spec, prepared.hooks, ranks
         self._samples, self._val = prepared.samples, prepared.val
         self._made: dict[str, Made] = {}
@@ -72,16 +71,8 @@ class Maker:
 
     def check(self, recipe: Recipe) -> None:
         """Raise HarnessError now where a later stage, or the test, could not even begin."""
-        if recipe.combine == "learned" and len(recipe.members) > 1 and self._val is None:
-            raise HarnessError(NEEDS_VAL)
-        drawn: dict[str, nn.Module] = {}
-        for stage in recipe.stages:
-            if stage.stage.backbone not in drawn:
-                network = self.network(stage, None, self._samples.num_classes)
-                drawn[stage.stage.backbone] = network
-            if stage_folder(self._spec.home, stage.key).done() is None:
-                check_pictures(drawn[stage.stage.backbone], stage.stage, self._ranks.world_size)
-                check_memory(drawn[stage.stage.backbone], stage.stage, self._ranks)
+        draw = partial(self.network, weights=None, outputs=self._samples.num_classes)
+        check_stages(recipe, self._prepared, self._ranks, draw)
 
     def make(self, recipe: StageRecipe) -> Made:
         """Return the finished stage; nothing is trained where it was finished before."""

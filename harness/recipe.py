@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias, get_type_hints
 
+from harness.contract import Contribution, tricks_of
 from harness.descriptions import describe, describe_provider
 from harness.errors import HarnessError, PluginError, unknown
 from harness.knobs import parse_value
@@ -40,18 +41,33 @@ class StageRecipe:
 
     stage: Stage
     origins: Mapping[str, str]
-    noise: tuple[Trick[Any], ...]
-    model: tuple[Trick[Any], ...]
-    batch: tuple[Trick[Any], ...]
-    loss: tuple[Trick[Any], ...]
+    noise: tuple[Contribution[Any], ...]
+    model: tuple[Contribution[Any], ...]
+    batch: tuple[Contribution[Any], ...]
+    loss: tuple[Contribution[Any], ...]
     depth: int
     key: str
+    method: str = "unknown"  # the plugin that planned it
+
+    def who(self, part: object) -> str:
+        """Name a part that the plan brings, as a sampler or schedule, in an error."""
+        return f"plugin {self.method!r}: {type(part).__name__} in stage {self.stage.name!r}"
+
+    @property
+    def loss_who(self) -> str:
+        """Name those who made the loss, in an error."""
+        return "; ".join(given.who for given in self.loss) or f"stage {self.stage.name!r}"
+
+    @property
+    def rehearsal(self) -> str:
+        """Equal for stages that one rehearsal is enough for, as the members of an ensemble."""
+        return repr((replace(self.stage, name="", draw=0, start=None), self.slots))
 
     @property
     def slots(self) -> dict[str, tuple[Trick[Any], ...]]:
         """The tricks by slot; empty slots are left out."""
         slots = {"noise": self.noise, "model": self.model, "batch": self.batch, "loss": self.loss}
-        return {slot: tricks for slot, tricks in slots.items() if tricks}
+        return {slot: tricks_of(given) for slot, given in slots.items() if given}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +79,11 @@ class Recipe:
     combine: Combine
     testing: tuple[Trick[Views], ...]
     full_size: bool
+
+    @property
+    def seen(self) -> set[str]:
+        """The names of the stages that later ones see."""
+        return {name for stage in self.stages for name in stage.stage.sees}
 
     def protocols(self, member: StageRecipe) -> dict[str, Views]:
         """The plain centre view, under which all methods are compared, and the method's own."""
@@ -115,13 +136,16 @@ def resolve(
     for published in plan.stages:
         effective = _effective(spec, hooks, published)
         recipes[published.name] = _stage_recipe(spec, hooks, effective, recipes, data, ranks)
-    testing = tuple(hooks.testing_tricks(spec))
+    members = tuple(recipes[name] for name in plan.members or (plan.stages[-1].name,))
+    testing = hooks.testing_tricks(spec)
+    for member in members:
+        apply(testing, plain_view(member.stage))  # each checks what it returns
     hooks.check_without()
     return Recipe(
         stages=tuple(recipes.values()),
-        members=tuple(recipes[name] for name in plan.members or (plan.stages[-1].name,)),
+        members=members,
         combine=plan.combine,
-        testing=testing,
+        testing=tricks_of(testing),
         full_size=all(set(recipe.origins.values()) == {"recipe"} for recipe in recipes.values()),
     )
 
@@ -136,7 +160,7 @@ def _stage_recipe(
 ) -> StageRecipe:
     stage, origins = effective
     depth = earlier[stage.start].depth + 1 if stage.start else 0
-    slots: dict[str, tuple[Trick[Any], ...]] = {
+    slots: dict[str, tuple[Contribution[Any], ...]] = {
         "noise": tuple(hooks.noise_tricks(spec, stage)),
         "model": tuple(hooks.model_tricks(spec, stage)),
         "batch": tuple(hooks.batch_tricks(spec, stage)),
@@ -145,13 +169,15 @@ def _stage_recipe(
     decides = {
         "stage": _described(stage, {name: recipe.key for name, recipe in earlier.items()}),
         "network": describe_provider(*hooks.network_provider(spec, stage)),
-        "tricks": {slot: [describe(trick) for trick in tricks] for slot, tricks in slots.items()},
+        "tricks": {
+            slot: [describe(trick) for trick in tricks_of(given)] for slot, given in slots.items()
+        },
         "encoders": {
             name: [describe_provider(*found) for found in hooks.encoder_providers(spec, name)]
-            for name in encoders_of(slots["noise"])
+            for name in encoders_of(tricks_of(slots["noise"]))
         },
         "data": data.pictures,
-        "context": data.context() if _sees_samples(stage, slots["noise"]) else None,
+        "context": data.context() if _sees_samples(stage, tricks_of(slots["noise"])) else None,
         "seed": spec.seed,
         "depth": depth,
         "engine": spec.engine,
@@ -168,6 +194,7 @@ def _stage_recipe(
         loss=slots["loss"],
         depth=depth,
         key=key,
+        method=spec.plugin,
     )
 
 
@@ -202,10 +229,9 @@ def _effective(spec: RunSpec, hooks: Hooks, stage: Stage) -> tuple[Stage, dict[s
     """Apply the profile, then the command line; say of each field where its value comes from."""
     origins = {field.name: "recipe" for field in dataclasses.fields(Stage)}
     check_values(stage)
-    for name, trick in () if spec.full_size else hooks.stage_tricks(spec, stage):
-        changed = trick(stage)
-        _check_changed(name, stage, changed)
-        origins |= dict.fromkeys(_differing(stage, changed), f"profile of {name}")
+    for given in () if spec.full_size else hooks.stage_tricks(spec, stage):
+        changed = given(stage)
+        origins |= dict.fromkeys(_differing(stage, changed), f"profile of {given.plugin}")
         stage = changed
     hints = get_type_hints(Stage)
     for override in spec.overrides:
@@ -216,20 +242,6 @@ def _effective(spec: RunSpec, hooks: Hooks, stage: Stage) -> tuple[Stage, dict[s
             origins[override.field] = "command line"
     check_values(stage)
     return stage, origins
-
-
-def _check_changed(plugin: str, before: Stage, after: object) -> None:
-    kept = ("name", "start", "sees", "teachers", "draw")
-    if not isinstance(after, Stage):
-        raise PluginError(
-            f"plugin {plugin!r}: a stage trick must return a Stage, not {after!r:.80}"
-        )
-    changed = [name for name in _differing(before, after) if name in kept]
-    if changed:
-        raise PluginError(
-            f"plugin {plugin!r}: a stage trick must not change a stage's {changed[0]}, "
-            f"as it does of {before.name!r}"
-        )
 
 
 def _differing(before: Stage, after: Stage) -> list[str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 EncodeTexts: TypeAlias = Callable[[str, Sequence[str]], NDArray[np.float32]]
 """Maps the id of a text encoder and N texts to ``(N, D)``."""
+Array = TypeVar("Array")
 Queries: TypeAlias = Mapping[str, Mapping[int, str]]
 """The words of every query, by source and number."""
 
@@ -75,6 +77,8 @@ class Targets(NamedTuple):
 class Samples:
     """N samples of one split of one data set; a value: tricks return a new one.
 
+    Its arrays are read-only views, so that nobody can change what others hold, too.
+
     Every column is an ``(N,)`` array. ``label`` is the label as found (it may be wrong), ``source``
     indexes ``source_names``, ``query`` is the number of one of that source's queries, ``rank`` the
     0-based position in its result list, ``weight`` multiplies the sample's loss and ``subset``
@@ -105,7 +109,9 @@ class Samples:
     encode_texts: EncodeTexts | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Refuse columns of different lengths, labels outside the vocabulary and bad weights."""
+        """Refuse columns of other shapes or types, labels outside the vocabulary, bad weights."""
+        _check_columns(self)
+        _protect(self)
         sizes = {name: len(getattr(self, name)) for name in COLUMNS}
         if len(set(sizes.values())) != 1:
             raise PluginError(f"the columns of Samples differ in length: {sizes}")
@@ -177,7 +183,7 @@ class Samples:
             raise PluginError(
                 f"text encoder {encoder!r} was asked for, but these samples have none"
             )
-        return self.encode_texts(encoder, texts)
+        return read_only(self.encode_texts(encoder, tuple(texts)))
 
     def frame(self) -> pd.DataFrame:
         """The columns as a pandas table, for people."""
@@ -197,9 +203,54 @@ class Samples:
         return self.seen[stage]
 
 
+def read_only(array: Array) -> Array:
+    """Return a view that cannot be written to; what is not an array is returned as it is."""
+    if isinstance(array, np.ndarray) and array.flags.writeable:
+        array = array.view()
+        array.flags.writeable = False
+    return array
+
+
+def _protect(samples: Samples) -> None:
+    """Put read-only views in the place of all arrays, and of the mapping of what was seen."""
+    protected: dict[str, Any] = {name: read_only(getattr(samples, name)) for name in COLUMNS}
+    if samples.targets is not None:
+        classes, weights = samples.targets
+        protected["targets"] = Targets(read_only(classes), read_only(weights))
+    if not isinstance(samples.seen, MappingProxyType):
+        seen = {name: _protected_sight(sight) for name, sight in samples.seen.items()}
+        protected["seen"] = MappingProxyType(seen)
+    for name, value in protected.items():
+        object.__setattr__(samples, name, value)  # as a frozen dataclass sets its own fields
+
+
+def _protected_sight(sight: Sight) -> Sight:
+    classes, probabilities, of_label = sight.predictions
+    predictions = Predictions(read_only(classes), read_only(probabilities), read_only(of_label))
+    return Sight(read_only(sight.features), predictions)
+
+
+def _check_columns(samples: Samples) -> None:
+    """Refuse columns that are not ``(N,)`` arrays of the declared types."""
+    for name, dtype in DTYPES.items():
+        column = getattr(samples, name)
+        if not isinstance(column, np.ndarray) or column.dtype != dtype:
+            kind = column.dtype if isinstance(column, np.ndarray) else type(column).__name__
+            raise PluginError(
+                f"{name} of Samples must be an array of {dtype}, not {kind}; "
+                f"convert it with np.asarray({name}, np.{dtype})"
+            )
+        if column.ndim != 1:
+            raise PluginError(f"{name} of Samples must be (N,), not {column.shape}")
+
+
 def _check_targets(targets: Targets, size: int, outputs: int) -> None:
     """Refuse targets that no network of ``outputs`` logits can be trained on."""
     classes, weights = targets
+    for name, array, dtype in (("classes", classes, "int32"), ("weights", weights, "float32")):
+        if not isinstance(array, np.ndarray) or array.dtype != dtype:
+            kind = getattr(array, "dtype", type(array).__name__)
+            raise PluginError(f"{name} of targets must be an array of {dtype}, not {kind}")
     if classes.shape != weights.shape or classes.ndim != 2 or len(classes) != size:
         raise PluginError(
             f"targets are {classes.shape} classes and {weights.shape} weights; "
@@ -214,3 +265,11 @@ def _check_targets(targets: Targets, size: int, outputs: int) -> None:
 
 
 COLUMNS = ("files", "label", "source", "query", "rank", "weight", "subset")
+DTYPES = {
+    "label": "int32",
+    "source": "int8",
+    "query": "int32",
+    "rank": "int32",
+    "weight": "float32",
+    "subset": "int8",
+}

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 from urllib.parse import quote, unquote
 
@@ -128,3 +129,19 @@ class RunSpec:
             for override in self.overrides
         ]
         return " ".join(parts)
+
+
+def read_only_spec(spec: RunSpec) -> RunSpec:
+    """Return an equal spec whose mappings, at every depth, cannot be written to."""
+    return replace(
+        spec,
+        knobs=_read_only(spec.knobs),
+        data=replace(spec.data, options=_read_only(spec.data.options)),
+        deepspeed=_read_only(spec.deepspeed),
+    )
+
+
+def _read_only(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return MappingProxyType({key: _read_only(item) for key, item in value.items()})
+    return tuple(map(_read_only, value)) if isinstance(value, list) else value

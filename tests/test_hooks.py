@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import pluggy
 import pytest
+import torch
 from torch import nn
 
 from harness.activation import Activation
+from harness.contract import tricks_of
 from harness.errors import HarnessError, PluginError
 from harness.hooks import Active, Hooks
 from harness.hookspecs import HOOKS, hookimpl
@@ -61,7 +63,7 @@ def test_hook_load_samples(small_samples: Samples) -> None:
     class Data:
         @hookimpl
         def load_samples(self, spec: RunSpec, split: str) -> Samples:
-            assert spec is SPEC
+            assert spec == SPEC
             return small_samples.assign(split=split)
 
     assert hooks(Data()).load_samples(SPEC, "train").split == "train"
@@ -158,9 +160,9 @@ def test_hook_stage_tricks() -> None:
         def stage_tricks(self, spec: RunSpec, stage: Stage) -> Sequence[Trick[Stage]]:
             return [lambda stage: replace(stage, epochs=stage.epochs // 2)]
 
-    ((name, trick),) = hooks(Profile()).stage_tricks(SPEC, STAGE)
-    assert name == "first"
-    assert trick(STAGE).epochs == 45
+    (given,) = hooks(Profile()).stage_tricks(SPEC, STAGE)
+    assert given.plugin == "first"
+    assert given(STAGE).epochs == 45
 
 
 def test_hook_noise_tricks(small_samples: Samples) -> None:
@@ -187,10 +189,14 @@ def test_hook_batch_tricks() -> None:
     class Mixes:
         @hookimpl
         def batch_tricks(self, spec: RunSpec) -> Sequence[Trick[Batch]]:
-            return (lambda batch: replace(batch, seed=spec.seed + 5),)
+            return (lambda batch: replace(batch, weights=batch.weights + spec.seed + 5),)
 
     (trick,) = hooks(Mixes()).batch_tricks(SPEC, STAGE)
-    assert trick(Batch(images=None, targets=None, weights=None, index=None, seed=0)).seed == 5  # type: ignore[arg-type]
+    images, targets = torch.zeros(2, 3, 4, 4), torch.zeros(2, 3)
+    batch = Batch(
+        images=images, targets=targets, weights=torch.zeros(2), index=torch.arange(2), seed=0
+    )
+    assert trick(batch).weights.tolist() == [5, 5]
 
 
 def test_hook_loss_tricks() -> None:
@@ -352,9 +358,9 @@ def test_contributions_are_joined_in_written_order() -> None:
         plugin_with("noise_tricks", lambda: (Say("3"),)),
         plugin_with("noise_tricks", lambda: [Shout("4")]),
     ]
-    assert apply(hooks(*words).noise_tricks(SPEC, STAGE), []) == ["1", "2", "3", "4"]  # type: ignore[arg-type]
-    backwards = hooks(*reversed(words)).noise_tricks(SPEC, STAGE)
-    assert [trick.word for trick in backwards] == ["4", "3", "1", "2"]  # type: ignore[attr-defined]
+    for order, said in ((words, "1234"), (words[::-1], "4312")):
+        given = hooks(*order).noise_tricks(SPEC, STAGE)
+        assert "".join(trick.word for trick in tricks_of(given)) == said  # type: ignore[attr-defined]
 
 
 def test_another_method_lends_its_tricks_but_not_its_plan() -> None:
@@ -372,7 +378,7 @@ def test_another_method_lends_its_tricks_but_not_its_plan() -> None:
 
     run = hooks(method("own"), method("lent"))
     assert run.plan(SPEC).stages[0].name == "own"
-    assert [trick.word for trick in run.noise_tricks(SPEC, STAGE)] == ["own", "lent"]  # type: ignore[attr-defined]
+    assert [trick.word for trick in tricks_of(run.noise_tricks(SPEC, STAGE))] == ["own", "lent"]  # type: ignore[attr-defined]
 
 
 # what is refused
@@ -481,7 +487,7 @@ def test_a_trick_is_left_out_whoever_gives_it_and_however_it_is_written() -> Non
         plugin_with("loss_tricks", lambda: [Shout("3")]),
         without=["shout"],
     )
-    assert run.noise_tricks(SPEC, STAGE) == [Say("1")]
+    assert tricks_of(run.noise_tricks(SPEC, STAGE)) == (Say("1"),)
     assert run.loss_tricks(SPEC, STAGE) == []
     run.check_without()
 

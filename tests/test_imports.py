@@ -49,17 +49,19 @@ VALUES = (
     *("harness.values", "harness.data.samplers", "harness.data.profile", "harness.cores"),
     *("harness.reading", "harness.terminal", "harness.interpreter", "harness.place"),
     *("harness.seals", "harness.consistency", "harness.finished", "harness.locks"),
+    *("harness.calling", "harness.contract"),
     *("harness.contents", "harness.descriptions", "harness.tensors"),
     "harness.leftovers",
 )
 ASSEMBLY = (
     *("harness.activation", "harness.discovery", "harness.hooks", "harness.recipe"),
+    "harness.asking",
     *("harness.provenance", "harness.preparation", "harness.rank_dependence"),
     "harness.stage_values",
 )
 PAGE = (
     *("harness.run", "harness.making", "harness.sight", "harness.planning", "harness.result"),
-    *("harness.diagnosis", "harness.conformance", "harness.launch", "harness.stand_ins"),
+    *("harness.diagnosis", "harness.launch", "harness.foresight"),
     "harness.killed",
 )
 ENGINE = ("harness.training", "harness.testing", "harness.data")
@@ -69,6 +71,7 @@ PRIVATE = (
     *("files", "sources", "stages", "cores", "reading", "terminal", "interpreter", "place"),
     *("locks", "seals", "consistency", "finished", "contents", "descriptions", "tensors"),
     "leftovers",
+    *("calling", "contract"),
 )
 PUBLIC = tuple(m for m in VALUES if m.rpartition(".")[2] not in PRIVATE)
 
@@ -160,8 +163,16 @@ TABLE = (
     Row("drawing", ("harness/drawing.py",), ("harness.errors",), ("matplotlib",), True),
     Row(
         "page",
-        files_of(PAGE),
-        (*VALUES, *ASSEMBLY, *PAGE, *ENGINE, "harness.studies", "harness.texts"),
+        (*files_of(PAGE), "harness/conformance/*"),
+        (
+            *VALUES,
+            *ASSEMBLY,
+            *PAGE,
+            "harness.conformance",
+            *ENGINE,
+            "harness.studies",
+            "harness.texts",
+        ),
         ("torch", "numpy"),
     ),
     Row(

@@ -262,8 +262,8 @@ def test_a_plan_that_is_no_graph_is_refused(stages: Sequence[Stage], words: str)
 @pytest.mark.parametrize(
     ("trick", "words"),
     [
-        (lambda stage: None, "plugin 'other': a stage trick must return a Stage, not None"),
-        (lambda stage: replace(stage, name="x"), "must not change a stage's name, .* 'train'"),
+        (lambda stage: None, "must return a Stage, not None"),
+        (lambda stage: replace(stage, name="x"), "in stage 'train' must not change a stage's name"),
         (lambda stage: replace(stage, start="x"), "must not change a stage's start"),
         (lambda stage: replace(stage, sees=("x",)), "must not change a stage's sees"),
         (lambda stage: replace(stage, epochs=0), "epochs must be above 0"),
@@ -313,7 +313,7 @@ def test_left_out_tricks_must_be_there() -> None:
     with pytest.raises(HarnessError, match="this run's tricks: DensitySubsets, KeepSubsets, Multi"):
         recipe_of("malong_curriculum", without=("MixUp",))
     less = recipe_of("malong_curriculum", without=("WeighSubsets",))
-    assert [type(trick).__name__ for trick in less.stages[-1].noise] == [
+    assert [type(trick).__name__ for trick in less.stages[-1].slots["noise"]] == [
         "DensitySubsets",
         "KeepSubsets",
     ]

@@ -54,7 +54,7 @@ def test_only_what_a_stage_sees_can_be_asked_for(small_samples: Samples) -> None
     predictions = Predictions(zeros.astype(np.int32), zeros, zeros[:, 0])
     features = np.ones((12, 4), np.float32)
     seeing = small_samples.assign(seen={"initial": Sight(features, predictions)})
-    assert seeing.features("initial") is features
+    assert np.shares_memory(seeing.features("initial"), features)
     assert seeing.predictions("initial") is predictions
     with pytest.raises(PluginError, match=r"'train' cannot be seen here \(seen: initial\); add it"):
         seeing.features("train")

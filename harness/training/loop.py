@@ -13,6 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from harness.calling import calling
+from harness.contract import (
+    check_batch_values,
+    check_factor,
+    check_loss_values,
+    check_rows,
+)
 from harness.data.loader import Crops, Loaded, Pictures, ahead
 from harness.data.samplers import Rows
 from harness.recipe import StageRecipe
@@ -71,7 +78,9 @@ class Job:
 
     def lr(self, step: int) -> float:
         """Return the learning rate of the step that follows ``step`` finished ones."""
-        return self.recipe.stage.lr * self.recipe.stage.schedule.factor(step / self.steps)
+        stage = self.recipe.stage
+        factor = stage.schedule.factor(step / self.steps)
+        return stage.lr * check_factor(self.recipe.who(stage.schedule), factor)
 
 
 def train(job: Job, engine: Engine, ranks: Ranks, observer: Observer) -> tuple[Position, Meter]:
@@ -87,7 +96,8 @@ def train(job: Job, engine: Engine, ranks: Ranks, observer: Observer) -> tuple[P
     layout = Layout.of(stage, ranks)
     meter = Meter(stage, ranks, job.steps, position)
     keeper = Keeper(job, engine, ranks, position)
-    observer.on_stage_start(stage, job.steps, position.step)
+    first = position.step
+    observer.on_stage_start(stage, job.steps, first)
     engine.module.train()
     with listening() as request:
         if _is_unscored(job, position):
@@ -102,7 +112,10 @@ def train(job: Job, engine: Engine, ranks: Ranks, observer: Observer) -> tuple[P
                 torch.manual_seed(waiting.seed)
                 seeds = layout.seeds(job.seed, position.step, number)
                 micro = _tricked(job, placed(waiting, ranks.device), seeds)
-                value = weighted_mean(in_parts(loss, seeds), engine(micro.images), micro)
+                if position.step == first:
+                    check_batch_values(f"stage {stage.name!r}", micro, len(job.samples))
+                whole, who = in_parts(loss, seeds), job.recipe.loss_who
+                value = weighted_mean(whole, engine(micro.images), micro, who)
                 engine.backward(value)
                 engine.step()
                 meter.add(value, micro)
@@ -129,19 +142,24 @@ def _tricked(job: Job, batch: Batch, seeds: Sequence[int]) -> Batch:
     return taught(batch, job.teachers)
 
 
-def weighted_mean(loss: Loss, logits: Tensor, batch: Batch) -> Tensor:
+def weighted_mean(loss: Loss, logits: Tensor, batch: Batch, who: str = "the loss") -> Tensor:
     """Return the batch's loss: over its size, so that a weight of 0.5 halves a gradient.
 
     **Source:** Malong deck, "Methodology: Train with Curriculum Learning": each sample's gradient
-    is multiplied by r_t.
+    is multiplied by r_t. Raises PluginError, naming ``who`` made the loss, unless it is one value
+    for each weight: another shape would be broadcast to a wrong mean.
     """
-    return (loss(logits.float(), batch) * batch.weights).mean()
+    values = loss(logits.float(), batch)
+    check_loss_values(who, values, len(batch.weights))
+    return (values * batch.weights).mean()
 
 
 def _batches(job: Job, pictures: Pictures, layout: Layout, first: int) -> Iterator[list[Batch]]:
     """Yield this rank's micro-batches of every step, made ahead in the loader's threads."""
     stage = job.recipe.stage
-    draw = stage.sampler.prepare(job.samples, stage.batch_size, job.seed)
+    named = job.recipe.who(stage.sampler)
+    with calling(named):
+        draw = stage.sampler.prepare(job.samples, stage.batch_size, job.seed)
     crops = Crops(stage.input_size, stage.min_crop_area)
     columns = Columns(job.samples)
     places = layout.places()
@@ -154,7 +172,10 @@ def _batches(job: Job, pictures: Pictures, layout: Layout, first: int) -> Iterat
             for micro, piece in enumerate(pieces)
         ]
 
-    work = (partial(load, draw(step), step) for step in range(first, job.steps))
+    def drawn(step: int) -> Rows:
+        return check_rows(named, draw(step), stage.batch_size, job.samples)
+
+    work = (partial(load, drawn(step), step) for step in range(first, job.steps))
     return ahead(work, job.threads)
 
 

@@ -11,6 +11,7 @@ import pytest
 
 import plugins.bigvideo
 from harness.activation import Activation
+from harness.contract import tricks_of
 from harness.knobs import knobs_of
 from harness.recipe import UNREAD, Recipe, resolve
 from harness.record import ResultRecord, read_record
@@ -51,8 +52,11 @@ def test_the_pipeline_trains_grows_the_input_and_then_believes_itself() -> None:
         (320, 10, 0.05),
     ]
     assert [s.schedule for s in stages[1:]] == [WarmupCosine(warmup=0.0)] * 2
-    assert [recipe.model for recipe in (train, larger, own)] == [(), *[(GeMPooling(),)] * 2]
-    assert [recipe.loss for recipe in (train, larger, own)] == [(), (), (BY_TEACHER,)]
+    assert [tricks_of(recipe.model) for recipe in (train, larger, own)] == [
+        (),
+        *[(GeMPooling(),)] * 2,
+    ]
+    assert [tricks_of(recipe.loss) for recipe in (train, larger, own)] == [(), (), (BY_TEACHER,)]
     assert [s.teachers for s in stages] == [(), (), ("all-gem",)]
     assert not any(recipe.noise for recipe in (train, larger, own))
 
@@ -96,7 +100,7 @@ def test_the_network_may_be_its_own_teacher_on_the_fly() -> None:
 
 def test_a_loss_stands_in_every_stage_and_learns_the_trusted_targets() -> None:
     for loss, trick in (("focal", Focal()), ("ghm", GHM())):
-        losses = [stage.loss for stage in recipe_of(loss=loss).stages]
+        losses = [tricks_of(stage.loss) for stage in recipe_of(loss=loss).stages]
         assert losses == [(trick,), (trick,), (trick, BY_TEACHER)]
 
 
@@ -104,7 +108,7 @@ def test_the_selected_part_is_all_that_its_stages_see() -> None:
     recipe = recipe_of(selection="text", share="0.25", encoder="lexical")
     select = SemanticMatch(encoder="lexical", use="select", share=0.25)
     assert names(recipe) == ["text", "text-gem", "text-gem-pseudo"]
-    assert [stage.noise for stage in recipe.stages] == [(select,)] * 3
+    assert [tricks_of(stage.noise) for stage in recipe.stages] == [(select,)] * 3
     assert recipe.stages[0].stage.start is None  # from scratch
 
 

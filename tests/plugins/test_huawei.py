@@ -9,6 +9,7 @@ from typing import Any, get_args
 import pytest
 
 from harness.activation import Activation
+from harness.contract import tricks_of
 from harness.data.samplers import ClassBalanced
 from harness.errors import PluginError
 from harness.recipe import UNREAD, Recipe, StageRecipe, resolve
@@ -35,7 +36,7 @@ def examined(recipe: Recipe) -> StageRecipe:
 
 
 def words(stage: StageRecipe) -> list[str]:
-    return [repr(trick).partition(", ")[0].removesuffix(")") for trick in stage.noise]
+    return [repr(trick).partition(", ")[0].removesuffix(")") for trick in tricks_of(stage.noise)]
 
 
 DENSITY = "DensitySubsets(sees='baseline'"

@@ -90,7 +90,7 @@ def test_pseudo_labels_come_from_every_network_of_the_run() -> None:
     best = ("WT-large", "LW-large")
     for member in recipe.members:
         assert member.stage.sees == best
-        assert member.noise == (PseudoLabels(sees=best),)
+        assert member.slots["noise"] == (PseudoLabels(sees=best),)
         assert member.stage.input_size == 320
     assert [member.stage.name for member in recipe.members] == ["WT-pseudo", "LW-pseudo"]
     assert recipe.stages[-2:] == recipe.members

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from harness.contract import Contribution
 from harness.data.synthweb import VERSION
 from harness.data.webvision import read_split
 from harness.recipe import StageRecipe
@@ -127,7 +128,11 @@ def make_job(tiny: Samples, tmp_path: Path) -> MakeJob:
             name: getattr(tiny, name)[:rows]
             for name in ("files", "label", "source", "query", "rank", "weight", "subset")
         }
-        slots = {"noise": (), "model": (), "batch": (), "loss": ()} | (tricks or {})
+        given = {"noise": (), "model": (), "batch": (), "loss": ()} | (tricks or {})
+        slots = {
+            slot: tuple(Contribution("mine", trick, f"{slot}_tricks", "train") for trick in tricks)
+            for slot, tricks in given.items()
+        }
         made = Job(
             recipe=StageRecipe(
                 stage=Stage(name="train", **{**values, **stage}),

@@ -338,7 +338,7 @@ def test_broken_pictures_are_part_of_the_position(
 ) -> None:
     said: list[str] = []
     job = make_job(rows=128, job={"report": said.append, "checkpoint_seconds": 0.0}, epochs=2)
-    files = np.asarray(job.samples.files)
+    files = np.array(job.samples.files)
     files[3] = "nowhere.jpg"
     job = replace(job, samples=job.samples.assign(files=files))
     position, _ = train(
@@ -356,7 +356,7 @@ def test_too_many_broken_pictures_stop_the_stage(
     make_job: MakeJob, network: Network, ranks: Ranks, watcher
 ) -> None:
     job = make_job(rows=96)
-    files = np.asarray(job.samples.files)
+    files = np.array(job.samples.files)
     files[3] = "nowhere.jpg"
     job = replace(job, samples=job.samples.assign(files=files))
     engine = make_engine("torch", network(), job.recipe.stage, ranks, {})

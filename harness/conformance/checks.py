@@ -4,61 +4,39 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, get_args, get_origin
 
 import numpy as np
+import torch
+from torch.nn import Module
 
-from harness.activation import DEFAULT_DATA, NETWORKS, TEXTS, instance_of
-from harness.discovery import find_plugins, load_plugin, named
-from harness.errors import HarnessError, NoLabelsError
+from harness.calling import calling
+from harness.conformance.case import TINY, Case, case_of
+from harness.conformance.fakes import (
+    copied,
+    random_states_kept,
+    same_tensors,
+    seeing,
+    tensors_of,
+    twice,
+)
+from harness.contract import check_rows, samples_digest
+from harness.data.samplers import Rows
+from harness.errors import DataError, HarnessError, NoLabelsError
 from harness.hooks import Active, Hooks
 from harness.hookspecs import HOOKS
 from harness.knobs import UNSTATED, KnobInfo, knobs_of, parse_value
-from harness.recipe import UNREAD, Recipe, plain_view, resolve
-from harness.samples import COLUMNS, Samples
+from harness.recipe import Recipe, StageRecipe, plain_view
+from harness.samples import Samples
 from harness.spec import DataSpec, RunSpec, default_home
-from harness.stand_ins import drawn_batch, read_only
-from harness.values import Loss, Trick, View, apply
+from harness.training.rehearsal import drawn_batch, handled, loss_values, rehearse
+from harness.values import Trick, apply
 
-TINY = DataSpec(name=DEFAULT_DATA.name, path="tiny")
-METHOD = "baseline"  # what a plugin that is no method itself is tried in
-
-
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """A plugin under test: how it was loaded, and set up with its defaults."""
-
-    name: str
-    loaded: Any
-    plugin: object
-    spec: RunSpec
-    before: tuple[Active, ...]
-    after: tuple[Active, ...]
-
-    @property
-    def is_method(self) -> bool:
-        """Whether it has a plan of its own."""
-        return hasattr(self.plugin, "plan")
-
-    @property
-    def can_run(self) -> bool:
-        """Whether there is data to try it on: a data set needs its own."""
-        return not hasattr(self.plugin, "load_samples") or self.spec.data.name == self.name
-
-    def hooks(self, plugin: object | None = None) -> Hooks:
-        """Return the hooks of a run with this plugin, or with it set up otherwise."""
-        plugin = self.plugin if plugin is None else plugin
-        active = Active(self.name, plugin)
-        return Hooks([*self.before, active, *self.after], method=self.spec.plugin)
-
-    def recipe(self, plugin: object | None = None, *, full_size: bool = False) -> Recipe:
-        """Return the recipe of a run with this plugin, or with it set up otherwise."""
-        spec = dataclasses.replace(self.spec, full_size=full_size)
-        return resolve(spec, self.hooks(plugin), UNREAD)
+STEPS = range(3)  # that a sampler is asked for
 
 
 def check_plugin(
@@ -71,7 +49,7 @@ def check_plugin(
     a data set is read only where ``data`` names it. Nothing is trained.
     """
     try:
-        case = _case(plugin, data or TINY, home or default_home())
+        case = case_of(plugin, data or TINY, home or default_home())
         Hooks([Active(case.name, case.plugin)], method=case.name)
     except HarnessError as error:
         return [str(error)]
@@ -81,7 +59,8 @@ def check_plugin(
     problems: list[str] = []
     for check in checks:
         try:
-            problems += check(case)
+            with random_states_kept():
+                problems += check(case)
         except HarnessError as error:
             problems.append(str(error))
         except Exception as error:  # a plugin's code can raise anything at all
@@ -150,88 +129,100 @@ def check_plan(case: Case) -> Iterator[str]:
 
 
 def check_noise_tricks(case: Case) -> Iterator[str]:
-    """A noise trick gives new samples, always the same, and leaves those given to it alone."""
+    """A noise trick gives valid samples, always the same, and leaves those given to it alone."""
     train = case.hooks().load_samples(case.spec, "train")
     for stage in case.recipe().stages:
-        samples = read_only(train, stage.stage.sees)
-        for trick in stage.noise:
-            name = f"{type(trick).__name__} in stage {stage.stage.name!r}"
+        samples = seeing(train, stage.stage.sees)
+        for given in stage.noise:
             try:
-                after, again = trick(samples), trick(samples)
+                after, again = twice(partial(given, samples))
+            except HarnessError as error:
+                yield str(error)
+                break
             except Exception as error:  # a trick can raise anything at all
-                yield f"{name}: {type(error).__name__}: {error}"
+                yield f"{given.who}: {type(error).__name__}: {error}"
                 break
-            if not isinstance(after, Samples) or len(after) != len(samples):
-                yield f"{name} gives back no Samples of the same length"
-                break
-            if not all(np.array_equal(getattr(after, c), getattr(again, c)) for c in COLUMNS):
-                yield f"{name} gives something else each time"
-            samples = read_only(after, stage.stage.sees)
+            if samples_digest(after) != samples_digest(again):
+                yield f"{given.who} gives something else each time; draw from a seed of its own"
+            samples = after
+        else:
+            yield from check_sampler(stage, samples)
+
+
+def check_sampler(stage: StageRecipe, samples: Samples) -> Iterator[str]:
+    """A sampler draws the same rows each time, whichever step is asked for first."""
+    sampler, size, who = stage.stage.sampler, stage.stage.batch_size, stage.who(stage.stage.sampler)
+
+    def drawn(steps: Sequence[int]) -> dict[int, Rows]:
+        with calling(who):
+            draw = sampler.prepare(samples, size, 0)
+            return {step: check_rows(who, draw(step), size, samples) for step in steps}
+
+    try:
+        forward, again = twice(partial(drawn, STEPS))
+        backward = drawn(STEPS[::-1])
+    except DataError:  # drawn features may leave a subset empty, which real ones do not
+        return
+    for step in STEPS:
+        others = (again[step], backward[step])
+        if not all(np.array_equal(forward[step], other) for other in others):
+            yield f"{who} draws other rows each time; they must follow from seed and step alone"
+            return
 
 
 def check_network(case: Case) -> Iterator[str]:
-    """Networks and losses have the right shapes; batch tricks leave the batch given alone."""
-    import torch
+    """Network, batches, loss and optimiser of a stage can train, and follow from seeds alone."""
+    hooks, recipe = case.hooks(), case.recipe()
+    outputs = hooks.load_samples(case.spec, "train").num_classes
+    seen = {name for stage in recipe.stages for name in stage.stage.sees}
+    builder = hooks.provider("build_model").name
+    for stage in recipe.stages:
+        name = stage.stage.name
+        try:
+            network, again = twice(partial(_network, case.spec, hooks, stage, outputs))
+            if not same_tensors(network.state_dict(), again.state_dict()):
+                yield f"stage {name!r}: build_model or a model trick gives other weights each time"
+            rehearse(stage, network, builder, outputs, seen=name in seen)
+            yield from check_batch_tricks(stage, outputs)
+            yield from check_loss(stage, outputs)
+        except HarnessError as error:
+            yield str(error)
 
-    from harness.training.batches import cross_entropy
 
-    hooks = case.hooks()
-    num_classes = hooks.load_samples(case.spec, "train").num_classes
-    for stage in case.recipe().stages:
-        torch.manual_seed(0)
-        network = apply(stage.model, hooks.build_model(case.spec, stage.stage, num_classes))
-        batch = drawn_batch(stage, num_classes)
-        before = batch.targets.clone()
-        changed = apply(stage.batch, batch)
-        if not torch.equal(batch.targets, before):
-            yield f"stage {stage.stage.name!r}: a batch trick changes the batch given to it"
-        logits = network.eval()(changed.images)
-        if logits.shape != changed.targets.shape:
-            yield f"stage {stage.stage.name!r}: logits are {tuple(logits.shape)}"
-            continue
-        loss: Loss = apply(stage.loss, cross_entropy)
-        values = loss(logits, changed)
-        if values.shape != changed.weights.shape or not values.isfinite().all():
-            yield f"stage {stage.stage.name!r}: the loss is not one finite value per sample"
+def check_batch_tricks(stage: StageRecipe, outputs: int) -> Iterator[str]:
+    """A batch trick leaves the batch given to it alone, and draws from its seed alone."""
+    batch = drawn_batch(stage, outputs)
+    for given in stage.batch:
+        handed = copied(batch)
+        after, again = twice(partial(given, handed))
+        if not same_tensors(tensors_of(handed), tensors_of(batch)):
+            yield f"{given.who} changes the batch given to it in place; return a changed copy"
+        elif not same_tensors(tensors_of(after), tensors_of(again)):
+            yield f"{given.who} gives another batch each time; draw from batch.seed"
+        batch = after
+
+
+def check_loss(stage: StageRecipe, outputs: int) -> Iterator[str]:
+    """A loss follows from logits and batch alone."""
+    batch = handled(stage, drawn_batch(stage, outputs))
+    random = torch.Generator().manual_seed(0)
+    logits = torch.randn(batch.targets.shape, generator=random, requires_grad=True)
+    values, again = twice(partial(loss_values, stage, logits, batch))
+    if not torch.equal(values, again):
+        yield f"{stage.loss_who}: the loss of equal logits is another each time"
+
+
+def _network(spec: RunSpec, hooks: Hooks, stage: StageRecipe, outputs: int) -> Module:
+    torch.manual_seed(0)
+    return apply(stage.model, hooks.build_model(spec, stage.stage, outputs))
 
 
 def check_views(case: Case) -> Iterator[str]:
-    """Testing tricks give the same views each time, each of them once."""
+    """Testing tricks give the same views each time."""
     recipe = case.recipe()
     plain = plain_view(recipe.members[-1].stage)
-    views = apply(recipe.testing, plain)
-    if views != apply(recipe.testing, plain):
+    if apply(recipe.testing, plain) != apply(recipe.testing, plain):
         yield "its testing tricks give other views each time"
-    if not views or not all(isinstance(view, View) for view in views):
-        yield "its testing tricks give no views"
-    elif len(set(views)) < len(views):
-        yield "its testing tricks give one view twice"
-
-
-def _case(plugin: str | object, data: DataSpec, home: Path) -> Case:
-    name = plugin if isinstance(plugin, str) else _name(plugin)
-    loaded = load_plugin(named(name, find_plugins())) if isinstance(plugin, str) else plugin
-    instance = instance_of(name, loaded, {})
-    method = name if hasattr(instance, "plan") else METHOD
-    others = [] if hasattr(instance, "load_samples") else [data.name]
-    others += [] if hasattr(instance, "build_model") else [NETWORKS]
-    others += [] if name == TEXTS else [TEXTS]
-    return Case(
-        name=name,
-        loaded=loaded,
-        plugin=instance,
-        spec=RunSpec(plugin=method, data=data, home=home),
-        before=() if method == name else (_installed(METHOD),),
-        after=tuple(_installed(other) for other in others),
-    )
-
-
-def _name(plugin: object) -> str:
-    return str(getattr(plugin, "__name__", type(plugin).__name__))
-
-
-def _installed(name: str) -> Active:
-    return Active(name, instance_of(name, load_plugin(named(name, find_plugins())), {}))
 
 
 def _is_frozen(value: object) -> bool:

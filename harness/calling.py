@@ -1,0 +1,181 @@
+"""Calling a plugin's code: its name in what goes wrong, and nothing changed for anybody else."""
+
+from __future__ import annotations
+
+import linecache
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from harness.errors import PluginError
+
+VARIABLES = (
+    *("HARNESS_HOME", "RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"),
+    *("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS"),
+)
+"""Environment variables that decide where a run's files lie and how it computes."""
+
+
+class Switch(NamedTuple):
+    """One piece of state that the whole process shares: its name, how to read and restore it.
+
+    ``usual`` is its value in a process that has not imported torch yet; None where it is unknown.
+    """
+
+    name: str
+    read: Callable[[Any], Any]
+    restore: Callable[[Any, Any], object]
+    usual: Any = None
+
+
+SWITCHES = (
+    Switch(
+        "torch's default dtype",
+        lambda torch: str(torch.get_default_dtype()),
+        lambda torch, was: torch.set_default_dtype(getattr(torch, was.partition(".")[2])),
+        "torch.float32",
+    ),
+    Switch(
+        "torch's default device",
+        lambda torch: str(torch.get_default_device()),
+        lambda torch, was: torch.set_default_device(None if was == "cpu" else was),
+        "cpu",
+    ),
+    Switch(
+        "torch's grad mode",
+        lambda torch: torch.is_grad_enabled(),
+        lambda torch, was: torch.set_grad_enabled(was),
+    ),
+    Switch(
+        "torch's deterministic mode",
+        lambda torch: torch.are_deterministic_algorithms_enabled(),
+        lambda torch, was: torch.use_deterministic_algorithms(was),
+        usual=False,
+    ),
+    Switch(
+        "torch's precision of matrix products",
+        lambda torch: torch.get_float32_matmul_precision(),
+        lambda torch, was: torch.set_float32_matmul_precision(was),
+        "highest",
+    ),
+    Switch(
+        "torch's number of threads",
+        lambda torch: torch.get_num_threads(),
+        lambda torch, was: torch.set_num_threads(was),
+    ),
+)
+
+
+@contextmanager
+def calling(who: str, *, draws: tuple[str, ...] | None = ()) -> Iterator[None]:
+    """Run a plugin's code, called ``who`` in every error.
+
+    Raises PluginError where it writes into what is read-only, leaves another working folder,
+    another of ``SWITCHES`` or ``VARIABLES`` behind, or moves on a global random state that is not
+    among ``draws`` ("torch", "numpy"). With ``draws=None`` neither variables nor random
+    states are watched, which is cheap enough for every step. What was changed is restored first.
+    """
+    before = _shared() | ({} if draws is None else _variables())
+    states = {} if draws is None else _random_states()
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        if not _is_a_write(error):
+            raise
+        raise PluginError(
+            f"{who} writes into what it was given, which is read-only{_line_of(error)}; return a "
+            "changed copy, as samples.assign(weight=...) or dataclasses.replace(...) make it"
+        ) from error
+    _check_shared(who, before)
+    for name, state in states.items():
+        if name not in (draws or ()) and not _same(state, _random_states()[name]):
+            _restore_random(name, state)
+            raise PluginError(
+                f"{who} draws from {name}'s global random state or seeds it; draw from a generator "
+                "of its own, made from a seed among its fields or batch.seed"
+            )
+
+
+def _is_a_write(error: Exception) -> bool:
+    text = str(error)
+    proxy = "mappingproxy" in text and "does not support item" in text
+    return "read-only" in text or proxy
+
+
+def _line_of(error: BaseException) -> str:
+    """Return the line that raised, as the plugin's author wrote it, if it can be read."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return ""
+    path = trace.tb_frame.f_code.co_filename
+    text = linecache.getline(path, trace.tb_lineno).strip()
+    return f" ({Path(path).name}, line {trace.tb_lineno}: {text:.80})" if text else ""
+
+
+def _shared() -> dict[str, Any]:
+    torch = sys.modules.get("torch")
+    values = {s.name: s.read(torch) if torch else s.usual for s in SWITCHES}
+    with suppress(OSError):  # it was removed: a plugin can make it no worse
+        values["working folder"] = os.getcwd()  # noqa: PTH109 - a third of Path.cwd's time
+    return values
+
+
+def _variables() -> dict[str, Any]:
+    return {name: os.environ.get(name) for name in VARIABLES}
+
+
+def _check_shared(who: str, before: dict[str, Any]) -> None:
+    after = _shared() | (_variables() if VARIABLES[0] in before else {})
+    if after == before:
+        return
+    unknown = {s.name for s in SWITCHES if before[s.name] is None}  # torch was imported just now
+    changed = [n for n, was in before.items() if n not in unknown and after.get(n) != was]
+    for name in changed:
+        _restore(name, before[name])
+    if changed:
+        name = changed[0]
+        raise PluginError(
+            f"{who} changes {name} from {before[name]} to {after.get(name)} for all other code; "
+            "set it back before it returns"
+        )
+
+
+def _restore(name: str, was: Any) -> None:
+    by_name = {switch.name: switch for switch in SWITCHES}
+    if name in by_name:
+        by_name[name].restore(sys.modules["torch"], was)
+    elif name == "working folder":
+        os.chdir(was)
+    elif was is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = was
+
+
+def _random_states() -> dict[str, Any]:
+    states: dict[str, Any] = {}  # not Python's own: libraries draw from it while they are imported
+    if "numpy" in sys.modules:
+        state = sys.modules["numpy"].random.get_state()
+        states["numpy"] = (state[1].tobytes(), *state[2:])
+    if "torch" in sys.modules:
+        states["torch"] = sys.modules["torch"].get_rng_state()
+    return states
+
+
+def _same(before: Any, after: Any) -> bool:
+    same = before == after
+    return same if isinstance(same, bool) else bool(same.all())
+
+
+def _restore_random(name: str, state: Any) -> None:
+    if name == "torch":
+        sys.modules["torch"].set_rng_state(state)
+    else:
+        numpy = sys.modules["numpy"]
+        words = numpy.frombuffer(state[0], numpy.uint32)
+        numpy.random.set_state(("MT19937", words, *state[1:]))

@@ -1,0 +1,77 @@
+"""A plugin under test, in a run of its own that is set up but never trained."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.activation import DEFAULT_DATA, NETWORKS, TEXTS, instance_of
+from harness.discovery import find_plugins, load_plugin, named
+from harness.hooks import Active, Hooks
+from harness.recipe import UNREAD, Recipe, resolve
+from harness.spec import DataSpec, RunSpec
+
+TINY = DataSpec(name=DEFAULT_DATA.name, path="tiny")
+METHOD = "baseline"  # what a plugin that is no method itself is tried in
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A plugin under test: how it was loaded, and set up with its defaults."""
+
+    name: str
+    loaded: Any
+    plugin: object
+    spec: RunSpec
+    before: tuple[Active, ...]
+    after: tuple[Active, ...]
+
+    @property
+    def is_method(self) -> bool:
+        """Whether it has a plan of its own."""
+        return hasattr(self.plugin, "plan")
+
+    @property
+    def can_run(self) -> bool:
+        """Whether there is data to try it on: a data set needs its own."""
+        return not hasattr(self.plugin, "load_samples") or self.spec.data.name == self.name
+
+    def hooks(self, plugin: object | None = None) -> Hooks:
+        """Return the hooks of a run with this plugin, or with it set up otherwise."""
+        plugin = self.plugin if plugin is None else plugin
+        active = Active(self.name, plugin)
+        return Hooks([*self.before, active, *self.after], method=self.spec.plugin)
+
+    def recipe(self, plugin: object | None = None, *, full_size: bool = False) -> Recipe:
+        """Return the recipe of a run with this plugin, or with it set up otherwise."""
+        spec = dataclasses.replace(self.spec, full_size=full_size)
+        return resolve(spec, self.hooks(plugin), UNREAD)
+
+
+def case_of(plugin: str | object, data: DataSpec, home: Path) -> Case:
+    """Return the case of a plugin's name, class, object or module; raises HarnessError."""
+    name = plugin if isinstance(plugin, str) else _name(plugin)
+    loaded = load_plugin(named(name, find_plugins())) if isinstance(plugin, str) else plugin
+    instance = instance_of(name, loaded, {})
+    method = name if hasattr(instance, "plan") else METHOD
+    others = [] if hasattr(instance, "load_samples") else [data.name]
+    others += [] if hasattr(instance, "build_model") else [NETWORKS]
+    others += [] if name == TEXTS else [TEXTS]
+    return Case(
+        name=name,
+        loaded=loaded,
+        plugin=instance,
+        spec=RunSpec(plugin=method, data=data, home=home),
+        before=() if method == name else (_installed(METHOD),),
+        after=tuple(_installed(other) for other in others),
+    )
+
+
+def _name(plugin: object) -> str:
+    return str(getattr(plugin, "__name__", type(plugin).__name__))
+
+
+def _installed(name: str) -> Active:
+    return Active(name, instance_of(name, load_plugin(named(name, find_plugins())), {}))

@@ -1,0 +1,253 @@
+"""What cannot train is refused before anything is trained, and the trial leaves no trace."""
+
+# ruff: noqa: NPY002 - what plugins must not touch is numpy's global state
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from harness.errors import PluginError
+from harness.recipe import StageRecipe
+from harness.training.engine import make_engine
+from harness.training.loop import Job, train
+from harness.training.ranks import Ranks
+from harness.training.rehearsal import rehearse
+from harness.values import Batch
+
+MakeJob = Callable[..., Job]
+
+
+class Net(nn.Module):
+    """A network that a later stage can see and start from."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2), nn.BatchNorm2d(4), nn.Dropout(0.5))
+        self.head = nn.Linear(4, 6)
+
+    def forward_features(self, images: Tensor) -> Tensor:
+        return self.body(images)
+
+    def forward_head(self, maps: Tensor, pre_logits: bool = False) -> Tensor:
+        pooled = maps.mean(dim=(2, 3))
+        return pooled if pre_logits else self.head(pooled)
+
+    def get_classifier(self) -> nn.Module:
+        return self.head
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.forward_head(self.forward_features(images))
+
+
+@pytest.fixture
+def recipe(make_job: MakeJob) -> Callable[..., StageRecipe]:
+    def make(**given: Any) -> StageRecipe:
+        return make_job(**given).recipe
+
+    return make
+
+
+def test_a_sound_stage_passes_and_leaves_no_trace(recipe: Callable[..., StageRecipe]) -> None:
+    asked, network = recipe(head="new"), Net()
+    state = torch.get_rng_state(), np.random.get_state()[1].tolist()
+    rehearse(asked, network, "mine", 6, seen=True)
+    assert torch.equal(torch.get_rng_state(), state[0])
+    assert np.random.get_state()[1].tolist() == state[1]
+
+
+class Both(Net):
+    """Returns two things while it trains, as some networks with a second head do."""
+
+    def forward(self, images: Tensor) -> Any:
+        logits = super().forward(images)
+        return (logits, logits) if self.training else logits
+
+
+class Frozen(Net):
+    """Nothing is left to train."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.requires_grad_(False)
+
+
+class Restless(Net):
+    """Draws from numpy's global state."""
+
+    def forward(self, images: Tensor) -> Any:
+        return super().forward(images) + float(np.random.rand())
+
+
+class Headless(Net):
+    """Its classifier is no part of it."""
+
+    def get_classifier(self) -> nn.Module:
+        return nn.Identity()
+
+
+class Plain(nn.Sequential):
+    """No more than a network must be."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 6))
+
+
+@pytest.mark.parametrize(
+    ("network", "stage", "seen", "words"),
+    [
+        (Both, {}, False, r"the network must return one tensor, not \("),
+        (lambda: nn.Sequential(Net(), nn.Linear(6, 9)), {}, False, r"logits are .* \(4, 9\), not"),
+        (lambda: nn.Sequential(Net(), nn.Flatten(0)), {}, False, r"logits are .* \(24,\)"),
+        (Frozen, {}, False, "the network has no parameter to train"),
+        (Restless, {}, False, "draws from numpy's global random state"),
+        (Plain, {}, True, "the network has no forward_features, but a later stage sees this one"),
+        (Plain, {"head": "new"}, False, "head='new' needs a network whose get_classifier"),
+        (Headless, {"head": "new"}, False, "head='new' needs a network whose get_classifier"),
+    ],
+)
+def test_a_network_that_cannot_train_is_refused(
+    network: Any, stage: Any, seen: bool, words: str, recipe: Callable[..., StageRecipe]
+) -> None:
+    with pytest.raises(PluginError, match=f"plugin 'mine': build_model in stage 'train'.*{words}"):
+        rehearse(recipe(**stage), network(), "mine", 6, seen=seen)
+
+
+@dataclass(frozen=True)
+class Wrap:
+    """A loss trick that does something to the loss's values."""
+
+    what: Callable[..., Any]
+
+    def __call__(self, loss: Any) -> Any:
+        return lambda logits, batch: self.what(loss(logits, batch), logits, batch)
+
+
+def cleared(values: Tensor, logits: Tensor, batch: Batch) -> Tensor:
+    batch.targets.zero_()
+    return values
+
+
+LOSSES = [
+    (lambda values, *_: values[:, None], r"the loss of 4 samples is \(4, 1\), not \(4,\)"),
+    (lambda values, *_: values.mean(), r"the loss of 4 samples is \(\), not \(4,\)"),
+    (lambda values, logits, _: logits, r"the loss of 4 samples is \(4, 6\), not \(4,\)"),
+    (lambda *_: None, "the loss must be a tensor, not None"),
+    (lambda values, *_: 1.0, "the loss must be a tensor, not 1.0"),
+    (lambda values, *_: values.double(), "the loss must be torch.float32, not torch.float64"),
+    (lambda values, *_: values.long(), "the loss must be torch.float32, not torch.int64"),
+    (lambda values, *_: values.detach(), "no gradient flows through the loss"),
+    (lambda values, *_: values * float("nan"), "is not finite"),
+    (lambda values, *_: values + torch.rand(4), "draws from torch's global random state"),
+    (cleared, "the loss changes the targets that it is given in place"),
+    (
+        lambda values, *_: torch.ones(4, requires_grad=True) * 2,
+        "the loss does not depend on the logits",
+    ),
+]
+
+
+@pytest.mark.parametrize(("what", "words"), LOSSES)
+def test_a_loss_that_teaches_nothing_is_refused(
+    what: Any, words: str, recipe: Callable[..., StageRecipe]
+) -> None:
+    asked = recipe(tricks={"loss": (Wrap(what),)})
+    with pytest.raises(PluginError, match=f"plugin 'mine': Wrap in stage 'train'.*{words}"):
+        rehearse(asked, Net(), "mine", 6, seen=False)
+
+
+@dataclass(frozen=True)
+class Put:
+    """A batch trick that puts something else into a batch."""
+
+    name: str
+    what: Callable[[Tensor], Tensor]
+
+    def __call__(self, batch: Batch) -> Batch:
+        return replace(batch, **{self.name: self.what(getattr(batch, self.name))})
+
+
+BATCHES = [
+    (Put("weights", lambda w: w * float("nan")), "weights of a batch are not all finite"),
+    (Put("targets", lambda t: t / 0), "targets of a batch are not all finite"),
+    (Put("weights", lambda w: w - 2), "weights of a batch must not be negative"),
+    (Put("weights", lambda w: w[:, None]), r"weights .* are \(\d+, 1\)"),
+    (Put("images", lambda images: images[1:]), "of a batch of"),
+    (Put("index", lambda index: index - 1), "index of a batch names rows that"),
+    (Put("weights", lambda w: torch.rand(len(w))), "draws from torch's global random state"),
+]
+
+
+@pytest.mark.parametrize(("trick", "words"), BATCHES)
+def test_a_batch_that_teaches_nothing_is_refused(
+    trick: Put, words: str, recipe: Callable[..., StageRecipe]
+) -> None:
+    asked = recipe(tricks={"batch": (trick,)})
+    with pytest.raises(PluginError, match=f"plugin 'mine': Put in stage 'train'.*{words}"):
+        rehearse(asked, Net(), "mine", 6, seen=False)
+
+
+@dataclass(frozen=True)
+class Factors:
+    """A schedule of one factor."""
+
+    value: Any
+
+    def factor(self, progress: float) -> Any:
+        return self.value if progress > 0.5 else 1.0
+
+
+@pytest.mark.parametrize("value", [float("nan"), -0.1, None, float("inf")])
+def test_a_schedule_gives_finite_factors(
+    value: Any, recipe: Callable[..., StageRecipe], make_job: MakeJob
+) -> None:
+    words = "Factors in stage 'train' must give a finite factor from 0 up"
+    with pytest.raises(PluginError, match=words):
+        rehearse(recipe(schedule=Factors(value)), Net(), "mine", 6, seen=False)
+    with pytest.raises(PluginError, match=words):
+        make_job(schedule=Factors(value)).lr(6)
+
+
+# Real pictures: what shows only there is refused in the first step.
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A sampler that gives the rows that it was told."""
+
+    rows: Any
+
+    def prepare(self, samples: Any, batch_size: int, seed: int) -> Any:
+        return lambda step: self.rows
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"sampler": Drawn(np.arange(31))}, "Drawn in stage 'train' must draw an array of 32 rows"),
+        ({"sampler": Drawn(np.arange(32) + 90)}, "Drawn in stage 'train' draws rows from 90 to"),
+        ({"tricks": {"loss": (Wrap(lambda v, *_: v[:, None]),)}}, "Wrap in stage 'train'.*, 1"),
+        ({"tricks": {"batch": (Put("weights", lambda w: w / 0),)}}, "weights of a batch are not"),
+        ({"tricks": {"batch": (Put("weights", lambda w: w[:, None]),)}}, "Put in stage 'train'"),
+    ],
+)
+def test_nothing_is_trained_on_what_the_first_batch_shows(
+    given: Any, words: str, make_job: MakeJob, ranks: Ranks, watcher: Any
+) -> None:
+    job = make_job(**given)
+    engine = make_engine("torch", Net(), job.recipe.stage, ranks, {})
+    before = {name: value.clone() for name, value in engine.module.state_dict().items()}
+    seen = watcher()
+    with pytest.raises(PluginError, match=words):
+        train(job, engine, ranks, seen)
+    assert seen.steps == []
+    after = dict(engine.module.named_parameters())
+    assert all(torch.equal(before[name], value) for name, value in after.items())
+    assert not Path(job.folder).exists()
