@@ -185,6 +185,7 @@ TABLE = (
             *ENGINE,
             *STUDIES,
             "harness.cli",
+            "harness.conformance",
             "leaderboard",
             "reproductions",
         ),
