@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from harness.contract import tricks_of
 from harness.data.loader import Pictures
 from harness.data.samplers import generator
 from harness.errors import PluginError, TrainingError
@@ -169,7 +170,7 @@ class Maker:
         self, recipe: StageRecipe, encoder: str, texts: Sequence[str]
     ) -> NDArray[np.float32]:
         """Encode texts for a stage's noise tricks, by the encoders that are part of its key."""
-        if encoder not in encoders_of(recipe.noise):
+        if encoder not in encoders_of(tricks_of(recipe.noise)):
             raise PluginError(
                 f"stage {recipe.stage.name!r}: a noise trick encodes texts with {encoder!r}, but "
                 f"none says so; give the trick a field or an attribute encoder = {encoder!r}"

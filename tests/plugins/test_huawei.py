@@ -101,7 +101,7 @@ def test_a_student_learns_from_the_rows_that_the_table_names() -> None:
         assert names(recipe) == [teacher, "student"]
         student = examined(recipe)
         assert student.stage.teachers == (teacher,)
-        assert [type(trick).__name__ for trick in student.loss] == ["Distil"]
+        assert [type(trick).__name__ for trick in tricks_of(student.loss)] == ["Distil"]
         assert student.noise == recipe.stages[0].loss == ()
     teacher_key = recipe_of(noise="top_ranked").stages[-1].key
     assert recipe_of(noise="none", distil="top_ranked").stages[0].key == teacher_key
@@ -133,7 +133,7 @@ def test_text_is_selected_by_or_weighed_by() -> None:
     uses = {"semantic_only": "select", "semantic": "weigh", "keywords": "weigh"}
     for noise, use in uses.items():
         assert f"use='{use}'" in repr(examined(recipe_of(noise=noise)).noise[0])
-    encoder = examined(recipe_of(encoder="lexical")).noise[0]
+    encoder = examined(recipe_of(encoder="lexical")).slots["noise"][0]
     assert "encoder='lexical'" in repr(encoder)
 
 

@@ -11,6 +11,7 @@ import pytest
 
 import plugins.pci
 from harness.activation import Activation
+from harness.contract import tricks_of
 from harness.errors import PluginError
 from harness.knobs import knobs_of
 from harness.recipe import UNREAD, Recipe, resolve
@@ -46,14 +47,15 @@ def test_each_row_adds_one_thing_to_the_one_before() -> None:
     assert factors == pytest.approx([1, 1, 0.1, 0.01, 0.001])
     assert (b1.stage.batch_size, b1.stage.lr, b1.stage.precision) == (1024, 0.4, "fp16")
     assert b1.stage.schedule == WarmupCosine(warmup=0.05)
-    assert b1.batch == (MixUp(alpha=0.2), SmoothLabels(smoothing=0.1))
+    assert tricks_of(b1.batch) == (MixUp(alpha=0.2), SmoothLabels(smoothing=0.1))
     assert b1.noise == ()
     assert b2.stage == b1.stage
-    assert (b2.noise, b2.batch) == ((ReweightClasses(),), b1.batch)
+    assert tricks_of(b2.noise) == (ReweightClasses(),)
+    assert tricks_of(b2.batch) == tricks_of(b1.batch)
     train, retrain = rows["C"]
     assert train.key == b2.key  # what B2 trained is not trained again
-    assert retrain.noise == (ReweightClasses(), WeighByModel(sees="resnet101-train"))
-    assert retrain.batch == b1.batch
+    assert tricks_of(retrain.noise) == (ReweightClasses(), WeighByModel(sees="resnet101-train"))
+    assert tricks_of(retrain.batch) == tricks_of(b1.batch)
     assert retrain.stage.start is None
     assert {s.stage.epochs for s in (a, b1, b2, train, retrain)} == {75}
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from harness.activation import Activation
+from harness.contract import tricks_of
 from harness.data.samplers import ClassBalanced, Uniform
 from harness.recipe import UNREAD, Recipe, StageRecipe, resolve
 from harness.record import ResultRecord, read_record
@@ -38,7 +39,7 @@ def test_pretraining_on_keywords_then_the_published_fine_tuning() -> None:
     pretrain, finetune = recipe.stages
     assert recipe.members == (finetune,)
     assert (pretrain.stage.name, finetune.stage.name) == ("WT-pretrain", "WT-finetune")
-    assert pretrain.noise == (KeywordTags(tagger=best_tagger()),)
+    assert tricks_of(pretrain.noise) == (KeywordTags(tagger=best_tagger()),)
     assert pretrain.stage.schedule == WarmupCosine()
     assert (finetune.stage.start, finetune.stage.head) == ("WT-pretrain", "new")
     assert finetune.noise == ()
@@ -59,7 +60,9 @@ def test_the_learning_rate_falls_every_90_epochs() -> None:
 def test_pretraining_on_weighted_labels() -> None:
     stages = by_name(pretrain="LW", encoder="lexical", neighbours="4", top="3")
     assert list(stages) == ["LW-pretrain", "LW-finetune"]
-    assert stages["LW-pretrain"].noise == (LabelWeights(encoder="lexical", neighbours=4, top=3),)
+    assert stages["LW-pretrain"].slots["noise"] == (
+        LabelWeights(encoder="lexical", neighbours=4, top=3),
+    )
 
 
 def test_without_pretraining_one_network_gets_the_same_epochs() -> None:
@@ -83,7 +86,7 @@ def test_pseudo_labels_come_from_every_network_of_the_run() -> None:
     stages = by_name(pseudo_labels="on")
     again = stages["WT-pseudo"]
     assert (again.stage.start, again.stage.sees) == ("WT-finetune", ("WT-finetune",))
-    assert again.noise == (PseudoLabels(sees=("WT-finetune",)),)
+    assert tricks_of(again.noise) == (PseudoLabels(sees=("WT-finetune",)),)
     assert (again.stage.lr, again.stage.epochs, again.stage.head) == (0.01, 90, "keep")
 
     recipe = recipe_of(**EVERYTHING)
@@ -119,7 +122,7 @@ def test_every_knob_of_the_tags_and_the_sampler_arrives() -> None:
     pretrain = by_name(**cuts, keywords_per_image="3", tagger="textblob", sampling="uniform")[
         "WT-pretrain"
     ]
-    assert pretrain.noise == (
+    assert tricks_of(pretrain.noise) == (
         KeywordTags(
             tagger="textblob", least_images=2, most_common=0.25, max_keywords=10, per_image=3
         ),
