@@ -1,4 +1,4 @@
-"""Make harness/wordnet/nouns.tsv.gz and its licence from WordNet 3.0's data.noun.
+"""Make harness/language/nouns.tsv.gz and its licence from WordNet 3.0's data.noun.
 
 Debian's package wordnet-base has the file; so has Princeton's WordNet-3.0.tar.gz, in dict/. The
 text, and with one version of Python the bytes, are the same every time.
@@ -12,7 +12,7 @@ import argparse
 import gzip
 from pathlib import Path
 
-from harness.files import write_text, write_whole
+from harness.store.files import write_text, write_whole
 
 FOLDER = Path(__file__).parents[1] / "harness" / "wordnet"
 HYPERNYMS = ("@", "@i")  # kinds and instances: Paris is an instance of a national capital

@@ -26,8 +26,8 @@ from torch.utils.data import DataLoader
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
-from harness.data.images import Box, cut, decode
-from harness.data.loader import Crops, Pictures
+from harness.data.pictures.decode import Box, cut, decode
+from harness.data.pictures.loader import Crops, Pictures
 from harness.samples import Samples, WebClass
 from harness.training.batches import MEAN, STD, normalised
 

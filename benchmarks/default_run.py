@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from harness.stages import StageFolder
+from harness.store.stages import StageFolder
 
 HARNESS = str(Path(sys.executable).with_name("harness"))
 GOALS = {"first line": 10.0, "first training line": None, "whole run": 150.0, "second run": 5.0}

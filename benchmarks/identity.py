@@ -24,12 +24,12 @@ import numpy as np
 from PIL import Image
 from tabulate import tabulate
 
-from harness.data.digests import digest_of
-from harness.data.images import decode
-from harness.data.inventory import SeenStore, look_at, with_pictures
-from harness.data.names import Names
-from harness.data.store import FolderStore, TarColumns, Tars, TarStore
-from harness.data.strings import Strings
+from harness.data.pictures.decode import decode
+from harness.data.pictures.digests import digest_of
+from harness.data.pictures.inventory import SeenStore, look_at, with_pictures
+from harness.data.pictures.names import Names
+from harness.data.pictures.store import FolderStore, TarColumns, Tars, TarStore
+from harness.data.pictures.strings import Strings
 from harness.samples import Samples, WebClass
 
 PER_FOLDER, SHARDS, PICTURES = 1_000, 33, 200

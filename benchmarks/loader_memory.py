@@ -27,10 +27,10 @@ from PIL import Image
 from rows import COLUMN_FOLDER, private_bytes, write_index
 from tabulate import tabulate
 
-from harness.data.archives.index import FOLDER, MARKER
-from harness.data.loader import Crops, Pictures, ahead
-from harness.data.samplers import Uniform
+from harness.data.pictures.loader import Crops, Pictures, ahead
 from harness.data.webvision import WebVision2
+from harness.data.webvision.index.open import FOLDER, MARKER
+from harness.samplers import Uniform
 from harness.spec import DataSpec, RunSpec
 from harness.training.batches import Columns
 

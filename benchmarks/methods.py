@@ -15,18 +15,18 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from harness.launch import keep_freed_memory, share_cores
+from harness.machine.launch import keep_freed_memory, share_cores
 
 share_cores()  # before torch is imported
 keep_freed_memory()
 
 from tabulate import tabulate  # noqa: E402
 
-from harness.record import ResultRecord  # noqa: E402
 from harness.spec import DataSpec, RunSpec  # noqa: E402
 from harness.statistics.intervals import mean_accuracy, paired_difference  # noqa: E402
-from harness.studies.predictions import kept_predictions  # noqa: E402
+from harness.store.record import ResultRecord  # noqa: E402
 from harness.studies.sweep import sweep  # noqa: E402
+from harness.testing.predictions import kept_predictions  # noqa: E402
 
 METHODS = ("baseline", "malong_curriculum", "pci", "bigvideo", "huawei", "wechat")
 ORACLE = "oracle (true labels)"

@@ -19,7 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from harness.launch import keep_freed_memory, share_cores
+from harness.machine.launch import keep_freed_memory, share_cores
 
 share_cores()
 keep_freed_memory()
@@ -30,7 +30,7 @@ import torch  # noqa: E402
 from decoding import draw_pictures, samples_of  # noqa: E402 - the benchmark beside this one
 from tabulate import tabulate  # noqa: E402
 
-from harness.data.loader import Pictures  # noqa: E402
+from harness.data.pictures.loader import Pictures  # noqa: E402
 from harness.testing.predict import predict  # noqa: E402
 from harness.training.ranks import join_ranks  # noqa: E402
 from harness.tricks.testing.crops import MultiCrop  # noqa: E402

@@ -13,7 +13,7 @@ import json
 import sys
 from pathlib import Path
 
-from harness.launch import keep_freed_memory, share_cores
+from harness.machine.launch import keep_freed_memory, share_cores
 
 share_cores()
 keep_freed_memory()
@@ -22,11 +22,11 @@ import click  # noqa: E402 - after share_cores, as in a run
 from scipy.stats import spearmanr  # noqa: E402
 from tabulate import tabulate  # noqa: E402
 
+from harness.planning.estimate import estimate  # noqa: E402
+from harness.planning.step_timer import StepTimer  # noqa: E402
 from harness.spec import DataSpec, RunSpec  # noqa: E402
-from harness.studies.estimate import estimate  # noqa: E402
-from harness.studies.measuring import StepTimer  # noqa: E402
-from reproductions.bigvideo import NETWORKS  # noqa: E402
-from reproductions.rows import NetworkCost, asked  # noqa: E402
+from harness_reproductions.decks.bigvideo import NETWORKS  # noqa: E402
+from harness_reproductions.decks.rows import NetworkCost, asked  # noqa: E402
 
 PRIMARY = "ResNeXt152 variant (224)"
 SECONDS = 20.0  # of steps per network

@@ -22,8 +22,8 @@ from types import SimpleNamespace
 import numpy as np
 from tabulate import tabulate
 
-from harness.data.archives.index import COLUMNS, FORMAT, MARKER, Members, open_index
-from harness.data.samplers import Uniform, generator
+from harness.data.webvision.index.open import COLUMNS, FORMAT, MARKER, Members, open_index
+from harness.samplers import Uniform, generator
 
 CLASSES, QUERIES, SHARDS, BATCH = 5_000, 12_597, 33, 1_024
 COLUMN_FOLDER = "columns-000000000000"

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 from tabulate import tabulate
 
-from harness.record import Cost, Data, ResultRecord, read_records, write_record
 from harness.samples import WebClass
-from harness.seals import file_seal
+from harness.store.record import Cost, Data, ResultRecord, read_records, write_record
+from harness.store.seals import file_seal
 from harness.studies.standing import standing
 from harness.testing.metrics import top_classes
 from harness.testing.score import keep_predictions, score_of

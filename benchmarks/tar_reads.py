@@ -23,10 +23,10 @@ from statistics import median
 import numpy as np
 from tabulate import tabulate
 
-from harness.data.archives.headers import TarWalk
-from harness.data.archives.index import open_index
-from harness.data.archives.indexing import build_index
-from harness.data.store import FolderStore
+from harness.data.pictures.store import FolderStore
+from harness.data.tar.headers import TarWalk
+from harness.data.webvision.index.build import build_index
+from harness.data.webvision.index.open import open_index
 
 PER_FOLDER = 1_000
 LEAST, MOST = 6_000, 14_000  # bytes of a record, as of 256-pixel JPEGs

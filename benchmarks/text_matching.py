@@ -26,10 +26,10 @@ from tabulate import tabulate
 from harness.data.synthweb import PRESETS
 from harness.data.synthweb.plan import SOURCES, plan_crawl
 from harness.data.synthweb.text import write_about
-from harness.data.webvision.texts import text_of
+from harness.data.webvision.lists.texts import text_of
+from harness.language.encoders import TextEncoders
 from harness.samples import Samples, WebClass
 from harness.spec import RunSpec
-from harness.texts.encoders import TextEncoders
 from harness.tricks.noise.keyword_match import KeywordMatch
 from harness.tricks.noise.semantic_match import SemanticMatch
 

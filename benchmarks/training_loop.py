@@ -26,7 +26,7 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import median, quantiles
 
-from harness.launch import keep_freed_memory, share_cores
+from harness.machine.launch import keep_freed_memory, share_cores
 
 share_cores()
 keep_freed_memory()
@@ -37,13 +37,13 @@ import torch  # noqa: E402
 from tabulate import tabulate  # noqa: E402
 from torch import nn  # noqa: E402
 
-from harness.data.loader import Crops, Loaded, Pictures, ahead  # noqa: E402
-from harness.data.samplers import Uniform  # noqa: E402
+from harness.assembly.recipe import StageRecipe  # noqa: E402
+from harness.data.pictures.loader import Crops, Loaded, Pictures, ahead  # noqa: E402
 from harness.data.synthweb import generate  # noqa: E402
 from harness.data.webvision import read_split  # noqa: E402
 from harness.observers.console import Console  # noqa: E402
 from harness.observers.tensorboard import TensorBoard  # noqa: E402
-from harness.recipe import StageRecipe  # noqa: E402
+from harness.samplers import Uniform  # noqa: E402
 from harness.samples import COLUMNS  # noqa: E402
 from harness.spec import DataSpec, RunSpec  # noqa: E402
 from harness.training import loop  # noqa: E402

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch.nn import Module
 
-    from harness.record import ResultRecord
     from harness.samples import Samples
     from harness.spec import RunSpec
+    from harness.store.record import ResultRecord
     from harness.values import Batch, Loss, Plan, Stage, Trick, Views
 
 F = TypeVar("F", bound="Callable[..., Any]")

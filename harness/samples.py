@@ -16,8 +16,8 @@ from harness.errors import PluginError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from harness.data.names import Names
-    from harness.data.store import PictureStore
+    from harness.data.pictures.names import Names
+    from harness.data.pictures.store import PictureStore
 
 
 EncodeTexts: TypeAlias = Callable[[str, Sequence[str]], NDArray[np.float32]]

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from functools import reduce
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, TypeVar
 
-from harness.data.samplers import Sampler, Uniform
 from harness.errors import PluginError
+from harness.samplers import Sampler, Uniform
 from harness.schedules import Schedule, WarmupCosine
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 if TYPE_CHECKING:
-    from harness.record import ResultRecord
     from harness.samples import Samples
+    from harness.store.record import ResultRecord
 
 
 class Outcome(NamedTuple):
@@ -208,7 +208,7 @@ def make_samples() -> Callable[..., Samples]:
 @pytest.fixture
 def small_record() -> ResultRecord:
     """A record with one of everything that a record can hold."""
-    from harness.record import ResultRecord
+    from harness.store.record import ResultRecord
 
     terms = {"split": "test", "protocol": "10 views", "images": 10}
     score = {"top1": 0.5, "top5": 0.9, "top1_class_mean": 0.5, "top5_class_mean": 0.9}

@@ -16,10 +16,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from harness.assembly.discovery import find_plugins
 from harness.conformance import check_plugin
 from harness.data.synthweb import SynthWeb
 from harness.data.synthweb.profiles import PROFILES
-from harness.discovery import find_plugins
 from harness.errors import NoLabelsError, PluginError
 from harness.hookspecs import hookimpl
 from harness.knobs import assumed

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from harness.record import ResultRecord, read_record
-from harness.run import run
-from harness.seals import read_marker, write_marker
+from harness.runner import run
 from harness.spec import DataSpec, Override, RunSpec
+from harness.store.record import ResultRecord, read_record
+from harness.store.seals import read_marker, write_marker
 
 Call = Callable[..., Any]
 

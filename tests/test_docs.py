@@ -16,23 +16,23 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from harness import samplers
+from harness.assembly.descriptions import describe
+from harness.assembly.discovery import find_plugins, load_plugin
+from harness.assembly.recipe import OVERRIDABLE
 from harness.cli import cli
 from harness.cli.options import run_spec
 from harness.conformance import check_plugin
-from harness.data import samplers
-from harness.data.editions import EDITIONS
 from harness.data.synthweb import PRESETS
 from harness.data.synthweb.profiles import PROFILES
+from harness.data.webvision.lists.editions import EDITIONS
 from harness.data.webvision.selection import OPTIONS
-from harness.descriptions import describe
-from harness.discovery import find_plugins, load_plugin
 from harness.hookspecs import HOOKS
 from harness.knobs import parse_knobs
-from harness.planning import planned
-from harness.recipe import OVERRIDABLE
-from harness.record import NoiseQuality, ResultRecord, read_record
-from harness.run import run
+from harness.planning.plan import planned
+from harness.runner import run
 from harness.spec import DataSpec, Override, RunSpec
+from harness.store.record import NoiseQuality, ResultRecord, read_record
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])

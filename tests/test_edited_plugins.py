@@ -17,8 +17,8 @@ from tests.conftest import Outcome
 
 KEYS = """
 import json, sys
-from harness.activation import Activation
-from harness.recipe import DataIdentity, resolve
+from harness.assembly.activation import Activation
+from harness.assembly.recipe import DataIdentity, resolve
 from harness.spec import DataSpec, Override, RunSpec
 asked = json.loads(sys.argv[1])
 overrides = (Override("", "backbone", asked.pop("backbone")),) if "backbone" in asked else ()

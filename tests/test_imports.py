@@ -44,29 +44,62 @@ MAX_LINES, MAX_RUN, MAX_METHOD = 300, 80, 120
 BAD_NAMES = ("util", "helper", "common", "misc", "manager")
 
 VALUES = (
-    *("harness.errors", "harness.files", "harness.hookspecs", "harness.knobs", "harness.record"),
-    *("harness.samples", "harness.schedules", "harness.sources", "harness.spec", "harness.stages"),
-    *("harness.values", "harness.data.samplers", "harness.data.profile", "harness.cores"),
-    *("harness.reading", "harness.terminal", "harness.interpreter", "harness.place"),
-    *("harness.seals", "harness.consistency", "harness.finished", "harness.locks"),
-    *("harness.calling", "harness.contract"),
-    *("harness.contents", "harness.descriptions", "harness.tensors"),
-    "harness.leftovers",
+    *(
+        "harness.errors",
+        "harness.store.files",
+        "harness.hookspecs",
+        "harness.knobs",
+        "harness.store.record",
+    ),
+    *(
+        "harness.samples",
+        "harness.schedules",
+        "harness.assembly.sources",
+        "harness.spec",
+        "harness.store.stages",
+    ),
+    *("harness.values", "harness.samplers", "harness.data.profile", "harness.machine.cores"),
+    *(
+        "harness.store.reading",
+        "harness.terminal",
+        "harness.machine.interpreter",
+        "harness.machine.place",
+    ),
+    *(
+        "harness.store.seals",
+        "harness.store.consistency",
+        "harness.store.finished",
+        "harness.store.locks",
+    ),
+    *("harness.assembly.calling", "harness.assembly.contract"),
+    *("harness.assembly.contents", "harness.assembly.descriptions", "harness.assembly.tensors"),
+    "harness.store.leftovers",
 )
 ASSEMBLY = (
-    *("harness.activation", "harness.discovery", "harness.hooks", "harness.recipe"),
-    "harness.asking",
-    *("harness.provenance", "harness.preparation", "harness.rank_dependence"),
-    "harness.stage_values",
+    *(
+        "harness.assembly.activation",
+        "harness.assembly.discovery",
+        "harness.assembly.hooks",
+        "harness.assembly.recipe",
+    ),
+    "harness.assembly.asking",
+    *("harness.assembly.identity", "harness.assembly.prepare", "harness.assembly.rank_dependence"),
+    "harness.assembly.stage_values",
 )
 PAGE = (
-    *("harness.run", "harness.making", "harness.sight", "harness.planning", "harness.result"),
-    *("harness.diagnosis", "harness.launch", "harness.foresight"),
-    "harness.killed",
+    *(
+        "harness.runner",
+        "harness.session.stage_runner",
+        "harness.session.features",
+        "harness.planning.plan",
+        "harness.session.result",
+    ),
+    *("harness.session.doctor", "harness.machine.launch", "harness.session.foresight"),
+    "harness.machine.killed",
 )
 ENGINE = ("harness.training", "harness.testing", "harness.data")
-LANGUAGE = ("harness.texts", "harness.wordnet")
-STUDIES = ("harness.studies", "harness.statistics", "harness.drawing")
+LANGUAGE = ("harness.language", "harness.wordnet")
+STUDIES = ("harness.studies", "harness.statistics", "harness.figures")
 PRIVATE = (
     *("files", "sources", "stages", "cores", "reading", "terminal", "interpreter", "place"),
     *("locks", "seals", "consistency", "finished", "contents", "descriptions", "tensors"),
@@ -97,7 +130,7 @@ TABLE = (
     Row(
         "assembly",
         files_of(ASSEMBLY),
-        (*VALUES, *ASSEMBLY, "harness.texts", "harness.data.inventory"),
+        (*VALUES, *ASSEMBLY, "harness.language", "harness.data.pictures.inventory"),
         ("numpy", "pluggy", "torch"),
         True,
     ),
@@ -105,7 +138,7 @@ TABLE = (
         "tricks",
         ("harness/tricks/*",),
         (
-            *("harness.values", "harness.samples", "harness.errors", "harness.data.samplers"),
+            *("harness.values", "harness.samples", "harness.errors", "harness.samplers"),
             *("harness.schedules", *LANGUAGE),
         ),
         ("torch", "timm", "numpy", "sklearn", "scipy", "threadpoolctl"),
@@ -130,7 +163,7 @@ TABLE = (
     Row(
         "data",
         ("harness/data/*",),
-        (*VALUES, "harness.data", "harness.drawing"),
+        (*VALUES, "harness.data", "harness.figures"),
         ("numpy", "PIL", "simplejpeg", "torch", "timm", "matplotlib"),
     ),
     Row(
@@ -142,14 +175,20 @@ TABLE = (
     Row(
         "training",
         ("harness/training/*",),
-        (*VALUES, "harness.recipe", "harness.launch", "harness.data.loader", "harness.training"),
+        (
+            *VALUES,
+            "harness.assembly.recipe",
+            "harness.machine.launch",
+            "harness.data.pictures.loader",
+            "harness.training",
+        ),
         ("torch", "timm", "numpy", "deepspeed"),
     ),
     Row(
         "testing",
         ("harness/testing/*",),
         (
-            *(*VALUES, "harness.hooks", "harness.data", "harness.testing"),
+            *(*VALUES, "harness.assembly.hooks", "harness.data", "harness.testing"),
             *("harness.training.batches", "harness.training.ranks"),
         ),
         ("torch", "numpy", "scipy", "sklearn"),
@@ -157,10 +196,10 @@ TABLE = (
     Row(
         "studies",
         ("harness/studies/*",),
-        (*VALUES, *ASSEMBLY, *STUDIES, *ENGINE, "harness.run"),
+        (*VALUES, *ASSEMBLY, *STUDIES, *ENGINE, "harness.runner"),
         ("torch", "numpy", "scipy", "matplotlib"),
     ),
-    Row("drawing", ("harness/drawing.py",), ("harness.errors",), ("matplotlib",), True),
+    Row("drawing", ("harness/figures.py",), ("harness.errors",), ("matplotlib",), True),
     Row(
         "page",
         (*files_of(PAGE), "harness/conformance/*"),
@@ -171,7 +210,7 @@ TABLE = (
             "harness.conformance",
             *ENGINE,
             "harness.studies",
-            "harness.texts",
+            "harness.language",
         ),
         ("torch", "numpy"),
     ),
@@ -202,7 +241,7 @@ TABLE = (
     Row(
         "leaderboard",
         ("leaderboard/*",),
-        ("harness.record", "harness.errors", "harness.terminal", "leaderboard"),
+        ("harness.store.record", "harness.errors", "harness.terminal", "leaderboard"),
         ("pandas", "tabulate", "jinja2", "click", "numpy", "pydantic"),
     ),
 )
@@ -303,7 +342,7 @@ def test_deepspeed_is_imported_in_one_file() -> None:
 
 def test_pluggy_is_imported_by_the_hooks_alone() -> None:
     found = {f for f in FILES for i in imports_of(f) if i.module.partition(".")[0] == "pluggy"}
-    assert found == {"harness/hooks.py", "harness/hookspecs.py"}
+    assert found == {"harness/assembly/hooks.py", "harness/hookspecs.py"}
 
 
 def test_the_truth_is_named_by_its_writer_and_its_one_reader_alone() -> None:
@@ -312,7 +351,7 @@ def test_the_truth_is_named_by_its_writer_and_its_one_reader_alone() -> None:
     readers = {f for f in FILES for i in imports_of(f) if i.module.endswith("synthweb.truth")}
     assert {Path(file).name for file in readers} == {"__init__.py", "noise_quality.py"}
     scorers = {f for f in FILES for i in imports_of(f) if i.module.endswith("noise_quality")}
-    assert scorers == {"harness/run.py"}
+    assert scorers == {"harness/runner.py"}
 
 
 def texts(file: str) -> Iterator[str]:
@@ -351,7 +390,7 @@ def test_methods_import_neither_each_other_nor_the_engine() -> None:
 @pytest.mark.parametrize("file", FILES)
 def test_no_file_is_too_long_or_has_a_name_that_says_nothing(file: str) -> None:
     lines = len((ROOT / file).read_text().splitlines())
-    most = MAX_RUN if file == "harness/run.py" else MAX_LINES
+    most = MAX_RUN if file == "harness/runner.py" else MAX_LINES
     most = MAX_METHOD if file.startswith("plugins/") else most
     assert lines <= most, f"{file} has {lines} lines; {most} are enough"
     words = [word for part in Path(file).with_suffix("").parts for word in part.split("_")]

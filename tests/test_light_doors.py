@@ -61,12 +61,15 @@ def test_a_door_loads_nothing_heavy(loaded: dict[str, set[str]], door: str) -> N
 
 
 def test_listing_plugins_imports_none_of_them(loaded: dict[str, set[str]]) -> None:
-    own = {"plugins.baseline", "harness.data.synthweb", "harness.observers.console"}
+    own = {"harness_plugins.baseline", "harness.data.synthweb", "harness.observers.console"}
     assert not own & loaded[DOORS[-1]]
 
 
 def test_the_first_door_does_not_even_load_pydantic_or_pluggy(loaded: dict[str, set[str]]) -> None:
-    assert not {"pydantic", "pluggy", "harness.record", "harness.hooks"} & loaded["--help"]
+    assert (
+        not {"pydantic", "pluggy", "harness.store.record", "harness.assembly.hooks"}
+        & loaded["--help"]
+    )
 
 
 def test_the_public_values_load_neither_torch_nor_pandas() -> None:
@@ -74,7 +77,7 @@ def test_the_public_values_load_neither_torch_nor_pandas() -> None:
     script = "\n".join(
         [
             *(f"import harness.{module}" for module in modules),
-            "import plugins.baseline, plugins.malong, sys",
+            "import harness_plugins.baseline, harness_plugins.malong, sys",
             "print(*sys.modules)",
         ]
     )

@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from harness.assembly.prepare import prepare
 from harness.errors import HarnessError
-from harness.killed import killed_words
-from harness.launch import choose_ranks
-from harness.preparation import prepare
-from harness.record import ResultRecord, read_record
+from harness.machine.killed import killed_words
+from harness.machine.launch import choose_ranks
 from harness.spec import DataSpec, Override, RunSpec
+from harness.store.record import ResultRecord, read_record
 
 Call = Callable[..., Any]
 PATIENCE = 120  # seconds for a process to get anywhere on a busy machine
@@ -234,7 +234,7 @@ PROGRAM = """
     from torch import nn
 
     from harness.data.webvision import read_split
-    from harness.recipe import StageRecipe
+    from harness.assembly.recipe import StageRecipe
     from harness.training.engine import make_engine
     from harness.training.interrupt import Interrupted
     from harness.training.loop import Job, train

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.record import ResultRecord, read_record
+from harness.store.record import ResultRecord, read_record
 
 Call = Callable[..., Any]
 TINY = ("--data", "synthweb:tiny", "--stage", "epochs=1")

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from harness.discovery import broken_plugins, find_plugins
-from harness.interpreter import python
+from harness.assembly.discovery import broken_plugins, find_plugins
+from harness.machine.interpreter import python
 
 Call = Callable[..., Any]
 TINY = ("run", "--plugin", "baseline", "--engine", "torch", "--data", "synthweb:tiny")

@@ -14,8 +14,8 @@ from harness.cli.devices import local_rank_option
 from harness.cli.lazy import LazyGroup
 from harness.cli.streams import drop_output, open_streams, written_output
 from harness.errors import HarnessError
-from harness.reading import PASSING, unreadable
 from harness.spec import default_home, usable_home
+from harness.store.reading import PASSING, unreadable
 from harness.terminal import note, page
 
 SIGINT_STATUS = 130

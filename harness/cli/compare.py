@@ -67,7 +67,7 @@ def compare(  # noqa: PLR0913 - one parameter per option
       harness compare baseline-seed0 baseline-seed1 --output seeds.svg
     """
     if output is not None:
-        from harness.drawing import picture_format
+        from harness.figures import picture_format
 
         picture_format(output)  # before anything is read
     from harness.cli.chosen import two_sides

@@ -11,14 +11,14 @@ import click
 
 from harness.cli.progress import Line
 from harness.cli.say import say
-from harness.data.editions import EDITIONS
+from harness.data.webvision.lists.editions import EDITIONS
 from harness.terminal import visible, visible_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from harness.data.check.images import Images
-    from harness.data.check.report import IndexBases, Report
+    from harness.data.webvision.check.images import Images
+    from harness.data.webvision.check.report import IndexBases, Report
 
 QUIET_SECONDS = 2.0
 
@@ -49,7 +49,7 @@ def check(path: Path, edition: str, images: Images, as_json: bool) -> None:
       harness data check /data/webvision
       harness data check /data/webvision --images all --json
     """
-    from harness.data.check.one_pass import check as check_data
+    from harness.data.webvision.check.one_pass import check as check_data
     from harness.spec import default_home
 
     with Line() as line:

@@ -14,7 +14,7 @@ from harness.cli.say import say
 from harness.errors import HarnessError
 
 if TYPE_CHECKING:
-    from harness.data.archives.indexing import Built
+    from harness.data.webvision.index.build import Built
 
 
 @click.command()
@@ -52,7 +52,7 @@ def index(  # noqa: PLR0913 - one argument per option
     """
     with Line() as line:
         if verify or verify_data:
-            from harness.data.archives.index import verify_index
+            from harness.data.webvision.index.open import verify_index
 
             problems = verify_index(output or path, line.show, pictures=verify_data)
             line.clear()
@@ -60,7 +60,7 @@ def index(  # noqa: PLR0913 - one argument per option
             if problems:
                 raise SystemExit(1)
             return
-        from harness.data.archives.indexing import build_index
+        from harness.data.webvision.index.build import build_index
 
         built = build_index(path, output=output, only=only, texts=texts, progress=line.show)
     if as_json:

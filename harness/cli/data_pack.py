@@ -60,8 +60,8 @@ def pack(  # noqa: PLR0913 - one argument per option
       harness data pack /data/webvision /data/packed
       harness data pack /data/webvision /data/packed --untouched --shard-mib 512
     """
-    from harness.data.archives.pack import pack as pack_folders
-    from harness.data.archives.pack_pictures import Packing
+    from harness.data.webvision.pack.pictures import Packing
+    from harness.data.webvision.pack.write import pack as pack_folders
 
     packing = Packing(
         short_side=None if untouched else short_side, quality=quality, shard_bytes=shard_mib << 20

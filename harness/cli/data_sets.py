@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 def load_splits(home: Path, text: str, splits: Iterable[str]) -> dict[str, Samples]:
     """Read those of the splits that have labels, by name; ``text`` is what --data takes."""
-    from harness.activation import instance_of
-    from harness.discovery import find_plugins, load_plugin, named
-    from harness.hooks import Active, Hooks
+    from harness.assembly.activation import instance_of
+    from harness.assembly.discovery import find_plugins, load_plugin, named
+    from harness.assembly.hooks import Active, Hooks
     from harness.spec import DataSpec, RunSpec
 
     data = DataSpec.parse(text)

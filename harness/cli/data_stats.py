@@ -9,7 +9,7 @@ import click
 from harness.cli.data_check import LongCheck
 from harness.cli.progress import Line
 from harness.cli.say import say
-from harness.data.editions import EDITIONS
+from harness.data.webvision.lists.editions import EDITIONS
 
 
 @click.command()
@@ -38,9 +38,9 @@ def stats(path: Path, output: Path, edition: str) -> None:
       harness data stats /data/webvision
       harness data stats /data/webvision --edition mini-webvision --output mini.png
     """
-    from harness.data.check.one_pass import check
-    from harness.data.stats import draw
-    from harness.drawing import check_matplotlib, picture_format
+    from harness.data.webvision.check.one_pass import check
+    from harness.data.webvision.check.plots import draw
+    from harness.figures import check_matplotlib, picture_format
 
     picture_format(output)
     check_matplotlib()

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from harness.errors import HarnessError
-from harness.place import read_place
+from harness.machine.place import read_place
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -53,7 +53,7 @@ def on_devices(gpus: int | None, cpu_ranks: int | None) -> Iterator[None]:
     with 128 and its number, as soon as the place is kept. Raises HarnessError where the machine has
     too few GPUs.
     """
-    from harness import launch
+    from harness.machine import launch
 
     launch.share_cores()
     launch.quieten_sockets()

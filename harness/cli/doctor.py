@@ -23,7 +23,7 @@ def doctor(home: Path, as_json: bool) -> None:
     Example:
       harness doctor
     """
-    from harness.diagnosis import diagnose
+    from harness.session.doctor import diagnose
 
     findings = diagnose(home)
     if as_json:

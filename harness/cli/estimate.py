@@ -16,8 +16,8 @@ from harness.cli.say import say
 from harness.errors import HarnessError
 
 if TYPE_CHECKING:
-    from harness.studies.estimate import Estimate
-    from harness.studies.throughput import Speed
+    from harness.planning.estimate import Estimate
+    from harness.planning.throughput import Speed
 
 MOST_IMAGES = 1 << 40
 
@@ -71,12 +71,12 @@ def estimate(  # noqa: PLR0913 - one parameter per option
       harness estimate --plugin baseline --data webvision2 --gpus 8 --images-per-second 800
     """
     spec = run_spec(home, asked)
-    from harness.launch import keep_freed_memory, share_cores
+    from harness.machine.launch import keep_freed_memory, share_cores
 
     share_cores()
     keep_freed_memory()
-    from harness.studies.estimate import estimate as estimate_cost
-    from harness.studies.measuring import StepTimer
+    from harness.planning.estimate import estimate as estimate_cost
+    from harness.planning.step_timer import StepTimer
 
     with Line() as line:
         found = estimate_cost(

@@ -72,12 +72,12 @@ def leaderboard(  # noqa: PLR0913 - one parameter per option
       harness leaderboard --epoch both --sort top5 --format markdown
       harness leaderboard --format html --output board.html
     """
-    from harness.files import write_text
-    from harness.record import read_records
+    from harness.store.files import write_text
+    from harness.store.record import read_records
     from harness.studies.standing import standing
-    from leaderboard.formats import clean, render
-    from leaderboard.published import load_published
-    from leaderboard.table import make_board, narrow
+    from harness_leaderboard.formats import clean, render
+    from harness_leaderboard.published import load_published
+    from harness_leaderboard.table import make_board, narrow
 
     records, problems = read_records(home / "records")
     known_seeds = sorted({record.seed for record in records})

@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from harness.cores import cores
 from harness.errors import HarnessError
-from harness.reading import read_plain
+from harness.machine.cores import cores
 from harness.spec import DataSpec, Override, RunSpec
+from harness.store.reading import read_plain
 
 F = TypeVar("F", bound=Callable[..., Any])
 MAX_JSON_BYTES = 1 << 20
@@ -24,7 +24,7 @@ def complete_plugin(
 ) -> list[CompletionItem]:
     """Complete the name of an installed plugin."""
     del ctx, param
-    from harness.discovery import find_plugins
+    from harness.assembly.discovery import find_plugins
 
     return [CompletionItem(name) for name in find_plugins() if name.startswith(incomplete)]
 

@@ -27,7 +27,7 @@ def plan(home: Path, /, as_json: bool, **asked: Any) -> None:
       harness plan --plugin baseline --full-size --json
     """
     spec = run_spec(home, asked)
-    from harness.planning import planned
+    from harness.planning.plan import planned
 
     found = planned(spec)
     if as_json:
@@ -36,7 +36,7 @@ def plan(home: Path, /, as_json: bool, **asked: Any) -> None:
     found = visible_in(found)
     from tabulate import tabulate
 
-    from harness.studies.throughput import Span
+    from harness.planning.throughput import Span
 
     say(f"{found['label']}, seed {found['seed']}, on {found['data']}")
     say(f"plugins, in order: {', '.join(found['plugins'])}\n")
@@ -62,7 +62,7 @@ def plan(home: Path, /, as_json: bool, **asked: Any) -> None:
 
 
 def _time(found: dict[str, Any]) -> str:
-    from harness.studies.throughput import Span
+    from harness.planning.throughput import Span
 
     if found["time"] is None:
         return "unknown, for no record has these networks; harness estimate --measure tells"

@@ -32,7 +32,7 @@ def plugins(ctx: click.Context, as_json: bool) -> None:
     """
     if ctx.invoked_subcommand:
         return
-    from harness.discovery import broken_plugins, find_plugins
+    from harness.assembly.discovery import broken_plugins, find_plugins
 
     entries = find_plugins()
     reasons = broken_plugins(entries.values(), ctx.obj)
@@ -60,7 +60,7 @@ def show(name: str, as_json: bool) -> None:
     Example:
       harness plugins show malong_curriculum
     """
-    from harness.discovery import find_plugins, load_plugin, named
+    from harness.assembly.discovery import find_plugins, load_plugin, named
     from harness.hookspecs import HOOKS
     from harness.knobs import knobs_of
 
@@ -109,7 +109,7 @@ def check(home: Path, name: str, data: str, as_json: bool) -> None:
       harness plugins check malong_curriculum
       harness plugins check mydata --data mydata:/data/mine
     """
-    from harness.discovery import find_plugins, named
+    from harness.assembly.discovery import find_plugins, named
     from harness.spec import DataSpec
 
     named(name, find_plugins())

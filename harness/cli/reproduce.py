@@ -18,7 +18,7 @@ from harness.cli.say import say
 from harness.terminal import note
 
 if TYPE_CHECKING:
-    from reproductions.trials import Trials
+    from harness_reproductions.trials import Trials
 
 METRICS = (("top1", "top-1"), ("top5", "top-5"))
 PLAINEST = "baseline"
@@ -30,7 +30,7 @@ def complete_table(
 ) -> list[CompletionItem]:
     """Complete the name of a published table."""
     del ctx, param
-    from reproductions.tables import all_tables
+    from harness_reproductions.tables import all_tables
 
     names = [table.name for table in all_tables()]
     return [CompletionItem(n) for n in names if n.startswith(incomplete)]
@@ -99,7 +99,7 @@ def reproduce(  # noqa: PLR0913 - one parameter per option
       harness reproduce --seeds 3 --report report
       harness reproduce --no-run --json
     """
-    from reproductions.tables import all_claims, all_tables, claims_of, find_tables
+    from harness_reproductions.tables import all_claims, all_tables, claims_of, find_tables
 
     if listed:
         _list(as_json=as_json)
@@ -114,18 +114,18 @@ def reproduce(  # noqa: PLR0913 - one parameter per option
         | asked,
     )
     if report is not None:
-        from harness.drawing import check_matplotlib
+        from harness.figures import check_matplotlib
 
         check_matplotlib()
     with on_devices(gpus, cpu_ranks):
-        from reproductions.results import results
-        from reproductions.trials import Trials, recipes_of
+        from harness_reproductions.results import results
+        from harness_reproductions.trials import Trials, recipes_of
 
         trials = Trials(plain, range(seeds), recipes_of(wanted, claims))
         whole = _make(trials, no_run=no_run)
         found = results(wanted, claims, trials)
     if report is not None:
-        from reproductions.report import write_report
+        from harness_reproductions.report import write_report
 
         note(f"report: {write_report(report, found)}")
     if as_json:
@@ -139,7 +139,7 @@ def reproduce(  # noqa: PLR0913 - one parameter per option
 
 def _make(trials: Trials, *, no_run: bool) -> bool:
     """Make what is missing; return whether all of it could be made."""
-    from harness.preparation import prepare
+    from harness.assembly.prepare import prepare
     from harness.studies.sweep import finished, sweep
     from harness.training.engine import usable_engine
 
@@ -154,7 +154,7 @@ def _make(trials: Trials, *, no_run: bool) -> bool:
 
 
 def _list(*, as_json: bool) -> None:
-    from reproductions.tables import all_tables, claims_of
+    from harness_reproductions.tables import all_tables, claims_of
 
     tables = [
         {

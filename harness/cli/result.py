@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from harness.cli.say import say
-from harness.record import ResultRecord
+from harness.store.record import ResultRecord
 from harness.terminal import visible
 
 

@@ -47,7 +47,7 @@ def run(
     """
     spec = replace(run_spec(home, asked), checkpoint_seconds=checkpoint_seconds)
     with on_devices(gpus, cpu_ranks):
-        from harness.run import run as run_method
+        from harness.runner import run as run_method
         from harness.training.engine import usable_engine
 
         record = run_method(usable_engine(spec))

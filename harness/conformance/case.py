@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.activation import DEFAULT_DATA, NETWORKS, TEXTS, instance_of
-from harness.discovery import find_plugins, load_plugin, named
-from harness.hooks import Active, Hooks
-from harness.recipe import UNREAD, Recipe, resolve
+from harness.assembly.activation import DEFAULT_DATA, NETWORKS, TEXTS, instance_of
+from harness.assembly.discovery import find_plugins, load_plugin, named
+from harness.assembly.hooks import Active, Hooks
+from harness.assembly.recipe import UNREAD, Recipe, resolve
 from harness.spec import DataSpec, RunSpec
 
 TINY = DataSpec(name=DEFAULT_DATA.name, path="tiny")

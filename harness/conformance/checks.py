@@ -14,7 +14,10 @@ import numpy as np
 import torch
 from torch.nn import Module
 
-from harness.calling import calling
+from harness.assembly.calling import calling
+from harness.assembly.contract import check_rows, samples_digest
+from harness.assembly.hooks import Active, Hooks
+from harness.assembly.recipe import Recipe, StageRecipe, plain_view
 from harness.conformance.case import TINY, Case, case_of
 from harness.conformance.fakes import (
     copied,
@@ -24,13 +27,10 @@ from harness.conformance.fakes import (
     tensors_of,
     twice,
 )
-from harness.contract import check_rows, samples_digest
-from harness.data.samplers import Rows
 from harness.errors import DataError, HarnessError, NoLabelsError
-from harness.hooks import Active, Hooks
 from harness.hookspecs import HOOKS
 from harness.knobs import UNSTATED, KnobInfo, knobs_of, parse_value
-from harness.recipe import Recipe, StageRecipe, plain_view
+from harness.samplers import Rows
 from harness.samples import Samples
 from harness.spec import DataSpec, RunSpec, default_home
 from harness.training.rehearsal import drawn_batch, handled, loss_values, rehearse

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from harness.hookspecs import hookimpl
-from harness.record import ResultRecord
 from harness.spec import RunSpec
+from harness.store.record import ResultRecord
 from harness.terminal import visible
 from harness.values import Plan, Stage
 

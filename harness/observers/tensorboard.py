@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.errors import HarnessError
-from harness.files import unwritable
 from harness.hookspecs import hookimpl
-from harness.record import digest
 from harness.spec import RunSpec
+from harness.store.files import unwritable
+from harness.store.record import digest
 from harness.values import Stage
 
 LONGEST_NAME = 200  # bytes; a folder's name may have 255

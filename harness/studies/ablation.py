@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from harness.activation import Activation
+from harness.assembly.activation import Activation
+from harness.assembly.identity import what_decides
+from harness.assembly.prepare import prepare
+from harness.assembly.recipe import UNREAD, DataIdentity, Recipe, StageRecipe, resolve
 from harness.errors import HarnessError
-from harness.preparation import prepare
-from harness.provenance import what_decides
-from harness.reading import is_there
-from harness.recipe import UNREAD, DataIdentity, Recipe, StageRecipe, resolve
-from harness.record import record_id
+from harness.planning.throughput import Span, known_seconds, total
 from harness.spec import RunSpec
-from harness.stages import stage_folder
-from harness.studies.throughput import Span, known_seconds, total
+from harness.store.reading import is_there
+from harness.store.record import record_id
+from harness.store.stages import stage_folder
 
 BASELINE = "baseline"
 OWN_STAGES = "its own stages"

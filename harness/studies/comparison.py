@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import HarnessError, unknown
-from harness.record import Data, ResultRecord
 from harness.samples import WebClass
 from harness.statistics.intervals import Interval, paired_difference
 from harness.statistics.paired import bootstrap_mean, mcnemar
-from harness.studies.predictions import KeptPredictions, kept_predictions
+from harness.store.record import Data, ResultRecord
+from harness.testing.predictions import KeptPredictions, kept_predictions
 
 Metric: TypeAlias = Literal["top1", "top5"]
 K: dict[Metric, int] = {"top1": 1, "top5": 5}
@@ -283,7 +283,7 @@ def _bootstrap(steps: tuple[int, ...]) -> tuple[float, float]:
 
 def class_names(data: Data, home: Path) -> tuple[str, ...]:
     """Return the classes' names where this very copy of the data lies in ``home``, else ()."""
-    from harness.data.inventory import with_pictures
+    from harness.data.pictures.inventory import with_pictures
     from harness.data.webvision import read_split
 
     for folder in sorted((home / "data").glob("*/info")):

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import HarnessError
-from harness.record import ResultRecord
 from harness.spec import RunSpec
 from harness.statistics.intervals import Interval, paired_difference
+from harness.store.record import ResultRecord
 from harness.studies.ablation import Variant
-from harness.studies.predictions import KeptPredictions, kept_predictions
+from harness.testing.predictions import KeptPredictions, kept_predictions
 
 METRICS = {"top1": 1, "top5": 5}
 SPLITS = ("test", "val", "ilsvrc")

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.drawing import COLOURS, INK, PALE, drawn, picture_format
-from harness.files import write_whole
+from harness.figures import COLOURS, INK, PALE, drawn, picture_format
+from harness.store.files import write_whole
 from harness.studies.comparison import Category, RunComparison
 
 if TYPE_CHECKING:

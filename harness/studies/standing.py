@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.errors import HarnessError
-from harness.files import write_text
-from harness.reading import read_plain
-from harness.record import ResultRecord
-from harness.seals import DamagedError, sealed, unsealed
+from harness.store.files import write_text
+from harness.store.reading import read_plain
+from harness.store.record import ResultRecord
+from harness.store.seals import DamagedError, sealed, unsealed
 from harness.studies.verification import Verdict, compare, verify_record
 
 VERSION = 1  # of the checks: raised whenever they find more

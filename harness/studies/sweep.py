@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
+from harness.assembly.prepare import prepare
 from harness.errors import HarnessError
-from harness.place import world_size
-from harness.preparation import prepare
-from harness.reading import is_there
-from harness.record import ResultRecord, read_record
-from harness.run import run
+from harness.machine.place import world_size
+from harness.runner import run
 from harness.spec import RunSpec
+from harness.store.reading import is_there
+from harness.store.record import ResultRecord, read_record
 
 
 class Outcome(NamedTuple):

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from harness.errors import HarnessError
-from harness.finished import predictions_file
-from harness.record import ResultRecord, Score, digest, read_record
 from harness.samples import Samples
-from harness.studies.predictions import KeptPredictions, read_predictions
+from harness.store.finished import predictions_file
+from harness.store.record import ResultRecord, Score, digest, read_record
 from harness.testing.metrics import accuracy
+from harness.testing.predictions import KeptPredictions, read_predictions
 
 SAME = 1e-9  # figures that are summed in another order differ by less
 NEAR = 0.01  # a picture or two may fall to the other side between two scorings on a GPU

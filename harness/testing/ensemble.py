@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.data.samplers import generator
 from harness.errors import HarnessError
+from harness.samplers import generator
 from harness.samples import Samples
 from harness.testing.metrics import top_classes
 from harness.values import Combine

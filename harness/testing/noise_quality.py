@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.data.synthweb.truth import true_content
-from harness.record import NoiseQuality
 from harness.samples import Samples
+from harness.store.record import NoiseQuality
 
 EQUAL = 1e-5  # weights that differ by less say nothing
 RARE = 0.25  # the quarter of the classes with the fewest entries

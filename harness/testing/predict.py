@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from harness.data.loader import Pictures, ahead
-from harness.data.samplers import Rows
+from harness.data.pictures.loader import Pictures, ahead
+from harness.samplers import Rows
 from harness.training.batches import normalised
 from harness.training.ranks import Ranks
 from harness.values import View, Views

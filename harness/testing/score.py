@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from harness.data.loader import Pictures
-from harness.files import write_whole
-from harness.record import Score
+from harness.data.pictures.loader import Pictures
 from harness.samples import Samples
+from harness.store.files import write_whole
+from harness.store.record import Score
 from harness.testing.ensemble import Ensemble
 from harness.testing.metrics import Top, accuracy, top_classes
 from harness.testing.predict import Probabilities, predict

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import cast
 
 from harness.errors import HarnessError
-from harness.files import unwritable
+from harness.store.files import unwritable
 from harness.training.ranks import Ranks
 
 SEEN_SECONDS = 5.0  # that a network file system may take to show a new file

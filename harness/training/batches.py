@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from harness.data.loader import Loaded
+from harness.data.pictures.loader import Loaded
 from harness.samples import Samples
 from harness.values import Batch, Loss
 

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from harness.errors import TrainingError
-from harness.files import write_whole
-from harness.seals import DamagedError, check_marker, write_marker
+from harness.store.files import write_whole
+from harness.store.seals import DamagedError, check_marker, write_marker
 
 KEPT = 2
 

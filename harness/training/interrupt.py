@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from threading import current_thread, main_thread
 from types import FrameType
 
-from harness.launch import heeded_signals
+from harness.machine.launch import heeded_signals
 
 
 class Interrupted(BaseException):

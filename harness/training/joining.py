@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 import torch.distributed as dist
 
 from harness.errors import HarnessError
-from harness.launch import SOCKET
-from harness.place import Place
+from harness.machine.launch import SOCKET
+from harness.machine.place import Place
 from harness.terminal import note
 
 LIMIT = "HARNESS_JOIN_SECONDS"

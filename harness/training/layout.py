@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.data.samplers import Rows
 from harness.errors import HarnessError
+from harness.samplers import Rows
 from harness.training.ranks import Ranks
 from harness.values import Stage
 

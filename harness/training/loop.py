@@ -13,16 +13,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from harness.calling import calling
-from harness.contract import (
+from harness.assembly.calling import calling
+from harness.assembly.contract import (
     check_batch_values,
     check_factor,
     check_loss_values,
     check_rows,
 )
-from harness.data.loader import Crops, Loaded, Pictures, ahead
-from harness.data.samplers import Rows
-from harness.recipe import StageRecipe
+from harness.assembly.recipe import StageRecipe
+from harness.data.pictures.loader import Crops, Loaded, Pictures, ahead
+from harness.samplers import Rows
 from harness.samples import Samples
 from harness.terminal import note
 from harness.training.batches import (

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from harness.errors import HarnessError
-from harness.place import Place, read_place
+from harness.machine.place import Place, read_place
 from harness.training.joining import join_limit, meet
 
 # Rank 0 may cluster, or wait for another run's stage, for hours; torch gives up after 10 minutes.

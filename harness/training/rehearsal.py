@@ -7,15 +7,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from harness.calling import calling
-from harness.contract import (
+from harness.assembly.calling import calling
+from harness.assembly.contract import (
     check_batch_values,
     check_factor,
     check_logits,
     check_loss_values,
 )
+from harness.assembly.recipe import StageRecipe
 from harness.errors import PluginError
-from harness.recipe import StageRecipe
 from harness.training.batches import cross_entropy
 from harness.training.engine import sgd
 from harness.values import Batch, Loss

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from harness.record import read_records
-from harness.studies.predictions import kept_predictions
+from harness.store.record import read_records
+from harness.testing.predictions import kept_predictions
 
 Call = Callable[..., Any]
 TINY = ("--data", "synthweb:tiny", "--engine", "torch", "--stage", "epochs=1")

@@ -33,9 +33,9 @@ def test_json_holds_it_all(call: Call, tiny_home: Path) -> None:
 
 
 def test_steps_are_timed_here(call: Call, tiny_home: Path, monkeypatch) -> None:
-    import harness.studies.measuring
+    import harness.planning.step_timer
 
-    monkeypatch.setattr(harness.studies.measuring.StepTimer, "seconds", 0.0)
+    monkeypatch.setattr(harness.planning.step_timer.StepTimer, "seconds", 0.0)
     outcome = call("estimate", *TINY, "--measure")
     assert outcome.status == 0, outcome.err
     assert " steps of 64 pictures, timed here" in outcome.out

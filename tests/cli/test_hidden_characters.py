@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import harness
-from harness.record import ResultRecord, write_record
+from harness.store.record import ResultRecord, write_record
 
 Call = Callable[..., Any]
 HOSTILE = "na\x1b[2Jme\nforged: ok\r\x9b31m\u202eend"

@@ -14,8 +14,8 @@ from click.testing import CliRunner
 
 from harness.cli.leaderboard import FORMATS, leaderboard
 from harness.errors import HarnessError
-from harness.record import ResultRecord, write_record
-from leaderboard.formats import LISTS, PAGES
+from harness.store.record import ResultRecord, write_record
+from harness_leaderboard.formats import LISTS, PAGES
 
 
 def record(model: str, seed: int, top1: float) -> ResultRecord:
@@ -160,7 +160,7 @@ def test_neither_the_command_nor_the_board_imports_what_is_heavy():
     program = (
         "import sys, harness.cli.leaderboard\n"
         "assert not {'pandas', 'numpy', 'tabulate', 'torch', 'leaderboard'} & set(sys.modules)\n"
-        "import leaderboard.formats\n"
+        "import harness_leaderboard.formats\n"
         "assert not {'torch', 'timm', 'deepspeed', 'plugins', 'pluggy'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from harness.files import write_text
+from harness.store.files import write_text
 
 Call = Callable[..., Any]
 TINY = ("--data", "synthweb:tiny")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from harness.discovery import find_plugins
+from harness.assembly.discovery import find_plugins
 
 METHOD = '''
 from __future__ import annotations

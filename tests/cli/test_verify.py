@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.record import record_id
-from harness.run import run
-from harness.seals import sealed
+from harness.runner import run
 from harness.spec import DataSpec, Override, RunSpec
+from harness.store.record import record_id
+from harness.store.seals import sealed
 
 Call = Callable[..., Any]
 Change = Callable[[dict[str, Any]], object]

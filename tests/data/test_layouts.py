@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.data.archives.indexing import build_index
-from harness.data.archives.pack import Packing, pack
 from harness.data.webvision import WebVision1
+from harness.data.webvision.index.build import build_index
+from harness.data.webvision.pack.write import Packing, pack
 from harness.errors import DataError
 from harness.samples import COLUMNS, Samples
 from harness.spec import DataSpec, RunSpec

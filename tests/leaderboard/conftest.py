@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness.record import (
+from harness.store.record import (
     Cost,
     Data,
     EffectiveStage,

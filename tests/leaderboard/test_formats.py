@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leaderboard.formats import LISTS, PAGES, WIDTH, clean, render
-from leaderboard.published import load_published
-from leaderboard.table import make_board
+from harness_leaderboard.formats import LISTS, PAGES, WIDTH, clean, render
+from harness_leaderboard.published import load_published
+from harness_leaderboard.table import make_board
 
 HOSTILE = [
     "<script>alert(1)</script>",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from leaderboard.measured import group_runs, measured_rows, noise_rows
-from leaderboard.published import load_published
+from harness_leaderboard.measured import group_runs, measured_rows, noise_rows
+from harness_leaderboard.published import load_published
 
 
 def rows_of(records, epochs=("last",)):

@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from harness.errors import HarnessError
-from leaderboard.published import FOLDER, corresponding, load_published, published_row
+from harness_leaderboard.published import FOLDER, corresponding, load_published, published_row
 
 HEADER = (
     "team,label,table,edition,split,protocol,run,printed_top1,printed_top5,printed_as,"

@@ -6,11 +6,11 @@ from collections import defaultdict
 
 import pytest
 
-from harness.provenance import effective_knobs
+from harness.assembly.identity import effective_knobs
 from harness.spec import DataSpec, RunSpec
-from leaderboard.published import corresponding, load_published
-from reproductions.rows import asked
-from reproductions.tables import all_tables
+from harness_leaderboard.published import corresponding, load_published
+from harness_reproductions.decks.rows import asked
+from harness_reproductions.tables import all_tables
 
 EDITIONS = {"webvision1": "WebVision 1.0", "webvision2": "WebVision 2.0"}
 

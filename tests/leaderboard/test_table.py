@@ -7,9 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import HarnessError
-from leaderboard.published import load_published
-from leaderboard.rows import Row
-from leaderboard.table import HOW_TO_FILL, flat, make_board, narrow, noise_tables, score_tables
+from harness_leaderboard.published import load_published
+from harness_leaderboard.rows import Row
+from harness_leaderboard.table import (
+    HOW_TO_FILL,
+    flat,
+    make_board,
+    narrow,
+    noise_tables,
+    score_tables,
+)
 
 NAMES = st.sampled_from(["WebVision 1.0", "WebVision 2.0", "synthweb v1", "x · y", "|<b>", ""])
 TERMS = st.tuples(

@@ -9,20 +9,20 @@ from typing import Any, get_args
 
 import pytest
 
-import plugins.bigvideo
-from harness.activation import Activation
-from harness.contract import tricks_of
+import harness_plugins.bigvideo
+from harness.assembly.activation import Activation
+from harness.assembly.contract import tricks_of
+from harness.assembly.recipe import UNREAD, Recipe, resolve
 from harness.knobs import knobs_of
-from harness.recipe import UNREAD, Recipe, resolve
-from harness.record import ResultRecord, read_record
 from harness.schedules import WarmupCosine
 from harness.spec import DataSpec, RunSpec
+from harness.store.record import ResultRecord, read_record
 from harness.tricks.loss.focal import Focal
 from harness.tricks.loss.ghm import GHM
 from harness.tricks.loss.self_supervised import SelfSupervised
 from harness.tricks.model.gem_pooling import GeMPooling
 from harness.tricks.noise.semantic_match import SemanticMatch
-from plugins.bigvideo import BigVideo, Network
+from harness_plugins.bigvideo import BigVideo, Network
 
 Call = Callable[..., Any]
 TINY = DataSpec(name="synthweb", path="tiny")
@@ -129,7 +129,7 @@ def test_the_ensemble_is_of_three_networks_and_trains_nothing_twice() -> None:
 
 def test_every_knob_says_where_it_comes_from_and_the_page_is_short() -> None:
     assert all(len(knob.source) > 15 for knob in knobs_of(BigVideo).values())
-    assert len(inspect.getsource(plugins.bigvideo).splitlines()) <= 120
+    assert len(inspect.getsource(harness_plugins.bigvideo).splitlines()) <= 120
 
 
 def record_of(home: Path, call: Call, *asked: str) -> ResultRecord:

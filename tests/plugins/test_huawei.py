@@ -8,14 +8,14 @@ from typing import Any, get_args
 
 import pytest
 
-from harness.activation import Activation
-from harness.contract import tricks_of
-from harness.data.samplers import ClassBalanced
+from harness.assembly.activation import Activation
+from harness.assembly.contract import tricks_of
+from harness.assembly.recipe import UNREAD, Recipe, StageRecipe, resolve
 from harness.errors import PluginError
-from harness.recipe import UNREAD, Recipe, StageRecipe, resolve
-from harness.record import ResultRecord, read_record
+from harness.samplers import ClassBalanced
 from harness.spec import DataSpec, RunSpec
-from plugins.huawei import Noise
+from harness.store.record import ResultRecord, read_record
+from harness_plugins.huawei import Noise
 
 TINY = DataSpec(name="synthweb", path="tiny")
 MEMBERS = ("reweight_class", "top_ranked", "kmeans_distance", "density_weight", "semantic")

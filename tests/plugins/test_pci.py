@@ -9,20 +9,20 @@ from typing import Any
 
 import pytest
 
-import plugins.pci
-from harness.activation import Activation
-from harness.contract import tricks_of
+import harness_plugins.pci
+from harness.assembly.activation import Activation
+from harness.assembly.contract import tricks_of
+from harness.assembly.recipe import UNREAD, Recipe, resolve
 from harness.errors import PluginError
 from harness.knobs import knobs_of
-from harness.recipe import UNREAD, Recipe, resolve
-from harness.record import read_record
 from harness.schedules import WarmupCosine
 from harness.spec import DataSpec, RunSpec
+from harness.store.record import read_record
 from harness.tricks.batch.label_smoothing import SmoothLabels
 from harness.tricks.batch.mixup import MixUp
 from harness.tricks.noise.class_weights import ReweightClasses
 from harness.tricks.noise.image_weights import WeighByModel
-from plugins.pci import NETWORKS, Pci
+from harness_plugins.pci import NETWORKS, Pci
 
 Call = Callable[..., Any]
 TINY = DataSpec(name="synthweb", path="tiny")
@@ -101,7 +101,7 @@ def test_the_ensemble_is_tested_on_many_scales_and_crops_and_single_networks_on_
 
 def test_every_knob_says_where_it_comes_from_and_the_page_is_short() -> None:
     assert all(len(knob.source) > 15 for knob in knobs_of(Pci).values())
-    assert len(inspect.getsource(plugins.pci).splitlines()) <= 120
+    assert len(inspect.getsource(harness_plugins.pci).splitlines()) <= 120
 
 
 def test_row_c_runs_from_data_to_record(tiny_home: Path, call: Call) -> None:

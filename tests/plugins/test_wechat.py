@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.activation import Activation
-from harness.contract import tricks_of
-from harness.data.samplers import ClassBalanced, Uniform
-from harness.recipe import UNREAD, Recipe, StageRecipe, resolve
-from harness.record import ResultRecord, read_record
+from harness.assembly.activation import Activation
+from harness.assembly.contract import tricks_of
+from harness.assembly.recipe import UNREAD, Recipe, StageRecipe, resolve
+from harness.language.taggers import best_tagger
+from harness.samplers import ClassBalanced, Uniform
 from harness.schedules import Constant, Steps, WarmupCosine
 from harness.spec import DataSpec, RunSpec
-from harness.texts.taggers import best_tagger
+from harness.store.record import ResultRecord, read_record
 from harness.tricks.noise.keyword_tags import KeywordTags
 from harness.tricks.noise.label_weights import LabelWeights
 from harness.tricks.noise.pseudo_labels import PseudoLabels

@@ -10,16 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.record import EffectiveStage, ResultRecord
 from harness.spec import RunSpec
-from plugins.baseline import Baseline
-from plugins.malong import MalongCurriculum
-from reproductions.claims import Claim
-from reproductions.judging import judge_all
-from reproductions.results import results
-from reproductions.rows import Row
-from reproductions.tables import find_tables
-from reproductions.trials import Trials, key_of
+from harness.store.record import EffectiveStage, ResultRecord
+from harness_plugins.baseline import Baseline
+from harness_plugins.malong import MalongCurriculum
+from harness_reproductions.decks.claims import Claim
+from harness_reproductions.decks.rows import Row
+from harness_reproductions.judging import judge_all
+from harness_reproductions.results import results
+from harness_reproductions.tables import find_tables
+from harness_reproductions.trials import Trials, key_of
 
 SOURCE = "a deck, 'a slide'"
 IMAGES = 400

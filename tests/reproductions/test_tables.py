@@ -8,10 +8,10 @@ from collections import Counter, defaultdict
 import pytest
 
 from harness.errors import HarnessError
-from leaderboard.published import load_published
-from plugins.malong import MalongCurriculum
-from reproductions import bigvideo, malong
-from reproductions.tables import all_claims, all_tables, find_tables
+from harness_leaderboard.published import load_published
+from harness_plugins.malong import MalongCurriculum
+from harness_reproductions.decks import bigvideo, malong
+from harness_reproductions.tables import all_claims, all_tables, find_tables
 
 TEAMS = ("PCI", "BigVideo", "Huawei", "Malong", "WeChat")
 

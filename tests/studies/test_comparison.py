@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from harness.activation import Activation
+from harness.assembly.activation import Activation
 from harness.errors import HarnessError
-from harness.record import Data, ResultRecord
 from harness.spec import DataSpec, RunSpec
 from harness.statistics.paired import mcnemar
+from harness.store.record import Data, ResultRecord
 from harness.studies.comparison import PLAIN, Run, Side, class_names, compare_runs
 from harness.studies.plots import draw_comparison
 

@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 from torch import nn
 
-from harness.data import loader
-from harness.data.images import cut_views, decode
-from harness.data.loader import Pictures
+from harness.data.pictures import loader
+from harness.data.pictures.decode import cut_views, decode
+from harness.data.pictures.loader import Pictures
 from harness.samples import Samples, WebClass
 from harness.testing import predict as module
 from harness.testing.metrics import top_classes

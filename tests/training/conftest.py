@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from harness.contract import Contribution
+from harness.assembly.contract import Contribution
+from harness.assembly.recipe import StageRecipe
 from harness.data.synthweb import VERSION
 from harness.data.webvision import read_split
-from harness.recipe import StageRecipe
 from harness.samples import Samples
 from harness.training.loop import Job
 from harness.training.ranks import Ranks, join_ranks

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from harness.errors import HarnessError
-from harness.place import Place
+from harness.machine.place import Place
 from harness.training.joining import LIMIT, join_limit, meet
 
 

@@ -13,9 +13,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from harness.data.loader import Loaded
-from harness.data.samplers import SubsetBatches
+from harness.data.pictures.loader import Loaded
 from harness.errors import HarnessError, TrainingError
+from harness.samplers import SubsetBatches
 from harness.samples import Samples, Targets
 from harness.schedules import Constant, WarmupCosine
 from harness.training.batches import Columns, cross_entropy, placed

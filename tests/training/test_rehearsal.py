@@ -14,8 +14,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from harness.assembly.recipe import StageRecipe
 from harness.errors import PluginError
-from harness.recipe import StageRecipe
 from harness.training.engine import make_engine
 from harness.training.loop import Job, train
 from harness.training.ranks import Ranks

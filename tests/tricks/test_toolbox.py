@@ -15,8 +15,8 @@ from torch.nn import functional
 
 import harness.tricks
 from harness.data.synthweb.classes import vocabulary
+from harness.language.lexical import encode_words
 from harness.samples import COLUMNS, Predictions, Sight, Text, WebClass
-from harness.texts.lexical import encode_words
 from harness.tricks.batch.label_smoothing import SmoothLabels
 from harness.tricks.batch.mixup import MixUp
 from harness.tricks.loss.distil import Distil

@@ -36,13 +36,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.cores import cores
 from harness.data.synthweb.draw import WORTH_A_PROCESS, Progress
 from harness.data.synthweb.plan import Preset, plan_crawl
 from harness.data.synthweb.profiles import PROFILES
 from harness.data.synthweb.write import is_whole, write_crawl
 from harness.errors import DataError, unknown
 from harness.hookspecs import hookimpl
+from harness.machine.cores import cores
 from harness.values import Stage, Trick
 
 if TYPE_CHECKING:

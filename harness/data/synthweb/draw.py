@@ -1,7 +1,7 @@
 """Draws many pictures into files, in this process and in others beside it.
 
-The others are started as ``harness.interpreter`` says, not by multiprocessing, which would run the
-caller's main script again in each of them.
+The others are started as ``harness.machine.interpreter`` says, not by multiprocessing, which would
+run the caller's main script again in each of them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from harness.data.synthweb.scenes import Picture, StyleName, render
-from harness.interpreter import python
+from harness.machine.interpreter import python
 
 Progress = Callable[[int, int], None]
 Job = tuple[str, Picture]

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import DataError
-from harness.reading import is_there
-from harness.record import digest
 from harness.samples import Samples
+from harness.store.reading import is_there
+from harness.store.record import digest
 
 TRUTH = "truth/train_truth.csv"
 

@@ -20,8 +20,8 @@ from harness.data.synthweb.draw import Job, Progress, draw_all
 from harness.data.synthweb.plan import SOURCES, Crawl, Entry
 from harness.data.synthweb.text import write_about
 from harness.errors import DataError
-from harness.files import sync_folder, unwritable
-from harness.reading import read_plain
+from harness.store.files import sync_folder, unwritable
+from harness.store.reading import read_plain
 
 MARKER = "synthweb.json"
 LINGER_SECONDS = 10.0

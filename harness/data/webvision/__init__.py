@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.data.editions import MINI_WEBVISION, WEBVISION1, WEBVISION2, Edition
+from harness.data.webvision.lists.editions import MINI_WEBVISION, WEBVISION1, WEBVISION2, Edition
 from harness.data.webvision.reader import as_split, missing_files, read_split
 from harness.hookspecs import hookimpl
 from harness.samples import Samples

@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.data.editions import Edition
-from harness.data.webvision.lists import MAX_LIST_BYTES
-from harness.data.webvision.queries import MAP_NAME
-from harness.data.webvision.texts import meta_list, metadata_folder
+from harness.data.webvision.lists.editions import Edition
+from harness.data.webvision.lists.parse import MAX_LIST_BYTES
+from harness.data.webvision.lists.queries import MAP_NAME
+from harness.data.webvision.lists.texts import meta_list, metadata_folder
 from harness.errors import DataError
-from harness.reading import read_plain
-from harness.record import digest
 from harness.samples import WebClass
+from harness.store.reading import read_plain
+from harness.store.record import digest
 
 
 def context_digest(

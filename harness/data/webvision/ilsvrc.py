@@ -11,14 +11,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from harness.data.names import ListedIn, Names
-from harness.data.strings import Strings
-from harness.data.webvision.classes import map_classes
-from harness.data.webvision.lists import NAME, parse_lines, read_bytes
-from harness.data.webvision.soundness import refuse_repeated
+from harness.data.pictures.names import ListedIn, Names
+from harness.data.pictures.strings import Strings
+from harness.data.webvision.lists.classes import map_classes
+from harness.data.webvision.lists.parse import NAME, parse_lines, read_bytes
+from harness.data.webvision.lists.soundness import refuse_repeated
 from harness.errors import DataError
-from harness.reading import look_for
 from harness.samples import Samples, WebClass
+from harness.store.reading import look_for
 
 ILSVRC = "ilsvrc"
 # Source: ELR reads imagenet_val.txt beside the folder val/; Caffe's own list is val.txt.

@@ -11,8 +11,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.data.archives.changes import lists_lie_in, refuse_changes
-from harness.data.archives.index import (
+from harness.data.pictures.names import Names
+from harness.data.webvision.context import context_digest
+from harness.data.webvision.index.changes import lists_lie_in, refuse_changes
+from harness.data.webvision.index.open import (
     FOLDER,
     MARKER,
     IndexedSplit,
@@ -21,15 +23,13 @@ from harness.data.archives.index import (
     read_marker,
     root_of,
 )
-from harness.data.editions import Edition
-from harness.data.names import Names
-from harness.data.webvision.columns import judged_list, refuse_unlabelled, train_list
-from harness.data.webvision.context import context_digest
-from harness.data.webvision.queries import read_queries
+from harness.data.webvision.lists.columns import judged_list, refuse_unlabelled, train_list
+from harness.data.webvision.lists.editions import Edition
+from harness.data.webvision.lists.queries import read_queries
 from harness.data.webvision.reader import lists_fingerprint
 from harness.errors import DataError, NoLabelsError
-from harness.reading import look_for
 from harness.samples import Queries, Samples, Text, WebClass
+from harness.store.reading import look_for
 
 MAX_MISSING = 0.01
 

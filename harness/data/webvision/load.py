@@ -7,10 +7,11 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.data.editions import Edition
-from harness.data.webvision.classes import read_classes, read_synsets
 from harness.data.webvision.ilsvrc import ILSVRC, read_ilsvrc
 from harness.data.webvision.indexed import is_indexed, lists_of_indexed, read_indexed
+from harness.data.webvision.lists.classes import read_classes, read_synsets
+from harness.data.webvision.lists.editions import Edition
+from harness.data.webvision.lists.soundness import empty_classes, uneven_classes
 from harness.data.webvision.reader import (
     Split,
     as_split,
@@ -20,7 +21,6 @@ from harness.data.webvision.reader import (
     refuse_empty_classes,
 )
 from harness.data.webvision.selection import Selection, select
-from harness.data.webvision.soundness import empty_classes, uneven_classes
 from harness.errors import DataError
 from harness.samples import Samples
 from harness.terminal import note

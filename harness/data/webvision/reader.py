@@ -12,26 +12,26 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.data.editions import WEBVISION1, Edition
-from harness.data.names import Names
-from harness.data.strings import Strings
-from harness.data.webvision.classes import format_class_numbers, read_classes
-from harness.data.webvision.columns import (
+from harness.data.pictures.names import Names
+from harness.data.pictures.strings import Strings
+from harness.data.webvision.context import context_digest
+from harness.data.webvision.ilsvrc import ILSVRC
+from harness.data.webvision.lists.classes import format_class_numbers, read_classes
+from harness.data.webvision.lists.columns import (
     Columns,
     is_rearranged,
     read_judged,
     read_train,
     train_list,
 )
-from harness.data.webvision.context import context_digest
-from harness.data.webvision.ilsvrc import ILSVRC
-from harness.data.webvision.lists import shown
-from harness.data.webvision.queries import read_queries
-from harness.data.webvision.texts import read_texts
+from harness.data.webvision.lists.editions import WEBVISION1, Edition
+from harness.data.webvision.lists.parse import shown
+from harness.data.webvision.lists.queries import read_queries
+from harness.data.webvision.lists.texts import read_texts
 from harness.errors import DataError, NoLabelsError, unknown
-from harness.reading import is_there
-from harness.record import digest
 from harness.samples import Samples, Text, WebClass
+from harness.store.reading import is_there
+from harness.store.record import digest
 
 Split = Literal["train", "val", "test"]
 

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.data.editions import Edition
-from harness.data.webvision.classes import (
+from harness.data.webvision.lists.classes import (
     format_class_numbers,
     parse_class_numbers,
     read_synsets,
     read_wnids,
     wnids_word,
 )
+from harness.data.webvision.lists.editions import Edition
 from harness.errors import DataError, unknown
 
 OPTIONS = ("classes", "wnids", "source", "ilsvrc")

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from harness.data.samplers import generator
 from harness.errors import PluginError
+from harness.samplers import generator
 from harness.values import Batch
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from harness.errors import PluginError
 from harness.samples import Samples
 from harness.tricks.noise.categories import rows_by_class
-from harness.tricks.noise.cluster_uses import by_closeness, by_size, in_compact, in_large
-from harness.tricks.noise.clusters import fit_kmeans
-from harness.tricks.noise.confused_classes import confused_classes
-from harness.tricks.noise.search_order import top_ranked
+from harness.tricks.noise.clustering.cluster_uses import by_closeness, by_size, in_compact, in_large
+from harness.tricks.noise.clustering.clusters import fit_kmeans
+from harness.tricks.noise.clustering.confused_classes import confused_classes
+from harness.tricks.noise.ranking.search_order import top_ranked
 
 Rows = NDArray[np.int64]
 Use = Literal["large", "compact", "size", "distance"]

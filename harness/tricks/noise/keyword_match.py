@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.language.masking import masked_gloss, masked_texts, singular, words_of
 from harness.samples import Samples, WebClass
-from harness.texts.masking import masked_gloss, masked_texts, singular, words_of
-from harness.tricks.noise.match_scores import Scores, Use, check_use, use_scores
+from harness.tricks.noise.ranking.match_scores import Scores, Use, check_use, use_scores
 
 SHORTEST = 3  # letters of a keyword
 

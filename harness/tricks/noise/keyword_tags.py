@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.errors import PluginError
+from harness.language.taggers import TaggerName, load_tagger
 from harness.samples import Samples, Targets, Text
-from harness.texts.taggers import TaggerName, load_tagger
 
 
 @dataclass(frozen=True, kw_only=True)

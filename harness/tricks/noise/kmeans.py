@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from harness.errors import PluginError
 from harness.samples import Samples
 from harness.tricks.noise.categories import rows_by_class
-from harness.tricks.noise.clusters import fit_kmeans
+from harness.tricks.noise.clustering.clusters import fit_kmeans
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import PluginError
+from harness.language.masking import mask, masked_texts, query_words
+from harness.language.wordnet import load_nouns
 from harness.samples import Samples, Targets, WebClass
-from harness.texts.masking import mask, masked_texts, query_words
-from harness.wordnet.nouns import load_nouns
 
 TEXTS_AT_ONCE = 65_536  # 100 MB of vectors of 384 dimensions
 

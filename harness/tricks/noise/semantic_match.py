@@ -9,9 +9,9 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.language.masking import masked_gloss, masked_texts
 from harness.samples import Samples, WebClass
-from harness.texts.masking import masked_gloss, masked_texts
-from harness.tricks.noise.match_scores import Scores, Use, check_use, use_scores
+from harness.tricks.noise.ranking.match_scores import Scores, Use, check_use, use_scores
 
 BLOCK = 65_536  # texts encoded at once: a hundred megabytes of MiniLM's vectors
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.data.samplers import generator
 from harness.errors import PluginError
+from harness.samplers import generator
 from harness.samples import Samples
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from harness.errors import PluginError
 from harness.samples import Samples
-from harness.tricks.noise.search_order import top_ranked
+from harness.tricks.noise.ranking.search_order import top_ranked
 
 WEBVISION2_CLASS_SIZE = 16_076_665 / 5_000  # training images per class
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.data.archives.indexing import build_index
-from harness.data.archives.pack import Packing, pack
 from harness.data.webvision import WebVision1
+from harness.data.webvision.index.build import build_index
+from harness.data.webvision.pack.write import Packing, pack
 from harness.samples import Samples
 from harness.spec import DataSpec, RunSpec
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.data.archives.indexing import build_index
-from harness.data.check.one_pass import check
-from harness.data.loader import Crops, Pictures
-from harness.data.names import Names
-from harness.data.strings import Strings
+from harness.data.pictures.loader import Crops, Pictures
+from harness.data.pictures.names import Names
+from harness.data.pictures.strings import Strings
 from harness.data.synthweb import generate
 from harness.data.webvision import WebVision1
+from harness.data.webvision.check.one_pass import check
+from harness.data.webvision.index.build import build_index
 from harness.errors import DataError
 from harness.samples import COLUMNS, Samples
 from harness.spec import DataSpec, RunSpec

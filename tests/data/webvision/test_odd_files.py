@@ -13,15 +13,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness import reading
-from harness.data.archives import index as index_module
-from harness.data.check.one_pass import check
-from harness.data.editions import WEBVISION1, WEBVISION2, detect_edition
-from harness.data.loader import Crops, Pictures
+from harness.data.pictures.loader import Crops, Pictures
 from harness.data.synthweb import VERSION
 from harness.data.webvision import read_split
-from harness.data.webvision.texts import read_json
+from harness.data.webvision.check.one_pass import check
+from harness.data.webvision.index import open as index_module
+from harness.data.webvision.lists.editions import WEBVISION1, WEBVISION2, detect_edition
+from harness.data.webvision.lists.texts import read_json
 from harness.errors import DataError, HarnessError
+from harness.store import reading
 
 Put = Callable[[Path], None]
 LISTS = ("train_filelist_google.txt", "synsets.txt", "val_filelist.txt")

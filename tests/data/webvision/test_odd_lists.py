@@ -13,9 +13,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.data.webvision import lists, missing_files, read_split
-from harness.data.webvision.lists import LABEL, NAME, parse_lines, parse_listing, read_bytes, shown
-from harness.data.webvision.queries import read_queries, read_query_map
+from harness.data.webvision import missing_files, read_split
+from harness.data.webvision.lists import parse as lists
+from harness.data.webvision.lists.parse import (
+    LABEL,
+    NAME,
+    parse_lines,
+    parse_listing,
+    read_bytes,
+    shown,
+)
+from harness.data.webvision.lists.queries import read_queries, read_query_map
 from harness.errors import DataError
 from harness.testing.metrics import Top
 from harness.testing.score import keep_predictions

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.data.editions import WEBVISION1
 from harness.data.webvision import WebVision1, as_split, missing_files, read_split
+from harness.data.webvision.lists.editions import WEBVISION1
 from harness.errors import DataError, NoLabelsError
 from harness.samples import Text
 from harness.spec import DataSpec, RunSpec
@@ -398,13 +398,13 @@ def test_metadata_elsewhere_is_found(root: Path) -> None:
 def test_a_huge_metadata_file_is_refused_unread(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.data.webvision.texts.MAX_JSON_BYTES", 100)
+    monkeypatch.setattr("harness.data.webvision.lists.texts.MAX_JSON_BYTES", 100)
     with pytest.raises(DataError, match=r"q0001\.json cannot be read: has .* bytes, more than 100"):
         read_split(root, "train").texts()
 
 
 def test_a_huge_list_is_refused_unread(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.data.webvision.lists.MAX_LIST_BYTES", 10)
+    monkeypatch.setattr("harness.data.webvision.lists.parse.MAX_LIST_BYTES", 10)
     with pytest.raises(
         DataError, match=r"synsets\.txt cannot be read: has 120 bytes, more than 10"
     ):

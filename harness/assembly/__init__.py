@@ -1,0 +1,1 @@
+"""From plugins to a recipe: discovery, activation, hooks, identity."""

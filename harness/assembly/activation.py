@@ -1,0 +1,69 @@
+"""From what the user asked for to the active plugins of the run."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from harness.assembly.discovery import Entry, find_plugins, load_plugin, named
+from harness.assembly.hooks import Active, Hooks
+from harness.errors import HarnessError, PluginError
+from harness.knobs import parse_knobs
+from harness.spec import DataSpec, RunSpec
+
+NETWORKS = "timm"
+TEXTS = "texts"
+OBSERVERS = ("console", "tensorboard")
+DEFAULT_DATA = DataSpec(name="synthweb", path="small")
+
+
+class Activation:
+    """The run's spec with its data decided, its method, its active plugins and their entries."""
+
+    def __init__(self, spec: RunSpec) -> None:
+        entries = find_plugins()
+        if spec.plugin in spec.extra:
+            raise HarnessError(
+                f"--with {spec.plugin}: it is the run's method already; leave it out"
+            )
+        names = [spec.plugin, *spec.extra]
+        loaded = {name: load_plugin(named(name, entries)) for name in dict.fromkeys(names)}
+        self.method: Any = instance_of(spec.plugin, loaded[spec.plugin], spec.knobs)
+        active = [Active(spec.plugin, self.method)]
+        active += [Active(name, instance_of(name, loaded[name], {})) for name in spec.extra]
+        spec = _with_data(spec, active)
+        if spec.data.name not in names:
+            active.append(_active(spec.data.name, entries))
+        if not any(hasattr(plugin, "build_model") for _, plugin in active):
+            active.append(_active(NETWORKS, entries))
+        active += [_active(name, entries) for name in (TEXTS, *OBSERVERS) if name not in names]
+        self.spec = spec
+        self.hooks = Hooks(active, method=spec.plugin, without=spec.without)
+        self.entries: list[Entry] = [entries[name] for name, _ in active]
+
+
+def _with_data(spec: RunSpec, active: list[Active]) -> RunSpec:
+    """Decide the data set: the one asked for, else a plugin's that brings one, else ours."""
+    if spec.data.name:
+        return spec
+    bringers = [name for name, plugin in active if hasattr(plugin, "load_samples")]
+    data = DataSpec(name=bringers[0]) if bringers else DEFAULT_DATA
+    return dataclasses.replace(spec, data=data)
+
+
+def _active(name: str, entries: Mapping[str, Entry]) -> Active:
+    return Active(name, instance_of(name, load_plugin(named(name, entries)), {}))
+
+
+def instance_of(name: str, loaded: Any, knobs: Mapping[str, str]) -> object:
+    """Return a plugin with these knobs; raises HarnessError where one does not fit."""
+    if not isinstance(loaded, type):
+        if knobs:
+            raise PluginError(f"plugin {name!r} has no knobs: it is no dataclass")
+        return loaded
+    values = parse_knobs(name, loaded, knobs)
+    try:
+        return loaded(**values)
+    except (TypeError, ValueError) as error:
+        raise PluginError(f"plugin {name!r} cannot be set up: {error}") from error

@@ -1,0 +1,54 @@
+"""Asking a plugin's hook: with values that it cannot change, and under its name."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Mapping
+from types import MappingProxyType, ModuleType
+from typing import Any
+
+from harness.assembly.calling import calling
+from harness.errors import PluginError
+from harness.hookspecs import HOOKS
+from harness.spec import RunSpec, read_only_spec
+from harness.store.record import ResultRecord
+
+NEARLY = 0.85  # alike: "noise_trick" is 0.96 of "noise_tricks", "planned" 0.73 of "plan"
+DRAWS: dict[str, tuple[str, ...] | None] = {
+    "build_model": ("torch",),  # seeded by the run before
+    "load_samples": ("torch", "numpy"),  # told by its fingerprint, whatever it draws
+    "encode_texts": ("torch", "numpy"),  # libraries draw while they load a network
+    "on_step_end": None,
+}
+"""The global random states that a hook's answer may draw from; see ``calling``. Else none."""
+
+
+def ask(name: str, hook: str, answer: Callable[..., Any], given: Mapping[str, Any]) -> Any:
+    """Call a plugin's hook with values that it cannot change for others."""
+    with calling(f"plugin {name!r}: {hook}", draws=DRAWS.get(hook, ())):
+        return answer(**{key: _for_plugin(value) for key, value in given.items()})
+
+
+def _for_plugin(value: Any) -> Any:
+    """Return what cannot be written to, or what only its receiver holds."""
+    if isinstance(value, RunSpec):
+        return read_only_spec(value)
+    if isinstance(value, ResultRecord):
+        return value.model_copy(deep=True)
+    return MappingProxyType(value) if isinstance(value, dict) else value
+
+
+def check_names(name: str, plugin: object) -> None:
+    """Refuse a function whose name is nearly that of a hook: it would never be called."""
+    for attribute in dir(plugin):
+        near = difflib.get_close_matches(attribute, HOOKS, n=1, cutoff=NEARLY)
+        if not near or attribute in HOOKS or attribute.startswith("_"):
+            continue
+        found = inspect.getattr_static(plugin, attribute)
+        imported = isinstance(plugin, ModuleType) and inspect.getmodule(found) is not plugin
+        if inspect.isroutine(found) and not imported:
+            raise PluginError(
+                f"plugin {name!r} cannot be used: it has {attribute!r}, which is not a hook; did "
+                f"you mean {near[0]!r}? Rename it, or begin its name with _"
+            )

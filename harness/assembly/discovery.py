@@ -1,0 +1,160 @@
+"""Finding plugins by entry point. Listing names imports nothing; a broken one stops no other."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from harness.assembly.sources import GROUP, module_file
+from harness.errors import HarnessError, PluginError, unknown
+from harness.machine.interpreter import python
+from harness.store.files import write_text
+
+OWN_DISTRIBUTION = "webvision-harness"
+CHECK_SECONDS = 120
+
+
+class Entry(NamedTuple):
+    """One registered plugin: its name, ``module:attribute``, and what installed it."""
+
+    name: str
+    value: str
+    distribution: str
+    version: str
+    shadows: tuple[str, ...] = ()  # other distributions that registered the same name
+
+
+def find_plugins() -> dict[str, Entry]:
+    """Return every installed plugin by name, sorted; our own win where two share a name."""
+    found: dict[str, Entry] = {}
+    for point in entry_points(group=GROUP):
+        entry = _entry(point)
+        other = found.get(entry.name)
+        if other is None or other == entry:
+            found[entry.name] = entry
+            continue
+        winner, loser = sorted((other, entry), key=lambda e: e.distribution != OWN_DISTRIBUTION)
+        shadows = (*winner.shadows, loser.distribution, *loser.shadows)
+        found[entry.name] = winner._replace(shadows=shadows)
+    return dict(sorted(found.items()))
+
+
+def _entry(point: EntryPoint) -> Entry:
+    try:
+        # A half-removed distribution has no metadata; each Python says so in another way.
+        name, version = point.dist.metadata["Name"], point.dist.version  # type: ignore[union-attr]
+    except Exception:
+        name = version = None
+    return Entry(point.name, point.value, name or "unknown", version or "?")
+
+
+def load_plugin(entry: Entry) -> Any:
+    """Import what the entry names; raises PluginError with the reason where that fails."""
+    try:
+        return EntryPoint(entry.name, entry.value, GROUP).load()
+    except (Exception, SystemExit) as error:  # a plugin's import can raise anything at all
+        raise PluginError(
+            f"plugin {entry.name!r} of {entry.distribution} {entry.version} cannot be imported: "
+            f"{type(error).__name__}: {' '.join(str(error).split())}"
+        ) from error
+
+
+def named(name: str, entries: Mapping[str, Entry]) -> Entry:
+    """Return the entry called ``name``; raises HarnessError naming the nearest."""
+    if name not in entries:
+        raise HarnessError(unknown("plugin", name, entries, listing="installed"))
+    return entries[name]
+
+
+def source_file(entry: Entry) -> Path | None:
+    """Return the file of the plugin's module, found without importing it; None if there is none."""
+    return module_file(entry.value.partition(":")[0].strip())
+
+
+def broken_plugins(entries: Iterable[Entry], home: Path) -> dict[str, str]:
+    """Return the reason for each plugin that cannot be imported.
+
+    Plugins are imported in a process of their own, so that this one stays light. That one works is
+    remembered until its file or what is installed changes; a broken one is tried anew, for what
+    mends it can lie anywhere.
+    """
+    entries = list(entries)
+    memory = home / "plugins.json"
+    known = _read_memory(memory)
+    keys = {entry.name: _state(entry) for entry in entries}
+    missing = [entry for entry in entries if known.get(keys[entry.name], "?") is not None]
+    if missing:
+        answers = _import_apart(missing)
+        kept = {key: value for key, value in known.items() if key in keys.values()}
+        known = kept | {keys[name]: reason for name, reason in answers.items()}
+        with suppress(HarnessError):  # a memory that cannot be kept only costs time
+            write_text(memory, json.dumps(known, indent=1))
+    reasons = {name: known.get(key) for name, key in keys.items()}
+    return {name: reason for name, reason in reasons.items() if reason}
+
+
+def _state(entry: Entry) -> str:
+    origin = source_file(entry)
+    stamps = [origin.stat().st_mtime_ns if origin else 0]
+    # Installing or removing a package touches the folder it lies in.
+    folders = sorted({Path(p) for p in sys.path if p.endswith(("site-packages", "dist-packages"))})
+    stamps += [folder.stat().st_mtime_ns for folder in folders if folder.exists()]
+    return hashlib.sha256(repr((entry, stamps, sys.version)).encode()).hexdigest()
+
+
+def _read_memory(path: Path) -> dict[str, str | None]:
+    try:
+        known = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+# What plugins print while they are imported must not be taken for an answer.
+IMPORT_ALL = """
+import json, os, sys
+answers = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)
+from harness.assembly.discovery import Entry, load_plugin
+from harness.errors import PluginError
+for fields in json.loads(sys.argv[1]):
+    entry = Entry(*fields)
+    try:
+        load_plugin(entry)
+        reason = None
+    except PluginError as error:
+        reason = str(error).partition("cannot be imported: ")[2]
+    print(json.dumps([entry.name, reason]), file=answers, flush=True)
+"""
+
+
+def _import_apart(entries: list[Entry]) -> dict[str, str | None]:
+    command = python(IMPORT_ALL, json.dumps(entries))
+    try:
+        result = subprocess.run(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            timeout=CHECK_SECONDS,
+            check=False,
+        )
+        output, ended = result.stdout, f"importing it ended Python with status {result.returncode}"
+    except subprocess.TimeoutExpired as error:
+        output = error.stdout.decode() if isinstance(error.stdout, bytes) else (error.stdout or "")
+        ended = f"importing it takes longer than {CHECK_SECONDS} s"
+    answers: dict[str, str | None] = dict(json.loads(line) for line in output.splitlines())
+    unanswered = [entry for entry in entries if entry.name not in answers]
+    if unanswered:
+        answers[unanswered[0].name] = ended
+        if unanswered[1:]:
+            answers |= _import_apart(unanswered[1:])
+    return answers

@@ -1,0 +1,291 @@
+"""The typed facade over pluggy: the only file that registers plugins and calls their hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+
+import pluggy
+
+from harness.assembly.asking import ask, check_names
+from harness.assembly.contract import Contribution
+from harness.errors import HarnessError, PluginError, unknown
+from harness.hookspecs import HOOKS, KINDS
+from harness.spec import RunSpec
+from harness.store.record import ResultRecord
+from harness.values import Batch, Loss, Plan, Stage, Views
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch.nn import Module
+
+    from harness.samples import Samples
+
+T = TypeVar("T")
+
+
+class Active(NamedTuple):
+    """A plugin of this run: its name and the object that carries its hooks."""
+
+    name: str
+    plugin: object
+
+
+class Provider(NamedTuple):
+    """Who provides a network or an encoder, and what it says that this one exactly is."""
+
+    plugin: object
+    identity: object = None
+
+
+class Hooks:
+    """The active plugins of one run, in the order in which the run names them.
+
+    pluggy checks names and arguments at registration. It calls the last registered first, silently
+    lets one provider shadow another and does not say who answered; so the implementations that it
+    collected are called here one by one, first named first.
+    """
+
+    def __init__(self, plugins: Sequence[Active], method: str, without: Sequence[str] = ()) -> None:
+        self._manager = pluggy.PluginManager("harness")
+        for kind in KINDS:
+            self._manager.add_hookspecs(kind)
+        self._method = method
+        self._without = {name.lower(): name for name in without}
+        self._met: dict[str, str] = {}
+        self._silent = False
+        for name, plugin in plugins:
+            check_names(name, plugin)
+            try:
+                self._manager.register(plugin, name)
+                self._manager.check_pending()
+            except (pluggy.PluginValidationError, ValueError) as error:
+                reason = " ".join(str(error).split())
+                raise PluginError(f"plugin {name!r} cannot be used: {reason}") from error
+        self._found = {hook: self._implementations(hook) for hook in HOOKS}
+
+    # provide
+
+    def load_samples(self, spec: RunSpec, split: str) -> Samples:
+        """Return a split of the run's one data set, named and checked by its pictures as well."""
+        from harness.data.pictures.inventory import with_pictures
+        from harness.samples import Samples
+
+        samples = self._provide("load_samples", Samples, spec=spec, split=split)
+        return with_pictures(samples, spec.home)
+
+    def plan(self, spec: RunSpec) -> Plan:
+        """Return the plan of the run's method; other plugins lend their tricks, not their plan."""
+        return self._provide("plan", Plan, only=self._method, spec=spec)
+
+    def build_model(self, spec: RunSpec, stage: Stage, num_outputs: int) -> Module:
+        """Return a freshly drawn network from the run's one provider of networks."""
+        from torch.nn import Module
+
+        return self._provide("build_model", Module, spec=spec, stage=stage, num_outputs=num_outputs)
+
+    def encode_texts(
+        self, spec: RunSpec, encoder: str, texts: Sequence[str]
+    ) -> NDArray[np.float32]:
+        """Return the vectors ``(N, D)`` of the one plugin that knows this encoder."""
+        given = {"spec": spec, "encoder": encoder, "texts": texts}
+        found = [
+            (name, ask(name, "encode_texts", answer, given))
+            for name, answer in self._found["encode_texts"]
+        ]
+        knowing = [(name, vectors) for name, vectors in found if vectors is not None]
+        if not knowing:
+            raise HarnessError(_nobody_knows([name for name, _ in found], encoder))
+        if len(knowing) > 1:
+            raise PluginError(_both_know([name for name, _ in knowing], encoder))
+        import numpy as np
+
+        name, vectors = knowing[0]
+        if np.ndim(vectors) != 2 or len(vectors) != len(texts):
+            raise PluginError(
+                f"plugin {name!r}: encode_texts must return ({len(texts)}, D) vectors, "
+                f"not {vectors!r:.80}"
+            )
+        return cast("NDArray[np.float32]", vectors)
+
+    def network_provider(self, spec: RunSpec, stage: Stage) -> Provider:
+        """Return who builds the network of a stage."""
+        name, plugin = self.provider("build_model")
+        answers = dict(self._found["network_identity"])
+        identity = answers[name](spec=spec, stage=stage) if name in answers else None
+        return Provider(plugin, identity)
+
+    def encoder_providers(self, spec: RunSpec, encoder: str) -> list[Provider]:
+        """Return who may answer for a text encoder, without encoding anything.
+
+        That is the one plugin that says what the encoder is, else all that say nothing of
+        encoders; only encoding tells which of them knows it. Raises HarnessError if there is none.
+        """
+        said = dict(self._found["encoder_identity"])
+        asked = [name for name, _ in self._found["encode_texts"]]
+        plugin = self._manager.get_plugin
+        known = {
+            name: identity
+            for name in asked
+            if name in said and (identity := said[name](spec=spec, encoder=encoder)) is not None
+        }
+        if len(known) > 1:
+            raise PluginError(_both_know(list(known), encoder))
+        if known:
+            return [Provider(plugin(name), identity) for name, identity in known.items()]
+        silent = [name for name in asked if name not in said]
+        if not silent:
+            raise HarnessError(_nobody_knows(asked, encoder))
+        return [Provider(plugin(name)) for name in silent]
+
+    def provider(self, hook: str) -> Active:
+        """Return the one plugin that provides ``hook``."""
+        name = self._one(hook)[0]
+        return Active(name, self._manager.get_plugin(name))
+
+    def order(self) -> dict[str, tuple[str, ...]]:
+        """Return who answers each hook, in the order in which they are called."""
+        return {hook: tuple(name for name, _ in found) for hook, found in self._found.items()}
+
+    # contribute
+
+    def stage_tricks(self, spec: RunSpec, stage: Stage) -> list[Contribution[Stage]]:
+        """Return the stage tricks; each trick comes with the plugin that gave it."""
+        return self._contribute("stage_tricks", spec=spec, stage=stage)
+
+    def noise_tricks(self, spec: RunSpec, stage: Stage) -> list[Contribution[Samples]]:
+        """Return the noise tricks of a stage."""
+        return self._contribute("noise_tricks", spec=spec, stage=stage)
+
+    def model_tricks(self, spec: RunSpec, stage: Stage) -> list[Contribution[Module]]:
+        """Return the model tricks of a stage."""
+        return self._contribute("model_tricks", spec=spec, stage=stage)
+
+    def batch_tricks(self, spec: RunSpec, stage: Stage) -> list[Contribution[Batch]]:
+        """Return the batch tricks of a stage."""
+        return self._contribute("batch_tricks", spec=spec, stage=stage)
+
+    def loss_tricks(self, spec: RunSpec, stage: Stage) -> list[Contribution[Loss]]:
+        """Return the loss tricks of a stage."""
+        return self._contribute("loss_tricks", spec=spec, stage=stage)
+
+    def testing_tricks(self, spec: RunSpec) -> list[Contribution[Views]]:
+        """Return the testing tricks of the run."""
+        return self._contribute("testing_tricks", spec=spec)
+
+    def check_without(self) -> None:
+        """Raise HarnessError where ``--without`` names a trick that this run does not have."""
+        for lowered, name in self._without.items():
+            if lowered not in self._met:
+                raise HarnessError(
+                    unknown("trick", name, self._met.values(), listing="this run's tricks")
+                )
+
+    # observe
+
+    def silence(self) -> None:
+        """Tell the observers nothing more: they watch rank 0 only."""
+        self._silent = True
+
+    def on_run_start(self, spec: RunSpec, plan: Plan) -> None:
+        """Tell the observers that a run begins."""
+        self._observe("on_run_start", spec=spec, plan=plan)
+
+    def on_stage_start(self, stage: Stage, steps: int, first_step: int) -> None:
+        """Tell the observers that a stage begins or goes on."""
+        self._observe("on_stage_start", stage=stage, steps=steps, first_step=first_step)
+
+    def on_step_end(self, stage: Stage, step: int, scalars: Mapping[str, float]) -> None:
+        """Tell the observers what a step gave."""
+        self._observe("on_step_end", stage=stage, step=step, scalars=scalars)
+
+    def on_stage_end(self, stage: Stage, scalars: Mapping[str, float]) -> None:
+        """Tell the observers that a stage is finished."""
+        self._observe("on_stage_end", stage=stage, scalars=scalars)
+
+    def on_run_end(self, record: ResultRecord) -> None:
+        """Tell the observers the result."""
+        self._observe("on_run_end", record=record)
+
+    # the engine room
+
+    def _implementations(self, hook: str) -> list[tuple[str, Callable[..., Any]]]:
+        order = [name for name, _ in self._manager.list_name_plugin()]
+        caller = getattr(self._manager.hook, hook)
+        impls = caller.get_hookimpls()
+        marked = {impl.plugin_name for impl in impls}
+        for name, plugin in self._manager.list_name_plugin():
+            if name not in marked and callable(getattr(plugin, hook, None)):
+                raise PluginError(
+                    f"plugin {name!r} cannot be used: its {hook} is not marked; put @hookimpl on it"
+                )
+        for impl in impls:
+            _check_implementation(impl, caller.spec.argnames)
+        return [
+            (impl.plugin_name, _with_arguments(impl.function, impl.argnames))
+            for impl in sorted(impls, key=lambda impl: order.index(impl.plugin_name))
+        ]
+
+    def _one(self, hook: str, only: str | None = None) -> tuple[str, Callable[..., Any]]:
+        answers = [a for a in self._found[hook] if only is None or a[0] == only]
+        if not answers:
+            who = f"plugin {only!r} does not provide" if only else "no active plugin provides"
+            raise PluginError(f"{who} {hook!r}; name one that does")
+        if len(answers) > 1:
+            names = " and ".join(repr(name) for name, _ in answers)
+            raise PluginError(f"{names} both provide {hook!r}; leave one of them out of this run")
+        return answers[0]
+
+    def _provide(self, hook: str, kind: type[T], *, only: str | None = None, **given: Any) -> T:
+        name, answer = self._one(hook, only)
+        value = ask(name, hook, answer, given)
+        if not isinstance(value, kind):
+            raise PluginError(
+                f"plugin {name!r}: {hook} must return a {kind.__name__}, not {value!r:.80}"
+            )
+        return value
+
+    def _contribute(self, hook: str, **given: Any) -> list[Contribution[Any]]:
+        found = []
+        for name, answer in self._found[hook]:
+            tricks = ask(name, hook, answer, given)
+            if not isinstance(tricks, (list, tuple)) or not all(callable(t) for t in tricks):
+                raise PluginError(
+                    f"plugin {name!r}: {hook} must return a list of tricks, not {tricks!r:.80}"
+                )
+            for trick in tricks:
+                trick_name = type(trick).__name__
+                self._met[trick_name.lower()] = trick_name
+                if trick_name.lower() not in self._without:
+                    stage = given["stage"].name if "stage" in given else ""
+                    found.append(Contribution(name, trick, hook, stage))
+        return found
+
+    def _observe(self, hook: str, **given: Any) -> None:
+        for name, answer in () if self._silent else self._found[hook]:
+            ask(name, hook, answer, given)
+
+
+def _check_implementation(impl: pluggy.HookImpl, arguments: Sequence[str]) -> None:
+    """Refuse what pluggy accepts, but what would not do here what its author means."""
+    where = f"plugin {impl.plugin_name!r} cannot be used: {impl.function.__name__}"
+    if impl.hookwrapper or impl.wrapper or impl.tryfirst or impl.trylast:
+        raise PluginError(f"{where} wraps or jumps the order of the run; use a plain @hookimpl")
+    ignored = [name for name in impl.kwargnames if name in arguments]
+    if ignored:
+        raise PluginError(f"{where} would never be given {ignored[0]!r}; leave its default out")
+
+
+def _nobody_knows(asked: Sequence[str], encoder: str) -> str:
+    return f"no active plugin knows text encoder {encoder!r} (asked: {', '.join(asked) or 'none'})"
+
+
+def _both_know(names: Sequence[str], encoder: str) -> str:
+    both = " and ".join(map(repr, names))
+    return f"{both} both know text encoder {encoder!r}; leave one out"
+
+
+def _with_arguments(function: Callable[..., Any], names: Sequence[str]) -> Callable[..., Any]:
+    """Call ``function`` with those of the given arguments that it takes."""
+    return lambda **given: function(**{name: given[name] for name in names})

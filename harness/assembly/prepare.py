@@ -1,0 +1,96 @@
+"""From what was asked to what will be done: plugins, data, stages and the record's identity."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from harness.assembly.activation import Activation
+from harness.assembly.hooks import Hooks
+from harness.assembly.identity import what_decides
+from harness.assembly.rank_dependence import ranks_that_matter
+from harness.assembly.recipe import UNREAD, DataIdentity, Recipe, resolve
+from harness.errors import NoLabelsError
+from harness.samples import Samples
+from harness.spec import RunSpec
+from harness.store.record import record_id
+
+TESTED = ("val", "test", "ilsvrc")  # ilsvrc: ImageNet's validation pictures, where asked for
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A run before its first step; ``val`` is scored after each epoch, ``tested`` at the end."""
+
+    active: Activation
+    samples: Samples
+    val: Samples | None
+    tested: tuple[Samples, ...]
+    recipe: Recipe
+    decides: Mapping[str, Any]
+    world_size: int = 1
+
+    def once_made(self) -> Prepared:
+        """Return this run with the identity that its finished stages give it.
+
+        It differs from the one that was foreseen if another run, with another number of ranks,
+        finished a stage in the meantime.
+        """
+        spec, recipe = self.spec, self.recipe
+        decides = what_decides(spec, recipe, self.samples, self.tested, self.world_size)
+        return replace(self, decides=decides)
+
+    @property
+    def identity(self) -> str:
+        """The id of the run's record."""
+        return record_id(self.spec.plugin, self.spec.seed, self.decides)
+
+    @property
+    def spec(self) -> RunSpec:
+        """What was asked, with its data set decided."""
+        return self.active.spec
+
+    @property
+    def hooks(self) -> Hooks:
+        """The active plugins."""
+        return self.active.hooks
+
+    @property
+    def record(self) -> Path:
+        """Where the run's record lies once it is done."""
+        return self.spec.home / "records" / f"{self.identity}.json"
+
+
+def prepare(asked: RunSpec, world_size: int = 1) -> Prepared:
+    """Load plugins and data and resolve the recipe; raises HarnessError for what is wrong.
+
+    ``world_size`` is the number of ranks that will train what is not trained yet.
+    """
+    active = Activation(asked)
+    spec, hooks = active.spec, active.hooks
+    resolve(spec, hooks, UNREAD)  # what was asked wrongly shows before any data is drawn or read
+    samples = hooks.load_samples(spec, "train")
+    splits = {name: _labelled(spec, hooks, name) for name in TESTED}
+    val = splits["val"]
+    several = ranks_that_matter(spec, hooks, world_size, samples.num_classes)
+    recipe = resolve(spec, hooks, DataIdentity.of(samples, val), several)
+    tested = tuple(split for split in splits.values() if split is not None)
+    return Prepared(
+        active=active,
+        samples=samples,
+        val=val,
+        tested=tested,
+        recipe=recipe,
+        decides=what_decides(spec, recipe, samples, tested, world_size),
+        world_size=world_size,
+    )
+
+
+def _labelled(spec: RunSpec, hooks: Hooks, split: str) -> Samples | None:
+    """Return a split with its labels, or None where they are not public."""
+    try:
+        return hooks.load_samples(spec, split)
+    except NoLabelsError:
+        return None

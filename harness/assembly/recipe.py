@@ -1,0 +1,282 @@
+"""Everything a run will do, decided and checked before the first step."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeAlias, get_type_hints
+
+from harness.assembly.contract import Contribution, tricks_of
+from harness.assembly.descriptions import describe, describe_provider
+from harness.assembly.stage_values import check_values
+from harness.errors import HarnessError, PluginError, unknown
+from harness.knobs import parse_value
+from harness.store.record import digest
+from harness.store.stages import stage_key
+from harness.values import Combine, Plan, Stage, Trick, View, Views, apply
+
+if TYPE_CHECKING:
+    from harness.assembly.hooks import Hooks
+    from harness.samples import Samples
+    from harness.spec import RunSpec
+
+OVERRIDABLE = (
+    *("backbone", "input_size", "epochs", "batch_size", "lr"),
+    *("precision", "accumulation", "norm_group", "clip_norm", "min_crop_area"),
+)
+Slots: TypeAlias = Mapping[str, tuple[Trick[Any], ...]]
+RanksThatMatter: TypeAlias = Callable[[Stage, Slots], "int | None"]
+SHORT_SIDE = 256 / 224  # of a test image, over the crop's size: ImageNet's usual protocol
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageRecipe:
+    """One stage with its effective values, their origins, its tricks and its key.
+
+    ``depth`` is the number of stages before it in its chain of starts; with the run's seed it
+    decides every random draw, so that equal stages of different methods are one stage.
+    """
+
+    stage: Stage
+    origins: Mapping[str, str]
+    noise: tuple[Contribution[Any], ...]
+    model: tuple[Contribution[Any], ...]
+    batch: tuple[Contribution[Any], ...]
+    loss: tuple[Contribution[Any], ...]
+    depth: int
+    key: str
+    method: str = "unknown"  # the plugin that planned it
+
+    def who(self, part: object) -> str:
+        """Name a part that the plan brings, as a sampler or schedule, in an error."""
+        return f"plugin {self.method!r}: {type(part).__name__} in stage {self.stage.name!r}"
+
+    @property
+    def loss_who(self) -> str:
+        """Name those who made the loss, in an error."""
+        return "; ".join(given.who for given in self.loss) or f"stage {self.stage.name!r}"
+
+    @property
+    def rehearsal(self) -> str:
+        """Equal for stages that one rehearsal is enough for, as the members of an ensemble."""
+        return repr((replace(self.stage, name="", draw=0, start=None), self.slots))
+
+    @property
+    def slots(self) -> dict[str, tuple[Trick[Any], ...]]:
+        """The tricks by slot; empty slots are left out."""
+        slots = {"noise": self.noise, "model": self.model, "batch": self.batch, "loss": self.loss}
+        return {slot: tricks_of(given) for slot, given in slots.items() if given}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """The stages of a run, parents first, which of them are tested, and how."""
+
+    stages: tuple[StageRecipe, ...]
+    members: tuple[StageRecipe, ...]
+    combine: Combine
+    testing: tuple[Trick[Views], ...]
+    full_size: bool
+
+    @property
+    def seen(self) -> set[str]:
+        """The names of the stages that later ones see."""
+        return {name for stage in self.stages for name in stage.stage.sees}
+
+    def protocols(self, member: StageRecipe) -> dict[str, Views]:
+        """The plain centre view, under which all methods are compared, and the method's own."""
+        plain = plain_view(member.stage)
+        own = apply(self.testing, plain)
+        return {"1 view": plain} | ({f"{len(own)} views": own} if own != plain else {})
+
+
+def plain_view(stage: Stage) -> Views:
+    """Return the centre crop of a stage's own input size."""
+    return (View(short_side=round(stage.input_size * SHORT_SIDE), size=stage.input_size),)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataIdentity:
+    """How the keys of stages name the data.
+
+    ``pictures`` covers the lists, labels and pictures of train and val: every stage reads them.
+    ``context`` adds texts, queries and glosses, and is called only for a stage that may read them.
+    """
+
+    pictures: str
+    context: Callable[[], str]
+
+    @classmethod
+    def of(cls, train: Samples, val: Samples | None) -> DataIdentity:
+        """Return the identity of what stages are trained on and chosen by.
+
+        Val decides which epoch is best, so it decides what a stage leaves behind.
+        """
+        pictures = digest([train.fingerprint, val.fingerprint if val else None])
+        return cls(pictures=pictures, context=train.context_fingerprint)
+
+
+UNREAD = DataIdentity(pictures="", context=str)
+"""Stands for data that were not read yet: the keys are no keys of stages."""
+
+
+def resolve(
+    spec: RunSpec, hooks: Hooks, data: DataIdentity, ranks: RanksThatMatter | None = None
+) -> Recipe:
+    """Ask the plugins for stages and tricks, apply profile and overrides, and check it all.
+
+    ``ranks`` tells of a stage how many ranks its result is the work of, if that matters.
+    """
+    plan = hooks.plan(spec)
+    _check_plan(plan, spec.plugin)
+    _check_overrides(spec, plan)
+    recipes: dict[str, StageRecipe] = {}
+    for published in plan.stages:
+        effective = _effective(spec, hooks, published)
+        recipes[published.name] = _stage_recipe(spec, hooks, effective, recipes, data, ranks)
+    members = tuple(recipes[name] for name in plan.members or (plan.stages[-1].name,))
+    testing = hooks.testing_tricks(spec)
+    for member in members:
+        apply(testing, plain_view(member.stage))  # each checks what it returns
+    hooks.check_without()
+    return Recipe(
+        stages=tuple(recipes.values()),
+        members=members,
+        combine=plan.combine,
+        testing=tricks_of(testing),
+        full_size=all(set(recipe.origins.values()) == {"recipe"} for recipe in recipes.values()),
+    )
+
+
+def _stage_recipe(
+    spec: RunSpec,
+    hooks: Hooks,
+    effective: tuple[Stage, dict[str, str]],
+    earlier: Mapping[str, StageRecipe],
+    data: DataIdentity,
+    ranks: RanksThatMatter | None,
+) -> StageRecipe:
+    stage, origins = effective
+    depth = earlier[stage.start].depth + 1 if stage.start else 0
+    slots: dict[str, tuple[Contribution[Any], ...]] = {
+        "noise": tuple(hooks.noise_tricks(spec, stage)),
+        "model": tuple(hooks.model_tricks(spec, stage)),
+        "batch": tuple(hooks.batch_tricks(spec, stage)),
+        "loss": tuple(hooks.loss_tricks(spec, stage)),
+    }
+    decides = {
+        "stage": _described(stage, {name: recipe.key for name, recipe in earlier.items()}),
+        "network": describe_provider(*hooks.network_provider(spec, stage)),
+        "tricks": {
+            slot: [describe(trick) for trick in tricks_of(given)] for slot, given in slots.items()
+        },
+        "encoders": {
+            name: [describe_provider(*found) for found in hooks.encoder_providers(spec, name)]
+            for name in encoders_of(tricks_of(slots["noise"]))
+        },
+        "data": data.pictures,
+        "context": data.context() if _sees_samples(stage, tricks_of(slots["noise"])) else None,
+        "seed": spec.seed,
+        "depth": depth,
+        "engine": spec.engine,
+        "deepspeed": json.dumps(dict(spec.deepspeed), sort_keys=True),
+        "ranks": ranks(stage, slots) if ranks else None,
+    }
+    key = stage_key(decides, [earlier[name].key for name in stage.parents])
+    return StageRecipe(
+        stage=stage,
+        origins=origins,
+        noise=slots["noise"],
+        model=slots["model"],
+        batch=slots["batch"],
+        loss=slots["loss"],
+        depth=depth,
+        key=key,
+        method=spec.plugin,
+    )
+
+
+def _sees_samples(stage: Stage, noise: Sequence[Trick[Any]]) -> bool:
+    """Whether anything but our own samplers, which read no texts, is handed the samples."""
+    return bool(noise) or not type(stage.sampler).__module__.startswith("harness.")
+
+
+def encoders_of(tricks: Sequence[Trick[Any]]) -> list[str]:
+    """Return the ids of the text encoders that tricks name in ``encoder``: a text or a tuple."""
+    names: set[str] = set()
+    for trick in tricks:
+        named = getattr(trick, "encoder", None) or ()
+        names |= {named} if isinstance(named, str) else set(named)
+    return sorted(names)
+
+
+def _described(stage: Stage, keys: Mapping[str, str]) -> dict[str, Any]:
+    """Describe a stage by what it does, not by what it is called.
+
+    Where a trick asks for an earlier stage by name, the name counts with what it stands for.
+    """
+    names = [field.name for field in dataclasses.fields(stage) if field.name != "name"]
+    values = {name: describe(getattr(stage, name), f"Stage.{name}") for name in names}
+    values["start"] = keys[stage.start] if stage.start else None
+    values["sees"] = [[name, keys[name]] for name in stage.sees]
+    values["teachers"] = [keys[name] for name in stage.teachers]
+    return {"fields": values, "class": describe(type(stage), "Stage")}
+
+
+def _effective(spec: RunSpec, hooks: Hooks, stage: Stage) -> tuple[Stage, dict[str, str]]:
+    """Apply the profile, then the command line; say of each field where its value comes from."""
+    origins = {field.name: "recipe" for field in dataclasses.fields(Stage)}
+    check_values(stage)
+    for given in () if spec.full_size else hooks.stage_tricks(spec, stage):
+        changed = given(stage)
+        origins |= dict.fromkeys(_differing(stage, changed), f"profile of {given.plugin}")
+        stage = changed
+    hints = get_type_hints(Stage)
+    for override in spec.overrides:
+        if override.stage in ("", stage.name):
+            what = f"--stage {override.field}"
+            value = parse_value(what, hints[override.field], override.text)
+            stage = replace(stage, **{override.field: value})
+            origins[override.field] = "command line"
+    check_values(stage)
+    return stage, origins
+
+
+def _differing(before: Stage, after: Stage) -> list[str]:
+    fields = [field.name for field in dataclasses.fields(Stage)]
+    return [name for name in fields if getattr(before, name) != getattr(after, name)]
+
+
+def _check_plan(plan: Plan, plugin: str) -> None:
+    names: list[str] = []
+    if not plan.stages:
+        raise PluginError(f"plugin {plugin!r}: its plan has no stage")
+    for stage in plan.stages:
+        missing = [name for name in stage.parents if name not in names]
+        if missing:
+            raise PluginError(
+                f"plugin {plugin!r}: stage {stage.name!r} needs {missing[0]!r}, "
+                f"which is no earlier stage (earlier: {', '.join(names) or 'none'})"
+            )
+        if stage.name in names:
+            raise PluginError(f"plugin {plugin!r}: two stages are called {stage.name!r}")
+        names.append(stage.name)
+    strangers = [name for name in plan.members if name not in names]
+    if strangers or len(set(plan.members)) < len(plan.members):
+        raise PluginError(
+            f"plugin {plugin!r}: members are {', '.join(plan.members)}; "
+            f"name stages of the plan, each once ({', '.join(names)})"
+        )
+
+
+def _check_overrides(spec: RunSpec, plan: Plan) -> None:
+    names = [stage.name for stage in plan.stages]
+    for override in spec.overrides:
+        if override.stage and override.stage not in names:
+            raise HarnessError(unknown("stage", override.stage, names, listing="stages"))
+        if override.field not in OVERRIDABLE:
+            raise HarnessError(
+                unknown("stage field", override.field, OVERRIDABLE, listing="fields")
+            )

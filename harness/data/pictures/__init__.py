@@ -1,0 +1,1 @@
+"""Pictures: where their bytes lie, how they are decoded and loaded."""

@@ -1,0 +1,176 @@
+"""Feeding pictures: threads decode straight into one preallocated uint8 batch.
+
+Decoders release the interpreter's lock, so threads need no copies between processes. What a batch
+holds depends only on (seed, step), never on the threads.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.data.pictures.decode import (
+    CROP_TRIES,
+    Pixels,
+    cut,
+    cut_views,
+    decode,
+    random_box,
+)
+from harness.data.pictures.inventory import store_of
+from harness.data.pictures.limits import BrokenImageError
+from harness.errors import DataError, HarnessError
+from harness.samplers import Rows, generator
+from harness.samples import Samples
+from harness.store.reading import patiently, unreadable
+from harness.terminal import visible
+from harness.values import Views
+
+MAX_BROKEN = 0.01  # of the split's entries; more means that the data set itself is broken
+REPLACEMENT_TRIES = 16
+FLIPPED = 0.5
+AUGMENTATION = 1 << 20  # a stream of random numbers apart from the samplers'
+
+T = TypeVar("T")
+
+
+class Crops(NamedTuple):
+    """How training crops are drawn: edge in pixels, smallest share of the picture's area."""
+
+    size: int
+    min_area: float
+
+
+class Loaded(NamedTuple):
+    """Pictures ``(B, H, W, 3)`` uint8, and the rows ``(B,)`` that they really show."""
+
+    pixels: NDArray[np.uint8]
+    rows: Rows
+
+
+@dataclass
+class Pictures:
+    """The pictures of one split, and which of them turned out to be broken.
+
+    A broken picture is reported once and replaced by another sample of its label, of its subset
+    where that has one, chosen by its row alone; what was left out of training replaces nothing.
+    Raises DataError when more than 1 % of the entries are broken, and HarnessError for a picture
+    that cannot be read: only what its own bytes prove broken is replaced.
+    """
+
+    samples: Samples
+    report: Callable[[str], None]
+    broken: dict[int, str] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
+
+    def __post_init__(self) -> None:
+        """Find the pictures: in the samples' own store, else in files under their root."""
+        self._store = store_of(self.samples)
+
+    def training_batch(
+        self, batch: Rows, part: slice | Rows, crops: Crops, seed: tuple[int, int]
+    ) -> Loaded:
+        """Cut one random, randomly mirrored square out of each picture in a part of a batch.
+
+        ``seed`` is the stage's and the step. The draws are made for the whole global batch, so
+        that a picture's crop does not depend on the number of ranks.
+        """
+        random = generator(seed[0], AUGMENTATION, seed[1])
+        draws = random.random((len(batch), CROP_TRIES, 4))[part]
+        flips = random.random(len(batch))[part] < FLIPPED
+        rows = batch[part].copy()
+        pixels = np.empty((len(rows), crops.size, crops.size, 3), np.uint8)
+        for place, row in enumerate(rows.tolist()):
+            picture, rows[place] = self._picture(row)
+            height, width = picture.shape[:2]
+            box = random_box(width, height, crops.min_area, draws[place])
+            pixels[place] = cut(picture, box, crops.size, flip=bool(flips[place]))
+        return Loaded(pixels, rows)
+
+    def test_batch(self, rows: Rows, views: Views) -> list[NDArray[np.uint8]]:
+        """Decode each picture once and cut all views: per view a ``(B, H, W, 3)`` array."""
+        pixels = [np.empty((len(rows), view.size, view.size, 3), np.uint8) for view in views]
+        for place, row in enumerate(rows.tolist()):
+            picture, _ = self._picture(row)
+            for batch, square in zip(pixels, cut_views(picture, views), strict=True):
+                batch[place] = square
+        return pixels
+
+    def learn(self, broken: Mapping[int, str]) -> None:
+        """Note what other ranks found broken; raises DataError as if it were found here."""
+        for row, problem in broken.items():
+            self._note(row, problem)
+
+    def _picture(self, row: int) -> tuple[Pixels, int]:
+        picture = self._read(row)
+        if picture is not None:
+            return picture, row
+        for other in self._peers(row).tolist():
+            picture = self._read(other)
+            if picture is not None:
+                return picture, other
+        wnid = self.samples.classes[self.samples.label[row]].wnid
+        raise DataError(f"class {wnid}: no picture can replace a broken one; {self.broken[row]}")
+
+    def _peers(self, row: int) -> Rows:
+        label, subset = self.samples.label, self.samples.subset
+        same = np.flatnonzero((label == label[row]) & (subset >= 0))
+        mixed = generator(row).permutation(same)
+        nearest: Rows = mixed[np.argsort(subset[mixed] != subset[row], kind="stable")]
+        return nearest[:REPLACEMENT_TRIES]
+
+    def _read(self, row: int) -> Pixels | None:
+        if row in self.broken:
+            return None
+        try:
+            return patiently(lambda: decode(self._store.read(row)), lambda: self._path(row))
+        except BrokenImageError as error:
+            reason = str(error)
+        except OSError as error:
+            if not self.samples.root.is_dir():  # the disk is gone, not one picture
+                raise HarnessError(unreadable(self.samples.root, error)) from error
+            reason = error.strerror or str(error)
+        self._note(row, f"broken image {visible(self._path(row))}: {reason}")
+        return None
+
+    def _path(self, row: int) -> Path:
+        return self.samples.root / self._store.name(row)
+
+    def _note(self, row: int, problem: str) -> None:
+        with self._lock:
+            if row in self.broken:
+                return
+            self.broken[row] = problem
+            count, total = len(self.broken), len(self.samples)
+        if self.samples.split != "train":
+            raise DataError(f"{problem}; {self.samples.split} cannot be scored without it")
+        self.report(f"{problem}; another picture of its class takes its place")
+        if count > MAX_BROKEN * total:
+            raise DataError(
+                f"{count} of {total} pictures are broken so far, more than {MAX_BROKEN:.0%}; "
+                f"the last one: {problem}"
+            )
+
+
+def ahead(work: Iterable[Callable[[], T]], threads: int) -> Iterator[T]:
+    """Run the calls in threads, a few ahead of the consumer; yield the results in order."""
+    with ThreadPoolExecutor(max(1, threads), thread_name_prefix="loader") as pool:
+        waiting: deque[Future[T]] = deque()
+        try:
+            for call in work:
+                waiting.append(pool.submit(call))
+                if len(waiting) > 2 * max(1, threads):
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()

@@ -1,0 +1,287 @@
+"""Where the bytes of a sample's picture lie: in a folder, or inside tar archives."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple, NoReturn, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.data.pictures.strings import Strings
+from harness.store.reading import look_for, open_plain, read_range
+
+MAX_PICTURE_BYTES = 64 << 20
+# Far below the usual limit of 1,024 open files; more archives than that are opened for each read.
+MAX_OPEN_TARS = 256
+MAX_TAR_BYTES = 1 << 62
+T = TypeVar("T", bound=np.generic)
+
+
+class PictureStore(Protocol):
+    """The pictures of N rows; may be shared by threads, forked and sent to other processes."""
+
+    def __len__(self) -> int:
+        """Return N."""
+        ...
+
+    def name(self, row: int) -> str:
+        """Return the picture's name as the lists have it, for messages."""
+        ...
+
+    def read(self, row: int) -> bytes:
+        """Return the picture's file; raises OSError where it is missing, cut or over 64 MiB.
+
+        ``harness.store.reading.is_proven`` tells an error of the picture from one of the moment.
+        """
+        ...
+
+    def take(self, rows: NDArray[np.int64]) -> PictureStore:
+        """Return a store of these rows ``(M,)``; shares everything but the selection."""
+        ...
+
+
+class FolderStore:
+    """Pictures in files of their own: ``files`` are relative to ``root``, packed or plain."""
+
+    def __init__(
+        self,
+        root: Path,
+        files: Strings | Iterable[str],
+        rows: NDArray[np.int64] | None = None,
+    ) -> None:
+        self._root = root
+        self._files = files if isinstance(files, Strings) else Strings.of(map(os.fsencode, files))
+        self._rows = rows
+        self._folder = os.fsencode(root)
+
+    def __len__(self) -> int:
+        return len(self._files if self._rows is None else self._rows)
+
+    def name(self, row: int) -> str:
+        """Return the file's name, relative to the root."""
+        return self.raw_name(row).decode("utf-8", "replace")
+
+    def is_there(self, row: int) -> bool:
+        """Whether there is a plain file of that name."""
+        path = os.path.join(self._folder, self.raw_name(row))  # noqa: PTH118 - bytes
+        return look_for(path)
+
+    def raw_name(self, row: int) -> bytes:
+        """Return the file's name as its file system has it."""
+        return self._files[row if self._rows is None else self._rows.item(row)]
+
+    def path(self, row: int) -> bytes:
+        """Return the whole path of the file."""
+        return os.path.join(self._folder, self.raw_name(row))  # noqa: PTH118 - bytes, and hot
+
+    def look(self, row: int) -> tuple[int, int]:
+        """Return bytes and time of the file; -1, -1 if it is no plain file, OSError if unknown."""
+        status = os.stat(self.path(row))  # noqa: PTH116 - bytes, and hot
+        return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else (-1, -1)
+
+    def folders(self) -> list[bytes]:
+        """Return the paths of the folders that the files lie in, each once."""
+        found = dict.fromkeys(self.path(row).rpartition(b"/")[0] for row in range(len(self)))
+        return list(found)
+
+    def names_digest(self) -> bytes:
+        """Return a digest of all names, in order."""
+        digest = hashlib.sha256()
+        rows = () if self._rows is None else (self._rows,)
+        for column in (self._files.data, self._files.length, *rows):
+            digest.update(len(column).to_bytes(8, "little"))
+            digest.update(np.ascontiguousarray(column).data)
+        return digest.digest()
+
+    def read(self, row: int) -> bytes:
+        """Return the file's bytes; raises OSError where that is not possible."""
+        path = self.path(row)
+        descriptor, size = open_plain(path, MAX_PICTURE_BYTES)
+        try:
+            return read_range(descriptor, size, 0, os.fsdecode(path))
+        finally:
+            os.close(descriptor)
+
+    def take(self, rows: NDArray[np.int64]) -> FolderStore:
+        """Return a store of these rows ``(M,)``; shares the names."""
+        return FolderStore(self._root, self._files, _chosen(self._rows, rows))
+
+
+class Tar(NamedTuple):
+    """An archive as it was when it was indexed."""
+
+    path: Path
+    size: int
+
+
+class Tars:
+    """Reads byte ranges of archives: one descriptor each and per process, opened when needed.
+
+    Needs no lock: ``pread`` moves no shared position, so threads and forked processes may read at
+    once; of two threads that open the same archive, one closes its descriptor again.
+    """
+
+    def __init__(self, tars: Sequence[Tar]) -> None:
+        self._tars = tuple(tars)
+        self._open: dict[int, int] = {}
+
+    def __reduce__(self) -> tuple[type[Tars], tuple[Sequence[Tar]]]:
+        return Tars, (self._tars,)  # a descriptor means nothing in another process
+
+    def __del__(self) -> None:
+        for descriptor in self._open.values():
+            os.close(descriptor)
+
+    def __getitem__(self, shard: int) -> Tar:
+        return self._tars[shard]
+
+    def times(self) -> list[int]:
+        """Return the time of each archive as it is now, in nanoseconds; -1 if it is gone."""
+        return [tar.path.stat().st_mtime_ns if tar.path.exists() else -1 for tar in self._tars]
+
+    def read(self, shard: int, offset: int, length: int) -> bytes:
+        """Return ``length`` bytes from ``offset`` on; raises OSError where they are not there."""
+        descriptor = self._open.get(shard)
+        if descriptor is None:
+            return self._read_closed(shard, offset, length)
+        try:
+            return self._range(descriptor, shard, offset, length)
+        except OSError as error:
+            if error.errno != errno.ESTALE:
+                raise
+            # A file server that was started anew does not know the old descriptor. It stays open:
+            # other threads read by its number.
+            return self._read_alone(self._opened(shard), shard, offset, length)
+
+    def _read_closed(self, shard: int, offset: int, length: int) -> bytes:
+        opened = self._opened(shard)
+        if len(self._open) < MAX_OPEN_TARS:
+            if self._open.setdefault(shard, opened) != opened:
+                os.close(opened)
+            return self.read(shard, offset, length)
+        return self._read_alone(opened, shard, offset, length)
+
+    def _read_alone(self, opened: int, shard: int, offset: int, length: int) -> bytes:
+        try:
+            return self._range(opened, shard, offset, length)
+        finally:
+            os.close(opened)
+
+    def _range(self, descriptor: int, shard: int, offset: int, length: int) -> bytes:
+        path, size = self._tars[shard]
+        if not 0 <= length <= MAX_PICTURE_BYTES:
+            _refuse_size(length, str(path))
+        if offset + length > size:
+            raise OSError(errno.EINVAL, f"ends inside the picture at offset {offset}", str(path))
+        return read_range(descriptor, length, offset, str(path))
+
+    def _opened(self, shard: int) -> int:
+        if not 0 <= shard < len(self._tars):
+            raise OSError(errno.ESTALE, f"the index has no archive {shard}; index it again")
+        path, size = self._tars[shard]
+        try:
+            descriptor, found = open_plain(os.fsencode(path), MAX_TAR_BYTES)
+        except FileNotFoundError as error:
+            # No proof that the picture is broken: what is gone is what was indexed.
+            raise OSError(errno.ESTALE, "is gone since it was indexed", str(path)) from error
+        if found != size:
+            os.close(descriptor)
+            raise OSError(
+                errno.ESTALE, f"has {found} bytes, {size} when indexed; index it again", str(path)
+            )
+        return descriptor
+
+
+class TarColumns(NamedTuple):
+    """Where each row's bytes lie: archive (-1: in none), offset and length, each ``(N,)``."""
+
+    shard: NDArray[np.int16]
+    offset: NDArray[np.int64]
+    length: NDArray[np.int32]
+
+
+class TarStore:
+    """Pictures that lie in tar archives, read where they are; the columns may be memory-mapped."""
+
+    def __init__(
+        self,
+        tars: Tars,
+        columns: TarColumns,
+        names: Strings,
+        rows: NDArray[np.int64] | None = None,
+    ) -> None:
+        self._tars, self._columns, self._names, self._rows = tars, columns, names, rows
+
+    def __len__(self) -> int:
+        return len(self._columns.shard if self._rows is None else self._rows)
+
+    def name(self, row: int) -> str:
+        """Return the picture's name as the lists have it."""
+        return self.raw_name(row).decode("utf-8", "replace")
+
+    def raw_name(self, row: int) -> bytes:
+        """Return the picture's name as the lists have it."""
+        return self._names[self._place(row)]
+
+    def sizes(self) -> NDArray[np.int32]:
+        """Return the bytes of each member, ``(N,)``; -1 for a row that is in no archive."""
+        shard, length = self._column(self._columns.shard), self._column(self._columns.length)
+        # Of millions of rows the mapped column itself, which costs no memory.
+        return length if (shard >= 0).all() else np.where(shard < 0, np.int32(-1), length)
+
+    def times(self) -> NDArray[np.int64]:
+        """Return the time of each row's archive as it is now, ``(N,)``; -1 if it has none."""
+        times = np.array([*self._tars.times(), -1], np.int64)
+        return times[self._column(self._columns.shard)]
+
+    def read(self, row: int) -> bytes:
+        """Return the member's bytes; raises OSError where that is not possible."""
+        place = self._place(row)
+        return self._bytes(place, self._columns.length.item(place))
+
+    def start(self, row: int, size: int) -> bytes:
+        """Return the member's first ``size`` bytes, or all where it has fewer."""
+        place = self._place(row)
+        return self._bytes(place, min(size, self._columns.length.item(place)))
+
+    def where(self, row: int) -> str:
+        """Return archive and offset of the member, and its name, for messages."""
+        place = self._place(row)
+        shard = self._columns.shard.item(place)
+        if shard < 0:
+            return f"{self.name(row)}, in none of the archives,"
+        return (
+            f"{self._tars[shard].path}, offset {self._columns.offset.item(place)}, {self.name(row)}"
+        )
+
+    def take(self, rows: NDArray[np.int64]) -> TarStore:
+        """Return a store of these rows ``(M,)``; shares the columns and the open archives."""
+        return TarStore(self._tars, self._columns, self._names, _chosen(self._rows, rows))
+
+    def _bytes(self, place: int, length: int) -> bytes:
+        shard = self._columns.shard.item(place)
+        if shard < 0:
+            name = self._names[place].decode("utf-8", "replace")
+            raise FileNotFoundError(errno.ENOENT, "in none of the indexed archives", name)
+        return self._tars.read(shard, self._columns.offset.item(place), length)
+
+    def _column(self, column: NDArray[T]) -> NDArray[T]:
+        return column if self._rows is None else column[self._rows]
+
+    def _place(self, row: int) -> int:
+        return row if self._rows is None else self._rows.item(row)
+
+
+def _chosen(before: NDArray[np.int64] | None, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    chosen: NDArray[np.int64] = rows if before is None else before[rows]
+    return chosen
+
+
+def _refuse_size(size: int, path: str) -> NoReturn:
+    raise OSError(errno.EFBIG, f"{size} bytes are no picture's size", path)

@@ -1,0 +1,1 @@
+"""Reading tar archives in place: headers, fields, walks."""

@@ -1,0 +1,75 @@
+"""Reads the splits that are scored, and finds what makes their scores wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from harness.data.webvision.check.names import TrainList, are_among, hash_names
+from harness.data.webvision.check.parts import Pass
+from harness.data.webvision.check.pictures import Judged, judged_root
+from harness.data.webvision.check.report import JudgedCount
+from harness.data.webvision.lists.classes import Synsets
+from harness.data.webvision.lists.columns import Columns, judged_list, read_judged, read_names
+from harness.data.webvision.lists.parse import shown
+from harness.data.webvision.lists.soundness import empty_classes
+from harness.errors import NoLabelsError
+from harness.samples import WebClass
+from harness.store.reading import is_there
+
+
+def read_judged_split(
+    at: Pass, split: Judged, synsets: Synsets, lists: Sequence[TrainList]
+) -> tuple[Columns | None, JudgedCount]:
+    """Count a split, of which only the pictures are known if its labels are not public.
+
+    Raises:
+        DataError: As the reader of a run does.
+    """
+    place = judged_root(at, split)
+    path = judged_list(place, at.edition, split)
+    size = len(synsets.wnids)
+    try:
+        columns = read_judged(place, at.edition, split, size)
+    except NoLabelsError:
+        entries = len(read_names(path, at.edition).line) if is_there(path) else 0
+        at.findings.add("note", f"test is not scored, its labels are not public: {path}")
+        return None, JudgedCount(
+            split=split, entries=entries, labelled=False, smallest=0, largest=0
+        )
+    kept = at.edition.kept or range(size)
+    inside = columns.label[(columns.label >= kept.start) & (columns.label < kept.stop)]
+    named = zip(synsets.wnids, synsets.words, strict=True)
+    classes = [WebClass(wnid, words) for wnid, words in named][kept.start : kept.stop]
+    with at.findings.noting():
+        for text in empty_classes(columns.paths[0], split, inside - kept.start, classes):
+            at.findings.add("warning", text)
+    _compare_with_train(at, split, columns, lists)
+    counts = np.bincount(inside - kept.start, minlength=len(classes))
+    return columns, JudgedCount(
+        split=split,
+        entries=int(counts.sum()),
+        labelled=True,
+        smallest=int(counts.min(initial=len(columns.label))),
+        largest=int(counts.max(initial=0)),
+    )
+
+
+def _compare_with_train(
+    at: Pass, split: Judged, columns: Columns, lists: Sequence[TrainList]
+) -> None:
+    """Note pictures that are named like one that is trained on."""
+    names = hash_names(columns.files, only_base=True)
+    for found in lists:
+        rows = np.flatnonzero(are_among(names, found.names))
+        if len(rows):
+            row = int(rows[0])
+            train_row = int(np.flatnonzero(found.names == names[row])[0])
+            base = columns.files[row].rpartition(b"/")[2]
+            at.findings.add(
+                "warning",
+                f"{len(rows)} pictures of {split} are named like a training picture of "
+                f"{found.source}, perhaps they are the same; the first is {shown(base)}: "
+                f"{columns.paths[0]}, line {columns.line[row]}, and {found.where(train_row)}",
+            )

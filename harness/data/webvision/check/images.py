@@ -1,0 +1,144 @@
+"""Looks whether listed pictures are there, can be decoded, and which variant they are."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.data.pictures.decode import decode
+from harness.data.pictures.limits import BrokenImageError
+from harness.data.pictures.store import FolderStore, PictureStore
+from harness.data.webvision.check.report import Findings, ImageCount
+from harness.store.reading import patiently
+
+Step = Callable[[int, int], None]
+Images = Literal["none", "sample", "all"]
+
+LOOK_FOR = 2_000
+DECODE = 200
+RESIZED_SHORT_SIDE = 256
+# Of a resized set a few files are odd; of an original one a few have this side by chance.
+MOSTLY = 0.95
+SHOWN = 20
+_BLOCK = 512
+
+
+class Listed(NamedTuple):
+    """The pictures of one split, read through ``store``.
+
+    ``place`` says for a row which list and line name it, and where it lies. ``missing`` are the
+    rows that are known to be missing; None where files have to be looked for one by one.
+    """
+
+    split: str
+    store: PictureStore
+    place: Callable[[int], str]
+    missing: NDArray[np.int64] | None
+
+
+class _Looks(NamedTuple):
+    """What looking came to: rows that are missing, rows that are broken with why, short sides."""
+
+    looked_for: int
+    missing: list[int]
+    broken: dict[int, str]
+    sides: Counter[int]
+
+
+def count_images(listed: Listed, images: Images, findings: Findings, step: Step) -> ImageCount:
+    """Look for pictures and decode some: a spread of them, or all.
+
+    ``step`` hears of (pictures looked at, pictures in all).
+    """
+    looks = _look_at(listed, images, step)
+    decoded = looks.sides.total() + len(looks.broken)
+    missing = {row: f"{listed.place(row)} is missing" for row in looks.missing[:SHOWN]}
+    broken = {
+        row: f"{listed.place(row)} cannot be decoded: {looks.broken[row]}"
+        for row in list(looks.broken)[:SHOWN]
+    }
+    for bad, looked, places, what in (
+        (len(looks.missing), looks.looked_for, missing, "looked for are missing"),
+        (len(looks.broken), decoded, broken, "cannot be decoded"),
+    ):
+        if bad:
+            # A run stops over 1 % of the training pictures, or over one of a split it scores.
+            stops = listed.split != "train" or bad * 100 > looked
+            text = f"{bad} of {looked} pictures {what}, the first: {next(iter(places.values()))}"
+            findings.add("error" if stops else "warning", f"{listed.split}: {text}")
+    variant = variant_of(looks.sides)
+    if variant.startswith("mixed"):
+        findings.add("warning", f"{listed.split}: resized and original pictures are {variant}")
+    return ImageCount(
+        split=listed.split,
+        listed=len(listed.store),
+        looked_for=looks.looked_for,
+        missing=len(looks.missing),
+        decoded=decoded,
+        unreadable=len(looks.broken),
+        variant=variant,
+        places=tuple(text for _, text in sorted({**missing, **broken}.items())),
+    )
+
+
+def variant_of(sides: Counter[int]) -> str:
+    """Name the variant by short sides in pixels: papers use one or the other and rarely say."""
+    if not sides:
+        return "unknown"
+    (side, most), looked = sides.most_common(1)[0], sides.total()
+    if most >= MOSTLY * looked:
+        return f"short side {side}"
+    if sides[RESIZED_SHORT_SIDE] > (1 - MOSTLY) * looked:
+        return f"mixed: {sides[RESIZED_SHORT_SIDE]} of {looked} have short side 256"
+    return "original"
+
+
+def _look_at(listed: Listed, images: Images, step: Step) -> _Looks:
+    size = len(listed.store)
+    spread = size if images == "all" else min(size, LOOK_FOR)
+    rows = np.unique(np.linspace(0, size - 1, spread).astype(np.int64))
+    looked_for, missing = len(rows), listed.missing
+    if missing is not None:
+        looked_for, rows = size, np.setdiff1d(rows, missing, assume_unique=True)
+    decoded = set((rows if images == "all" else rows[:: max(1, len(rows) // DECODE)]).tolist())
+    looks = _Looks(looked_for, [] if missing is None else missing.tolist(), {}, Counter())
+
+    def look(row: int) -> int | str | None:
+        return _look(listed, row, whole=row in decoded)
+
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
+        for start in range(0, len(rows), _BLOCK):
+            step(start, len(rows))
+            block = rows[start : start + _BLOCK].tolist()
+            for row, found in zip(block, threads.map(look, block), strict=True):
+                if isinstance(found, int):
+                    looks.sides[found] += 1
+                elif found == "":
+                    looks.missing.append(row)
+                elif found:
+                    looks.broken[row] = found
+    step(len(rows), len(rows))
+    return looks
+
+
+def _look(listed: Listed, row: int, *, whole: bool) -> int | str | None:
+    """The short side of a picture; None where not decoded; "" for a missing one, else why not."""
+    store = listed.store
+    if isinstance(store, FolderStore) and not store.is_there(row):
+        return ""
+    try:
+        if not whole:
+            return None
+        found = patiently(lambda: decode(store.read(row)), lambda: listed.place(row))
+        side: int = min(found.shape[:2])
+        return side
+    except OSError as error:
+        return error.strerror or type(error).__name__
+    except BrokenImageError as error:
+        return str(error)

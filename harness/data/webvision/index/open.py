@@ -1,0 +1,272 @@
+"""Opens and verifies the index of a data set whose pictures stay inside their tar archives.
+
+An index is a folder: ``index.json``, written last, names the archives and the lists with size and
+time, and every column's file with its digest. The columns are memory-mapped, so that opening takes
+milliseconds and all workers and ranks share one copy of them in the page cache.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.data.pictures.store import TarColumns, Tars, TarStore
+from harness.data.pictures.strings import Strings
+from harness.data.webvision.index.changes import are_stamps, digest_of, noted_tars, refuse_changes
+from harness.data.webvision.index.texts import text_at
+from harness.data.webvision.lists.editions import EDITIONS
+from harness.errors import DataError, unknown
+from harness.samples import Text
+from harness.store.reading import check_plain, look_for, patiently, read_plain
+
+FOLDER = ".harness-index"
+MARKER = "index.json"
+FORMAT = 2
+MAX_JSON_BYTES = 1 << 26
+# Each is (N,). The places of names and texts are in a .bin file beside them.
+COLUMNS: dict[str, type[np.generic]] = {
+    "label": np.int32,
+    "source": np.int8,
+    "query": np.int32,
+    "rank": np.int32,
+    "shard": np.int16,
+    "offset": np.int64,
+    "length": np.int32,
+    "name_start": np.int64,
+    "name_length": np.int32,
+}
+TEXT_COLUMNS: dict[str, type[np.generic]] = {"text_start": np.int64, "text_length": np.int32}
+_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"BM")
+_SIGNATURE_BYTES = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexedSplit:
+    """The N rows of one split, in the lists' order; columns ``(N,)``, read-only, memory-mapped.
+
+    The meaning of the columns is that of ``Samples``; a label of -1 is not public. ``store`` reads
+    the pictures, and raises OSError for rows that are in none of the archives. ``names`` are paths
+    as ``Samples.files`` has them, as bytes. ``text_sources`` are those whose texts are packed.
+    """
+
+    split: str
+    edition: str
+    label: NDArray[np.int32]
+    source: NDArray[np.int8]
+    query: NDArray[np.int32]
+    rank: NDArray[np.int32]
+    source_names: tuple[str, ...]
+    names: Strings
+    store: TarStore
+    text_sources: tuple[str, ...]
+    places: TarColumns
+    packed_texts: Strings | None
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    def text(self, row: int) -> Text:
+        """Return title, description and tags of one row; empty where there are none."""
+        return text_at(self.packed_texts, row) if self.packed_texts else Text()
+
+    def texts(self, rows: NDArray[np.int64]) -> list[Text]:
+        """Return the texts of some rows."""
+        return [self.text(row) for row in rows.tolist()]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Members:
+    """What walking the archives met; counts are by the archives' file names."""
+
+    members: int
+    duplicates: dict[str, int] = field(default_factory=dict)  # whose name an earlier one has
+    first_duplicate: str = ""
+    unlisted: dict[str, int] = field(default_factory=dict)  # that no list names
+    first_unlisted: str = ""
+    skipped: dict[str, dict[str, int]] = field(default_factory=dict)  # no plain files, by kind
+
+    def oddities(self) -> list[str]:
+        """Say what is odd about them, one line each."""
+        twice = ("members that came twice, of which the last counts", self.first_duplicate)
+        unlisted = ("members that no list names", self.first_unlisted)
+        lines = []
+        for counts, (what, first) in ((self.duplicates, twice), (self.unlisted, unlisted)):
+            if counts:
+                where = ", ".join(f"{count:,} in {name}" for name, count in counts.items())
+                lines.append(f"{what}: {where}; the first is {first}")
+        for name, kinds in self.skipped.items():
+            kind = ", ".join(f"{count:,} {kind}" for kind, count in sorted(kinds.items()))
+            lines.append(f"{name}: skipped {kind}")
+        return lines
+
+
+def index_folder(folder: Path) -> Path:
+    """Return where the index of ``folder``, a data set or its index, lies."""
+    return folder if look_for(folder / MARKER) else folder / FOLDER
+
+
+def root_of(index: Path, about: dict[str, Any]) -> Path:
+    """Return the folder of the archives: the one around the index, unless that lies elsewhere."""
+    return (index / str(about["root"])).resolve()
+
+
+def open_index(folder: Path, split: str) -> IndexedSplit:
+    """Open one split of the index in ``folder``, or in the data set's folder ``folder``.
+
+    Raises:
+        DataError: There is no whole index, no such split, or an archive or a list is gone or has
+            changed; the first is named, with what mends it.
+    """
+    index = index_folder(folder)
+    about = read_marker(index)
+    refuse_changes(root_of(index, about), index, about)
+    return open_columns(index, about, split)
+
+
+def open_columns(index: Path, about: dict[str, Any], split: str) -> IndexedSplit:
+    """Open one split of the index that ``about`` describes, whatever has changed since.
+
+    Raises:
+        DataError: There is no such split, or a column is damaged.
+    """
+    if split not in about["splits"]:
+        raise DataError(unknown("split of the index", split, about["splits"]))
+    described = about["splits"][split]
+    rows = int(described["rows"])
+    place = index / about["columns"] / split
+    column = {name: _column(place / f"{name}.npy", COLUMNS[name], rows) for name in COLUMNS}
+    names = Strings(_blob(place / "names.bin"), column["name_start"], column["name_length"])
+    texts, text_sources = None, tuple(described["texts"])
+    if text_sources:
+        spans = [_column(place / f"{name}.npy", kind, rows) for name, kind in TEXT_COLUMNS.items()]
+        texts = Strings(_blob(place / "texts.bin"), spans[0], spans[1])
+    places = TarColumns(column["shard"], column["offset"], column["length"])
+    return IndexedSplit(
+        split=split,
+        edition=about["edition"],
+        label=column["label"],
+        source=column["source"],
+        query=column["query"],
+        rank=column["rank"],
+        source_names=tuple(described["source_names"]),
+        names=names,
+        store=TarStore(Tars(noted_tars(root_of(index, about), about)), places, names),
+        text_sources=text_sources,
+        places=places,
+        packed_texts=texts,
+    )
+
+
+def read_marker(index: Path) -> dict[str, Any]:
+    """Return what ``index.json`` says.
+
+    Raises:
+        DataError: It is missing, or not what this version writes.
+    """
+    path = index / MARKER
+    try:
+        about = json.loads(read_plain(path, MAX_JSON_BYTES))
+        good = about["format"] == FORMAT and set(about["splits"]) <= {"train", "val", "test"}
+        good = good and bool(re.fullmatch(r"columns-[0-9a-f]{12}", about["columns"]))
+        good = good and about["edition"] in EDITIONS and are_stamps(about["lists"])
+        Members(**about["members"])
+    except FileNotFoundError:
+        raise DataError(
+            f"{index} holds no finished index: run harness data index on the data set's folder"
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DataError(f"{path} cannot be read ({error}); {_AGAIN}") from error
+    if not good:
+        raise DataError(f"{path} is of another version; {_AGAIN}")
+    result: dict[str, Any] = about
+    return result
+
+
+def verify_index(
+    folder: Path, progress: Callable[[str], object], *, pictures: bool = False
+) -> list[str]:
+    """Compare every column with its digest and, where ``pictures``, look at every picture's start.
+
+    Returns the problems of pictures, the first ten named.
+
+    Raises:
+        DataError: A column's file is damaged, or an archive or a list is gone or has changed.
+    """
+    index = index_folder(folder)
+    about = read_marker(index)
+    refuse_changes(root_of(index, about), index, about)
+    for name, (size, digest) in about["files"].items():
+        progress(f"comparing {name}")
+        path = index / about["columns"] / name
+        if not look_for(path) or path.stat().st_size != size or digest_of(path) != digest:
+            raise DataError(f"{path} is damaged or missing; {_AGAIN}")
+    problems: list[str] = []
+    for split in about["splits"] if pictures else ():
+        problems += _look_at_pictures(open_index(index, split), progress)
+    return problems
+
+
+def is_picture(start: bytes) -> bool:
+    """Say whether the first 16 bytes of a file are those of a picture that the reader knows."""
+    return start.startswith(_SIGNATURES) or (start[:4] == b"RIFF" and start[8:12] == b"WEBP")
+
+
+def _look_at_pictures(split: IndexedSplit, progress: Callable[[str], object]) -> list[str]:
+    """Read the first bytes of every picture, in the order in which they lie."""
+    shard, offset, _ = split.places
+    order = np.lexsort((offset, shard))
+    order = order[np.searchsorted(shard[order], 0) :]
+    bad = 0
+    problems: list[str] = []
+    for number, row in enumerate(order.tolist()):
+        if number % 10_000 == 0:
+            progress(f"{split.split}: looked at {number:,} of {len(order):,} pictures")
+        try:
+            start = patiently(
+                partial(split.store.start, row, _SIGNATURE_BYTES), partial(split.store.where, row)
+            )
+            good = is_picture(start)
+        except OSError:
+            good = False
+        if not good:
+            bad += 1
+            if bad <= _NAMED:
+                problems.append(f"{split.split}: {split.store.where(row)} is no picture")
+    if bad > _NAMED:
+        problems.append(f"{split.split}: {bad - _NAMED} more are no pictures")
+    return problems
+
+
+def _column(path: Path, kind: type[np.generic], rows: int) -> NDArray[Any]:
+    try:
+        check_plain(path)
+        mapped = patiently(lambda: np.load(path, mmap_mode="r", allow_pickle=False), path.__str__)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path} is damaged or missing; {_AGAIN}") from error
+    if mapped.shape != (rows,) or mapped.dtype != kind:
+        raise DataError(f"{path} has {mapped.shape} {mapped.dtype}, not {rows} rows; {_AGAIN}")
+    # A plain array over the same memory: numpy's memmap class makes each access slower.
+    plain: NDArray[Any] = mapped.view(np.ndarray)
+    return plain
+
+
+def _blob(path: Path) -> NDArray[np.uint8]:
+    try:
+        check_plain(path)
+        if not path.stat().st_size:
+            return np.zeros(0, np.uint8)
+        return patiently(lambda: np.memmap(path, np.uint8, mode="r"), path.__str__).view(np.ndarray)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is damaged or missing; {_AGAIN}") from error
+
+
+_AGAIN = "run harness data index again"
+_NAMED = 10

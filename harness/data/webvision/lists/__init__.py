@@ -1,0 +1,1 @@
+"""The text lists of WebVision's info folder, parsed to columns."""

@@ -1,0 +1,1 @@
+"""Packing an unpacked tree into archives."""

@@ -1,0 +1,132 @@
+"""The text encoders that come with the harness, each different text encoded once."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.hookspecs import hookimpl
+from harness.language import lexical
+from harness.language.cache import VectorCache, key_of
+from harness.language.models import find_model
+from harness.language.networks import Encode, load_network
+from harness.terminal import note, visible
+
+if TYPE_CHECKING:
+    from harness.spec import RunSpec
+
+LEXICAL = "lexical"
+MAX_CHARACTERS = 4_096  # of a text; many times what 128 tokens can hold
+GROUP = 1_024  # texts between two writes to the cache
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextEncoders:
+    """Sentence encoders with a cache on disk, and a lexical fallback."""
+
+    @hookimpl
+    def encode_texts(
+        self, spec: RunSpec, encoder: str, texts: Sequence[str]
+    ) -> NDArray[np.float32] | None:
+        """Return ``(N, D)`` rows of length 1; None where the encoder is another's.
+
+        ``minilm`` is all-MiniLM-L6-v2 as packaged, ``st:NAME`` any model of sentence-transformers,
+        ``hf:NAME`` the mean of a BERT's last hidden states; NAME is a folder or a name of the
+        Hugging Face hub. ``lexical`` counts words: a fallback for smoke tests. Equal texts are
+        encoded once, at most 128 tokens of each.
+
+        Raises:
+            HarnessError: The encoder is not installed, not found, or unsafe to load.
+        """
+        if encoder == LEXICAL:
+            return lexical.encode_words([_clean(text) for text in texts])
+        model = find_model(encoder)
+        if model is None:
+            return None
+        asked = [_clean(text) for text in texts] or [""]  # the width is that of any text
+        cache = VectorCache(spec.home / "encodings", model.identity, _say)
+        tell = ProgressLine(encoder)
+        return encode_once(asked, cache, lambda: load_network(model), tell)[: len(texts)]
+
+    @hookimpl
+    def encoder_identity(self, encoder: str) -> str | None:
+        """Return what an encoder exactly is: another identity, other vectors. Needs no torch.
+
+        It holds the kind, the digest of the weights or the hub's revision, the precision and the
+        longest text; None if the encoder is another's.
+
+        Raises:
+            HarnessError: The encoder is not installed, not found, or unsafe to load.
+        """
+        if encoder == LEXICAL:
+            return lexical.IDENTITY
+        model = find_model(encoder)
+        return model.identity if model else None
+
+
+def encode_once(
+    texts: Sequence[str],
+    cache: VectorCache,
+    load: Callable[[], Encode],
+    progress: Callable[[int, int], object],
+) -> NDArray[np.float32]:
+    """Encode texts ``(N,)`` to ``(N, D)``, each different one once and only if it never was.
+
+    ``load`` is called where something is missing in ``cache``, and what its function gives is kept
+    group by group, so that a killed run goes on where it was. ``progress`` is called with (texts
+    done, texts missing), first with 0 done, when the encoder is loaded.
+    """
+    keys = [key_of(text) for text in texts]
+    different = dict(zip(keys, texts, strict=True))
+    vectors = cache.read(different)
+    # Texts of one length share a batch without padding; the longest first shows whether they fit.
+    missing = sorted(
+        (key for key in different if key not in vectors),
+        key=lambda key: (-len(different[key]), different[key]),
+    )
+    if missing:
+        encode = load()
+        progress(0, len(missing))
+        for first in range(0, len(missing), GROUP):
+            group = missing[first : first + GROUP]
+            rows = encode([different[key] for key in group])
+            found = dict(zip(group, rows, strict=True))
+            cache.write(found)
+            vectors |= found
+            progress(first + len(group), len(missing))
+    return np.stack([vectors[key] for key in keys])
+
+
+class ProgressLine:
+    """Says on standard error how far the encoding is, once it has taken ``patience`` seconds."""
+
+    def __init__(self, encoder: str, patience: float = 2.0) -> None:
+        self._encoder, self._patience = encoder, patience
+        self._next, self._told = 0.0, False
+
+    def __call__(self, done: int, texts: int) -> None:
+        """Say that ``done`` of ``texts`` are encoded, if it is time to; 0 starts the clock."""
+        now, live = time.monotonic(), sys.stderr.isatty()
+        if done == 0:
+            self._next = now + self._patience
+        if done == 0 or (now < self._next and not (done == texts and self._told)):
+            return
+        self._next, self._told = now + (0.5 if live else 10.0), True
+        end = "\r" if live and done < texts else "\n"
+        sys.stderr.write(f"encoding texts with {visible(self._encoder)}: {done}/{texts}{end}")
+        sys.stderr.flush()
+
+
+def _say(line: str) -> None:
+    note(line)
+
+
+def _clean(text: str) -> str:
+    """The text's beginning, without the halves of characters that no tokenizer takes."""
+    return text[:MAX_CHARACTERS].encode("utf-8", "replace").decode()

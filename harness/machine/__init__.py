@@ -1,0 +1,1 @@
+"""The machine: starting ranks, cores, hardware and versions."""

@@ -1,0 +1,85 @@
+"""A run's plan as plain values: stages, origins, what is cached, what will be trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.assembly.identity import effective_knobs, effective_values
+from harness.assembly.prepare import prepare
+from harness.assembly.recipe import StageRecipe
+from harness.planning.throughput import Span, known_seconds, total
+from harness.spec import RunSpec
+from harness.store.reading import is_there
+from harness.store.stages import stage_folder
+
+
+def planned(asked: RunSpec) -> dict[str, Any]:
+    """Return everything that ``harness run`` would do; raises what it would raise at its start."""
+    prepared = prepare(asked)
+    spec, samples, recipe = prepared.spec, prepared.samples, prepared.recipe
+    knobs = effective_knobs(prepared.active.method, spec)
+    tested = ", ".join(split.split for split in prepared.tested)
+    seconds, hardware = known_seconds(spec.home, recipe.stages, len(samples))
+    stages = [_stage(spec.home, stage, len(samples), seconds) for stage in recipe.stages]
+    return {
+        "label": spec.label,
+        "seed": spec.seed,
+        "data": f"{samples.edition} ({len(samples)} samples, {samples.num_classes} classes)",
+        "plugins": [entry.name for entry in prepared.active.entries],
+        "knobs": [{"name": name, **knob.model_dump()} for name, knob in knobs.items()],
+        "full_size": recipe.full_size,
+        "stages": stages,
+        "time": _time(stages, hardware),
+        "members": [member.stage.name for member in recipe.members],
+        "combine": recipe.combine if len(recipe.members) > 1 else None,
+        "protocols": [f"{name}: {tested}" for name in recipe.protocols(recipe.members[0])],
+        "record": prepared.identity,
+        "record_state": "done" if is_there(prepared.record) else "to be made",
+    }
+
+
+def _time(stages: Sequence[Mapping[str, Any]], hardware: str) -> dict[str, Any] | None:
+    """Return the time of all stages and of those that are left; None where one is unknown."""
+    if any(stage["seconds"] is None for stage in stages):
+        return None
+    left = [stage["seconds"] for stage in stages if stage["state"] != "cached"]
+    whole = total(Span(**stage["seconds"]) for stage in stages)
+    return {
+        "whole": whole._asdict(),
+        "left": total(Span(**seconds) for seconds in left)._asdict(),
+        "hardware": hardware,
+    }
+
+
+def _stage(
+    home: Path, recipe: StageRecipe, train_samples: int, seconds: Mapping[str, Span]
+) -> dict[str, Any]:
+    stage = recipe.stage
+    words = [f"{train_samples * stage.epochs:,} images"]
+    words += [f"starts from {stage.start}"] if stage.start else ["starts from random weights"]
+    words += [f"sees {name}" for name in stage.sees]
+    words += [f"is taught by {name}" for name in stage.teachers]
+    return {
+        "name": stage.name,
+        "key": recipe.key,
+        "state": _state(home, recipe),
+        "seconds": seconds[recipe.key]._asdict() if recipe.key in seconds else None,
+        "graph": "; ".join(words),
+        "values": [
+            {"name": name, "value": value, "origin": recipe.origins[name]}
+            for name, value in effective_values(recipe).items()
+        ],
+        "tricks": {
+            slot: [repr(trick) for trick in tricks] for slot, tricks in recipe.slots.items()
+        },
+    }
+
+
+def _state(home: Path, recipe: StageRecipe) -> str:
+    folder = stage_folder(home, recipe.key)
+    if folder.done() is not None:
+        return "cached"
+    newest = max((path.stem for path in folder.path.glob("checkpoint-*.json")), default="")
+    return f"begun, step {int(newest.partition('-')[2])}" if newest else "to be trained"

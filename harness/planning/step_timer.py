@@ -1,0 +1,185 @@
+"""Networks' sizes, and the speed of a few training steps on synthetic pictures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from harness.assembly.hooks import Hooks
+from harness.assembly.identity import hardware
+from harness.assembly.recipe import StageRecipe
+from harness.errors import HarnessError
+from harness.machine.cores import cores
+from harness.planning.throughput import QUANTILES, Kind, Measured, Network, Speed, kind_of
+from harness.spec import RunSpec
+from harness.testing.predict import PIXELS_AT_ONCE
+from harness.training.batches import cross_entropy, placed, taught
+from harness.training.engine import make_engine, usable_engine
+from harness.training.loop import weighted_mean
+from harness.training.ranks import Ranks, join_ranks
+from harness.values import Batch, Loss, apply
+
+SECONDS = 3.0  # of one network's steps, the first ones left out
+WARM_UP_STEPS, LEAST_STEPS = 2, 3
+
+
+def network_sizes(
+    spec: RunSpec, hooks: Hooks, stages: Sequence[StageRecipe], classes: int
+) -> dict[str, Network]:
+    """Return the size of each stage's network, built without drawing its weights if possible."""
+    by_kind: dict[Kind, Network] = {}
+    found = {}
+    for stage in stages:
+        kind = kind_of(stage)._replace(teachers=0)
+        if kind not in by_kind:
+            by_kind[kind] = _size(_undrawn(spec, hooks, stage, classes))
+        found[stage.stage.name] = by_kind[kind]
+    return found
+
+
+def _undrawn(spec: RunSpec, hooks: Hooks, stage: StageRecipe, classes: int) -> nn.Module:
+    try:
+        with torch.device("meta"):
+            return _network(spec, hooks, stage, classes)
+    except (RuntimeError, NotImplementedError):  # it looks at its values while it is built
+        return _network(spec, hooks, stage, classes)
+
+
+def _network(spec: RunSpec, hooks: Hooks, stage: StageRecipe, classes: int) -> nn.Module:
+    return apply(stage.model, hooks.build_model(spec, stage.stage, classes))
+
+
+def _size(module: nn.Module) -> Network:
+    features: Any = getattr(module, "head_hidden_size", 0) or getattr(module, "num_features", 0)
+    return Network(
+        sum(parameter.numel() for parameter in module.parameters()),
+        sum(buffer.numel() for buffer in module.buffers()),
+        int(features),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepTimer:
+    """Times a few steps of every kind of stage on the device at hand.
+
+    Network, engine, batch and loss tricks are the stage's own, its teachers networks like it; the
+    pictures are noise and come from memory, so reading is not counted. One device takes what one of
+    ``gpus`` would take at once, or less where its memory is too small.
+    """
+
+    tell: Callable[[str], None]
+    seconds: float = SECONDS
+
+    def __call__(
+        self, spec: RunSpec, hooks: Hooks, stages: Sequence[StageRecipe], classes: int, gpus: int
+    ) -> Mapping[str, Measured]:
+        """Return what was measured, by the stage's name."""
+        ranks, spec = join_ranks(), usable_engine(spec)
+        by_key: dict[tuple[Kind, int], Measured] = {}
+        found = {}
+        for stage in stages:
+            images = max(1, stage.stage.batch_size // (gpus * stage.stage.accumulation))
+            key = (kind_of(stage), images)
+            if key not in by_key:
+                self.tell(f"timing {kind_of(stage)}")
+                by_key[key] = self._measured(spec, hooks, stage, classes, images, ranks)
+            found[stage.stage.name] = by_key[key]
+        return found
+
+    def _measured(
+        self,
+        spec: RunSpec,
+        hooks: Hooks,
+        stage: StageRecipe,
+        classes: int,
+        images: int,
+        ranks: Ranks,
+    ) -> Measured:
+        if ranks.device.type == "cpu":  # more at once are no faster there, and may not fit
+            images = min(images, max(2, PIXELS_AT_ONCE // stage.stage.input_size**2))
+        while images:
+            try:
+                speed, peak = _Steps(spec, hooks, stage, classes, images, ranks).timed(self.seconds)
+                return Measured(speed, _device(ranks), images, peak)
+            except torch.cuda.OutOfMemoryError:
+                images //= 2
+            torch.cuda.empty_cache()  # after the error is gone, and with it what did not fit
+        raise HarnessError(
+            f"stage {stage.stage.name!r}: not one picture fits into this device's memory"
+        )
+
+
+class _Steps:
+    """The training steps of one stage on one device, on one batch of noise."""
+
+    def __init__(
+        self,
+        spec: RunSpec,
+        hooks: Hooks,
+        stage: StageRecipe,
+        classes: int,
+        images: int,
+        ranks: Ranks,
+    ) -> None:
+        self._stage, self._ranks, self._images = stage, ranks, images
+        small = replace(stage.stage, batch_size=images, accumulation=1, norm_group=None)
+        module = _network(spec, hooks, stage, classes)
+        self._engine = make_engine(spec.engine, module, small, ranks, dict(spec.deepspeed))
+        self._teachers = [
+            _network(spec, hooks, stage, classes).to(ranks.device).eval()
+            for _ in stage.stage.teachers
+        ]
+        self._loss: Loss = apply(stage.loss, cross_entropy)
+        self._engine.module.train()
+        self._engine.set_lr(0.0)  # noise must not blow the weights up
+        size = stage.stage.input_size
+        random = np.random.default_rng(0)
+        pixels = random.integers(256, size=(images, size, size, 3), dtype=np.uint8)
+        targets = torch.zeros(images, classes)
+        targets[torch.arange(images), torch.from_numpy(random.integers(classes, size=images))] = 1.0
+        self._batch = Batch(
+            images=torch.from_numpy(pixels).permute(0, 3, 1, 2),
+            targets=targets,
+            weights=torch.ones(images),
+            index=torch.arange(images),
+            seed=0,
+        )
+
+    def timed(self, seconds: float) -> tuple[Speed, int | None]:
+        """Return the speed of some steps, and the most memory that the device lent to them."""
+        cuda = self._ranks.device.type == "cuda"
+        if cuda:
+            torch.cuda.reset_peak_memory_stats(self._ranks.device)
+        for _ in range(WARM_UP_STEPS):
+            self._step()
+        taken: list[float] = []
+        while len(taken) < LEAST_STEPS or sum(taken) < seconds:
+            begin = time.perf_counter()
+            self._step()
+            taken.append(time.perf_counter() - begin)
+        speeds = self._images / np.array(taken)
+        low, high = np.quantile(speeds, QUANTILES)
+        mean = self._images * len(taken) / sum(taken)
+        peak = int(torch.cuda.max_memory_allocated(self._ranks.device)) if cuda else None
+        source = f"{len(taken)} steps of {self._images} pictures, timed here"
+        return Speed(mean, min(float(low), mean), max(float(high), mean), source), peak
+
+    def _step(self) -> None:
+        batch = apply(self._stage.batch, placed(self._batch, self._ranks.device))
+        batch = taught(batch, self._teachers)
+        loss = weighted_mean(self._loss, self._engine(batch.images), batch)
+        self._engine.backward(loss)
+        self._engine.step()
+        loss.item()  # waits for the device
+
+
+def _device(ranks: Ranks) -> str:
+    if ranks.device.type == "cuda":
+        return torch.cuda.get_device_name(ranks.device)
+    return f"{hardware()['processor']}, {cores()} cores"

@@ -1,0 +1,223 @@
+"""How long stages train: by what earlier runs tell of the same network on the same hardware."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import NamedTuple
+
+from harness.assembly.recipe import StageRecipe
+from harness.errors import HarnessError, unknown
+from harness.store.record import EffectiveStage, ResultRecord, known_records
+
+# Assumed: what is left of several devices' speed after they waited for each other.
+LEAST_EFFICIENCY, MOST_EFFICIENCY = 0.9, 1.0
+QUANTILES = (0.1, 0.9)  # of the speeds, by the time spent at each: the bounds
+
+
+class Kind(NamedTuple):
+    """What decides how fast a stage trains on given hardware; batch size and classes matter less.
+
+    ``model`` are the tricks that change the network, ``teachers`` how many networks look at every
+    batch with it.
+    """
+
+    backbone: str
+    input_size: int
+    precision: str
+    model: tuple[str, ...] = ()
+    teachers: int = 0
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        words = [self.backbone, f"at {self.input_size} pixels", f"in {self.precision}"]
+        words += [f"with {', '.join(self.model)}"] if self.model else []
+        words += [f"taught by {self.teachers}"] if self.teachers else []
+        return " ".join(words)
+
+
+class Speed(NamedTuple):
+    """Images per second of one device, and where the number comes from."""
+
+    images_per_second: float
+    low: float
+    high: float
+    source: str
+
+
+class Span(NamedTuple):
+    """An estimate between its bounds, in seconds."""
+
+    estimate: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        """Return it in the largest unit that fits: "12 days [11, 13]"."""
+        units = {"days": 86_400, "hours": 3_600, "min": 60}
+        fitting = (name for name, size in units.items() if self.estimate >= 2 * size)
+        unit = next(fitting, "s")
+        size = units.get(unit, 1)
+        shown = [f"{value / size:,.{0 if value >= 20 * size else 1}f}" for value in self]
+        return f"{shown[0]} {unit} [{shown[1]}, {shown[2]}]"
+
+
+class Measured(NamedTuple):
+    """What a few training steps showed; ``peak_bytes`` where the device tells."""
+
+    speed: Speed
+    hardware: str
+    images: int  # that one device took at once
+    peak_bytes: int | None
+
+
+class Network(NamedTuple):
+    """Numbers of values: what is trained, what is kept beside it, a picture's features."""
+
+    parameters: int
+    buffers: int
+    features: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speeds:
+    """The speeds that are known of one kind of hardware."""
+
+    hardware: str
+    by_kind: Mapping[Kind, Speed]
+
+
+class _Trained(NamedTuple):
+    """One training of one stage: its speed for one device, and how long it took."""
+
+    images_per_second: float
+    seconds: float
+
+
+def kind_of(recipe: StageRecipe) -> Kind:
+    """Return the kind of a stage that is to be trained."""
+    stage = recipe.stage
+    return Kind(
+        stage.backbone,
+        stage.input_size,
+        stage.precision,
+        tuple(map(repr, recipe.model)),
+        len(stage.teachers),
+    )
+
+
+def total(spans: Iterable[Span]) -> Span:
+    """Return the sum; bounds are added, for what makes one stage slow makes all slow."""
+    parts = list(spans)
+    return Span(*(sum(column) for column in zip(*parts, strict=True))) if parts else Span(0, 0, 0)
+
+
+def training_seconds(images: float, speed: Speed, gpus: int = 1) -> Span:
+    """Return how long ``images`` draws take on ``gpus`` devices.
+
+    images / (images per second x gpus x efficiency); the efficiency of several devices is assumed
+    to lie between 0.9 and 1, of one it is 1. **Source:** the column "Estimated Training Time on
+    WebVision" of BigVideo's deck, "Efficient & Powerful Networks"; how the deck scales is open.
+    """
+    least = LEAST_EFFICIENCY if gpus > 1 else 1.0
+    most = MOST_EFFICIENCY if gpus > 1 else 1.0
+    return Span(
+        images / (speed.images_per_second * gpus * (least + most) / 2),
+        images / (speed.high * gpus * most),
+        images / (speed.low * gpus * least),
+    )
+
+
+def known_seconds(
+    home: Path, stages: Sequence[StageRecipe], train: int
+) -> tuple[dict[str, Span], str]:
+    """Return the time on one device of the stages of which earlier records tell, by key.
+
+    Second comes the hardware that these records ran on.
+    """
+    kinds = {stage.key: kind_of(stage) for stage in stages}
+    speeds = recorded_speeds(known_records(home / "records"), list(kinds.values()))
+    known = {
+        stage.key: training_seconds(train * stage.stage.epochs, speeds.by_kind[kinds[stage.key]])
+        for stage in stages
+        if kinds[stage.key] in speeds.by_kind
+    }
+    return known, speeds.hardware
+
+
+def recorded_speeds(
+    records: Iterable[ResultRecord], kinds: Sequence[Kind], hardware: str | None = None
+) -> Speeds:
+    """Return what the records tell of these kinds on one kind of hardware.
+
+    That is the one asked for, by a part of its name, else the one of which most kinds are known,
+    else the newest. A stage that several runs share counts once. The speed is all pictures over
+    all seconds; a tenth of the seconds was spent below ``low``, and a tenth above ``high``. Raises
+    HarnessError where none has the hardware asked for.
+    """
+    known: dict[str, dict[Kind, list[_Trained]]] = {}
+    for place, kind, trained in _trained(records):
+        known.setdefault(place, {}).setdefault(kind, []).append(trained)
+    if hardware is not None:
+        met = list(known)
+        known = {name: of for name, of in known.items() if hardware.lower() in name.lower()}
+        if not known:
+            raise HarnessError(unknown("hardware", hardware, met, listing="in the records"))
+    if not known:
+        return Speeds(hardware="", by_kind={})
+    # Records come oldest first, and of equals max takes the first.
+    chosen = max(reversed(known), key=lambda name: len(set(kinds) & set(known[name])))
+    found = {kind: _speed(of) for kind, of in known[chosen].items() if kind in kinds}
+    return Speeds(hardware=chosen, by_kind=found)
+
+
+def _speed(trained: Sequence[_Trained]) -> Speed:
+    """Join trainings by how long they took: the first steps of a short one tell little."""
+    many = f"{len(trained)} earlier trainings" if len(trained) > 1 else "one earlier training"
+    whole = sum(one.seconds for one in trained)
+    images = sum(one.images_per_second * one.seconds for one in trained)
+    by_speed = sorted(trained)
+    until = list(accumulate(one.seconds for one in by_speed))
+    low, high = (
+        by_speed[min(bisect_left(until, share * whole), len(until) - 1)].images_per_second
+        for share in QUANTILES
+    )
+    mean = images / whole
+    return Speed(mean, min(low, mean), max(high, mean), many)
+
+
+def _trained(records: Iterable[ResultRecord]) -> Iterable[tuple[str, Kind, _Trained]]:
+    met: set[str] = set()
+    for record in records:  # who came first trained it, whoever uses it
+        place, devices = _place(record.cost.hardware)
+        for stage in record.stages:
+            speed = record.cost.images_per_second.get(stage.name, 0.0)
+            seconds = record.cost.stage_seconds.get(stage.name, 0.0)
+            kind = _kind(stage)
+            if kind is None or speed <= 0 or seconds <= 0 or stage.key in met:
+                continue
+            met.add(stage.key)
+            yield place, kind, _Trained(speed / devices, seconds)
+
+
+def _place(hardware: Mapping[str, str]) -> tuple[str, int]:
+    """Return one device's name, and how many of them trained; the ranks of a CPU share it."""
+    count, _, kind = hardware.get("devices", "").partition(" x ")
+    if kind == "cuda" and count.isdecimal() and int(count):
+        return hardware.get("accelerator", "unknown GPU"), int(count)
+    return f"{hardware.get('processor', 'unknown CPU')}, {hardware.get('cores', '?')} cores", 1
+
+
+def _kind(stage: EffectiveStage) -> Kind | None:
+    """Return the kind of a stage of a record, None where the record does not tell."""
+    values = stage.values
+    try:
+        size = int(values["input_size"])
+        backbone, precision = values["backbone"], values["precision"]
+    except (KeyError, ValueError):
+        return None
+    teachers = values.get("teachers", "()").count("'") // 2  # of ('one', 'two')
+    return Kind(backbone, size, precision, stage.tricks.get("model", ()), teachers)

@@ -1,0 +1,62 @@
+"""The road: spec -> samples -> noise handling -> model -> training -> testing -> record."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from harness.assembly.prepare import prepare
+from harness.session.result import record_of
+from harness.session.stage_runner import Maker
+from harness.spec import RunSpec
+from harness.store.finished import finished_record
+from harness.store.leftovers import sweep_leftovers
+from harness.store.record import ResultRecord, write_record
+from harness.testing.noise_quality import qualities
+from harness.testing.score import Examination
+from harness.training.agreement import check_one_home, check_one_identity
+from harness.training.ranks import join_ranks
+from harness.values import Plan
+
+
+def run(asked: RunSpec) -> ResultRecord:
+    """Do what was asked, or go on with it, and return its record; nothing is done twice.
+
+    Raises HarnessError where the user can mend it, and Interrupted after a signal, with its place
+    kept: the same call goes on.
+    """
+    ranks = join_ranks()
+    check_one_home(ranks, asked.home)
+    prepared = prepare(asked, ranks.world_size)
+    spec, hooks, recipe = prepared.spec, prepared.hooks, prepared.recipe
+    check_one_identity(ranks, prepared.identity)
+    # Only rank 0 looks, so that all do the same.
+    found = ranks.from_first(finished_record(prepared.record) if ranks.first else None)
+    if found is not None:
+        return cast("ResultRecord", found)
+
+    if ranks.first:
+        sweep_leftovers(spec.home)
+    else:
+        hooks.silence()
+    maker = Maker(prepared, ranks)
+    maker.check(recipe)
+    hooks.on_run_start(spec, Plan(stages=tuple(stage.stage for stage in recipe.stages)))
+    made = [maker.make(stage) for stage in recipe.stages]
+    prepared = prepared.once_made()
+    examination = Examination(
+        tested=prepared.tested,
+        members=maker.members(recipe),
+        combine=recipe.combine,
+        ranks=ranks,
+        threads=spec.loader_threads,
+        folder=prepared.record.with_suffix(""),
+    )
+    scores = examination.scores()
+    handled = {stage.stage.name: maker.samples(stage) for stage in recipe.stages}
+    quality = qualities(prepared.samples, handled)
+    record = record_of(prepared, made, scores, quality, ranks)
+    if ranks.first:
+        write_record(prepared.record.parent, record)
+    ranks.barrier()
+    hooks.on_run_end(record)
+    return record

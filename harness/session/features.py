@@ -1,0 +1,127 @@
+"""What later stages may see of a finished one, and the samples of a stage, kept on disk."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.errors import HarnessError, PluginError
+from harness.samples import Predictions, Samples, Sight, Targets
+from harness.store.files import sync_folder, unwritable, write_whole
+from harness.store.seals import write_marker
+from harness.store.stages import PARTS, SAMPLES, SIGHT
+from harness.testing.metrics import top_classes
+from harness.testing.predict import Seen
+from harness.training.ranks import Ranks
+
+SEEN_CLASSES = 5
+
+
+def keep_sight(
+    folder: Path,
+    seen: Iterator[Seen],
+    samples: Samples,
+    ranks: Ranks,
+    about: Mapping[str, Any] | None = None,
+) -> None:
+    """Write features and predictions of every training sample as they come, the marker last.
+
+    The marker says ``about``, whose features they are. Every rank writes its own rows of one
+    file, so no process ever holds all features. Raises HarnessError where the disk has no room for
+    them, before the first is written.
+    """
+    path = folder / ".features.npy"  # swept up with the stage's other unfinished files
+    features: NDArray[np.float32] | None = None
+    predictions: list[Predictions] = []
+    for rows, part, probabilities in seen:
+        if features is None:
+            if ranks.first:
+                _make_room(path, (len(samples), part.shape[1]))
+            ranks.barrier()
+            features = np.load(path, mmap_mode="r+")
+        features[rows[0] : rows[-1] + 1] = part
+        if probabilities.shape[1] != samples.num_classes:
+            raise PluginError(
+                f"a stage that predicts {probabilities.shape[1]} keywords cannot be seen; "
+                "name one that predicts the data set's classes in sees="
+            )
+        top = top_classes(probabilities, SEEN_CLASSES)
+        of_label = probabilities[np.arange(len(rows)), samples.label[rows]]
+        predictions.append(Predictions(top.classes, top.probabilities, of_label))
+    if isinstance(features, np.memmap):
+        features.flush()
+    ranks.barrier()
+    joined = Predictions(*map(np.concatenate, zip(*_of_all(predictions, ranks), strict=True)))
+    if ranks.first:
+        path.replace(folder / "features.npy")
+        sync_folder(folder)
+        columns = joined._asdict()
+        write_whole(folder / "predictions.npz", lambda file: np.savez(file, **columns))
+        write_marker(folder / SIGHT, {**(about or {}), "samples": len(samples)}, PARTS[SIGHT])
+    ranks.barrier()
+
+
+def _make_room(path: Path, shape: tuple[int, int]) -> None:
+    """Make an empty ``(N, D)`` file whose every byte has its place on the disk."""
+    try:
+        np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape).flush()
+        with path.open("r+b") as file:
+            # A memory-mapped file that outgrows the disk kills the process without a word.
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise HarnessError(unwritable(path, error)) from error
+
+
+def _of_all(own: list[Predictions], ranks: Ranks) -> list[Predictions]:
+    parts = cast("list[list[Predictions]]", ranks.gather(own))
+    return [prediction for part in parts for prediction in part]
+
+
+def kept_sight(folder: Path) -> Sight | None:
+    """Return what was kept, the features memory-mapped; None where it is not all there.
+
+    Only for a stage whose part ``SIGHT`` was found whole: nothing is checked here.
+    """
+    if not (folder / SIGHT).exists():
+        return None
+    with np.load(folder / "predictions.npz") as arrays:
+        predictions = Predictions(**{name: arrays[name] for name in Predictions._fields})
+    features = np.load(folder / "features.npy", mmap_mode="r")
+    return Sight(features=features, predictions=predictions)
+
+
+def keep_samples(path: Path, samples: Samples) -> None:
+    """Write the columns that noise tricks may change, and their marker."""
+    columns: dict[str, Any] = {
+        "label": samples.label,
+        "weight": samples.weight,
+        "subset": samples.subset,
+    }
+    if samples.targets is not None:
+        columns["target_classes"] = samples.targets.classes
+        columns["target_weights"] = samples.targets.weights
+        columns["target_names"] = np.array(samples.target_names, np.str_)
+    write_whole(path, lambda file: np.savez(file, **columns))
+    write_marker(path.with_name(SAMPLES), {}, PARTS[SAMPLES])
+
+
+def kept_samples(path: Path, before: Samples) -> Samples:
+    """Return ``before`` with the columns that ``keep_samples`` wrote."""
+    with np.load(path) as arrays:
+        targets = None
+        if "target_classes" in arrays:
+            targets = Targets(arrays["target_classes"], arrays["target_weights"])
+        names = arrays["target_names"].tolist() if targets is not None else []
+        return before.assign(
+            label=arrays["label"],
+            weight=arrays["weight"],
+            subset=arrays["subset"],
+            targets=targets,
+            target_names=tuple(names),
+        )

@@ -1,0 +1,128 @@
+"""Joining what a run did into its record."""
+
+from __future__ import annotations
+
+import datetime as dt
+import resource
+from collections.abc import Mapping, Sequence
+
+from harness.assembly.discovery import Entry, source_file
+from harness.assembly.identity import (
+    effective_knobs,
+    effective_values,
+    hardware,
+    source_state,
+    versions,
+)
+from harness.assembly.prepare import Prepared
+from harness.assembly.sources import file_sha256
+from harness.session.stage_runner import Made
+from harness.spec import RunSpec
+from harness.store.record import (
+    Cost,
+    Data,
+    EffectiveStage,
+    NoiseQuality,
+    Plugin,
+    ResultRecord,
+    Score,
+)
+from harness.training.ranks import Ranks
+
+
+def record_of(
+    prepared: Prepared,
+    made: Sequence[Made],
+    scores: Sequence[Score],
+    noise: Sequence[NoiseQuality],
+    ranks: Ranks,
+) -> ResultRecord:
+    """Join what was asked, what was effective, what came out and what it cost."""
+    spec, active, samples = prepared.spec, prepared.active, prepared.samples
+    commit, dirty = source_state()
+    return ResultRecord(
+        id=prepared.identity,
+        decides=dict(prepared.decides),
+        plugin=spec.plugin,
+        label=spec.label,
+        knobs=effective_knobs(active.method, spec),
+        plugins=tuple(_plugin(entry) for entry in active.entries),
+        without=spec.without,
+        data=Data(
+            plugin=active.hooks.provider("load_samples").name,
+            edition=samples.edition,
+            fingerprint=samples.fingerprint,
+            classes=samples.num_classes,
+            train_samples=len(samples),
+            tested={split.split: split.fingerprint for split in prepared.tested},
+        ),
+        seed=spec.seed,
+        full_size=prepared.recipe.full_size,
+        stages=tuple(_stage(m) for m in made),
+        members=tuple(member.stage.name for member in prepared.recipe.members),
+        combine=prepared.recipe.combine if len(prepared.recipe.members) > 1 else "",
+        scores=tuple(scores),
+        noise=tuple(noise),
+        commit=commit,
+        dirty=dirty,
+        cost=cost_of(spec, made, ranks),
+    )
+
+
+def cost_of(spec: RunSpec, made: Sequence[Made], ranks: Ranks) -> Cost:
+    """Return what the stages cost when they were trained, here or in an earlier run."""
+    seconds = {m.recipe.stage.name: float(m.marker["seconds"]) for m in made}
+    speeds = {m.recipe.stage.name: float(m.marker["images_per_second"]) for m in made}
+    return Cost(
+        wall_seconds=sum(seconds.values()),
+        device_seconds=sum(m.marker["seconds"] * m.marker["devices"] for m in made),
+        stage_seconds=seconds,
+        images_per_second=speeds,
+        peak_memory_bytes=_peak_memory(ranks),
+        hardware=hardware() | _devices(ranks),
+        versions=versions(),
+        engine=spec.engine,
+        created=dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
+    )
+
+
+def _plugin(entry: Entry) -> Plugin:
+    source = source_file(entry)
+    return Plugin(
+        name=entry.name,
+        distribution=entry.distribution,
+        version=entry.version,
+        source_sha256=file_sha256(str(source)) if source else "",
+    )
+
+
+def _stage(made: Made) -> EffectiveStage:
+    recipe = made.recipe
+    history: list[Mapping[str, float]] = made.marker["history"]
+    return EffectiveStage(
+        name=recipe.stage.name,
+        key=recipe.key,
+        values=effective_values(recipe),
+        origins=dict(recipe.origins),
+        tricks={slot: tuple(map(repr, tricks)) for slot, tricks in recipe.slots.items()},
+        history=tuple(dict(entry) for entry in history),
+        broken_images=made.marker["broken_images"],
+        ranks=tuple(made.marker["ranks"]),
+    )
+
+
+def _devices(ranks: Ranks) -> dict[str, str]:
+    found = {"devices": f"{ranks.world_size} x {ranks.device.type}"}
+    if ranks.device.type == "cuda":
+        import torch
+
+        found["accelerator"] = torch.cuda.get_device_name(ranks.device)
+    return found
+
+
+def _peak_memory(ranks: Ranks) -> int:
+    if ranks.device.type == "cuda":
+        import torch
+
+        return int(torch.cuda.max_memory_allocated(ranks.device))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

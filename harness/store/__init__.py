@@ -1,0 +1,1 @@
+"""What lies under HOME: files written whole, locks, stages, records."""

@@ -1,0 +1,96 @@
+"""What a record says twice must agree: a cheap check of every record that is read."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator, Sequence
+from math import fsum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from harness.store.record import ResultRecord, Score
+
+ROUNDING = 1e-9  # sums in another order differ by less
+Shares = Sequence[float | None]
+
+
+def contradictions(record: ResultRecord, identity: str) -> Iterator[str]:
+    """Yield everything in a record that something else in it contradicts, each in a few words.
+
+    ``identity`` is the id that belongs to what decides the run.
+    """
+    if record.id != identity:
+        yield "its id is not that of its plugin, its seed and what decides it"
+    yield from _decisions(record)
+    terms = [(score.split, score.protocol, score.epoch) for score in record.scores]
+    for split, protocol, epoch in sorted({one for one in terms if terms.count(one) > 1}):
+        yield f"{split}, {protocol}, {epoch} epoch is scored twice"
+    for score in record.scores:
+        for problem in _score(score, record.data.classes):
+            yield f"{score.split}, {score.protocol}, {score.epoch} epoch: {problem}"
+    yield from _history(record)
+
+
+def _decisions(record: ResultRecord) -> Iterator[str]:
+    """Compare what the id is a digest of with what the record says elsewhere."""
+    said: dict[str, Any] = {
+        "label": record.label,
+        "seed": record.seed,
+        "stages": [[stage.name, stage.key] for stage in record.stages],
+        "ranks": [list(stage.ranks) for stage in record.stages],
+        "combine": record.combine or None,
+    }
+    for name, value in said.items():
+        if name in record.decides and record.decides[name] != value:
+            yield f"its {name} is not the one that its id was made of"
+    data = record.decides.get("data")
+    if isinstance(data, list) and data[:1] != [record.data.fingerprint]:
+        yield "the fingerprint of its data is not the one that its id was made of"
+
+
+def _score(score: Score, classes: int) -> Iterator[str]:
+    if score.images < 1:
+        yield "there are no images"
+        return
+    if score.top1 > score.top5:
+        yield f"top-1 is {score.top1:.4f}, above top-5, {score.top5:.4f}"
+    if score.top1_class_mean > score.top5_class_mean + ROUNDING:
+        yield "the class mean of top-1 is above that of top-5"
+    for name, share in (("top-1", score.top1), ("top-5", score.top5)):
+        right = share * score.images
+        if abs(right - round(right)) > ROUNDING * score.images:
+            yield f"{name} is {share!r}, which is no whole number of {score.images} images"
+    if score.per_class_top1 or score.per_class_top5:
+        yield from _per_class(score, classes)
+
+
+def _per_class(score: Score, classes: int) -> Iterator[str]:
+    one, five = score.per_class_top1, score.per_class_top5
+    if not len(one) == len(five) == classes:
+        yield f"there are values of {len(one)} and {len(five)} classes, not of {classes}"
+        return
+    if [share is None for share in one] != [share is None for share in five]:
+        yield "top-1 and top-5 are of different classes"
+        return
+    known = [[share for share in shares if share is not None] for shares in (one, five)]
+    if not known[0] or len(known[0]) > score.images:
+        yield f"{score.images} images are not those of {len(known[0])} classes"
+        return
+    if any(map(operator.gt, *known)):
+        yield "a class has a top-1 above its top-5"
+    for name, shares, mean, flat in (
+        ("top-1", known[0], score.top1_class_mean, score.top1),
+        ("top-5", known[1], score.top5_class_mean, score.top5),
+    ):
+        if abs(fsum(shares) / len(shares) - mean) > ROUNDING:
+            yield f"the class mean of {name} is not the mean of its classes"
+        if not min(shares) - ROUNDING <= flat <= max(shares) + ROUNDING:
+            yield f"{name} lies outside of its classes' values"
+
+
+def _history(record: ResultRecord) -> Iterator[str]:
+    for stage in record.stages:
+        for entry in stage.history:
+            top1, top5 = entry.get("val_top1", 0.0), entry.get("val_top5", 1.0)
+            if not 0 <= top1 <= top5 <= 1:
+                yield f"stage {stage.name}: val top-1 {top1} and top-5 {top5} of an epoch"

@@ -1,0 +1,62 @@
+"""A run that is finished already: its record is used if nothing of it was altered since."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from harness.errors import HarnessError
+from harness.store.reading import is_there, look_for, read_plain
+from harness.store.record import ResultRecord, Score, read_record
+from harness.store.seals import DamagedError, set_aside
+from harness.terminal import note
+
+MOST = 16 << 30  # bytes of the predictions of one split; a picture takes about 25
+
+
+def finished_record(path: Path) -> ResultRecord | None:
+    """Return the record at ``path`` with its predictions whole, or None if there is none.
+
+    What was altered is named on standard error and set aside with its predictions, so that the run
+    is made again; finished stages are not trained again.
+    """
+    if not is_there(path):
+        return None
+    try:
+        record = read_record(path)
+        _check_predictions(path.with_suffix(""), record)
+    except DamagedError as error:
+        home = path.parent.parent
+        folder = set_aside(home, path.stem, (path, path.with_suffix("")))
+        if folder is not None:
+            note(f"{error}; it was moved to {folder} and is made again")
+        return None
+    return record
+
+
+def _check_predictions(folder: Path, record: ResultRecord) -> None:
+    for score in record.scores:
+        try:
+            predictions_file(folder, score)
+        except HarnessError as error:
+            raise DamagedError(f"{folder}.json was scored on other predictions: {error}") from error
+
+
+def predictions_file(folder: Path, score: Score) -> Path:
+    """Return the file that keeps the predictions of a score.
+
+    Raises DamagedError where it is missing, or its bytes are not those whose digest the score has.
+    """
+    # Where both epochs are the same weights, their predictions are kept once.
+    stem = f"{score.split}-{score.protocol.replace(' ', '-')}"
+    paths = [
+        folder / f"{stem}-{epoch}.npz" for epoch in dict.fromkeys((score.epoch, "last", "best"))
+    ]
+    for path in paths:
+        if look_for(path) and _sha256(path) == score.predictions_sha256:
+            return path
+    raise DamagedError(f"{paths[0]} is missing or altered")
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(read_plain(path, MOST)).hexdigest()

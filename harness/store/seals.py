@@ -1,0 +1,174 @@
+"""Seals: what is read is what was written, or it is named as damaged."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from pathlib import Path
+from typing import Any, cast
+
+from harness.errors import HarnessError
+from harness.machine.cores import cores
+from harness.store.files import unwritable, write_text
+from harness.store.reading import open_plain, patiently, read_plain, read_range
+
+_HEAD, _END = b'{\n "digest": "', b'",\n'
+_HEX = 64  # characters of a sha256
+
+
+BLOCK = 16 << 20  # bytes that one thread digests at a time
+THREADS = 16  # more were no faster; fewer where there are fewer cores
+MOST_MARKER = 64 << 20  # bytes
+MOST_FILE = 1 << 50  # bytes: no bound but that of numbers
+
+
+class DamagedError(HarnessError):
+    """A file is not what was written: altered, cut short, of another place, or gone."""
+
+
+def sealed(content: Mapping[str, Any]) -> str:
+    """Return canonical JSON that holds its own digest.
+
+    Keys are sorted, except that ``digest`` comes first: the sha256 of the text without its line.
+    Raises ValueError where a number is not finite.
+    """
+    text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return f'{{\n "digest": "{digest}",{text[1:]}\n'
+
+
+def unsealed(data: bytes) -> bytes:
+    """Return what ``sealed`` was given, as JSON without the digest.
+
+    Raises DamagedError where there is no digest, or any byte is not as it was written.
+    """
+    start = len(_HEAD) + _HEX
+    if not (data.startswith(_HEAD) and data[start : start + len(_END)] == _END):
+        raise DamagedError("it does not begin with its digest")
+    body = b"{" + data[start + len(_END) - 1 : -1]
+    if hashlib.sha256(body).hexdigest().encode() != data[len(_HEAD) : start] or data[-1:] != b"\n":
+        raise DamagedError("its digest is not that of its content")
+    return body
+
+
+def write_marker(path: Path, content: Mapping[str, Any], files: Iterable[str]) -> dict[str, Any]:
+    """Write a sealed marker beside finished files; return all that it says.
+
+    Beside ``content`` it names itself and its folder, and size and digest of each file.
+    """
+    whole = {
+        **content,
+        "of": _place(path),
+        "files": {name: file_seal(path.with_name(name)) for name in sorted(files)},
+    }
+    write_text(path, sealed(whole))
+    return whole
+
+
+def read_marker(path: Path) -> dict[str, Any] | None:
+    """Return what a marker says, or None if there is none; its files are not looked at.
+
+    Raises DamagedError where it is not as it was written, or was written for another folder.
+    """
+    try:
+        data = read_plain(path, MOST_MARKER)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise DamagedError(f"{path} is damaged: {error.strerror}") from error
+    try:
+        content = json.loads(unsealed(data))
+    except (DamagedError, ValueError, RecursionError) as error:
+        raise DamagedError(f"{path} is damaged: {error}") from error
+    if not isinstance(content.get("files"), dict) or content.get("of") != _place(path):
+        raise DamagedError(f"{path} is not its own: it was written as {content.get('of')}")
+    return cast("dict[str, Any]", content)
+
+
+def check_marker(path: Path) -> dict[str, Any] | None:
+    """Return what a marker says if all its files are as they were written, or None without one.
+
+    Raises DamagedError that names the first file that is not.
+    """
+    content = read_marker(path)
+    for name, seal in (content or {"files": {}})["files"].items():
+        file = path.with_name(name)
+        try:
+            found = file_seal(file)
+        except OSError as error:
+            raise DamagedError(f"{file} is damaged: {error.strerror}") from error
+        if found["size"] != seal["size"]:
+            raise DamagedError(f"{file} is damaged: {found['size']} bytes, not {seal['size']}")
+        if found != seal:
+            raise DamagedError(f"{file} is damaged: its digest is not the one written with it")
+    return content
+
+
+def file_seal(path: Path) -> dict[str, Any]:
+    """Return size and digest of a file: its sha256, or that of its blocks' if it has several.
+
+    A process digests the same file once, unless it was changed. Raises OSError where it is missing
+    or no plain file, and HarnessError where it cannot be read for another reason.
+    """
+
+    def seal() -> dict[str, Any]:
+        descriptor, size = open_plain(path, MOST_FILE)
+        try:
+            status = os.fstat(descriptor)
+            stamp = (str(path), status.st_ino, size, status.st_mtime_ns, status.st_ctime_ns)
+            if stamp not in _DIGESTS:
+                _DIGESTS[stamp] = _digest(descriptor, size, str(path))
+            return {"size": size, "digest": _DIGESTS[stamp]}
+        finally:
+            os.close(descriptor)
+
+    return patiently(seal, path.__str__)
+
+
+_DIGESTS: dict[tuple[str, int, int, int, int], str] = {}
+
+
+def _digest(descriptor: int, size: int, name: str) -> str:
+    def of(start: int) -> bytes:
+        data = read_range(descriptor, min(BLOCK, size - start), start, name)
+        return hashlib.sha256(data).digest()
+
+    if size <= BLOCK:
+        return of(0).hex()
+    with ThreadPoolExecutor(min(THREADS, cores())) as threads:
+        return hashlib.sha256(b"".join(threads.map(of, range(0, size, BLOCK)))).hexdigest()
+
+
+def _place(path: Path) -> str:
+    return f"{path.parent.name}/{path.name}"
+
+
+def set_aside(home: Path, name: str, paths: Iterable[Path]) -> Path | None:
+    """Move what is damaged into ``HOME/damaged/NAME-N``; return that folder.
+
+    None where another process was faster. Raises HarnessError where nothing can be moved.
+    """
+    there = [path for path in paths if path.exists()]
+    folders = (home / "damaged" / f"{name}-{number}" for number in count(1))
+    try:
+        folder = next(folder for folder in folders if not folder.exists())
+        folder.mkdir(parents=True)
+        moved = [_moved(path, folder / path.name) for path in there]
+    except OSError as error:
+        raise HarnessError(unwritable(home / "damaged", error)) from error
+    if not any(moved):
+        folder.rmdir()
+        return None
+    return folder
+
+
+def _moved(path: Path, to: Path) -> bool:
+    try:
+        path.rename(to)
+    except FileNotFoundError:
+        return False
+    return True

@@ -1,0 +1,128 @@
+"""The content-addressed store of stages: what was trained once is never trained again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from harness.errors import HarnessError
+from harness.store.files import unwritable
+from harness.store.locks import take
+from harness.store.record import digest
+from harness.store.seals import DamagedError, check_marker, read_marker, set_aside, write_marker
+from harness.terminal import note
+
+PROTOCOL = 3
+"""Raised whenever the engine computes something else from the same values: old stages are stale."""
+
+DONE, SIGHT, SAMPLES = "done.json", "sight.json", "samples.json"
+PARTS = {DONE: (), SIGHT: ("features.npy", "predictions.npz"), SAMPLES: ("samples.npz",)}
+"""The files of each part of a stage beside its marker; the weights' are named in the marker."""
+
+
+class StageFolder:
+    """What is kept of one stage, under its key."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def marker(self) -> Path:
+        """The file that is written last: with it, the stage is done."""
+        return self.path / DONE
+
+    def done(self) -> dict[str, Any] | None:
+        """Return what the marker says, or None where the stage is not finished.
+
+        Its files are not looked at: before they are used, ``whole`` is asked.
+        """
+        try:
+            return read_marker(self.marker)
+        except DamagedError:
+            return None
+
+    def finish(self, content: Mapping[str, Any], files: Iterable[str] = ()) -> dict[str, Any]:
+        """Write the marker with the seals of ``files``, which must be on disk by then."""
+        return write_marker(self.marker, content, files)
+
+    def whole(self, part: str = DONE) -> dict[str, Any] | None:
+        """Return what the marker of a part says, with every file as it was written, or None.
+
+        What is damaged is named on standard error and set aside: the part alone, or with the
+        weights all that was made from them. Only for who holds the lock.
+        """
+        try:
+            content = check_marker(self.path / part)
+            if content is None and part == DONE and self._lost_its_marker():
+                raise DamagedError(f"{self.marker} is missing")
+        except DamagedError as error:
+            self.set_aside(str(error), part)
+            return None
+        return content
+
+    def _lost_its_marker(self) -> bool:
+        # Who is killed between the weights and the marker leaves checkpoints, too.
+        weights = (self.path / "weights.pt").exists()
+        return weights and not any(self.path.glob("checkpoint-*.json"))
+
+    def set_aside(self, why: str, part: str = DONE) -> None:
+        """Move a part out of the way, into HOME/damaged, and say so; all of it for the weights."""
+        names = [part, *PARTS[part]]
+        paths = [self.path / name for name in names]
+        if part == DONE:
+            rest = (path for path in sorted(self.path.iterdir()) if path.name not in {DONE, "lock"})
+            paths = [self.marker, *rest]  # the marker first: what is left is not taken for done
+        folder = set_aside(self.path.parent.parent, self.path.name, paths)
+        note(f"{why}; moved to {folder} and made again")
+
+    def ranks(self, now: int) -> list[int]:
+        """Return how many ranks trained the stage, one entry for each change of their number.
+
+        If it is not finished, ``now`` ranks will train it, or go on with it.
+        """
+        marker = self.done()
+        if marker is not None:
+            return _whole_numbers(marker.get("ranks")) or [now]
+        newest = max(self.path.glob("checkpoint-*.json"), default=None)
+        before: list[int] = []
+        if newest is not None:
+            with suppress(OSError, DamagedError):
+                before = _whole_numbers((read_marker(newest) or {}).get("ranks"))
+        return before if before[-1:] == [now] else [*before, now]
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from making this stage; the lock dies with its holder.
+
+        Raises HarnessError where the disk is full or the folder cannot be written.
+        """
+        path = self.path / "lock"
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise HarnessError(unwritable(path, error)) from error
+        try:
+            take(lock, "the same stage")
+            yield
+        finally:
+            os.close(lock)
+
+
+def _whole_numbers(value: object) -> list[int]:
+    """Return a list of ints that was read from a file; an empty one if it is something else."""
+    whole = isinstance(value, list) and all(type(item) is int for item in value)
+    return list(value) if isinstance(value, list) and whole else []
+
+
+def stage_folder(home: Path, key: str) -> StageFolder:
+    """Return the folder of the stage with this key."""
+    return StageFolder(home / "stages" / key[:32])
+
+
+def stage_key(decides: Mapping[str, Any], parents: Sequence[str]) -> str:
+    """Return the digest of everything that decides a stage's result."""
+    return digest({"protocol": PROTOCOL, "parents": list(parents), **decides})

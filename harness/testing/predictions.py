@@ -1,0 +1,73 @@
+"""What a finished run said of every picture of val and test, as kept beside its record."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.errors import HarnessError
+from harness.store.finished import MOST, predictions_file
+from harness.store.reading import read_plain
+from harness.store.record import ResultRecord
+from harness.store.seals import DamagedError
+
+Epoch = Literal["last", "best"]
+
+
+class KeptPredictions(NamedTuple):
+    """N pictures: ``files`` and ``labels`` ``(N,)``, ``classes`` ``(N, 5)``, best first.
+
+    ``probabilities`` are those of the classes, empty in a file without them.
+    """
+
+    files: NDArray[np.str_]
+    labels: NDArray[np.int32]
+    classes: NDArray[np.int32]
+    probabilities: NDArray[np.float16] = np.empty((0, 0), np.float16)
+
+    def right(self, k: int) -> NDArray[np.bool_]:
+        """Return for each picture whether its label is among the first ``k`` classes, ``(N,)``."""
+        found: NDArray[np.bool_] = (self.classes[:, :k] == self.labels[:, None]).any(axis=1)
+        return found
+
+
+def kept_predictions(
+    home: Path, record: ResultRecord, split: str, protocol: str, epoch: Epoch = "last"
+) -> KeptPredictions:
+    """Read the predictions behind one score of a record.
+
+    Raises HarnessError where the score was not measured, its file is missing, or its bytes are not
+    those whose digest the record holds.
+    """
+    score = record.score(split, protocol, epoch)
+    if score is None:
+        raise HarnessError(f"record {record.id} has no score of {split}, {protocol}, {epoch} epoch")
+    try:
+        return read_predictions(predictions_file(home / "records" / record.id, score))
+    except DamagedError as error:
+        raise HarnessError(
+            f"{error}, so it is not what record {record.id} was scored on; run it again: finished "
+            "stages are not trained again"
+        ) from error
+
+
+def read_predictions(path: Path) -> KeptPredictions:
+    """Read the predictions of one split; raises HarnessError where they are damaged or too many."""
+    try:
+        with np.load(io.BytesIO(read_plain(path, MOST)), allow_pickle=False) as arrays:
+            unpacked = sum(one.file_size for one in arrays.zip.infolist())
+            if unpacked > MOST:
+                raise HarnessError(f"{path} would take {unpacked} bytes of memory, over {MOST}")
+            kept = {name: arrays[name] for name in KeptPredictions._fields if name in arrays}
+            return KeptPredictions(**kept)
+    except (TypeError, ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise HarnessError(
+            f"{path} holds no labels of an earlier version, or is damaged ({error}); "
+            "remove its record and run it again"
+        ) from error

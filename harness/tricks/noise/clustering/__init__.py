@@ -1,0 +1,1 @@
+"""What several noise tricks that cluster features share."""

@@ -1,0 +1,1 @@
+"""What several noise tricks that rank samples share."""

@@ -1,0 +1,118 @@
+"""Huawei Cloud, WebVision 2019 (third place): a bag of tricks on one shared baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from harness.errors import PluginError
+from harness.hookspecs import hookimpl
+from harness.knobs import assumed, published
+from harness.plans import in_tasks
+from harness.samplers import ClassBalanced
+from harness.samples import Samples
+from harness.spec import RunSpec
+from harness.tricks.loss.distil import Distil
+from harness.tricks.noise.class_weights import ReweightClasses
+from harness.tricks.noise.confused_clusters import USES, ConfusedClusters
+from harness.tricks.noise.density import DensitySubsets
+from harness.tricks.noise.keyword_match import KeywordMatch
+from harness.tricks.noise.semantic_match import SemanticMatch
+from harness.tricks.noise.subsets import KeepSubsets, WeighSubsets
+from harness.tricks.noise.top_ranked import KeepTopRanked
+from harness.tricks.testing.crops import MultiCrop
+from harness.values import Loss, Plan, Stage, Trick, Views
+
+Noise = Literal[
+    "none", "reweight_class", "top_ranked", "kmeans_large", "kmeans_compact", "kmeans_size",
+    "kmeans_distance", "density_clean", "density_curriculum", "density_weight", "semantic_only",
+    "semantic", "keywords",
+]  # fmt: skip
+Network = Literal["resnet50", "seresnet50", "resnet152", "resnet200", "resnext101_32x4d"]
+TAUGHT: dict[str, list[Noise]] = {"none": [], "baseline": ["none"], "top_ranked": ["top_ranked"]}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Huawei:
+    """Handle noise by looking at one baseline, distil, and test several networks together.
+
+    Every row of the tables is a network of its own, trained from scratch. Assumed: the curriculum
+    adds one density subset at a time, in equal parts of one schedule; an ensemble is of ``members``
+    and the network of ``noise``, whose teachers the same members are if ``distil`` is "ensemble".
+    """
+
+    noise: Noise = published("semantic", "Huawei deck, 'Summary of result ...': the best, 75.35")
+    backbone: Network = published("resnet50", "Huawei deck, 'Model architecture': the baseline")
+    distil: Literal["none", "baseline", "top_ranked", "ensemble"] = published(
+        "none", "Huawei deck, 'Model distillation': the row that the others are compared with"
+    )
+    ensemble: Literal["none", "vote", "mean", "vote_mean_logits", "learned"] = published(
+        "none", "Huawei deck: every table but 'Results of ensemble' is of single models"
+    )
+    members: tuple[Noise, ...] = assumed(
+        ("reweight_class", "top_ranked", "kmeans_distance", "density_weight", "semantic"),
+        "the deck names none; the best row of each idea, all of one backbone",
+    )
+    reweight: Literal["on", "off"] = assumed(
+        "on", "the deck leaves open if rows on noise reweight classes, too; the best exceed 74.4"
+    )
+    encoder: str = assumed("minilm", "the deck says BERT; this is one for sentences, in a package")
+    crops: Literal[1, 2, 5, 10] = assumed(10, "as baseline, so that protocols are equal")
+    epochs: int = assumed(75, "not on the slides, nor is how large the large batch is; as baseline")
+
+    @hookimpl
+    def plan(self) -> Plan:
+        if not self.members:
+            raise PluginError("huawei: members is empty; name the rows that make up an ensemble")
+        teachers = [self._row(noise) for noise in TAUGHT.get(self.distil, self.members)]
+        final = self._row(self.noise, teachers)
+        tested = [*map(self._row, self.members), final] if self.ensemble != "none" else [final]
+        stages = {stage.name: stage for row in (*teachers, *tested) for stage in row}
+        return Plan(
+            stages=tuple(stages.values()),
+            members=tuple(dict.fromkeys(row[-1].name for row in tested)),
+            combine="mean" if self.ensemble == "none" else self.ensemble,
+        )
+
+    def _row(self, noise: Noise, teachers: Sequence[list[Stage]] = ()) -> list[Stage]:
+        """Return the stages of one row of a table, the one that it reports last."""
+        baseline = Stage(name="baseline", backbone=self.backbone, epochs=self.epochs)
+        own = replace(
+            baseline,
+            name="student" if teachers else noise.replace("none", "baseline"),
+            sampler=ClassBalanced() if noise == "top_ranked" else baseline.sampler,
+            sees=("baseline",) if noise.startswith(("kmeans", "density")) else (),
+            teachers=tuple(row[-1].name for row in teachers),
+        )
+        last = in_tasks(own, 3) if noise == "density_curriculum" else [own]
+        return [baseline, *last] if own.sees else last
+
+    @hookimpl
+    def noise_tricks(self, spec: RunSpec, stage: Stage) -> Sequence[Trick[Samples]]:
+        name, _, task = stage.name.partition("-")
+        noise = self.noise if name == "student" else name
+        split = DensitySubsets(sees="baseline", seed=spec.seed)
+        tricks: dict[str, list[Trick[Samples]]] = {
+            "reweight_class": [ReweightClasses()],
+            "top_ranked": [KeepTopRanked()],
+            "density_clean": [split, KeepSubsets(count=1)],
+            "density_curriculum": [split, KeepSubsets(count=int(task or 1))],
+            "density_weight": [split, WeighSubsets()],
+            "semantic_only": [SemanticMatch(encoder=self.encoder, use="select")],
+            "semantic": [SemanticMatch(encoder=self.encoder, use="weigh")],
+            "keywords": [KeywordMatch(use="weigh")],
+        }
+        for use in USES:
+            tricks[f"kmeans_{use}"] = [ConfusedClusters(sees="baseline", use=use, seed=spec.seed)]
+        own = tricks.get(noise, [])
+        open_row = own and noise not in ("reweight_class", "top_ranked")
+        return [*own, ReweightClasses()] if open_row and self.reweight == "on" else own
+
+    @hookimpl
+    def loss_tricks(self, stage: Stage) -> Sequence[Trick[Loss]]:
+        return [Distil()] if stage.teachers else []
+
+    @hookimpl
+    def testing_tricks(self) -> Sequence[Trick[Views]]:
+        return [MultiCrop(crops=self.crops)]

@@ -1,0 +1,49 @@
+"""What a deck says of two rows: one beats the other, a trick hurts, or two are equal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from harness.errors import HarnessError
+from harness_reproductions.decks.rows import Metric, Row
+
+Kind: TypeAlias = Literal["beats", "hurts", "equal"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """``better`` exceeds ``worse`` by ``published`` points of accuracy.
+
+    ``published`` is None where the deck says so in words, or on different splits. A trick that
+    "hurts" is in ``worse``, and ``better`` is what it was added to; "equal" claims no difference.
+    A side whose recipe is None cannot be tested by us.
+
+    Raises HarnessError for a published difference that has the wrong sign.
+    """
+
+    text: str
+    better: Row
+    worse: Row
+    metric: Metric = "top5"
+    published: float | None = None
+    source: str
+    kind: Kind = "beats"
+    doubt: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse a difference that contradicts the kind."""
+        points = self.published
+        if points is not None and (points != 0 if self.kind == "equal" else points <= 0):
+            wanted = "0" if self.kind == "equal" else "above 0; swap better and worse"
+            raise HarnessError(f"claim {self.text!r} publishes {points} points: must be {wanted}")
+
+    @property
+    def name(self) -> str:
+        """The text with its metric: a claim of both metrics is two claims."""
+        return f"{self.text} ({'top-1' if self.metric == 'top1' else 'top-5'})"
+
+    @property
+    def subject(self) -> Row:
+        """The row that the claim is about."""
+        return self.worse if self.kind == "hurts" else self.better

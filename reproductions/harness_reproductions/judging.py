@@ -1,0 +1,98 @@
+"""From claims and trials to verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness_reproductions.decks.claims import Claim
+from harness_reproductions.decks.rows import Protocol, Row
+from harness_reproductions.tables import all_tables
+from harness_reproductions.trials import Trials
+
+if TYPE_CHECKING:
+    from harness.statistics.verdicts import Verdict
+
+EQUAL_WITHIN = 0.01  # one point of accuracy: what "no difference" allows
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One claim with what became of it here."""
+
+    claim: Claim
+    verdict: Verdict
+
+
+def judge_all(claims: Iterable[Claim], trials: Trials) -> list[Finding]:
+    """Judge claims in order. Of several that shrink to the same runs, the first is tested."""
+    protocols = {id(row): table.protocol for table in all_tables() for row in table.rows}
+    tested: dict[object, str] = {}
+    findings = []
+    for claim in claims:
+        sides = (
+            protocols.get(id(claim.better), "unstated"),
+            protocols.get(id(claim.worse), "unstated"),
+        )
+        same = _runs_of(claim, sides, trials)
+        verdict = _judge(claim, sides, trials, tested.get(same))
+        if verdict.outcome != "not tested at this scale":
+            tested.setdefault(same, claim.name)
+        findings.append(Finding(claim=claim, verdict=verdict))
+    return findings
+
+
+def _judge(
+    claim: Claim, sides: tuple[Protocol, Protocol], trials: Trials, twin: str | None
+) -> Verdict:
+    from harness.statistics.intervals import paired_difference
+    from harness.statistics.verdicts import judge_difference, judge_equality, not_tested
+
+    why = _untestable(claim, sides, trials)
+    if why is None and twin is not None:
+        why = f"the same runs, here, as of the claim: {twin}"
+    if why is not None:
+        return not_tested(why)
+    seeds = _shared(claim, trials)
+    better, worse = (
+        trials.right(row.recipe, protocol, claim.metric, seeds)
+        for row, protocol in zip((claim.better, claim.worse), sides, strict=True)
+    )
+    interval = paired_difference(better, worse)
+    if claim.kind == "equal":
+        return judge_equality(interval, margin=EQUAL_WITHIN)
+    published = None if claim.published is None else claim.published / 100
+    return judge_difference(interval, published=published)
+
+
+def _untestable(claim: Claim, sides: tuple[Protocol, Protocol], trials: Trials) -> str | None:
+    """Say why a claim cannot be tested with these runs, or return None."""
+    rows: tuple[Row, Row] = (claim.better, claim.worse)
+    for row in rows:
+        if row.recipe is None:
+            return f"{row.name!r} is no recipe that we can run"
+    for row in rows:
+        trial = trials[row.recipe]
+        if not trial.records:
+            return f"{row.name!r} has no run here: {'; '.join(trial.reasons) or 'not made yet'}"
+    first, second = (trials[row.recipe] for row in rows)
+    if first.networks == second.networks and first.protocol(sides[0]) == second.protocol(sides[1]):
+        return "both sides shrink to the same network and training here"
+    if not _shared(claim, trials):
+        return "its two sides have no seed in common"
+    return None
+
+
+def _runs_of(claim: Claim, sides: tuple[Protocol, Protocol], trials: Trials) -> object:
+    """Return what tells the runs behind one claim from those behind another."""
+    if claim.better.recipe is None or claim.worse.recipe is None:
+        return id(claim)
+    better, worse = trials[claim.better.recipe], trials[claim.worse.recipe]
+    own = (better.protocol(sides[0]), worse.protocol(sides[1]))
+    return (better.networks, worse.networks, own, claim.metric, claim.kind)
+
+
+def _shared(claim: Claim, trials: Trials) -> tuple[int, ...]:
+    better, worse = trials[claim.better.recipe], trials[claim.worse.recipe]
+    return tuple(seed for seed in better.records if seed in worse.records)

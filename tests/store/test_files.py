@@ -1,0 +1,158 @@
+"""Files are written whole or not at all, on a disk that is really full, too."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import pytest
+
+from harness.errors import HarnessError
+from harness.store.files import write_text, write_whole
+
+MEGABYTE = 1 << 20
+
+
+def with_torch(file: IO[bytes]) -> None:
+    import torch
+
+    torch.save({"weights": torch.zeros(MEGABYTE // 4)}, file)
+
+
+WRITERS: dict[str, Callable[[IO[bytes]], object]] = {
+    "bytes": lambda file: file.write(bytes(MEGABYTE)),
+    "many small": lambda file: [file.write(bytes(100)) for _ in range(MEGABYTE // 100)],
+    "npy": lambda file: np.save(file, np.zeros(MEGABYTE // 8)),
+    "npz": lambda file: np.savez(file, a=np.zeros(MEGABYTE // 8)),
+    "compressed npz": lambda file: np.savez_compressed(
+        file, a=np.random.default_rng(0).random(MEGABYTE)
+    ),
+    "torch": with_torch,
+}
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 64 KiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
+    try:
+        mounted = subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except OSError:
+        mounted = False
+    if not mounted:
+        pytest.skip("only root may mount a file system")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_the_folder_is_made_and_the_text_is_utf8(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "text"
+    write_text(path, "schräg ±")
+    assert path.read_bytes() == "schräg ±".encode()
+    assert names(path.parent) == ["text"]
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_what_libraries_write_can_be_read_again(tmp_path: Path, writer: str) -> None:
+    write_whole(tmp_path / "file", WRITERS[writer])
+    direct = tmp_path / "direct"
+    with direct.open("wb") as file:
+        WRITERS[writer](file)
+    assert abs((tmp_path / "file").stat().st_size - direct.stat().st_size) < 1000
+
+
+def test_nothing_is_seen_before_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("before")
+
+    def write(file: IO[bytes]) -> None:
+        file.write(b"after")
+        file.flush()
+        assert path.read_text() == "before"
+
+    write_whole(path, write)
+    assert path.read_text() == "after"
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
+def test_a_writer_that_stops_leaves_what_was_there(
+    tmp_path: Path, error: type[BaseException]
+) -> None:
+    path = tmp_path / "file"
+    path.write_text("before")
+
+    def write(file: IO[bytes]) -> None:
+        file.write(b"half")
+        raise error
+
+    with pytest.raises(error):
+        write_whole(path, write)
+    assert path.read_text() == "before"
+    assert names(tmp_path) == ["file"]
+
+
+def test_others_may_read_what_the_umask_lets_them(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        write_text(tmp_path / "file", "")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_a_full_disk_is_said_in_one_line_and_keeps_the_old_file(
+    tiny_disk: Path, writer: str
+) -> None:
+    path = tiny_disk / "file"
+    write_text(path, "before")
+    with pytest.raises(HarnessError, match=r"the disk is full; free some room .* HARNESS_HOME"):
+        write_whole(path, WRITERS[writer])
+    assert path.read_text() == "before"
+    assert names(tiny_disk) == ["file"]
+
+
+def test_a_file_beyond_the_limit_leaves_nothing(tmp_path: Path) -> None:
+    script = """
+import resource, sys
+from pathlib import Path
+from harness.errors import HarnessError
+from harness.store.files import write_whole
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+try:
+    write_whole(Path(sys.argv[1]), lambda file: file.write(bytes(10_000)))
+except HarnessError as error:
+    print(error)
+"""
+    path = tmp_path / "out" / "file"
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"cannot write {path}: File too large\n"
+    assert names(path.parent) == []
+
+
+def test_a_folder_that_is_a_file_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(HarnessError, match=r"^cannot write .*file/below: "):
+        write_text(tmp_path / "file" / "below", "text")
+
+
+def test_an_error_of_the_writer_that_is_not_the_disks_is_its_own(tmp_path: Path) -> None:
+    def write(file: IO[bytes]) -> None:
+        raise RuntimeError("mine")
+
+    with pytest.raises(RuntimeError, match="mine"):
+        write_whole(tmp_path / "file", write)
