@@ -1,11 +1,13 @@
-"""Cut one training into tasks, between which the samples may change: a curriculum."""
+"""Stages made from a stage: cut into tasks, or shrunk by a data set's profile."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from harness.schedules import Part
 from harness.values import Stage
+
+EIGHT = 8  # pixels: what networks halve three times at least
 
 
 def in_tasks(stage: Stage, count: int) -> list[Stage]:
@@ -31,3 +33,38 @@ def in_tasks(stage: Stage, count: int) -> list[Stage]:
             )
         )
     return tasks
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """Give every stage this network and batch, and smaller pictures and fewer epochs in proportion.
+
+    ``input_size`` and ``lr`` are what ImageNet's usual 224 pixels and 0.1 for a batch of 256
+    become: a larger input stays larger, a gentler learning rate gentler. ``epochs_share``
+    multiplies a stage's epochs, rounded, at least 1. All methods on a data set get the same
+    profile, so their budgets keep their proportions. What serves large networks only, low
+    precision and accumulation, is left out, and so is a ``norm_group``, which a smaller batch may
+    not hold.
+    """
+
+    backbone: str
+    input_size: int
+    epochs_share: float
+    batch_size: int
+    lr: float
+    min_crop_area: float = 0.08
+
+    def __call__(self, stage: Stage) -> Stage:
+        """Return the shrunk stage."""
+        return replace(
+            stage,
+            backbone=self.backbone,
+            input_size=max(EIGHT, round(stage.input_size / 224 * self.input_size / EIGHT) * EIGHT),
+            epochs=max(1, round(stage.epochs * self.epochs_share)),
+            batch_size=self.batch_size,
+            lr=self.lr * (stage.lr * 256 / (0.1 * stage.batch_size)),
+            precision="fp32",
+            accumulation=1,
+            norm_group=None,
+            min_crop_area=self.min_crop_area,
+        )

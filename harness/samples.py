@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -262,6 +262,18 @@ def _check_targets(targets: Targets, size: int, outputs: int) -> None:
         )
     if not np.all(np.isfinite(weights)) or (weights.size and weights.min() < 0):
         raise PluginError("target weights must be finite and not negative")
+
+
+def rows_by_class(samples: Samples) -> Iterator[NDArray[np.int64]]:
+    """Yield the rows of every class, label as found, in rising order.
+
+    Samples that were left out (subset -1) and classes without samples are passed over.
+    """
+    kept = np.flatnonzero(samples.subset >= 0)
+    by_class = kept[np.argsort(samples.label[kept], kind="stable")]
+    starts = np.flatnonzero(np.diff(samples.label[by_class])) + 1
+    if len(by_class):
+        yield from np.split(by_class, starts)
 
 
 COLUMNS = ("files", "label", "source", "query", "rank", "weight", "subset")

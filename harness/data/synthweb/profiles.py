@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.data.profile import Profile
+from harness.plans import Profile
 
 PROFILES: dict[str, Profile] = {
     # For tests: seconds, not accuracy.

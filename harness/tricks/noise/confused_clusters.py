@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import PluginError
-from harness.samples import Samples
-from harness.tricks.noise.categories import rows_by_class
+from harness.samples import Samples, rows_by_class
 from harness.tricks.noise.clustering.cluster_uses import by_closeness, by_size, in_compact, in_large
 from harness.tricks.noise.clustering.clusters import fit_kmeans
 from harness.tricks.noise.clustering.confused_classes import confused_classes

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import PluginError
-from harness.samples import Samples
-from harness.tricks.noise.categories import rows_by_class
+from harness.samples import Samples, rows_by_class
 
 
 @dataclass(frozen=True, kw_only=True)

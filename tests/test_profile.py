@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.data.profile import Profile
+from harness.plans import Profile
 from harness.values import Stage
 
 PROFILE = Profile(backbone="test_resnet", input_size=32, epochs_share=1 / 3, batch_size=128, lr=0.1)

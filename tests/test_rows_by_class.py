@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from harness.tricks.noise.categories import rows_by_class
+from harness.samples import rows_by_class
 
 
 def test_rows_come_class_by_class_in_rising_order(make_samples):

@@ -1,1 +1,0 @@
-"""What turns one stage into others."""
