@@ -14,9 +14,9 @@ class Row:
     points, None where they were not measured or n is 1. ``reference`` names where the published
     row that a measured one reproduces was tested ("WebVision 1.0 val, 10 views"), and
     ``reference_percent`` is that row's "top-1 / top-5". ``printed_`` values are as the publication
-    prints them, in the unit ``printed_as``. ``verified`` is "yes" where the predictions of all
-    seeds were scored again and gave these figures, "no" where some are not kept. A row with a
-    ``run`` is one of several entries that another row sums up.
+    prints them, in the unit ``printed_as``; ``runs`` is the top-5 of each of several entries.
+    ``verified`` is "yes" if the predictions of all seeds were scored again and gave these figures,
+    "no" if some are not kept.
     """
 
     edition: str
@@ -42,7 +42,6 @@ class Row:
     reference: str = ""
     reference_percent: str = ""
     table: str = ""
-    run: int | None = None
     runs: str = ""
     printed_top1: str = ""
     printed_top5: str = ""

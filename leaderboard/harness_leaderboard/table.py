@@ -125,11 +125,8 @@ def flat(
 
 
 def score_tables(rows: Iterable[Row]) -> list[Table]:
-    """Return one table per edition, split and protocol, those with measured rows first.
-
-    Entries that another row sums up are in that row only.
-    """
-    by_terms = _gather((row for row in rows if row.run is None), _terms)
+    """Return one table per edition, split and protocol, those with measured rows first."""
+    by_terms = _gather(rows, _terms)
     in_order = sorted(by_terms, key=lambda terms: (not _measured(by_terms[terms]), *terms))
     return [_score_table(terms, by_terms[terms]) for terms in in_order]
 

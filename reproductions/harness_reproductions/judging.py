@@ -62,7 +62,7 @@ def _judge(
     interval = paired_difference(better, worse)
     if claim.kind == "equal":
         return judge_equality(interval, margin=EQUAL_WITHIN)
-    published = None if claim.published is None else claim.published / 100
+    published = None if claim.points is None else claim.points / 100
     return judge_difference(interval, published=published)
 
 

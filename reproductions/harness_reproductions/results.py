@@ -183,7 +183,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "kind": claim.kind,
         "better": claim.better.name,
         "worse": claim.worse.name,
-        "published": claim.published,
+        "published": claim.points,
         "source": claim.source,
         "doubt": claim.doubt,
         "measured": points(verdict.interval) if verdict.interval else None,

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from harness.knobs import knobs_of
 from harness.store.record import (
     Cost,
     Data,
@@ -18,6 +19,8 @@ from harness.store.record import (
     Score,
     digest,
 )
+from harness_plugins.huawei import Huawei
+from harness_plugins.malong import MalongCurriculum
 
 
 def _score(top1: float = 0.5, top5: float = 0.8, **terms: Any) -> Score:
@@ -47,6 +50,11 @@ def _noise(auc: float | None = 0.9, **values: Any) -> NoiseQuality:
         "clean": 0.6,
     }
     return NoiseQuality(**{**given, **values})
+
+
+def _knobs(method: object) -> dict[str, tuple[str, str]]:
+    """Return every knob of a method's value, as a run of it records them."""
+    return {name: (str(getattr(method, name)), "published") for name in knobs_of(type(method))}
 
 
 def _record(
@@ -135,6 +143,12 @@ def make_record() -> Callable[..., ResultRecord]:
     return _record
 
 
+@pytest.fixture(scope="session")
+def knobs_of_method() -> Callable[[object], dict[str, tuple[str, str]]]:
+    """Return the function from a method's value to the knobs of its record."""
+    return _knobs
+
+
 @pytest.fixture
 def malong_records() -> list[ResultRecord]:
     """Return the four models on the embedded data, three seeds each, and a baseline."""
@@ -146,10 +160,7 @@ def malong_records() -> list[ResultRecord]:
                 _record(
                     plugin="malong_curriculum",
                     label=f"malong_curriculum model={model}",
-                    knobs={
-                        "model": (model, "command line"),
-                        "backbone": ("inception_v2", "published"),
-                    },
+                    knobs=_knobs(MalongCurriculum(model=model)),
                     seed=seed,
                     scores=(
                         _score(top1, top1 + 0.3),
@@ -164,14 +175,10 @@ def malong_records() -> list[ResultRecord]:
 @pytest.fixture
 def ensemble_record() -> ResultRecord:
     """Return a learned ensemble of Huawei's, which has published numbers of WebVision 2.0."""
-    knobs = {"noise": "semantic", "backbone": "resnet50", "distil": "none", "reweight": "on"}
     return _record(
         plugin="huawei",
         label="huawei ensemble=learned",
-        knobs={
-            **{name: (value, "published") for name, value in knobs.items()},
-            "ensemble": ("learned", "command line"),
-        },
+        knobs=_knobs(Huawei(ensemble="learned")),
         members=("reweight_class", "top_ranked", "semantic"),
         combine="learned",
         scores=(_score(0.62, 0.93),),

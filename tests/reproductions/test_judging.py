@@ -89,9 +89,9 @@ def test_a_difference_beyond_luck_is_judged_by_its_size(trials: Trials, add: Add
         add(OLD.recipe, seed, "old", 0.50 + 0.001 * seed)
         add(NEW.recipe, seed, "new", 0.70 + 0.002 * seed)
     asked = [
-        claim(NEW, OLD, published=20.0),
-        claim(NEW, OLD, published=2.0, metric="top1"),
-        claim(OLD, NEW, published=None),
+        claim(NEW, OLD, stated=20.0),
+        claim(NEW, OLD, stated=2.0, metric="top1"),
+        claim(OLD, NEW, stated=None),
         claim(OLD, NEW, kind="equal"),
     ]
     found = [finding.verdict for finding in judge_all(asked, trials)]

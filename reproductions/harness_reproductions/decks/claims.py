@@ -13,11 +13,12 @@ Kind: TypeAlias = Literal["beats", "hurts", "equal"]
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """``better`` exceeds ``worse`` by ``published`` points of accuracy.
+    """``better`` exceeds ``worse`` by ``points`` of accuracy.
 
-    ``published`` is None where the deck says so in words, or on different splits. A trick that
-    "hurts" is in ``worse``, and ``better`` is what it was added to; "equal" claims no difference.
-    A side whose recipe is None cannot be tested by us.
+    By default the difference is that of the two rows, if both have numbers of this metric. A number
+    is given if the deck states it in prose; None if the rows were tested on different splits. A
+    trick that "hurts" is in ``worse``, and ``better`` is what it was added to; "equal" claims no
+    difference. A side whose recipe is None cannot be tested by us.
 
     Raises HarnessError for a published difference that has the wrong sign.
     """
@@ -26,17 +27,25 @@ class Claim:
     better: Row
     worse: Row
     metric: Metric = "top5"
-    published: float | None = None
+    stated: float | Literal["difference"] | None = "difference"
     source: str
     kind: Kind = "beats"
     doubt: str = ""
 
     def __post_init__(self) -> None:
         """Refuse a difference that contradicts the kind."""
-        points = self.published
+        points = self.points
         if points is not None and (points != 0 if self.kind == "equal" else points <= 0):
             wanted = "0" if self.kind == "equal" else "above 0; swap better and worse"
             raise HarnessError(f"claim {self.text!r} publishes {points} points: must be {wanted}")
+
+    @property
+    def points(self) -> float | None:
+        """The published difference in points of accuracy; None if the deck gives no number."""
+        if self.stated != "difference":
+            return self.stated
+        better, worse = (row.published.get(self.metric) for row in (self.better, self.worse))
+        return None if better is None or worse is None else round(better - worse, 2)
 
     @property
     def name(self) -> str:

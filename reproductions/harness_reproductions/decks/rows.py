@@ -1,13 +1,13 @@
 """What a published table is made of: rows with their numbers, and the recipe that makes each again.
 
-All numbers are accuracies in percent. What a deck prints otherwise is written as printed and turned
-by ``errors`` or ``shares``, once, where it stands.
+A number is written as it is printed, with its unit, here and nowhere else: claims compute
+their differences from it, and the board's file is generated from it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from decimal import Decimal
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Literal, TypeAlias
@@ -21,34 +21,63 @@ Split: TypeAlias = Literal["val", "test"]
 Protocol: TypeAlias = Literal["1 view", "10 views", "unstated", "challenge entry"]
 
 
+@dataclass(frozen=True)
+class Printed:
+    """The numbers of a row as a deck prints them; ``top5`` is the best of several ``runs``."""
+
+    unit: Literal["accuracy %", "error %", "accuracy share"]
+    top1: str
+    top5: str
+    runs: tuple[str, ...] = ()
+
+    @property
+    def percent(self) -> dict[Metric, float]:
+        """The accuracies in percent."""
+        numbers: tuple[tuple[Metric, str], ...] = (("top1", self.top1), ("top5", self.top5))
+        return {metric: self._accuracy(text) for metric, text in numbers if text}
+
+    def _accuracy(self, text: str) -> float:
+        value = Decimal(text)
+        if self.unit == "error %":
+            return float(100 - value)
+        return float(value if self.unit == "accuracy %" else 100 * value)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Row:
     """One line of a table or a list, named as it is printed.
 
-    ``recipe`` is a plugin's value, None where the deck's line is no recipe of ours: an official
-    model, another team. ``published`` holds accuracies in percent, empty where the deck has words
-    only; ``runs`` the top-5 of a challenge's several entries, of which ``published`` is the best.
-    ``source`` names deck and slide; ``doubt`` says what of the line is uncertain.
+    ``recipe`` is a plugin's value, None if the line is not a recipe of ours: an official model,
+    another team. ``printed`` is None if the deck has words only. ``source`` names deck and slide;
+    ``doubt`` says what of the line is uncertain. ``team`` is given if it is not the table's.
     """
 
     name: str
     recipe: object | None
-    published: Mapping[Metric, float] = field(default_factory=dict)
+    printed: Printed | None = None
     source: str
-    runs: tuple[float, ...] = ()
     doubt: str = ""
+    team: str = ""
+
+    @property
+    def published(self) -> dict[Metric, float]:
+        """The accuracies in percent; empty if the deck has words only."""
+        return self.printed.percent if self.printed else {}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
     """The rows of one table or list, all tested on one split of one edition under one protocol.
 
-    ``name`` is "team/subject". Where the deck leaves the protocol "unstated", our runs are compared
-    under the plain centre view, as all methods are.
+    ``name`` is "team/subject"; ``team`` and ``label`` say how the board names a row ("{}" stands
+    for the row's name). If the deck leaves the protocol "unstated", our runs are compared under the
+    plain centre view, as all methods are.
     """
 
     name: str
     title: str
+    team: str
+    label: str = "{}"
     edition: Edition
     split: Split = "val"
     protocol: Protocol = "unstated"
@@ -98,24 +127,24 @@ class CategoryComparison:
     doubt: str = ""
 
 
-def percent(top1: float, top5: float) -> dict[Metric, float]:
+def percent(top1: str, top5: str) -> Printed:
     """Accuracies that are printed in percent."""
-    return {"top1": top1, "top5": top5}
+    return Printed("accuracy %", top1, top5)
 
 
-def top5(percent: float) -> dict[Metric, float]:
+def top5(percent: str) -> Printed:
     """The one accuracy of a table that prints no top-1, in percent."""
-    return {"top5": percent}
+    return Printed("accuracy %", "", percent)
 
 
-def errors(top1: float, top5: float) -> dict[Metric, float]:
-    """Accuracies that are printed as errors in percent: 100 - error."""
-    return {"top1": round(100 - top1, 2), "top5": round(100 - top5, 2)}
+def errors(top1: str, top5: str) -> Printed:
+    """Errors in percent."""
+    return Printed("error %", top1, top5)
 
 
-def shares(*printed: float) -> tuple[float, ...]:
-    """Accuracies that are printed as shares of 1, in percent."""
-    return tuple(round(100 * share, 2) for share in printed)
+def shares(*top5: str) -> Printed:
+    """The top-5 accuracies of a challenge's several entries, printed as shares of 1."""
+    return Printed("accuracy share", "", max(top5, key=Decimal), top5)
 
 
 def asked(recipe: object) -> tuple[str, dict[str, str]]:

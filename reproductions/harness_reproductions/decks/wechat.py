@@ -21,40 +21,45 @@ trick = partial(Row, source=TRICKS)
 PRETRAINING = Table(
     name="wechat/pretraining",
     title="Effectiveness of our pretraining: ResNeSt-101",
+    label="ResNeSt-101, {}",
+    team="WeChat AI",
     edition="webvision2",
     rows=(
-        effect(name="w/o", recipe=WeChat(pretrain="none"), published=percent(52.0, 76.1)),
-        effect(name="LW-Set", recipe=WeChat(pretrain="LW"), published=percent(53.4, 76.8)),
-        effect(name="WT-Set", recipe=WeChat(pretrain="WT"), published=percent(55.5, 77.8)),
+        effect(name="w/o", recipe=WeChat(pretrain="none"), printed=percent("52.0", "76.1")),
+        effect(name="LW-Set", recipe=WeChat(pretrain="LW"), printed=percent("53.4", "76.8")),
+        effect(name="WT-Set", recipe=WeChat(pretrain="WT"), printed=percent("55.5", "77.8")),
     ),
 )
 BACKBONES = Table(
     name="wechat/backbones",
-    title="Different backbones, pre-trained on the WT-Set",
+    title="Different backbones: pre-trained on the WT-Set",
+    label="{}, WT-Set",
+    team="WeChat AI",
     edition="webvision2",
     rows=(
         backbone(
             name="ResNeXt-101",
             recipe=WeChat(backbone="resnext101_32x4d"),
-            published=percent(55.0, 78.1),
+            printed=percent("55.0", "78.1"),
             doubt="its cardinality is not stated",
         ),
         backbone(
             name="EfficientNet-B4",
             recipe=WeChat(backbone="efficientnet_b4"),
-            published=percent(54.4, 77.0),
+            printed=percent("54.4", "77.0"),
             doubt="its input size is not stated",
         ),
         backbone(
             name="ResNeSt-200",
             recipe=WeChat(backbone="resnest200e"),
-            published=percent(56.1, 78.7),
+            printed=percent("56.1", "78.7"),
         ),
     ),
 )
 BOOSTS = Table(
     name="wechat/tricks",
     title="Tricks to boost performance",
+    team="WeChat AI",
     edition="webvision2",
     rows=(
         trick(name="none of them", recipe=WeChat()),
@@ -74,18 +79,18 @@ top5 = partial(Claim, metric="top5", source=EXPERIMENTS)
 claim = partial(Claim, source=TRICKS)
 
 CLAIMS = (
-    top1(text="Pre-training on weak tags beats none", better=WT, worse=NONE, published=3.5),
-    top5(text="Pre-training on weak tags beats none", better=WT, worse=NONE, published=1.7),
-    top1(text="Pre-training on weighted labels beats none", better=LW, worse=NONE, published=1.4),
-    top5(text="Pre-training on weighted labels beats none", better=LW, worse=NONE, published=0.7),
-    top1(text="Weak tags beat weighted labels", better=WT, worse=LW, published=2.1),
-    top5(text="Weak tags beat weighted labels", better=WT, worse=LW, published=1.0),
-    top1(text="ResNeSt-200 beats ResNeSt-101", better=RS200, worse=WT, published=0.6),
-    top5(text="ResNeSt-200 beats ResNeSt-101", better=RS200, worse=WT, published=0.9),
-    top1(text="ResNeSt-101 beats ResNeXt-101", better=WT, worse=RX101, published=0.5),
-    top5(text="ResNeXt-101 beats ResNeSt-101", better=RX101, worse=WT, published=0.3),
-    top1(text="ResNeSt-101 beats EfficientNet-B4", better=WT, worse=B4, published=1.1),
-    top5(text="ResNeSt-101 beats EfficientNet-B4", better=WT, worse=B4, published=0.8),
+    top1(text="Pre-training on weak tags beats none", better=WT, worse=NONE),
+    top5(text="Pre-training on weak tags beats none", better=WT, worse=NONE),
+    top1(text="Pre-training on weighted labels beats none", better=LW, worse=NONE),
+    top5(text="Pre-training on weighted labels beats none", better=LW, worse=NONE),
+    top1(text="Weak tags beat weighted labels", better=WT, worse=LW),
+    top5(text="Weak tags beat weighted labels", better=WT, worse=LW),
+    top1(text="ResNeSt-200 beats ResNeSt-101", better=RS200, worse=WT),
+    top5(text="ResNeSt-200 beats ResNeSt-101", better=RS200, worse=WT),
+    top1(text="ResNeSt-101 beats ResNeXt-101", better=WT, worse=RX101),
+    top5(text="ResNeXt-101 beats ResNeSt-101", better=RX101, worse=WT),
+    top1(text="ResNeSt-101 beats EfficientNet-B4", better=WT, worse=B4),
+    top5(text="ResNeSt-101 beats EfficientNet-B4", better=WT, worse=B4),
     claim(text="Large-resolution fine-tuning boosts performance", better=LARGE, worse=PLAIN),
     claim(
         text="Class-balanced sampling is important for the long tail",

@@ -23,10 +23,11 @@ def asked_for():
 
 
 def test_errors_and_shares_become_accuracies_in_percent():
-    assert percent(51.78, 74.76) == {"top1": 51.78, "top5": 74.76}
-    assert top5(73.6) == {"top5": 73.6}
-    assert errors(30.28, 12.98) == {"top1": 69.72, "top5": 87.02}
-    assert shares(0.9358, 0.947) == (93.58, 94.7)
+    assert percent("51.78", "74.76").percent == {"top1": 51.78, "top5": 74.76}
+    assert top5("73.60").percent == {"top5": 73.6}
+    assert errors("30.28", "12.98").percent == {"top1": 69.72, "top5": 87.02}
+    runs = shares("0.9358", "0.947", "0.940")
+    assert (runs.percent, runs.top5) == ({"top5": 94.7}, "0.947")
 
 
 @pytest.mark.parametrize(
@@ -58,7 +59,7 @@ def test_a_recipe_of_no_installed_plugin_is_refused():
 
 def test_a_table_finds_its_rows_and_names_each_source_once():
     rows = tuple(Row(name=name, recipe=Pci(row=name), source="s") for name in ("A", "B1"))
-    table = Table(name="t", title="T", edition="webvision2", rows=rows)
+    table = Table(team="t", name="t", title="T", edition="webvision2", rows=rows)
     assert table["B1"] is rows[1]
     assert table.source == "s"
     with pytest.raises(HarnessError, match=r"unknown row of t 'b1'; did you mean 'B1'\? rows: A"):
