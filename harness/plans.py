@@ -29,7 +29,7 @@ def in_tasks(stage: Stage, count: int) -> list[Stage]:
                 name=f"{stage.name}-{task}",
                 epochs=round(stage.epochs * end) - round(stage.epochs * begin),
                 schedule=Part(whole=stage.schedule, begin=begin, end=end),
-                start=tasks[-1].name if tasks else stage.start,
+                start=tasks[-1] if tasks else stage.start,
             )
         )
     return tasks

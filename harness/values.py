@@ -9,14 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import reduce
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar
 
 from harness.errors import PluginError
 from harness.samplers import Sampler, Uniform
+from harness.samples import Samples
 from harness.schedules import Schedule, WarmupCosine
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.nn import Module
+else:
+    Module = Any  # annotations of Stage are read at run time, and torch is heavy
 
 T = TypeVar("T")
 Trick: TypeAlias = Callable[[T], T]
@@ -38,20 +42,21 @@ class Sgd:
     nesterov: bool = True
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Stage:
     """One training of one network; everything of which there is exactly one.
 
     ``batch_size`` is global: all ranks and accumulation steps together. An epoch is as many draws
     as the training list has entries, whatever a trick or a sampler leaves out, so that equal epochs
     are equal budgets. ``input_size`` is in pixels; training crops cover ``min_crop_area`` to 1 of
-    the picture. ``start`` names the stage whose weights this one begins with, ``sees`` those whose
+    the picture. ``start`` is the stage whose weights this one begins with, ``sees`` are those whose
     features and predictions its noise tricks may use, ``teachers`` those whose logits every batch
-    carries. Stages that are equal in everything are one stage, trained once; another ``draw`` makes
-    a second one of other random draws, as a member of an ensemble. Batch norm takes its statistics
-    over the micro-batch of all ranks or, with ``norm_group``, over each group of that many
-    consecutive samples of the batch, without communication; batch and loss tricks then see one
-    group at a time.
+    carries. ``noise``, ``model``, ``batch`` and ``loss`` are the stage's own tricks, in order; what
+    hooks contribute follows them. Stages that are equal in everything are one stage, trained once;
+    another ``draw`` makes a second one of other random draws, as a member of an ensemble. Batch norm
+    takes its statistics over the micro-batch of all ranks or, with ``norm_group``, over each group
+    of that many consecutive samples of the batch, without communication; batch and loss tricks then
+    see one group at a time.
     """
 
     name: str
@@ -68,30 +73,25 @@ class Stage:
     norm_group: int | None = None
     clip_norm: float | None = None
     min_crop_area: float = 0.08
-    start: str | None = None
+    start: Stage | None = None
     head: Literal["keep", "new"] = "keep"
-    sees: tuple[str, ...] = ()
-    teachers: tuple[str, ...] = ()
+    sees: tuple[Stage, ...] = ()
+    teachers: tuple[Stage, ...] = ()
     draw: int = 0
+    noise: tuple[Trick[Samples], ...] = ()
+    model: tuple[Trick[Module], ...] = ()
+    batch: tuple[Trick[Batch], ...] = ()
+    loss: tuple[Trick[Loss], ...] = ()
 
     @property
-    def parents(self) -> tuple[str, ...]:
-        """The earlier stages that decide this one's result."""
+    def parents(self) -> tuple[Stage, ...]:
+        """The earlier stages that decide this one's result, each once."""
         start = (self.start,) if self.start else ()
-        return tuple(dict.fromkeys((*start, *self.sees, *self.teachers)))
+        return tuple({stage.name: stage for stage in (*start, *self.sees, *self.teachers)}.values())
 
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """The stages of a method, parents first.
-
-    ``members`` names the stages that are tested together, their answers joined by ``combine``;
-    where it names none, the last stage is tested alone.
-    """
-
-    stages: tuple[Stage, ...]
-    members: tuple[str, ...] = ()
-    combine: Combine = "mean"
+    def __repr__(self) -> str:
+        """Return the name: a stage stands in tricks and in other stages."""
+        return f"Stage({self.name!r})"
 
 
 Corner: TypeAlias = Literal["center", "top_left", "top_right", "bottom_left", "bottom_right"]
@@ -119,6 +119,21 @@ class View:
 
 
 Views: TypeAlias = tuple[View, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The stages of a method, parents first.
+
+    ``members`` are the stages that are tested together, their answers joined by ``combine``;
+    without members the last stage is tested alone. ``testing`` are the method's own tricks on the
+    views of a test picture; what hooks contribute follows them.
+    """
+
+    stages: tuple[Stage, ...]
+    members: tuple[Stage, ...] = ()
+    combine: Combine = "mean"
+    testing: tuple[Trick[Views], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from harness.hookspecs import hookimpl
 from harness.knobs import assumed
 from harness.tricks.testing.crops import MultiCrop
-from harness.values import Plan, Stage, Trick, Views
+from harness.values import Plan, Stage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +34,4 @@ class Baseline:
             lr=self.lr,
             batch_size=self.batch_size,
         )
-        return Plan(stages=(train,))
-
-    @hookimpl
-    def testing_tricks(self) -> Sequence[Trick[Views]]:
-        return [MultiCrop(crops=self.crops)]
+        return Plan(stages=(train,), testing=(MultiCrop(crops=self.crops),))

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from harness.hookspecs import hookimpl
 from harness.knobs import assumed, published
-from harness.samples import Samples
 from harness.schedules import WarmupCosine
 from harness.tricks.loss.focal import Focal
 from harness.tricks.loss.ghm import GHM
 from harness.tricks.loss.self_supervised import SelfSupervised
 from harness.tricks.noise.semantic_match import SemanticMatch
 from harness.tricks.testing.crops import MultiCrop
-from harness.values import Loss, Plan, Stage, Trick, Views
+from harness.values import Loss, Plan, Stage, Trick
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -74,47 +72,50 @@ class BigVideo:
         chosen = {"single": single, "two": THREE[:2], "three": THREE}[self.ensemble]
         rows = [self._row(*row) for row in chosen]
         stages = {stage.name: stage for row in rows for stage in row}
-        return Plan(stages=tuple(stages.values()), members=tuple(row[-1].name for row in rows))
+        return Plan(
+            stages=tuple(stages.values()),
+            members=tuple(row[-1] for row in rows),
+            testing=(MultiCrop(crops=self.crops),),
+        )
 
     def _row(self, selection: Selection, larger: LargerInput, own_labels: Switch) -> list[Stage]:
         """Return the stages of one network, the finished one last."""
         size = INPUT_SIZES.get(self.backbone, 224)
-        train = Stage(name=selection, backbone=self.backbone, input_size=size, epochs=self.epochs)
+        losses: dict[str, tuple[Trick[Loss], ...]] = {"focal": (Focal(),), "ghm": (GHM(),)}
+        select = SemanticMatch(encoder=self.encoder, use="select", share=self.share)
+        train = Stage(
+            name=selection,
+            backbone=self.backbone,
+            input_size=size,
+            epochs=self.epochs,
+            noise=(select,) if selection == "text" else (),
+            loss=losses.get(self.loss, ()),
+        )
         tuned = replace(
             train,
             input_size=size if larger == "off" else 8 * round(size * self.larger_by / 8),
             epochs=self.fine_tune_epochs,
             lr=self.fine_tune_lr,
             schedule=WarmupCosine(warmup=0.0),
+            model=(_gem_pooling(),) if larger == "gem" else (),
         )
         stages = [train]
         if larger != "off":
-            stages.append(replace(tuned, name=f"{selection}-{larger}", start=selection))
+            stages.append(replace(tuned, name=f"{selection}-{larger}", start=train))
         if own_labels == "on":
-            before = stages[-1].name
-            teachers = (before,) if self.pseudo == "teacher" else ()
-            stages.append(replace(tuned, name=f"{before}-pseudo", start=before, teachers=teachers))
+            before = stages[-1]
+            own = replace(
+                tuned,
+                name=f"{before.name}-pseudo",
+                start=before,
+                teachers=(before,) if self.pseudo == "teacher" else (),
+                loss=(*train.loss, SelfSupervised(pseudo=self.pseudo)),
+            )
+            stages.append(own)
         return stages
 
-    @hookimpl
-    def noise_tricks(self, stage: Stage) -> Sequence[Trick[Samples]]:
-        select = SemanticMatch(encoder=self.encoder, use="select", share=self.share)
-        return [select] if stage.name.startswith("text") else []
 
-    @hookimpl
-    def model_tricks(self, stage: Stage) -> Sequence[Trick[Module]]:
-        if "-gem" not in stage.name:
-            return []
-        from harness.tricks.model.gem_pooling import GeMPooling
+def _gem_pooling() -> Trick[Module]:
+    from harness.tricks.model.gem_pooling import GeMPooling  # imports torch
 
-        return [GeMPooling()]
-
-    @hookimpl
-    def loss_tricks(self, stage: Stage) -> Sequence[Trick[Loss]]:
-        tricks: dict[str, list[Trick[Loss]]] = {"focal": [Focal()], "ghm": [GHM()]}
-        own_labels = [SelfSupervised(pseudo=self.pseudo)] if stage.name.endswith("-pseudo") else []
-        return [*tricks.get(self.loss, []), *own_labels]
-
-    @hookimpl
-    def testing_tricks(self) -> Sequence[Trick[Views]]:
-        return [MultiCrop(crops=self.crops)]
+    return GeMPooling()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -22,7 +21,7 @@ from harness.tricks.noise.semantic_match import SemanticMatch
 from harness.tricks.noise.subsets import KeepSubsets, WeighSubsets
 from harness.tricks.noise.top_ranked import KeepTopRanked
 from harness.tricks.testing.crops import MultiCrop
-from harness.values import Loss, Plan, Stage, Trick, Views
+from harness.values import Plan, Stage, Trick
 
 Noise = Literal[
     "none", "reweight_class", "top_ranked", "kmeans_large", "kmeans_compact", "kmeans_size",
@@ -62,57 +61,59 @@ class Huawei:
     epochs: int = assumed(75, "not on the slides, nor is how large the large batch is; as baseline")
 
     @hookimpl
-    def plan(self) -> Plan:
+    def plan(self, spec: RunSpec) -> Plan:
         if not self.members:
             raise PluginError("huawei: members is empty; name the rows that make up an ensemble")
-        teachers = [self._row(noise) for noise in TAUGHT.get(self.distil, self.members)]
-        final = self._row(self.noise, teachers)
-        tested = [*map(self._row, self.members), final] if self.ensemble != "none" else [final]
+        taught = TAUGHT.get(self.distil, self.members)
+        teachers = [self._row(noise, spec.seed) for noise in taught]
+        final = self._row(self.noise, spec.seed, tuple(row[-1] for row in teachers))
+        tested = [final]
+        if self.ensemble != "none":
+            tested = [*(self._row(noise, spec.seed) for noise in self.members), final]
         stages = {stage.name: stage for row in (*teachers, *tested) for stage in row}
         return Plan(
             stages=tuple(stages.values()),
-            members=tuple(dict.fromkeys(row[-1].name for row in tested)),
+            members=tuple({row[-1].name: row[-1] for row in tested}.values()),
             combine="mean" if self.ensemble == "none" else self.ensemble,
+            testing=(MultiCrop(crops=self.crops),),
         )
 
-    def _row(self, noise: Noise, teachers: Sequence[list[Stage]] = ()) -> list[Stage]:
+    def _row(self, noise: Noise, seed: int, teachers: tuple[Stage, ...] = ()) -> list[Stage]:
         """Return the stages of one row of a table, the one that it reports last."""
         baseline = Stage(name="baseline", backbone=self.backbone, epochs=self.epochs)
+        sees = (baseline,) if noise.startswith(("kmeans", "density")) else ()
         own = replace(
             baseline,
             name="student" if teachers else noise.replace("none", "baseline"),
             sampler=ClassBalanced() if noise == "top_ranked" else baseline.sampler,
-            sees=("baseline",) if noise.startswith(("kmeans", "density")) else (),
-            teachers=tuple(row[-1].name for row in teachers),
+            sees=sees,
+            teachers=teachers,
+            noise=self._tricks(noise, baseline, seed),
+            loss=(Distil(),) if teachers else (),
         )
-        last = in_tasks(own, 3) if noise == "density_curriculum" else [own]
-        return [baseline, *last] if own.sees else last
+        last = [own]
+        if noise == "density_curriculum":
+            tricks = (self._tricks(noise, baseline, seed, task) for task in (1, 2, 3))
+            last = [replace(t, noise=n) for t, n in zip(in_tasks(own, 3), tricks, strict=True)]
+        return [baseline, *last] if sees else last
 
-    @hookimpl
-    def noise_tricks(self, spec: RunSpec, stage: Stage) -> Sequence[Trick[Samples]]:
-        name, _, task = stage.name.partition("-")
-        noise = self.noise if name == "student" else name
-        split = DensitySubsets(sees="baseline", seed=spec.seed)
+    def _tricks(
+        self, noise: Noise, baseline: Stage, seed: int, task: int = 1
+    ) -> tuple[Trick[Samples], ...]:
+        """Return the noise handling of one row; the curriculum's depends on the task."""
+        split = DensitySubsets(sees=baseline, seed=seed)
         tricks: dict[str, list[Trick[Samples]]] = {
             "reweight_class": [ReweightClasses()],
             "top_ranked": [KeepTopRanked()],
             "density_clean": [split, KeepSubsets(count=1)],
-            "density_curriculum": [split, KeepSubsets(count=int(task or 1))],
+            "density_curriculum": [split, KeepSubsets(count=task)],
             "density_weight": [split, WeighSubsets()],
             "semantic_only": [SemanticMatch(encoder=self.encoder, use="select")],
             "semantic": [SemanticMatch(encoder=self.encoder, use="weigh")],
             "keywords": [KeywordMatch(use="weigh")],
         }
         for use in USES:
-            tricks[f"kmeans_{use}"] = [ConfusedClusters(sees="baseline", use=use, seed=spec.seed)]
+            tricks[f"kmeans_{use}"] = [ConfusedClusters(sees=baseline, use=use, seed=seed)]
         own = tricks.get(noise, [])
         open_row = own and noise not in ("reweight_class", "top_ranked")
-        return [*own, ReweightClasses()] if open_row and self.reweight == "on" else own
-
-    @hookimpl
-    def loss_tricks(self, stage: Stage) -> Sequence[Trick[Loss]]:
-        return [Distil()] if stage.teachers else []
-
-    @hookimpl
-    def testing_tricks(self) -> Sequence[Trick[Views]]:
-        return [MultiCrop(crops=self.crops)]
+        return (*own, ReweightClasses()) if open_row and self.reweight == "on" else tuple(own)

@@ -16,7 +16,7 @@ from harness.tricks.noise.density import DensitySubsets
 from harness.tricks.noise.kmeans import KMeansSubsets
 from harness.tricks.noise.subsets import KeepSubsets, WeighSubsets
 from harness.tricks.testing.crops import MultiCrop
-from harness.values import Plan, Stage, Trick, Views
+from harness.values import Plan, Stage, Trick
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -65,7 +65,7 @@ class MalongCurriculum:
         return 2 if kept == 3 and not self.highly_noisy_percent else kept
 
     @hookimpl
-    def plan(self) -> Plan:
+    def plan(self, spec: RunSpec) -> Plan:
         initial = Stage(
             name="initial",
             backbone=self.backbone,
@@ -83,28 +83,28 @@ class MalongCurriculum:
                     epochs=round(self.epochs * end) - round(self.epochs * begin),
                     schedule=Part(whole=initial.schedule, begin=begin, end=end),
                     sampler=self._batches(task),
-                    start=stages[-1].name if task > 1 else None,
-                    sees=("initial",),
+                    start=stages[-1] if task > 1 else None,
+                    sees=(initial,),
+                    noise=self._subsets(initial, task, spec.seed),
                 )
             )
-        return Plan(stages=tuple(stages))
+        return Plan(stages=tuple(stages), testing=(MultiCrop(crops=self.crops),))
 
     def _batches(self, task: int) -> SubsetBatches:
         """The deck's shares for three subsets; equal halves for two is assumed."""
         counts: tuple[int, ...] = {1: (1,), 2: (1, 1)}.get(task, self.batch_counts)
         return SubsetBatches(counts=counts, class_balanced=(True, False, False)[:task])
 
-    @hookimpl
-    def noise_tricks(self, spec: RunSpec, stage: Stage) -> Sequence[Trick[Samples]]:
-        if not stage.sees:
-            return []
-        task = int(stage.name.removeprefix("task-"))
+    def _subsets(self, sees: Stage, task: int, seed: int) -> tuple[Trick[Samples], ...]:
+        """Split every category by what ``sees`` learned, and keep and weigh the task's subsets."""
+        split: Trick[Samples] = DensitySubsets(
+            sees=sees, quantile=self.distance_quantile, seed=seed
+        )
+        if self.clustering == "kmeans":
+            split = KMeansSubsets(sees=sees, seed=seed)
         percent = self.highly_noisy_percent if task == 3 else 100
-        density = DensitySubsets(sees="initial", quantile=self.distance_quantile, seed=spec.seed)
-        kmeans = KMeansSubsets(sees="initial", seed=spec.seed)
-        split: Trick[Samples] = density if self.clustering == "density" else kmeans
-        keep = KeepSubsets(count=task, highly_noisy_share=percent / 100, seed=spec.seed)
-        return [split, keep, WeighSubsets(weights=self.weights)]
+        keep = KeepSubsets(count=task, highly_noisy_share=percent / 100, seed=seed)
+        return split, keep, WeighSubsets(weights=self.weights)
 
     @hookimpl
     def model_tricks(self) -> Sequence[Trick[Module]]:
@@ -113,7 +113,3 @@ class MalongCurriculum:
         from harness.tricks.model.multi_scale_stem import MultiScaleStem
 
         return [MultiScaleStem()]
-
-    @hookimpl
-    def testing_tricks(self) -> Sequence[Trick[Views]]:
-        return [MultiCrop(crops=self.crops)]

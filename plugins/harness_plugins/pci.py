@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from harness.errors import PluginError
 from harness.hookspecs import hookimpl
 from harness.knobs import assumed, published
-from harness.samples import Samples
 from harness.schedules import Steps, WarmupCosine
 from harness.tricks.batch.label_smoothing import SmoothLabels
 from harness.tricks.batch.mixup import MixUp
@@ -17,7 +15,7 @@ from harness.tricks.noise.class_weights import ReweightClasses
 from harness.tricks.noise.image_weights import WeighByModel
 from harness.tricks.testing.crops import MultiCrop
 from harness.tricks.testing.multi_scale import MultiScale
-from harness.values import Batch, Plan, Stage, Trick, Views
+from harness.values import Plan, Stage
 
 RESULTS = "PCI deck, 'Experiment Results'"
 TECHNIQUES = "PCI deck, 'Solution Techniques'"
@@ -71,9 +69,11 @@ class Pci:
     def plan(self) -> Plan:
         networks = NETWORKS if self.ensemble == "four_networks" else (self.backbone,)
         rows = [self._row(network) for network in networks]
+        scales = (MultiScale(scales=self.scales),) if self.ensemble == "four_networks" else ()
         return Plan(
             stages=tuple(stage for row in rows for stage in row),
-            members=tuple(row[-1].name for row in rows),
+            members=tuple(row[-1] for row in rows),
+            testing=(*scales, MultiCrop(crops=self.crops)),
         )
 
     def _row(self, network: Network) -> list[Stage]:
@@ -94,27 +94,18 @@ class Pci:
             lr=self.lr * self.batch_size / 256,
             schedule=WarmupCosine(warmup=self.warmup),
             precision=self.precision,
+            noise=() if self.row == "B1" else (ReweightClasses(),),
+            batch=(MixUp(alpha=self.mixup_alpha), SmoothLabels(smoothing=self.smoothing)),
         )
         stages = [train]
         for number in range(1, self.rounds + 1 if self.row == "C" else 1):
-            before = stages[-1].name
-            start = before if self.retrain == "weights" else None
-            name = f"{network}-retrain-{number}"
-            stages.append(replace(train, name=name, start=start, sees=(before,)))
+            before = stages[-1]
+            again = replace(
+                train,
+                name=f"{network}-retrain-{number}",
+                start=before if self.retrain == "weights" else None,
+                sees=(before,),
+                noise=(*train.noise, WeighByModel(sees=before, floor=self.floor)),
+            )
+            stages.append(again)
         return stages
-
-    @hookimpl
-    def noise_tricks(self, stage: Stage) -> Sequence[Trick[Samples]]:
-        classes = [ReweightClasses()] if self.row in ("B2", "C") else []
-        return [*classes, *(WeighByModel(sees=name, floor=self.floor) for name in stage.sees)]
-
-    @hookimpl
-    def batch_tricks(self) -> Sequence[Trick[Batch]]:
-        if self.row == "A":
-            return []
-        return [MixUp(alpha=self.mixup_alpha), SmoothLabels(smoothing=self.smoothing)]
-
-    @hookimpl
-    def testing_tricks(self) -> Sequence[Trick[Views]]:
-        scales = [MultiScale(scales=self.scales)] if self.ensemble == "four_networks" else []
-        return [*scales, MultiCrop(crops=self.crops)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -16,7 +15,7 @@ from harness.tricks.noise.keyword_tags import KeywordTags
 from harness.tricks.noise.label_weights import LabelWeights
 from harness.tricks.noise.pseudo_labels import PseudoLabels
 from harness.tricks.testing.crops import MultiCrop
-from harness.values import Plan, Stage, Trick, Views
+from harness.values import Plan, Stage, Trick
 
 Network = Literal["resnest101e", "resnext101_32x4d", "efficientnet_b4", "resnest200e"]
 Pretrain = Literal["none", "LW", "WT"]
@@ -67,10 +66,13 @@ class WeChat:
             stages += self._network("WT" if self.pretrain == "LW" else "LW", self.other_backbone)
             best.append(stages[-1])
         if self.pseudo_labels == "on":
-            sees, epochs = tuple(stage.name for stage in best), self.pseudo_epochs
-            best = [self._after(stage, "pseudo", sees=sees, epochs=epochs) for stage in best]
+            sees, epochs = tuple(best), self.pseudo_epochs
+            own = {"epochs": epochs, "sees": sees, "noise": (PseudoLabels(sees=sees),)}
+            best = [self._after(stage, "pseudo", **own) for stage in best]
             stages += best
-        return Plan(stages=tuple(stages), members=tuple(stage.name for stage in best))
+        return Plan(
+            stages=tuple(stages), members=tuple(best), testing=(MultiCrop(crops=self.crops),)
+        )
 
     def _network(self, pretrain: Pretrain, backbone: Network) -> list[Stage]:
         first = Stage(
@@ -81,6 +83,7 @@ class WeChat:
             accumulation=self.accumulation,
             lr=0.1 * self.batch_size / 256,
             sampler=ClassBalanced() if self.sampling == "balanced" else Uniform(),
+            noise=self._targets(pretrain),
         )
         stages = [first, self._after(first, "finetune", head="new")]
         if pretrain == "none":
@@ -97,12 +100,12 @@ class WeChat:
         name, whole = f"{stage.name.partition('-')[0]}-{part}", self.finetune_epochs
         decays = range(self.decay_epochs, whole, self.decay_epochs)
         steps = Steps(milestones=tuple(epoch / whole for epoch in decays))
-        tuned = replace(stage, name=name, start=stage.name, head="keep", schedule=steps)
+        tuned = replace(stage, name=name, start=stage, head="keep", schedule=steps, noise=())
         return replace(tuned, **{"epochs": whole, "lr": self.finetune_lr, **changes})
 
-    @hookimpl
-    def noise_tricks(self, stage: Stage) -> Sequence[Trick[Samples]]:
-        if stage.name == "WT-pretrain":
+    def _targets(self, pretrain: Pretrain) -> tuple[Trick[Samples], ...]:
+        """Return what pre-training learns instead of the labels as found."""
+        if pretrain == "WT":
             tags = KeywordTags(
                 tagger=best_tagger() if self.tagger == "auto" else self.tagger,
                 least_images=self.least_images,
@@ -110,11 +113,6 @@ class WeChat:
                 max_keywords=self.keywords,
                 per_image=self.keywords_per_image,
             )
-            return [tags]
-        if stage.name == "LW-pretrain":
-            return [LabelWeights(encoder=self.encoder, neighbours=self.neighbours, top=self.top)]
-        return [PseudoLabels(sees=stage.sees)] if stage.sees else []
-
-    @hookimpl
-    def testing_tricks(self) -> Sequence[Trick[Views]]:
-        return [MultiCrop(crops=self.crops)]
+            return (tags,)
+        weights = LabelWeights(encoder=self.encoder, neighbours=self.neighbours, top=self.top)
+        return (weights,) if pretrain == "LW" else ()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import gzip
 from pathlib import Path
 
+import harness.wordnet
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import shortest_path
 from timm.data import ImageNetInfo
 
-import harness.wordnet
 from harness.data.synthweb.classes import vocabulary
 from harness.errors import DataError
 from harness.language import wordnet as nouns

@@ -15,6 +15,7 @@ from harness.tricks.noise.clustering.cluster_uses import by_closeness, by_size, 
 from harness.tricks.noise.clustering.clusters import fit_kmeans
 from harness.tricks.noise.clustering.confused_classes import confused_classes
 from harness.tricks.noise.ranking.search_order import top_ranked
+from harness.values import Stage
 
 Rows = NDArray[np.int64]
 Use = Literal["large", "compact", "size", "distance"]
@@ -45,7 +46,7 @@ class ConfusedClusters:
     classes and clusters, features, formulas and the share of top-ranked images are assumed.
     """
 
-    sees: str
+    sees: Stage
     use: Use
     others: int = 3
     clusters_per_class: int = 2

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from harness.errors import PluginError
 from harness.samples import Samples, rows_by_class
 from harness.tricks.noise.clustering.neighbours import count_nearer
+from harness.values import Stage
 
 Counts = NDArray[np.int64]
 
@@ -27,7 +28,7 @@ class DensitySubsets:
     densities from the published clustering code, msight-tech/research-curriculumnet.
     """
 
-    sees: str
+    sees: Stage
     quantile: float = 0.6
     num_subsets: int = 3
     seed: int = 0

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from harness.errors import PluginError
 from harness.samples import Samples, rows_by_class
+from harness.values import Stage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +25,7 @@ class WeighByModel:
     mean per class, as in confident learning's thresholds, and the floor are assumed.
     """
 
-    sees: str
+    sees: Stage
     floor: float = 0.1
 
     def __post_init__(self) -> None:

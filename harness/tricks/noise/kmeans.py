@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from harness.errors import PluginError
 from harness.samples import Samples, rows_by_class
 from harness.tricks.noise.clustering.clusters import fit_kmeans
+from harness.values import Stage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +25,7 @@ class KMeansSubsets:
     does not say how): the noise of a category is taken to be less alike and rarer than its content.
     """
 
-    sees: str
+    sees: Stage
     num_subsets: int = 3
     seed: int = 0
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from harness.errors import PluginError
 from harness.samples import Predictions, Samples, Targets
+from harness.values import Stage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +27,7 @@ class PseudoLabels:
     replaced, however sure the models are.
     """
 
-    sees: tuple[str, ...]
+    sees: tuple[Stage, ...]
     kind: Literal["hard", "soft"] = "hard"
     keep: int = 5
 
