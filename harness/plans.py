@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
+from harness.samples import Samples
 from harness.schedules import Part
-from harness.values import Stage
+from harness.values import Stage, Trick
 
 EIGHT = 8  # pixels: what networks halve three times at least
 
 
-def in_tasks(stage: Stage, count: int) -> list[Stage]:
+def each_once(stages: Iterable[Stage]) -> tuple[Stage, ...]:
+    """Return the stages in order, each name once: rows of a table share stages."""
+    return tuple({stage.name: stage for stage in stages}.values())
+
+
+def in_tasks(
+    stage: Stage, count: int, *, noise: Callable[[int], tuple[Trick[Samples], ...]] | None = None
+) -> list[Stage]:
     """Return ``count`` stages that together are the stage: its epochs, its one schedule.
+
+    ``noise`` maps the number of a task, from 1, to its noise tricks; by default all tasks have the
+    stage's.
 
     They are called ``NAME-1`` to ``NAME-COUNT``, are as equally long as whole epochs allow, and
     each goes on with the weights of the one before.
@@ -30,6 +42,7 @@ def in_tasks(stage: Stage, count: int) -> list[Stage]:
                 epochs=round(stage.epochs * end) - round(stage.epochs * begin),
                 schedule=Part(whole=stage.schedule, begin=begin, end=end),
                 start=tasks[-1] if tasks else stage.start,
+                noise=noise(task) if noise else stage.noise,
             )
         )
     return tasks

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from harness.hookspecs import hookimpl
 from harness.knobs import assumed, published
+from harness.plans import each_once
 from harness.schedules import WarmupCosine
 from harness.tricks.loss.focal import Focal
 from harness.tricks.loss.ghm import GHM
@@ -36,11 +37,10 @@ THREE: tuple[Row, ...] = (("all", "average", "off"), ("all", "gem", "on"), ("tex
 class BigVideo:
     """Train, fine-tune on larger inputs with GeM pooling, then on the network's own labels, too.
 
-    The order is that of the deck's overview. A stage's name is its history: ``all-gem-pseudo``
-    starts from ``all-gem``, and that from ``all``; ``text`` and what follows it see the selected
-    part alone. Assumed: SGD as in baseline; pseudo labels of the converged network, fixed, as in
-    the team's later code (SCC), at the larger input; focal loss or GHM stand in every stage; the
-    ensemble is the mean of ``THREE``, whatever the knobs of a single network say.
+    The order is that of the deck's overview. Assumed: SGD as in baseline; pseudo labels of the
+    converged network, fixed, as in the team's later code (SCC), at the larger input; focal loss or
+    GHM stand in every stage; the ensemble is the mean of ``THREE``, whatever the knobs of a single
+    network say.
     """
 
     backbone: Network = published(
@@ -71,9 +71,8 @@ class BigVideo:
         single = ((self.selection, self.larger_input, self.self_supervised),)
         chosen = {"single": single, "two": THREE[:2], "three": THREE}[self.ensemble]
         rows = [self._row(*row) for row in chosen]
-        stages = {stage.name: stage for row in rows for stage in row}
         return Plan(
-            stages=tuple(stages.values()),
+            stages=each_once(stage for row in rows for stage in row),
             members=tuple(row[-1] for row in rows),
             testing=(MultiCrop(crops=self.crops),),
         )
@@ -104,14 +103,15 @@ class BigVideo:
             stages.append(replace(tuned, name=f"{selection}-{larger}", start=train))
         if own_labels == "on":
             before = stages[-1]
-            own = replace(
-                tuned,
-                name=f"{before.name}-pseudo",
-                start=before,
-                teachers=(before,) if self.pseudo == "teacher" else (),
-                loss=(*train.loss, SelfSupervised(pseudo=self.pseudo)),
+            stages.append(
+                replace(
+                    tuned,
+                    name=f"{before.name}-pseudo",
+                    start=before,
+                    teachers=(before,) if self.pseudo == "teacher" else (),
+                    loss=(*train.loss, SelfSupervised(pseudo=self.pseudo)),
+                )
             )
-            stages.append(own)
         return stages
 
 

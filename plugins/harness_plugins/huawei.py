@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 from harness.errors import PluginError
 from harness.hookspecs import hookimpl
 from harness.knobs import assumed, published
-from harness.plans import in_tasks
+from harness.plans import each_once, in_tasks
 from harness.samplers import ClassBalanced
 from harness.samples import Samples
 from harness.spec import RunSpec
@@ -70,10 +71,9 @@ class Huawei:
         tested = [final]
         if self.ensemble != "none":
             tested = [*(self._row(noise, spec.seed) for noise in self.members), final]
-        stages = {stage.name: stage for row in (*teachers, *tested) for stage in row}
         return Plan(
-            stages=tuple(stages.values()),
-            members=tuple({row[-1].name: row[-1] for row in tested}.values()),
+            stages=each_once(stage for row in (*teachers, *tested) for stage in row),
+            members=each_once(row[-1] for row in tested),
             combine="mean" if self.ensemble == "none" else self.ensemble,
             testing=(MultiCrop(crops=self.crops),),
         )
@@ -93,8 +93,7 @@ class Huawei:
         )
         last = [own]
         if noise == "density_curriculum":
-            tricks = (self._tricks(noise, baseline, seed, task) for task in (1, 2, 3))
-            last = [replace(t, noise=n) for t, n in zip(in_tasks(own, 3), tricks, strict=True)]
+            last = in_tasks(own, 3, noise=partial(self._tricks, noise, baseline, seed))
         return [baseline, *last] if sees else last
 
     def _tricks(
@@ -105,7 +104,7 @@ class Huawei:
         tricks: dict[str, list[Trick[Samples]]] = {
             "reweight_class": [ReweightClasses()],
             "top_ranked": [KeepTopRanked()],
-            "density_clean": [split, KeepSubsets(count=1)],
+            "density_clean": [split, KeepSubsets(count=task)],
             "density_curriculum": [split, KeepSubsets(count=task)],
             "density_weight": [split, WeighSubsets()],
             "semantic_only": [SemanticMatch(encoder=self.encoder, use="select")],
