@@ -1,0 +1,161 @@
+"""The Python face: what notebooks, scripts and the command line call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from harness.machine.cores import cores
+from harness.spec import DataSpec, Override, RunSpec, default_home
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from harness.planning.plan import PlannedRun
+    from harness.store.record import ResultRecord
+    from harness.studies.comparison import Metric, RunComparison
+
+MOST_THREADS = 8
+
+
+def run(plugin: str, *, checkpoint_seconds: float = 5.0, **asked: Any) -> ResultRecord:
+    """Train, test and record one method on this process's device, or read its record.
+
+    Takes what ``spec_of`` takes: data, seed, knobs of the method by name, and more. A killed or
+    stopped call goes on where it was when it is made again. ``checkpoint_seconds`` is the least
+    time between checkpoints at the ends of epochs.
+
+    >>> record = run("malong_curriculum", data="synthweb:tiny", seed=1, model="B")  # doctest: +SKIP
+
+    Raises:
+        HarnessError: What was asked cannot be done; one line says why and what to do.
+        Interrupted: A signal came; the place is kept.
+    """
+    from harness.machine.launch import keep_freed_memory, share_cores
+
+    share_cores()
+    keep_freed_memory()
+    from harness.runner import run as run_spec
+    from harness.training.engine import usable_engine
+
+    spec = replace(spec_of(plugin, **asked), checkpoint_seconds=checkpoint_seconds)
+    return run_spec(usable_engine(spec))
+
+
+def plan(plugin: str, **asked: Any) -> PlannedRun:
+    """Return the stages of a run, every value with its origin, and what is cached.
+
+    Takes what ``run`` takes and raises what it would raise at its start.
+    """
+    from harness.planning.plan import planned
+
+    return planned(spec_of(plugin, **asked))
+
+
+def compare(
+    before: str,
+    after: str,
+    *,
+    data: str | None = None,
+    split: str | None = None,
+    protocol: str = "1 view",
+    metric: Metric = "top1",
+    home: Path | str | None = None,
+) -> RunComparison:
+    """Compare two methods or two runs on the same test images, category by category.
+
+    A side is a method as the board names it, or a record's id, its beginning or its path. ``data``
+    says on which data set, if both ran on several, and gives categories their names.
+
+    Raises:
+        HarnessError: A side names nothing, or the two have nothing to compare.
+    """
+    from harness.assembly.activation import training_samples
+    from harness.studies.comparison import class_names, compare_runs, first_lemmas
+    from harness.studies.sides import two_sides
+
+    folder = _home(home)
+    samples = training_samples(DataSpec.parse(data), folder) if data else None
+    sides = two_sides(folder, (before, after), samples.fingerprint if samples else None)
+    first = sides[0].runs[0]
+    names = first_lemmas(samples.classes) if samples else class_names(first.record.data, first.home)
+    return compare_runs(*sides, split=split, protocol=protocol, metric=metric, names=names)
+
+
+def leaderboard(
+    *,
+    data: str | None = None,
+    split: str | None = None,
+    seeds: Sequence[int] = (),
+    epochs: Iterable[Literal["last", "best"]] = ("last",),
+    published: bool = False,
+    home: Path | str | None = None,
+) -> pd.DataFrame:
+    """Return the rows of the board as a table, best first, accuracies in percent.
+
+    ``data`` keeps the editions that begin so, ``published`` adds the rows of the decks.
+    """
+    from harness_leaderboard.published import load_published
+    from harness_leaderboard.rows import Row
+    from harness_leaderboard.table import flat, make_board, narrow
+
+    found = [record for record in records(home=home) if not seeds or record.seed in seeds]
+    board = make_board(found, load_published() if published else (), epochs=tuple(epochs))
+    return flat(narrow(board, edition=data, split=split).rows, Row)
+
+
+def records(*, home: Path | str | None = None) -> list[ResultRecord]:
+    """Return every readable record, oldest first."""
+    from harness.store.record import read_records
+
+    return read_records(_home(home) / "records")[0]
+
+
+def spec_of(
+    plugin: str,
+    *,
+    data: str = "",
+    seed: int = 0,
+    extra: Sequence[str] = (),
+    without: Sequence[str] = (),
+    stage: Mapping[str, object] | None = None,
+    full_size: bool = False,
+    engine: Literal["deepspeed", "torch"] = "deepspeed",
+    deepspeed: Mapping[str, Any] | None = None,
+    home: Path | str | None = None,
+    knobs: Mapping[str, object] | None = None,
+    **more_knobs: object,
+) -> RunSpec:
+    """Return what a run is asked to do.
+
+    ``data`` is "NAME[:PATH][?KEY=VALUE]", ``extra`` are further plugins, ``without`` the tricks to
+    leave out, ``stage`` maps "FIELD" or "STAGE.FIELD" to a value. Further keywords are knobs of the
+    method; one that is called like another parameter goes into ``knobs``.
+    """
+    asked = {**(knobs or {}), **more_knobs}
+    overrides = [(*path.rpartition("."), value) for path, value in (stage or {}).items()]
+    return RunSpec(
+        plugin=plugin,
+        knobs={name: _text(value) for name, value in asked.items()},
+        data=DataSpec.parse(data) if data else DataSpec(),
+        extra=tuple(dict.fromkeys(extra)),
+        without=tuple(without),
+        seed=seed,
+        overrides=tuple(Override(name, field, _text(value)) for name, _, field, value in overrides),
+        full_size=full_size,
+        engine=engine,
+        deepspeed=deepspeed or {},
+        loader_threads=min(MOST_THREADS, cores()),
+        home=_home(home),
+    )
+
+
+def _home(home: Path | str | None) -> Path:
+    return Path(home).expanduser() if home else default_home()
+
+
+def _text(value: object) -> str:
+    """A knob's value as ``--set`` takes it."""
+    return ",".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
