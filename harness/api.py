@@ -54,7 +54,7 @@ def plan(plugin: str, **asked: Any) -> PlannedRun:
     return planned(spec_of(plugin, **asked))
 
 
-def compare(
+def compare(  # noqa: PLR0913 - one parameter per choice
     before: str,
     after: str,
     *,
@@ -113,7 +113,7 @@ def records(*, home: Path | str | None = None) -> list[ResultRecord]:
     return read_records(_home(home) / "records")[0]
 
 
-def spec_of(
+def spec_of(  # noqa: PLR0913 - one parameter per choice
     plugin: str,
     *,
     data: str = "",
