@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
 from harness.assembly.identity import effective_knobs, effective_values
 from harness.assembly.prepare import prepare
 from harness.assembly.recipe import StageRecipe
+from harness.planning.plan_text import plan_text
 from harness.planning.throughput import Span, known_seconds, total
 from harness.spec import RunSpec
 from harness.store.reading import is_there
 from harness.store.stages import stage_folder
+from harness.terminal import visible_in
 
 
-def planned(asked: RunSpec) -> dict[str, Any]:
+class PlannedRun(dict[str, Any]):
+    """What a run would do, as plain values; prints itself as ``harness plan`` does."""
+
+    def __repr__(self) -> str:
+        """Return the text of ``harness plan``."""
+        return plan_text(visible_in(self))
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(repr(self))}</pre>"
+
+
+def planned(asked: RunSpec) -> PlannedRun:
     """Return everything that ``harness run`` would do; raises what it would raise at its start."""
     prepared = prepare(asked)
     spec, samples, recipe = prepared.spec, prepared.samples, prepared.recipe
@@ -23,21 +37,23 @@ def planned(asked: RunSpec) -> dict[str, Any]:
     tested = ", ".join(split.split for split in prepared.tested)
     seconds, hardware = known_seconds(spec.home, recipe.stages, len(samples))
     stages = [_stage(spec.home, stage, len(samples), seconds) for stage in recipe.stages]
-    return {
-        "label": spec.label,
-        "seed": spec.seed,
-        "data": f"{samples.edition} ({len(samples)} samples, {samples.num_classes} classes)",
-        "plugins": [entry.name for entry in prepared.active.entries],
-        "knobs": [{"name": name, **knob.model_dump()} for name, knob in knobs.items()],
-        "full_size": recipe.full_size,
-        "stages": stages,
-        "time": _time(stages, hardware),
-        "members": [member.stage.name for member in recipe.members],
-        "combine": recipe.combine if len(recipe.members) > 1 else None,
-        "protocols": [f"{name}: {tested}" for name in recipe.protocols(recipe.members[0])],
-        "record": prepared.identity,
-        "record_state": "done" if is_there(prepared.record) else "to be made",
-    }
+    return PlannedRun(
+        {
+            "label": spec.label,
+            "seed": spec.seed,
+            "data": f"{samples.edition} ({len(samples)} samples, {samples.num_classes} classes)",
+            "plugins": [entry.name for entry in prepared.active.entries],
+            "knobs": [{"name": name, **knob.model_dump()} for name, knob in knobs.items()],
+            "full_size": recipe.full_size,
+            "stages": stages,
+            "time": _time(stages, hardware),
+            "members": [member.stage.name for member in recipe.members],
+            "combine": recipe.combine if len(recipe.members) > 1 else None,
+            "protocols": [f"{name}: {tested}" for name in recipe.protocols(recipe.members[0])],
+            "record": prepared.identity,
+            "record_state": "done" if is_there(prepared.record) else "to be made",
+        }
+    )
 
 
 def _time(stages: Sequence[Mapping[str, Any]], hardware: str) -> dict[str, Any] | None:
