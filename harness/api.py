@@ -72,12 +72,12 @@ def compare(  # noqa: PLR0913 - one parameter per choice
     Raises:
         HarnessError: A side names nothing, or the two have nothing to compare.
     """
-    from harness.assembly.activation import training_samples
+    from harness.assembly.data_sets import load_splits
     from harness.studies.comparison import class_names, compare_runs, first_lemmas
     from harness.studies.sides import two_sides
 
     folder = _home(home)
-    samples = training_samples(DataSpec.parse(data), folder) if data else None
+    samples = load_splits(folder, data, ("train",))["train"] if data else None
     sides = two_sides(folder, (before, after), samples.fingerprint if samples else None)
     first = sides[0].runs[0]
     names = first_lemmas(samples.classes) if samples else class_names(first.record.data, first.home)

@@ -111,7 +111,7 @@ def _announced(plan: Ablation, cost: Cost) -> Iterator[str]:
     if cost.stages == cost.finished_stages:
         yield "nothing is left to train"
     elif cost.seconds is None:
-        yield "training time left: unknown, for no record has these networks"
+        yield "training time left: unknown: no earlier run used this network"
     else:
         yield f"training time left: {cost.seconds}, on one device: {cost.hardware}"
     for row in plan.rows:

@@ -5,19 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import click
-
-from harness.cli.say import say
-from harness.terminal import visible, visible_in
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from harness.studies.comparison import Category, RunComparison
-
-TOP = 8  # categories of each sign: as many as a slide holds
 
 
 @click.command()
@@ -70,15 +60,11 @@ def compare(  # noqa: PLR0913 - one parameter per option
         from harness.figures import picture_format
 
         picture_format(output)  # before anything is read
-    from harness.cli.chosen import two_sides
-    from harness.cli.data_sets import load_splits
-    from harness.studies.comparison import class_names, compare_runs, first_lemmas
+    from harness import api
 
-    samples = load_splits(home, data, ("train",))["train"] if data else None
-    sides = two_sides(home, (before, after), samples.fingerprint if samples else None)
-    run = sides[0].runs[0]
-    names = first_lemmas(samples.classes) if samples else class_names(run.record.data, run.home)
-    found = compare_runs(*sides, split=split, protocol=protocol, metric=metric, names=names)
+    found = api.compare(
+        before, after, data=data, split=split, protocol=protocol, metric=metric, home=home
+    )
     if output is not None:
         from harness.studies.plots import draw_comparison
 
@@ -89,67 +75,4 @@ def compare(  # noqa: PLR0913 - one parameter per option
         pairs = [pair._asdict() for pair in found.pairs]
         say(json.dumps({**asdict(found), "pairs": pairs, **counts}, indent=1))
     else:
-        say("\n\n".join(_parts(found)))
-
-
-def _parts(found: RunComparison) -> Iterator[str]:
-    from harness.statistics.paired import mcnemar
-
-    share = found.difference
-    known = "seeds and images" if share.seeds > 1 else "images alone: one seed"
-    metric = {"top1": "top-1", "top5": "top-5"}[found.metric]
-    split = f"{found.split} ({found.images:,} images)"
-    yield (
-        f"{visible(found.before)}  ->  {visible(found.after)}\n"
-        f"{visible(found.edition)}, {split}, {visible(found.protocol)}, {metric}"
-    )
-    yield _table(
-        ("seed", "before %", "after %", "gained", "lost", "McNemar p"),
-        [
-            (
-                "/".join(map(str, dict.fromkeys(pair.seeds))),
-                f"{100 * pair.before:.2f}",
-                f"{100 * pair.after:.2f}",
-                pair.gained,
-                pair.lost,
-                f"{pair.p_value:.2g}",
-            )
-            for pair in found.pairs
-        ],
-    )
-    yield (
-        f"difference: {100 * share.estimate:+.2f} points, 95 % interval "
-        f"{100 * share.low:+.2f} to {100 * share.high:+.2f} ({known}), p {share.p_value():.2g}\n"
-        f"categories: {found.improved} improved, {found.reduced} reduced, {found.unchanged} "
-        f"unchanged (p {mcnemar(found.improved, found.reduced):.2g} were it a coin's doing)"
-    )
-    for title, positive in (("top positive categories", True), ("top negative categories", False)):
-        top = found.top(TOP, positive=positive)
-        yield f"{title}\n{_categories(top)}" if top else f"{title}: none"
-
-
-def _categories(top: Sequence[Category]) -> str:
-    return _table(
-        ("label", "category", "images", "before %", "after %", "points", "95 %", "p", "q"),
-        [
-            (
-                one.label,
-                one.name,
-                one.images,
-                f"{100 * one.before:.1f}",
-                f"{100 * one.after:.1f}",
-                f"{100 * one.difference:+.1f}",
-                f"{100 * one.low:+.1f} to {100 * one.high:+.1f}",
-                f"{one.p_value:.2g}",
-                f"{one.q_value:.2g}",
-            )
-            for one in top
-        ],
-    )
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    from tabulate import tabulate
-
-    align = tuple("left" if name in ("seed", "category") else "right" for name in head)
-    return tabulate(visible_in(rows), head, disable_numparse=True, colalign=align)
+        say(repr(found))

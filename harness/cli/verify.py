@@ -45,7 +45,7 @@ def verify(home: Path, what: tuple[str, ...], data: str | None, as_json: bool) -
 
     splits = None
     if data is not None:
-        from harness.cli.data_sets import load_splits
+        from harness.assembly.data_sets import load_splits
 
         splits = load_splits(home, data, TESTED)
     verdicts = verify(dict.fromkeys(paths), splits)

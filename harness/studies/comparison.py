@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from html import escape
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -17,6 +18,7 @@ from harness.samples import WebClass
 from harness.statistics.intervals import Interval, paired_difference
 from harness.statistics.paired import bootstrap_mean, mcnemar
 from harness.store.record import Data, ResultRecord
+from harness.studies.comparison_text import comparison_text
 from harness.testing.predictions import KeptPredictions, kept_predictions
 
 Metric: TypeAlias = Literal["top1", "top5"]
@@ -76,11 +78,12 @@ class Category:
     q_value: float
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class RunComparison:
     """What changed from one side to the other under one split, protocol and metric.
 
-    ``difference`` knows of seeds and images; with one seed, of images alone.
+    The interval of ``difference`` covers the choice of seeds and images; with one seed, that of
+    images only.
 
     **Source:** Malong deck, "Comparisons: Model B & D": categories improved, reduced and unchanged,
     top positive and top negative ones. Intervals and p-values are our addition.
@@ -96,6 +99,13 @@ class RunComparison:
     pairs: tuple[SeedPair, ...]
     difference: Interval
     categories: tuple[Category, ...]
+
+    def __repr__(self) -> str:
+        """Return the text of ``harness compare``."""
+        return comparison_text(self)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(repr(self))}</pre>"
 
     @property
     def improved(self) -> int:

@@ -125,5 +125,5 @@ def test_what_a_user_can_mend_is_one_line(
 def test_people_read_what_it_would_cost(call: Call, tiny_home: Path) -> None:
     out = call("ablate", "--plugin", "malong_curriculum", *TINY, "--seeds", "1", "--dry-run").out
     assert out.startswith("malong_curriculum epochs=1 on synthweb:tiny, seed 0\n")
-    assert "training time left: unknown, for no record has these networks" in out
+    assert "training time left: unknown: no earlier run used this network" in out
     assert "MultiCrop, alone: no run, baseline has it already" in out

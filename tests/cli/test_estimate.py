@@ -43,7 +43,7 @@ def test_steps_are_timed_here(call: Call, tiny_home: Path, monkeypatch) -> None:
 
 def test_a_record_tells_plan_and_estimate(call: Call, tiny_home: Path) -> None:
     before = call("plan", *TINY).out
-    assert "training time: unknown, for no record has these networks; harness estimate" in before
+    assert "training time: unknown: no earlier run used this network; harness estimate" in before
     assert json.loads(call("plan", *TINY, "--json").out)["time"] is None
     assert call("run", *TINY, "--stage", "epochs=1").status == 0
 

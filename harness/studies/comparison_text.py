@@ -1,0 +1,80 @@
+"""A comparison in words: seed by seed, overall, and the categories that changed most."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from harness.statistics.paired import mcnemar
+from harness.terminal import visible, visible_in
+
+if TYPE_CHECKING:
+    from harness.studies.comparison import Category, RunComparison
+
+TOP = 8  # categories of each sign: as many as a slide holds
+
+
+def comparison_text(found: RunComparison) -> str:
+    """Return the comparison as text."""
+    return "\n\n".join(_parts(found))
+
+
+def _parts(found: RunComparison) -> Iterator[str]:
+    share = found.difference
+    known = "seeds and images" if share.seeds > 1 else "images only: one seed"
+    metric = {"top1": "top-1", "top5": "top-5"}[found.metric]
+    split = f"{found.split} ({found.images:,} images)"
+    yield (
+        f"{visible(found.before)}  ->  {visible(found.after)}\n"
+        f"{visible(found.edition)}, {split}, {visible(found.protocol)}, {metric}"
+    )
+    yield _table(
+        ("seed", "before %", "after %", "gained", "lost", "McNemar p"),
+        [
+            (
+                "/".join(map(str, dict.fromkeys(pair.seeds))),
+                f"{100 * pair.before:.2f}",
+                f"{100 * pair.after:.2f}",
+                pair.gained,
+                pair.lost,
+                f"{pair.p_value:.2g}",
+            )
+            for pair in found.pairs
+        ],
+    )
+    yield (
+        f"difference: {100 * share.estimate:+.2f} points, 95 % interval "
+        f"{100 * share.low:+.2f} to {100 * share.high:+.2f} ({known}), p {share.p_value():.2g}\n"
+        f"categories: {found.improved} improved, {found.reduced} reduced, {found.unchanged} "
+        f"unchanged (sign test p = {mcnemar(found.improved, found.reduced):.2g})"
+    )
+    for title, positive in (("top positive categories", True), ("top negative categories", False)):
+        top = found.top(TOP, positive=positive)
+        yield f"{title}\n{_categories(top)}" if top else f"{title}: none"
+
+
+def _categories(top: Sequence[Category]) -> str:
+    return _table(
+        ("label", "category", "images", "before %", "after %", "points", "95 %", "p", "q"),
+        [
+            (
+                one.label,
+                one.name,
+                one.images,
+                f"{100 * one.before:.1f}",
+                f"{100 * one.after:.1f}",
+                f"{100 * one.difference:+.1f}",
+                f"{100 * one.low:+.1f} to {100 * one.high:+.1f}",
+                f"{one.p_value:.2g}",
+                f"{one.q_value:.2g}",
+            )
+            for one in top
+        ],
+    )
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    from tabulate import tabulate
+
+    align = tuple("left" if name in ("seed", "category") else "right" for name in head)
+    return tabulate(visible_in(rows), head, disable_numparse=True, colalign=align)
