@@ -53,10 +53,11 @@ class Stage:
     features and predictions its noise tricks may use, ``teachers`` those whose logits every batch
     carries. ``noise``, ``model``, ``batch`` and ``loss`` are the stage's own tricks, in order; what
     hooks contribute follows them. Stages that are equal in everything are one stage, trained once;
-    another ``draw`` makes a second one of other random draws, as a member of an ensemble. Batch norm
-    takes its statistics over the micro-batch of all ranks or, with ``norm_group``, over each group
-    of that many consecutive samples of the batch, without communication; batch and loss tricks then
-    see one group at a time.
+    another ``draw`` makes a second one of other random draws, as a member of an ensemble.
+
+    Batch norm takes its statistics over the micro-batch of all ranks or, with ``norm_group``, over
+    each group of that many consecutive samples of the batch, without communication; batch and loss
+    tricks then see one group at a time.
     """
 
     name: str

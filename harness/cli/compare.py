@@ -9,6 +9,8 @@ from typing import Literal
 
 import click
 
+from harness.cli.say import say
+
 
 @click.command()
 @click.argument("before", metavar="RUN")
