@@ -10,8 +10,8 @@ from harness.errors import HarnessError, unknown
 from harness.store.record import ResultRecord, known_records, read_record
 
 if TYPE_CHECKING:
+    from harness.store.groups import Group
     from harness.studies.comparison import Side
-    from harness_leaderboard.measured import Group
 
 
 def two_sides(home: Path, texts: Sequence[str], fingerprint: str | None) -> tuple[Side, Side]:
@@ -19,7 +19,7 @@ def two_sides(home: Path, texts: Sequence[str], fingerprint: str | None) -> tupl
 
     Raises HarnessError where a text names nothing, or more than one row.
     """
-    from harness_leaderboard.measured import group_runs
+    from harness.store.groups import group_runs
 
     records = known_records(home / "records")
     groups, _ = group_runs(records)

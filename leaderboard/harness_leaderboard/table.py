@@ -9,8 +9,9 @@ from typing import Literal, TypeVar
 import pandas as pd
 
 from harness.errors import HarnessError, unknown
+from harness.store.groups import group_runs
 from harness.store.record import ResultRecord
-from harness_leaderboard.measured import Epoch, group_runs, measured_rows, noise_rows
+from harness_leaderboard.measured import Epoch, measured_rows, noise_rows
 from harness_leaderboard.published import PublishedRow, published_row
 from harness_leaderboard.rows import NoiseRow, Row
 

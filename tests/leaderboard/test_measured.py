@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness_leaderboard.measured import group_runs, measured_rows, noise_rows
+from harness.store.groups import group_runs
+from harness_leaderboard.measured import measured_rows, noise_rows
 from harness_leaderboard.published import load_published
 
 
