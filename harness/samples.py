@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from harness.data.pictures.names import Names
     from harness.data.pictures.store import PictureStore
+    from harness.values import Stage
 
 
 EncodeTexts: TypeAlias = Callable[[str, Sequence[str]], NDArray[np.float32]]
@@ -144,13 +145,13 @@ class Samples:
         """Return a copy with some fields replaced; what is not named is shared."""
         return replace(self, **columns)
 
-    def features(self, stage: str) -> NDArray[np.float32]:
-        """Features ``(N, D)`` of the trained ``stage``, which the asking stage must ``see``."""
-        return self._sight(stage).features
+    def features(self, stage: Stage) -> NDArray[np.float32]:
+        """Features ``(N, D)`` of the trained ``stage``, which must be in ``sees`` of this one."""
+        return self._sight(stage.name).features
 
-    def predictions(self, stage: str) -> Predictions:
-        """Predictions of the trained ``stage``, which the asking stage must ``see``."""
-        return self._sight(stage).predictions
+    def predictions(self, stage: Stage) -> Predictions:
+        """Predictions of the trained ``stage``, which must be in ``sees`` of this one."""
+        return self._sight(stage.name).predictions
 
     def context_fingerprint(self) -> str:
         """Return ``fingerprint`` with a digest of the texts, queries and glosses, worked out now.

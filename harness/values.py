@@ -23,6 +23,7 @@ else:
     Module = Any  # annotations of Stage are read at run time, and torch is heavy
 
 T = TypeVar("T")
+SLOTS = ("noise", "model", "batch", "loss")  # the tricks that ride on a stage
 Trick: TypeAlias = Callable[[T], T]
 Precision: TypeAlias = Literal["fp32", "bf16", "fp16"]
 Combine: TypeAlias = Literal["mean", "vote", "vote_mean_logits", "learned"]

@@ -14,7 +14,7 @@ from harness.assembly.calling import calling
 from harness.errors import HarnessError, PluginError
 from harness.samplers import Rows
 from harness.samples import Samples
-from harness.values import Batch, Stage, Trick, View
+from harness.values import SLOTS, Batch, Stage, Trick, View
 
 T = TypeVar("T")
 
@@ -195,7 +195,7 @@ def check_stage(who: str, before: Stage, after: object) -> None:
     """Refuse a stage with another place among the others."""
     if not isinstance(after, Stage):
         raise PluginError(f"{who} must return a Stage, not {_shown(after)}")
-    for name in ("name", "start", "sees", "teachers", "draw"):
+    for name in ("name", "start", "sees", "teachers", "draw", *SLOTS):
         if getattr(before, name) != getattr(after, name):
             raise PluginError(f"{who} must not change a stage's {name}")
 

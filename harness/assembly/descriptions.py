@@ -24,6 +24,7 @@ from harness.assembly.contents import content_of
 from harness.assembly.sources import defines, is_ours, is_standard, sources_of
 from harness.assembly.tensors import described_tensors, is_of_tensors
 from harness.errors import HarnessError, PluginError
+from harness.values import Stage
 
 EXACT_INTEGER = 64  # bits; JSON writes a larger one for minutes, or not at all
 HEAP_TYPE = 1 << 9  # of a type's flags: set where it is made while a program runs
@@ -174,6 +175,13 @@ def _named_tuple(value: Any, place: str) -> Any:
     return {"named tuple": [*_named(type(value)), list(value._fields), _list(value, place)]}
 
 
+def _stage(_value: object, place: str) -> Any:
+    raise PluginError(
+        f"{place} is a stage inside another value; let a trick hold it, or a tuple of stages, in "
+        "a field of its own"
+    )
+
+
 def _object(value: Any, place: str) -> Any:
     """Describe an instance by its class and all that it holds, if its class's source tells it."""
     kind = type(value)
@@ -279,6 +287,7 @@ EXACT: dict[type, Callable[[Any, str], Any]] = {
     **dict.fromkeys((set, frozenset), _set),
 }
 KINDS: tuple[tuple[type, Callable[[Any, str], Any]], ...] = (
+    (Stage, _stage),
     *((Path, _path), (PurePath, _pure_path), (Enum, _enum), (type, _global)),
     (type(describe), _global),
     (type(len), _global),

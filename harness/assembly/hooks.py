@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import pluggy
@@ -155,24 +155,29 @@ class Hooks:
         return self._contribute("stage_tricks", spec=spec, stage=stage)
 
     def noise_tricks(self, spec: RunSpec, stage: Stage) -> list[Contribution[Samples]]:
-        """Return the noise tricks of a stage."""
-        return self._contribute("noise_tricks", spec=spec, stage=stage)
+        """Return the noise tricks of a stage: its own, then what plugins contribute."""
+        own = self._own("noise_tricks", stage.noise, stage.name)
+        return own + self._contribute("noise_tricks", spec=spec, stage=stage)
 
     def model_tricks(self, spec: RunSpec, stage: Stage) -> list[Contribution[Module]]:
-        """Return the model tricks of a stage."""
-        return self._contribute("model_tricks", spec=spec, stage=stage)
+        """Return the model tricks of a stage: its own, then what plugins contribute."""
+        own = self._own("model_tricks", stage.model, stage.name)
+        return own + self._contribute("model_tricks", spec=spec, stage=stage)
 
     def batch_tricks(self, spec: RunSpec, stage: Stage) -> list[Contribution[Batch]]:
-        """Return the batch tricks of a stage."""
-        return self._contribute("batch_tricks", spec=spec, stage=stage)
+        """Return the batch tricks of a stage: its own, then what plugins contribute."""
+        own = self._own("batch_tricks", stage.batch, stage.name)
+        return own + self._contribute("batch_tricks", spec=spec, stage=stage)
 
     def loss_tricks(self, spec: RunSpec, stage: Stage) -> list[Contribution[Loss]]:
-        """Return the loss tricks of a stage."""
-        return self._contribute("loss_tricks", spec=spec, stage=stage)
+        """Return the loss tricks of a stage: its own, then what plugins contribute."""
+        own = self._own("loss_tricks", stage.loss, stage.name)
+        return own + self._contribute("loss_tricks", spec=spec, stage=stage)
 
-    def testing_tricks(self, spec: RunSpec) -> list[Contribution[Views]]:
-        """Return the testing tricks of the run."""
-        return self._contribute("testing_tricks", spec=spec)
+    def testing_tricks(self, spec: RunSpec, plan: Plan) -> list[Contribution[Views]]:
+        """Return the testing tricks of the run: the plan's own, then what plugins contribute."""
+        own = self._own("testing_tricks", plan.testing)
+        return own + self._contribute("testing_tricks", spec=spec)
 
     def check_without(self) -> None:
         """Raise HarnessError where ``--without`` names a trick that this run does not have."""
@@ -247,19 +252,37 @@ class Hooks:
         return value
 
     def _contribute(self, hook: str, **given: Any) -> list[Contribution[Any]]:
-        found = []
+        found: list[Contribution[Any]] = []
+        stage = given["stage"].name if "stage" in given else ""
         for name, answer in self._found[hook]:
             tricks = ask(name, hook, answer, given)
             if not isinstance(tricks, (list, tuple)) or not all(callable(t) for t in tricks):
                 raise PluginError(
                     f"plugin {name!r}: {hook} must return a list of tricks, not {tricks!r:.80}"
                 )
-            for trick in tricks:
-                trick_name = type(trick).__name__
-                self._met[trick_name.lower()] = trick_name
-                if trick_name.lower() not in self._without:
-                    stage = given["stage"].name if "stage" in given else ""
-                    found.append(Contribution(name, trick, hook, stage))
+            found += self._kept(name, hook, tricks, stage)
+        return found
+
+    def _own(self, hook: str, tricks: Any, stage: str = "") -> list[Contribution[Any]]:
+        """Return the tricks that the method's plan brings itself."""
+        if not isinstance(tricks, tuple) or not all(callable(trick) for trick in tricks):
+            place = f"stage {stage!r}" if stage else "the plan"
+            raise PluginError(
+                f"plugin {self._method!r}: the {hook.replace('_', ' ')} of {place} must be a tuple "
+                f"of tricks, not {tricks!r:.80}"
+            )
+        return self._kept(self._method, hook, tricks, stage)
+
+    def _kept(
+        self, plugin: str, hook: str, tricks: Iterable[Any], stage: str
+    ) -> list[Contribution[Any]]:
+        """Return the tricks that ``--without`` does not leave out, and note all their names."""
+        found = []
+        for trick in tricks:
+            name = type(trick).__name__
+            self._met[name.lower()] = name
+            if name.lower() not in self._without:
+                found.append(Contribution(plugin, trick, hook, stage))
         return found
 
     def _observe(self, hook: str, **given: Any) -> None:

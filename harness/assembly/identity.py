@@ -20,6 +20,7 @@ from harness.samples import Samples
 from harness.spec import RunSpec
 from harness.store.record import Knob
 from harness.store.stages import stage_folder
+from harness.values import Stage
 
 RECORDED = ("torch", "timm", "deepspeed", "numpy", "pillow", "simplejpeg", "scikit-learn", "pluggy")
 
@@ -67,7 +68,17 @@ def effective_knobs(method: object, spec: RunSpec) -> dict[str, Knob]:
 
 def effective_values(recipe: StageRecipe) -> dict[str, str]:
     """Return every field of a stage as text."""
-    return {name: str(getattr(recipe.stage, name)) for name in recipe.origins if name != "name"}
+    names = [name for name in recipe.origins if name != "name"]
+    return {name: _shown(getattr(recipe.stage, name)) for name in names}
+
+
+def _shown(value: object) -> str:
+    """Return a field of a stage as text, earlier stages by their names."""
+    if isinstance(value, Stage):
+        return value.name
+    if isinstance(value, tuple):
+        return str(tuple(part.name if isinstance(part, Stage) else part for part in value))
+    return str(value)
 
 
 def hardware() -> dict[str, str]:

@@ -15,7 +15,7 @@ from harness.errors import HarnessError, PluginError, unknown
 from harness.knobs import parse_value
 from harness.store.record import digest
 from harness.store.stages import stage_key
-from harness.values import Combine, Plan, Stage, Trick, View, Views, apply
+from harness.values import SLOTS, Combine, Plan, Stage, Trick, View, Views, apply
 
 if TYPE_CHECKING:
     from harness.assembly.hooks import Hooks
@@ -26,6 +26,7 @@ OVERRIDABLE = (
     *("backbone", "input_size", "epochs", "batch_size", "lr"),
     *("precision", "accumulation", "norm_group", "clip_norm", "min_crop_area"),
 )
+REHEARSED_ALIKE = ("name", "draw", "start", *SLOTS)
 Slots: TypeAlias = Mapping[str, tuple[Trick[Any], ...]]
 RanksThatMatter: TypeAlias = Callable[[Stage, Slots], "int | None"]
 SHORT_SIDE = 256 / 224  # of a test image, over the crop's size: ImageNet's usual protocol
@@ -61,7 +62,8 @@ class StageRecipe:
     @property
     def rehearsal(self) -> str:
         """Equal for stages that one rehearsal is enough for, as the members of an ensemble."""
-        return repr((replace(self.stage, name="", draw=0, start=None), self.slots))
+        alike = (f.name for f in dataclasses.fields(Stage) if f.name not in REHEARSED_ALIKE)
+        return repr(([getattr(self.stage, name) for name in alike], self.slots))
 
     @property
     def slots(self) -> dict[str, tuple[Trick[Any], ...]]:
@@ -83,7 +85,7 @@ class Recipe:
     @property
     def seen(self) -> set[str]:
         """The names of the stages that later ones see."""
-        return {name for stage in self.stages for name in stage.stage.sees}
+        return {seen.name for stage in self.stages for seen in stage.stage.sees}
 
     def protocols(self, member: StageRecipe) -> dict[str, Views]:
         """The plain centre view, under which all methods are compared, and the method's own."""
@@ -136,8 +138,8 @@ def resolve(
     for published in plan.stages:
         effective = _effective(spec, hooks, published)
         recipes[published.name] = _stage_recipe(spec, hooks, effective, recipes, data, ranks)
-    members = tuple(recipes[name] for name in plan.members or (plan.stages[-1].name,))
-    testing = hooks.testing_tricks(spec)
+    members = tuple(recipes[stage.name] for stage in plan.members or plan.stages[-1:])
+    testing = hooks.testing_tricks(spec, plan)
     for member in members:
         apply(testing, plain_view(member.stage))  # each checks what it returns
     hooks.check_without()
@@ -159,18 +161,20 @@ def _stage_recipe(
     ranks: RanksThatMatter | None,
 ) -> StageRecipe:
     stage, origins = effective
-    depth = earlier[stage.start].depth + 1 if stage.start else 0
+    depth = earlier[stage.start.name].depth + 1 if stage.start else 0
     slots: dict[str, tuple[Contribution[Any], ...]] = {
         "noise": tuple(hooks.noise_tricks(spec, stage)),
         "model": tuple(hooks.model_tricks(spec, stage)),
         "batch": tuple(hooks.batch_tricks(spec, stage)),
         "loss": tuple(hooks.loss_tricks(spec, stage)),
     }
+    keys = {name: recipe.key for name, recipe in earlier.items()}
     decides = {
-        "stage": _described(stage, {name: recipe.key for name, recipe in earlier.items()}),
+        "stage": _described(stage, keys),
         "network": describe_provider(*hooks.network_provider(spec, stage)),
         "tricks": {
-            slot: [describe(trick) for trick in tricks_of(given)] for slot, given in slots.items()
+            slot: [describe(_keyed(one, stage, keys)) for one in given]
+            for slot, given in slots.items()
         },
         "encoders": {
             name: [describe_provider(*found) for found in hooks.encoder_providers(spec, name)]
@@ -184,7 +188,7 @@ def _stage_recipe(
         "deepspeed": json.dumps(dict(spec.deepspeed), sort_keys=True),
         "ranks": ranks(stage, slots) if ranks else None,
     }
-    key = stage_key(decides, [earlier[name].key for name in stage.parents])
+    key = stage_key(decides, [keys[parent.name] for parent in stage.parents])
     return StageRecipe(
         stage=stage,
         origins=origins,
@@ -212,22 +216,56 @@ def encoders_of(tricks: Sequence[Trick[Any]]) -> list[str]:
     return sorted(names)
 
 
+@dataclass(frozen=True)
+class _Key:
+    """Stands for an earlier stage where a trick refers to one."""
+
+    key: str
+
+
+def _keyed(given: Contribution[Any], stage: Stage, keys: Mapping[str, str]) -> Any:
+    """Return the trick with the keys of the stages that its fields refer to.
+
+    Raises PluginError if it refers to one that ``stage`` does not see.
+    """
+    trick = given.trick
+    if not dataclasses.is_dataclass(trick) or isinstance(trick, type):
+        return trick
+    seen = {known.name for known in stage.sees}
+
+    def keyed(value: Any) -> Any:
+        if isinstance(value, tuple) and any(isinstance(part, Stage) for part in value):
+            return tuple(map(keyed, value))
+        if not isinstance(value, Stage):
+            return value
+        if value.name not in seen:
+            raise PluginError(f"{given.who} refers to {value}; add it to sees= of its stage")
+        return _Key(keys[value.name])
+
+    fields = {field.name: getattr(trick, field.name) for field in dataclasses.fields(trick)}
+    changed = {name: keyed(value) for name, value in fields.items()}
+    references = {name: value for name, value in changed.items() if value is not fields[name]}
+    return replace(trick, **references) if references else trick
+
+
 def _described(stage: Stage, keys: Mapping[str, str]) -> dict[str, Any]:
-    """Describe a stage by what it does, not by what it is called.
+    """Describe a stage by what it does, not by what it is called; its tricks stand apart.
 
     Where a trick asks for an earlier stage by name, the name counts with what it stands for.
     """
-    names = [field.name for field in dataclasses.fields(stage) if field.name != "name"]
+    apart = ("name", "start", "sees", "teachers", *SLOTS)
+    names = [field.name for field in dataclasses.fields(stage) if field.name not in apart]
     values = {name: describe(getattr(stage, name), f"Stage.{name}") for name in names}
-    values["start"] = keys[stage.start] if stage.start else None
-    values["sees"] = [[name, keys[name]] for name in stage.sees]
-    values["teachers"] = [keys[name] for name in stage.teachers]
+    values["start"] = keys[stage.start.name] if stage.start else None
+    values["sees"] = [[seen.name, keys[seen.name]] for seen in stage.sees]
+    values["teachers"] = [keys[teacher.name] for teacher in stage.teachers]
     return {"fields": values, "class": describe(type(stage), "Stage")}
 
 
 def _effective(spec: RunSpec, hooks: Hooks, stage: Stage) -> tuple[Stage, dict[str, str]]:
     """Apply the profile, then the command line; say of each field where its value comes from."""
-    origins = {field.name: "recipe" for field in dataclasses.fields(Stage)}
+    fields = [field.name for field in dataclasses.fields(Stage) if field.name not in SLOTS]
+    origins = dict.fromkeys(fields, "recipe")
     check_values(stage)
     for given in () if spec.full_size else hooks.stage_tricks(spec, stage):
         changed = given(stage)
@@ -250,25 +288,33 @@ def _differing(before: Stage, after: Stage) -> list[str]:
 
 
 def _check_plan(plan: Plan, plugin: str) -> None:
-    names: list[str] = []
+    planned: dict[str, Stage] = {}
     if not plan.stages:
         raise PluginError(f"plugin {plugin!r}: its plan has no stage")
     for stage in plan.stages:
-        missing = [name for name in stage.parents if name not in names]
-        if missing:
-            raise PluginError(
-                f"plugin {plugin!r}: stage {stage.name!r} needs {missing[0]!r}, "
-                f"which is no earlier stage (earlier: {', '.join(names) or 'none'})"
-            )
-        if stage.name in names:
+        for parent in stage.parents:
+            _check_reference(f"plugin {plugin!r}: stage {stage.name!r}", parent, planned)
+        if stage.name in planned:
             raise PluginError(f"plugin {plugin!r}: two stages are called {stage.name!r}")
-        names.append(stage.name)
-    strangers = [name for name in plan.members if name not in names]
-    if strangers or len(set(plan.members)) < len(plan.members):
+        planned[stage.name] = stage
+    for member in plan.members:
+        _check_reference(f"plugin {plugin!r}: its plan tests", member, planned)
+    if len({member.name for member in plan.members}) < len(plan.members):
+        names = ", ".join(member.name for member in plan.members)
+        raise PluginError(f"plugin {plugin!r}: members are {names}; name each stage once")
+
+
+def _check_reference(who: str, stage: object, planned: Mapping[str, Stage]) -> None:
+    """Refuse what is not an earlier stage of the plan, or another one of the same name."""
+    if not isinstance(stage, Stage):
+        raise PluginError(f"{who} refers to {stage!r:.80}; give the Stage itself")
+    if stage.name not in planned:
         raise PluginError(
-            f"plugin {plugin!r}: members are {', '.join(plan.members)}; "
-            f"name stages of the plan, each once ({', '.join(names)})"
+            f"{who} needs {stage.name!r}, which is not an earlier stage "
+            f"(earlier: {', '.join(planned) or 'none'})"
         )
+    if planned[stage.name] != stage:
+        raise PluginError(f"{who} refers to another stage called {stage.name!r} than the plan's")
 
 
 def _check_overrides(spec: RunSpec, plan: Plan) -> None:

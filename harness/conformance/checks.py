@@ -132,7 +132,7 @@ def check_noise_tricks(case: Case) -> Iterator[str]:
     """A noise trick gives valid samples, always the same, and leaves those given to it alone."""
     train = case.hooks().load_samples(case.spec, "train")
     for stage in case.recipe().stages:
-        samples = seeing(train, stage.stage.sees)
+        samples = seeing(train, [seen.name for seen in stage.stage.sees])
         for given in stage.noise:
             try:
                 after, again = twice(partial(given, samples))
@@ -174,7 +174,6 @@ def check_network(case: Case) -> Iterator[str]:
     """Network, batches, loss and optimiser of a stage can train, and follow from seeds alone."""
     hooks, recipe = case.hooks(), case.recipe()
     outputs = hooks.load_samples(case.spec, "train").num_classes
-    seen = {name for stage in recipe.stages for name in stage.stage.sees}
     builder = hooks.provider("build_model").name
     for stage in recipe.stages:
         name = stage.stage.name
@@ -182,7 +181,7 @@ def check_network(case: Case) -> Iterator[str]:
             network, again = twice(partial(_network, case.spec, hooks, stage, outputs))
             if not same_tensors(network.state_dict(), again.state_dict()):
                 yield f"stage {name!r}: build_model or a model trick gives other weights each time"
-            rehearse(stage, network, builder, outputs, seen=name in seen)
+            rehearse(stage, network, builder, outputs, seen=name in recipe.seen)
             yield from check_batch_tricks(stage, outputs)
             yield from check_loss(stage, outputs)
         except HarnessError as error:

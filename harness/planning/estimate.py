@@ -190,7 +190,7 @@ def _stage_cost(
 ) -> StageCost:
     stage, own = recipe.stage, sizes[recipe.stage.name]
     seconds = training_seconds(train * stage.epochs, speed, gpus)
-    taught = sum(sizes[name].parameters + sizes[name].buffers for name in stage.teachers)
+    taught = sum(sizes[t.name].parameters + sizes[t.name].buffers for t in stage.teachers)
     return StageCost(
         name=stage.name,
         kind=kind_of(recipe),
@@ -206,7 +206,7 @@ def _stage_cost(
 
 def _disk(recipe: Recipe, size: DataSize, sizes: Mapping[str, Network]) -> dict[str, int]:
     """Return the bytes that a finished run leaves under its home, by what they are."""
-    seen = dict.fromkeys(name for stage in recipe.stages for name in stage.stage.sees)
+    seen = recipe.seen
     protocols = len(recipe.protocols(recipe.members[0]))
     disk = {
         "weights": sum(

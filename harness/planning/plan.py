@@ -74,9 +74,9 @@ def _stage(
 ) -> dict[str, Any]:
     stage = recipe.stage
     words = [f"{train_samples * stage.epochs:,} images"]
-    words += [f"starts from {stage.start}"] if stage.start else ["starts from random weights"]
-    words += [f"sees {name}" for name in stage.sees]
-    words += [f"is taught by {name}" for name in stage.teachers]
+    words += [f"starts from {stage.start.name if stage.start else 'random weights'}"]
+    words += [f"sees {seen.name}" for seen in stage.sees]
+    words += [f"is taught by {teacher.name}" for teacher in stage.teachers]
     return {
         "name": stage.name,
         "key": recipe.key,

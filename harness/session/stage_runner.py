@@ -159,7 +159,7 @@ class Maker:
     def _work_out(self, recipe: StageRecipe, folder: StageFolder) -> None:
         if self._from_first(partial(folder.whole, SAMPLES)) is not None:
             return
-        seen = {name: self._sight(self._made[name]) for name in recipe.stage.sees}
+        seen = {stage.name: self._sight(self._made[stage.name]) for stage in recipe.stage.sees}
         if self._ranks.first:
             encode = partial(self._encode, recipe)
             samples = self._samples.assign(seen=seen, encode_texts=encode)
@@ -180,9 +180,9 @@ class Maker:
     def _train(self, recipe: StageRecipe, folder: StageFolder) -> dict[str, Any]:
         spec, stage, ranks = self._spec, recipe.stage, self._ranks
         samples = self.samples(recipe)
-        start = self._made[stage.start].weights()["last"] if stage.start else None
+        start = self._made[stage.start.name].weights()["last"] if stage.start else None
         module = self.network(recipe, start, samples.num_outputs, begins=True)
-        teachers = [self._teacher(name) for name in stage.teachers]
+        teachers = [self._teacher(teacher.name) for teacher in stage.teachers]
         engine = make_engine(spec.engine, module, stage, ranks, dict(spec.deepspeed))
         val = None if samples.target_names else self._val
         evaluate = epoch_scorer(val, plain_view(stage), ranks, spec.loader_threads)
