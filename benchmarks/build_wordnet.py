@@ -12,7 +12,7 @@ import argparse
 import gzip
 from pathlib import Path
 
-from harness.store.files import write_text, write_whole
+from harness.store.files import atomic_write, write_text
 
 FOLDER = Path(__file__).parents[1] / "harness" / "wordnet"
 HYPERNYMS = ("@", "@i")  # kinds and instances: Paris is an instance of a national capital
@@ -40,7 +40,7 @@ def main():
     licence = [line[4:].strip() for line in lines if line.startswith("  ")]  # after its number
     table = "\n".join(row(line) for line in lines if not line.startswith("  "))
     packed = gzip.compress(table.encode(), compresslevel=9, mtime=0)
-    write_whole(FOLDER / "nouns.tsv.gz", lambda file: file.write(packed))
+    atomic_write(FOLDER / "nouns.tsv.gz", lambda file: file.write(packed))
     write_text(FOLDER / "LICENSE", "\n".join(licence) + "\n")
     print(f"{table.count(chr(10)) + 1:,} synsets in {len(packed):,} bytes")
 

@@ -29,7 +29,7 @@ from torchvision.datasets import ImageFolder
 from harness.data.pictures.decode import Box, cut, decode
 from harness.data.pictures.loader import Crops, Pictures
 from harness.samples import Samples, WebClass
-from harness.training.batches import MEAN, STD, normalised
+from harness.training.batches import MEAN, STD, normalize
 
 SIZE, BATCH = 224, 32
 SLOPE = 1.4  # of the amplitude over frequency
@@ -111,7 +111,7 @@ def ways_of(folder: Path) -> dict[str, Callable[[], int]]:
         "torchvision ImageFolder, floats": lambda: sum(len(images) for images, _ in torchvisions),
         "timm create_loader, floats": lambda: sum(len(images) for images, _ in timms),
         "ours, bytes": lambda: ours(len),
-        "ours, floats": lambda: ours(lambda pixels: normalised(pixels, CPU)),
+        "ours, floats": lambda: ours(lambda pixels: normalize(pixels, CPU)),
     }
 
 

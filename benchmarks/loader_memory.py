@@ -27,12 +27,12 @@ from PIL import Image
 from rows import COLUMN_FOLDER, private_bytes, write_index
 from tabulate import tabulate
 
-from harness.data.pictures.loader import Crops, Pictures, ahead
+from harness.data.pictures.loader import Crops, Pictures, prefetch
 from harness.data.webvision import WebVision2
 from harness.data.webvision.index.open import FOLDER, MARKER
 from harness.samplers import Uniform
 from harness.spec import DataSpec, RunSpec
-from harness.training.batches import Columns
+from harness.training.batches import Collator
 
 PICTURES, SIDES = 1_000, (341, 256)
 CLASSES, QUERIES = 5_000, 12_597
@@ -109,7 +109,7 @@ def measure(root, workers):
     spec = RunSpec(plugin="any", data=DataSpec(name="webvision2", path=str(root), options=options))
     samples = WebVision2().load_samples(spec, "train")
     loader = Pictures(samples, print)
-    columns = Columns(samples)
+    columns = Collator(samples)
     table = private_bytes()
     draw = Uniform().prepare(samples, BATCH, seed=0)
     draw(0)
@@ -118,10 +118,10 @@ def measure(root, workers):
     def load(step):
         crops = Crops(CROP, 0.08)
         loaded = loader.training_batch(draw(step), slice(None), crops, (0, step))
-        return columns.batch(loaded, step)
+        return columns.collate(loaded, step)
 
     most = 0
-    for _ in ahead((partial(load, step) for step in range(STEPS)), workers):
+    for _ in prefetch((partial(load, step) for step in range(STEPS)), workers):
         time.sleep(PAUSE)  # all that may be made ahead is there
         most = max(most, private_bytes())
     return {

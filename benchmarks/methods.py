@@ -26,7 +26,7 @@ from harness.spec import DataSpec, RunSpec  # noqa: E402
 from harness.statistics.intervals import mean_accuracy, paired_difference  # noqa: E402
 from harness.store.record import ResultRecord  # noqa: E402
 from harness.studies.sweep import sweep  # noqa: E402
-from harness.testing.predictions import kept_predictions  # noqa: E402
+from harness.testing.predictions import load_predictions  # noqa: E402
 
 METHODS = ("baseline", "malong_curriculum", "pci", "bigvideo", "huawei", "wechat")
 ORACLE = "oracle (true labels)"
@@ -45,7 +45,7 @@ def specs(data: DataSpec, seeds: int) -> dict[str, list[RunSpec]]:
 
 def right(records: list[ResultRecord], home: Path, k: int):
     """Whether each test picture was answered rightly, (S, N)."""
-    return [kept_predictions(home, r, SPLIT, PROTOCOL).right(k) for r in records]
+    return [load_predictions(home, r, SPLIT, PROTOCOL).correct(k) for r in records]
 
 
 def row(name: str, records: list[ResultRecord], baseline: list[ResultRecord], home: Path) -> dict:

@@ -26,7 +26,7 @@ from harness.planning.estimate import estimate  # noqa: E402
 from harness.planning.step_timer import StepTimer  # noqa: E402
 from harness.spec import DataSpec, RunSpec  # noqa: E402
 from harness_reproductions.decks.bigvideo import NETWORKS  # noqa: E402
-from harness_reproductions.decks.rows import NetworkCost, asked  # noqa: E402
+from harness_reproductions.decks.rows import NetworkCost, cli_options  # noqa: E402
 
 PRIMARY = "ResNeXt152 variant (224)"
 SECONDS = 20.0  # of steps per network
@@ -34,7 +34,7 @@ SECONDS = 20.0  # of steps per network
 
 def measured(cost: NetworkCost) -> dict[str, object]:
     """Return a network's row: published and estimated days."""
-    plugin, knobs = asked(cost.recipe)
+    plugin, knobs = cli_options(cost.recipe)
     spec = RunSpec(plugin=plugin, knobs=knobs, data=DataSpec.parse("webvision2"))
     timer = StepTimer(tell=lambda line: print(line, file=sys.stderr), seconds=SECONDS)
     found = estimate(spec, gpus=cost.gpus, measure=timer)

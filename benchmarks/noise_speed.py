@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from tabulate import tabulate
 
-from harness.samples import Predictions, Samples, Sight, WebClass
+from harness.samples import Predictions, Samples, StageOutputs, WebClass
 from harness.tricks.noise.class_weights import ReweightClasses
 from harness.tricks.noise.confused_clusters import USES, ConfusedClusters
 from harness.tricks.noise.density import DensitySubsets
@@ -77,7 +77,7 @@ def samples_of(path):
         weight=np.ones(size, np.float32),
         subset=np.zeros(size, np.int8),
         classes=tuple(WebClass(f"n{k:08d}", f"class {k}") for k in range(CLASSES)),
-        seen={"baseline": Sight(np.load(path, mmap_mode="r"), predictions)},
+        seen={"baseline": StageOutputs(np.load(path, mmap_mode="r"), predictions)},
     )
 
 

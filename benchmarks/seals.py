@@ -20,7 +20,7 @@ from harness.store.record import Cost, Data, ResultRecord, read_records, write_r
 from harness.store.seals import file_seal
 from harness.studies.standing import standing
 from harness.testing.metrics import top_classes
-from harness.testing.score import keep_predictions, score_of
+from harness.testing.score import save_predictions, score_of
 
 CLASSES, IMAGES = 20, 1_000
 
@@ -66,7 +66,7 @@ def write_home(home: Path, count: int) -> None:
         name = f"run-{number}"
         top = top_classes(random.dirichlet(np.ones(CLASSES), IMAGES).astype(np.float32), 5)
         kept = home / "records" / name / "test-1-view-last.npz"
-        sha256 = keep_predictions(kept, samples, top)
+        sha256 = save_predictions(kept, samples, top)
         record = ResultRecord(
             id=name,
             decides={},

@@ -38,7 +38,7 @@ from tabulate import tabulate  # noqa: E402
 from torch import nn  # noqa: E402
 
 from harness.assembly.recipe import StageRecipe  # noqa: E402
-from harness.data.pictures.loader import Crops, Loaded, Pictures, ahead  # noqa: E402
+from harness.data.pictures.loader import Crops, Loaded, Pictures, prefetch  # noqa: E402
 from harness.data.synthweb import generate  # noqa: E402
 from harness.data.webvision import read_split  # noqa: E402
 from harness.observers.console import Console  # noqa: E402
@@ -47,7 +47,7 @@ from harness.samplers import Uniform  # noqa: E402
 from harness.samples import COLUMNS  # noqa: E402
 from harness.spec import DataSpec, RunSpec  # noqa: E402
 from harness.training import loop  # noqa: E402
-from harness.training.batches import normalised  # noqa: E402
+from harness.training.batches import normalize  # noqa: E402
 from harness.training.engine import DTYPES, make_engine, sgd  # noqa: E402
 from harness.training.ranks import join_ranks  # noqa: E402
 from harness.values import Stage  # noqa: E402
@@ -169,7 +169,7 @@ class Bench:
             context = (
                 torch.autocast(self.device.type, dtype=dtype) if dtype else contextlib.nullcontext()
             )
-            images = normalised(pixels, self.device)
+            images = normalize(pixels, self.device)
             with context:
                 logits = self.bare(images)
             nn.functional.cross_entropy(logits.float(), labels).backward()
@@ -183,7 +183,7 @@ class Bench:
         engine, ends = self.engines[name], []
         engine.module.train()
         for pixels, labels in batches:
-            logits = engine(normalised(pixels, self.device)).float()
+            logits = engine(normalize(pixels, self.device)).float()
             engine.backward(nn.functional.cross_entropy(logits, labels))
             engine.step()
             self.wait(ends)
@@ -197,7 +197,7 @@ class Bench:
 
     def decoding(self):
         """Return the batches of a bare loop, decoded as it goes."""
-        made = ahead(self.calls(Pictures(self.samples, print)), THREADS)
+        made = prefetch(self.calls(Pictures(self.samples, print)), THREADS)
         return (self.tensors(loaded) for loaded in made)
 
     def harness_loop(self, name, pictures):

@@ -98,12 +98,12 @@ def leaderboard(
     ``data`` keeps the editions that begin so, ``published`` adds the rows of the decks.
     """
     from harness_leaderboard.published import load_published
-    from harness_leaderboard.rows import Row
+    from harness_leaderboard.rows import BoardRow
     from harness_leaderboard.table import flat, make_board, narrow
 
     found = [record for record in records(home=home) if not seeds or record.seed in seeds]
     board = make_board(found, load_published() if published else (), epochs=tuple(epochs))
-    return flat(narrow(board, edition=data, split=split).rows, Row)
+    return flat(narrow(board, edition=data, split=split).rows, BoardRow)
 
 
 def records(*, home: Path | str | None = None) -> list[ResultRecord]:

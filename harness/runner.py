@@ -6,13 +6,13 @@ from typing import cast
 
 from harness.assembly.prepare import prepare
 from harness.session.result import record_of
-from harness.session.stage_runner import Maker
+from harness.session.stage_runner import StageRunner
 from harness.spec import RunSpec
 from harness.store.finished import finished_record
 from harness.store.leftovers import sweep_leftovers
 from harness.store.record import ResultRecord, write_record
 from harness.testing.noise_quality import qualities
-from harness.testing.score import Examination
+from harness.testing.score import Evaluation
 from harness.training.agreement import check_one_home, check_one_identity
 from harness.training.ranks import join_ranks
 from harness.values import Plan
@@ -30,7 +30,7 @@ def run(asked: RunSpec) -> ResultRecord:
     spec, hooks, recipe = prepared.spec, prepared.hooks, prepared.recipe
     check_one_identity(ranks, prepared.identity)
     # Only rank 0 looks, so that all do the same.
-    found = ranks.from_first(finished_record(prepared.record) if ranks.first else None)
+    found = ranks.broadcast(finished_record(prepared.record) if ranks.first else None)
     if found is not None:
         return cast("ResultRecord", found)
 
@@ -38,12 +38,12 @@ def run(asked: RunSpec) -> ResultRecord:
         sweep_leftovers(spec.home)
     else:
         hooks.silence()
-    maker = Maker(prepared, ranks)
+    maker = StageRunner(prepared, ranks)
     maker.check(recipe)
     hooks.on_run_start(spec, Plan(stages=tuple(stage.stage for stage in recipe.stages)))
     made = [maker.make(stage) for stage in recipe.stages]
     prepared = prepared.once_made()
-    examination = Examination(
+    examination = Evaluation(
         tested=prepared.tested,
         members=maker.members(recipe),
         combine=recipe.combine,

@@ -56,7 +56,7 @@ class Predictions(NamedTuple):
     of_label: NDArray[np.float32]
 
 
-class Sight(NamedTuple):
+class StageOutputs(NamedTuple):
     """What later stages may see of an earlier one: ``features`` is ``(N, D)``, memory-mapped."""
 
     features: NDArray[np.float32]
@@ -106,7 +106,7 @@ class Samples:
     read_texts: Callable[[], list[Text]] | None = field(default=None, compare=False, repr=False)
     read_queries: Callable[[], Queries] | None = field(default=None, compare=False, repr=False)
     read_context: Callable[[], str] | None = field(default=None, compare=False, repr=False)
-    seen: Mapping[str, Sight] = field(default_factory=dict, compare=False, repr=False)
+    seen: Mapping[str, StageOutputs] = field(default_factory=dict, compare=False, repr=False)
     encode_texts: EncodeTexts | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -147,11 +147,11 @@ class Samples:
 
     def features(self, stage: Stage) -> NDArray[np.float32]:
         """Features ``(N, D)`` of the trained ``stage``, which must be in ``sees`` of this one."""
-        return self._sight(stage.name).features
+        return self._outputs(stage.name).features
 
     def predictions(self, stage: Stage) -> Predictions:
         """Predictions of the trained ``stage``, which must be in ``sees`` of this one."""
-        return self._sight(stage.name).predictions
+        return self._outputs(stage.name).predictions
 
     def context_fingerprint(self) -> str:
         """Return ``fingerprint`` with a digest of the texts, queries and glosses, worked out now.
@@ -195,7 +195,7 @@ class Samples:
         )
         return table
 
-    def _sight(self, stage: str) -> Sight:
+    def _outputs(self, stage: str) -> StageOutputs:
         if stage not in self.seen:
             raise PluginError(
                 f"stage {stage!r} cannot be seen here (seen: {', '.join(self.seen) or 'none'}); "
@@ -225,10 +225,10 @@ def _protect(samples: Samples) -> None:
         object.__setattr__(samples, name, value)  # as a frozen dataclass sets its own fields
 
 
-def _protected_sight(sight: Sight) -> Sight:
+def _protected_sight(sight: StageOutputs) -> StageOutputs:
     classes, probabilities, of_label = sight.predictions
     predictions = Predictions(read_only(classes), read_only(probabilities), read_only(of_label))
-    return Sight(read_only(sight.features), predictions)
+    return StageOutputs(read_only(sight.features), predictions)
 
 
 def _check_columns(samples: Samples) -> None:

@@ -168,7 +168,7 @@ def make_samples() -> Callable[..., Samples]:
     """Build samples from labels and, optionally, features of a stage "initial" and columns."""
     import numpy as np
 
-    from harness.samples import Predictions, Samples, Sight, WebClass
+    from harness.samples import Predictions, Samples, StageOutputs, WebClass
 
     def make(
         label: Any, features_ND: Any = None, *, num_classes: int | None = None, **columns: Any
@@ -179,7 +179,7 @@ def make_samples() -> Callable[..., Samples]:
         seen = {}
         if features_ND is not None:
             nothing = np.zeros((size, 1))
-            seen["initial"] = Sight(
+            seen["initial"] = StageOutputs(
                 np.asarray(features_ND, np.float32),
                 Predictions(
                     nothing.astype(np.int32), nothing.astype(np.float32), np.zeros(size, np.float32)

@@ -324,7 +324,7 @@ PROGRAM = """
         told["variance"] = mixed[2].running_var.tolist()
 
         told["union"] = sorted(ranks.union({ranks.rank: "a", 7: "b"}).items())
-        told["from first"] = ranks.from_first({"rank": ranks.rank})
+        told["from first"] = ranks.broadcast({"rank": ranks.rank})
         told["gather"] = ranks.gather(ranks.rank)
         told["any"] = ranks.any(ranks.rank == 1, False)
         told["mean"] = ranks.mean(torch.tensor([float(ranks.rank), 2.0])).tolist()

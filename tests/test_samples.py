@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from harness.errors import PluginError
-from harness.samples import COLUMNS, Predictions, Samples, Sight, Text
+from harness.samples import COLUMNS, Predictions, Samples, StageOutputs, Text
 
 
 def test_assign_gives_a_new_value_that_shares_the_rest(small_samples: Samples) -> None:
@@ -53,7 +53,7 @@ def test_only_what_a_stage_sees_can_be_asked_for(small_samples: Samples) -> None
     zeros = np.zeros((12, 1), np.float32)
     predictions = Predictions(zeros.astype(np.int32), zeros, zeros[:, 0])
     features = np.ones((12, 4), np.float32)
-    seeing = small_samples.assign(seen={"initial": Sight(features, predictions)})
+    seeing = small_samples.assign(seen={"initial": StageOutputs(features, predictions)})
     assert np.shares_memory(seeing.features("initial"), features)
     assert seeing.predictions("initial") is predictions
     with pytest.raises(PluginError, match=r"'train' cannot be seen here \(seen: initial\); add it"):

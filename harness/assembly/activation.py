@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from harness.assembly.discovery import Entry, find_plugins, load_plugin, named
+from harness.assembly.discovery import Entry, find_entry, find_plugins, load_plugin
 from harness.assembly.hooks import Active, Hooks
 from harness.errors import HarnessError, PluginError
 from harness.knobs import parse_knobs
@@ -28,7 +28,7 @@ class Activation:
                 f"--with {spec.plugin}: it is the run's method already; leave it out"
             )
         names = [spec.plugin, *spec.extra]
-        loaded = {name: load_plugin(named(name, entries)) for name in dict.fromkeys(names)}
+        loaded = {name: load_plugin(find_entry(name, entries)) for name in dict.fromkeys(names)}
         self.method: Any = instance_of(spec.plugin, loaded[spec.plugin], spec.knobs)
         active = [Active(spec.plugin, self.method)]
         active += [Active(name, instance_of(name, loaded[name], {})) for name in spec.extra]
@@ -53,7 +53,7 @@ def _with_data(spec: RunSpec, active: list[Active]) -> RunSpec:
 
 
 def _active(name: str, entries: Mapping[str, Entry]) -> Active:
-    return Active(name, instance_of(name, load_plugin(named(name, entries)), {}))
+    return Active(name, instance_of(name, load_plugin(find_entry(name, entries)), {}))
 
 
 def instance_of(name: str, loaded: Any, knobs: Mapping[str, str]) -> object:

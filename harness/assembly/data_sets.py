@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 def load_splits(home: Path, text: str, splits: Iterable[str]) -> dict[str, Samples]:
     """Read those of the splits that have labels, by name; ``text`` is what --data takes."""
     from harness.assembly.activation import instance_of
-    from harness.assembly.discovery import find_plugins, load_plugin, named
+    from harness.assembly.discovery import find_entry, find_plugins, load_plugin
     from harness.assembly.hooks import Active, Hooks
     from harness.spec import DataSpec, RunSpec
 
     data = DataSpec.parse(text)
-    plugin = instance_of(data.name, load_plugin(named(data.name, find_plugins())), {})
+    plugin = instance_of(data.name, load_plugin(find_entry(data.name, find_plugins())), {})
     hooks = Hooks([Active(data.name, plugin)], method=data.name)
     spec = RunSpec(plugin=data.name, data=data, home=home)
     found = {}

@@ -66,7 +66,7 @@ def load_plugin(entry: Entry) -> Any:
         ) from error
 
 
-def named(name: str, entries: Mapping[str, Entry]) -> Entry:
+def find_entry(name: str, entries: Mapping[str, Entry]) -> Entry:
     """Return the entry called ``name``; raises HarnessError naming the nearest."""
     if name not in entries:
         raise HarnessError(unknown("plugin", name, entries, listing="installed"))

@@ -16,8 +16,8 @@ from harness.cli.say import say
 from harness.terminal import note
 
 if TYPE_CHECKING:
-    from harness.studies.ablation import Ablation, Cost, Row
-    from harness.studies.contributions import Contribution, Outcomes
+    from harness.studies.ablation import Ablation, AblationCost, AblationRow
+    from harness.studies.contributions import Outcomes, TrickEffect
 
 PARTS = ("left_out", "alone")
 METRICS = ("top1", "top5")
@@ -89,7 +89,7 @@ def ablate(  # noqa: PLR0913 - one parameter per option
         say("\n".join(_lines(plan, outcomes, found, split)))
 
 
-def _cost(plan: Ablation, cost: Cost) -> dict[str, Any]:
+def _cost(plan: Ablation, cost: AblationCost) -> dict[str, Any]:
     seconds = cost.seconds._asdict() if cost.seconds else None
     tricks = [
         {
@@ -102,7 +102,7 @@ def _cost(plan: Ablation, cost: Cost) -> dict[str, Any]:
     return {"label": plan.method.label, **cost._asdict(), "seconds": seconds, "tricks": tricks}
 
 
-def _announced(plan: Ablation, cost: Cost) -> Iterator[str]:
+def _announced(plan: Ablation, cost: AblationCost) -> Iterator[str]:
     yield f"{plan.method.label} on {plan.method.data}, {_seeds(plan)}"
     yield (
         f"{cost.runs} runs ({cost.finished_runs} finished) of {cost.stages} different stages "
@@ -126,7 +126,7 @@ def _seeds(plan: Ablation) -> str:
 
 
 def _lines(
-    plan: Ablation, outcomes: Outcomes, found: list[list[Contribution]], split: str
+    plan: Ablation, outcomes: Outcomes, found: list[list[TrickEffect]], split: str
 ) -> Iterator[str]:
     from tabulate import tabulate
 
@@ -184,14 +184,14 @@ def _levels(plan: Ablation, outcomes: Outcomes, split: str) -> Iterator[str]:
             )
 
 
-def _points(worth: Contribution, metric: str) -> str:
+def _points(worth: TrickEffect, metric: str) -> str:
     if metric not in worth.intervals:
         return "-"
     share = worth.intervals[metric]
     return f"{100 * share.estimate:+.2f} [{100 * share.low:+.2f}, {100 * share.high:+.2f}]"
 
 
-def _json(row: Row, worths: list[Contribution]) -> dict[str, Any]:
+def _json(row: AblationRow, worths: list[TrickEffect]) -> dict[str, Any]:
     from dataclasses import asdict
 
     return {

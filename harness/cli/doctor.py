@@ -23,9 +23,9 @@ def doctor(home: Path, as_json: bool) -> None:
     Example:
       harness doctor
     """
-    from harness.session.doctor import diagnose
+    from harness.session.doctor import check_machine
 
-    findings = diagnose(home)
+    findings = check_machine(home)
     if as_json:
         say(json.dumps([finding._asdict() for finding in findings], indent=1))
     else:

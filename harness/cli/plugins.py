@@ -60,11 +60,11 @@ def show(name: str, as_json: bool) -> None:
     Example:
       harness plugins show malong_curriculum
     """
-    from harness.assembly.discovery import find_plugins, load_plugin, named
+    from harness.assembly.discovery import find_entry, find_plugins, load_plugin
     from harness.hookspecs import HOOKS
     from harness.knobs import knobs_of
 
-    entry = named(name, find_plugins())
+    entry = find_entry(name, find_plugins())
     plugin = load_plugin(entry)
     hooks = [hook for hook in HOOKS if hasattr(plugin, hook)]
     knobs = [
@@ -109,10 +109,10 @@ def check(home: Path, name: str, data: str, as_json: bool) -> None:
       harness plugins check malong_curriculum
       harness plugins check mydata --data mydata:/data/mine
     """
-    from harness.assembly.discovery import find_plugins, named
+    from harness.assembly.discovery import find_entry, find_plugins
     from harness.spec import DataSpec
 
-    named(name, find_plugins())
+    find_entry(name, find_plugins())
     asked = DataSpec.parse(data) if data else None
     from harness.conformance import check_plugin
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.assembly.activation import DEFAULT_DATA, NETWORKS, TEXTS, instance_of
-from harness.assembly.discovery import find_plugins, load_plugin, named
+from harness.assembly.discovery import find_entry, find_plugins, load_plugin
 from harness.assembly.hooks import Active, Hooks
 from harness.assembly.recipe import UNREAD, Recipe, resolve
 from harness.spec import DataSpec, RunSpec
@@ -53,7 +53,7 @@ class Case:
 def case_of(plugin: str | object, data: DataSpec, home: Path) -> Case:
     """Return the case of a plugin's name, class, object or module; raises HarnessError."""
     name = plugin if isinstance(plugin, str) else _name(plugin)
-    loaded = load_plugin(named(name, find_plugins())) if isinstance(plugin, str) else plugin
+    loaded = load_plugin(find_entry(name, find_plugins())) if isinstance(plugin, str) else plugin
     instance = instance_of(name, loaded, {})
     method = name if hasattr(instance, "plan") else METHOD
     others = [] if hasattr(instance, "load_samples") else [data.name]
@@ -74,4 +74,4 @@ def _name(plugin: object) -> str:
 
 
 def _installed(name: str) -> Active:
-    return Active(name, instance_of(name, load_plugin(named(name, find_plugins())), {}))
+    return Active(name, instance_of(name, load_plugin(find_entry(name, find_plugins())), {}))

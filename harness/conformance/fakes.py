@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from harness.samples import Predictions, Samples, Sight
+from harness.samples import Predictions, Samples, StageOutputs
 from harness.values import Batch
 
 T = TypeVar("T")
@@ -36,12 +36,12 @@ def _encode(encoder: str, texts: Sequence[str]) -> NDArray[np.float32]:
     return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
 
 
-def _sight(samples: Samples) -> Sight:
+def _sight(samples: Samples) -> StageOutputs:
     drawn = np.random.default_rng(0)
     features = drawn.random((len(samples), FEATURES), np.float32)
     of_label = drawn.random(len(samples), np.float32)
     predictions = Predictions(samples.label[:, None].copy(), of_label[:, None].copy(), of_label)
-    return Sight(features, predictions)
+    return StageOutputs(features, predictions)
 
 
 def twice(call: Callable[[], T]) -> tuple[T, T]:

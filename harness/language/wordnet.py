@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from harness.errors import DataError
 
-Rows = NDArray[np.int64]
+NounRows = NDArray[np.int64]
 Lengths = NDArray[np.uint8]
 
 SOURCES_AT_ONCE = 8_192  # 60 MB for the 5,000 classes of WebVision 2.0, at most 300
@@ -98,7 +98,7 @@ class Nouns:
             near[by_wnid[part]] = by_wnid[first % size]
         return near
 
-    def _steps(self, rows: Mapping[str, int]) -> Rows:
+    def _steps(self, rows: Mapping[str, int]) -> NounRows:
         """Return all pairs (hyponym, hypernym), ``(E, 2)``."""
         return np.array(
             [
@@ -125,7 +125,7 @@ def load_nouns() -> Nouns:
     return Nouns(gzip.decompress(table.read_bytes()).decode())
 
 
-def _between(steps: Rows, asked: Rows, size: int) -> Rows:
+def _between(steps: NounRows, asked: NounRows, size: int) -> NounRows:
     """Return the steps that shortest paths between the synsets ``asked`` can use.
 
     Whoever has one neighbour only and was not asked for is cut off, again and again: a dead end.
@@ -139,7 +139,7 @@ def _between(steps: Rows, asked: Rows, size: int) -> Rows:
         steps = steps[useful]
 
 
-def _renumbered(steps: Rows, asked: Rows) -> tuple[list[tuple[int, int]], Rows, int]:
+def _renumbered(steps: NounRows, asked: NounRows) -> tuple[list[tuple[int, int]], NounRows, int]:
     """Number the synsets anew, hyponyms before their hypernyms, and order the steps upwards.
 
     Returns the steps, the new numbers of ``asked`` and how many synsets there are.

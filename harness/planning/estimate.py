@@ -17,7 +17,7 @@ from harness.planning.throughput import (
     MOST_EFFICIENCY,
     Kind,
     Measured,
-    Network,
+    NetworkSize,
     Span,
     Speed,
     Speeds,
@@ -185,7 +185,7 @@ def _stage_cost(
     train: int,
     speed: Speed,
     gpus: int,
-    sizes: Mapping[str, Network],
+    sizes: Mapping[str, NetworkSize],
     steps: Measured | None,
 ) -> StageCost:
     stage, own = recipe.stage, sizes[recipe.stage.name]
@@ -204,7 +204,7 @@ def _stage_cost(
     )
 
 
-def _disk(recipe: Recipe, size: DataSize, sizes: Mapping[str, Network]) -> dict[str, int]:
+def _disk(recipe: Recipe, size: DataSize, sizes: Mapping[str, NetworkSize]) -> dict[str, int]:
     """Return the bytes that a finished run leaves under its home, by what they are."""
     seen = recipe.seen
     protocols = len(recipe.protocols(recipe.members[0]))

@@ -16,10 +16,10 @@ from harness.assembly.identity import hardware
 from harness.assembly.recipe import StageRecipe
 from harness.errors import HarnessError
 from harness.machine.cores import cores
-from harness.planning.throughput import QUANTILES, Kind, Measured, Network, Speed, kind_of
+from harness.planning.throughput import QUANTILES, Kind, Measured, NetworkSize, Speed, kind_of
 from harness.spec import RunSpec
 from harness.testing.predict import PIXELS_AT_ONCE
-from harness.training.batches import cross_entropy, placed, taught
+from harness.training.batches import cross_entropy, to_device, with_teacher_logits
 from harness.training.engine import make_engine, usable_engine
 from harness.training.loop import weighted_mean
 from harness.training.ranks import Ranks, join_ranks
@@ -31,9 +31,9 @@ WARM_UP_STEPS, LEAST_STEPS = 2, 3
 
 def network_sizes(
     spec: RunSpec, hooks: Hooks, stages: Sequence[StageRecipe], classes: int
-) -> dict[str, Network]:
+) -> dict[str, NetworkSize]:
     """Return the size of each stage's network, built without drawing its weights if possible."""
-    by_kind: dict[Kind, Network] = {}
+    by_kind: dict[Kind, NetworkSize] = {}
     found = {}
     for stage in stages:
         kind = kind_of(stage)._replace(teachers=0)
@@ -55,9 +55,9 @@ def _network(spec: RunSpec, hooks: Hooks, stage: StageRecipe, classes: int) -> n
     return apply(stage.model, hooks.build_model(spec, stage.stage, classes))
 
 
-def _size(module: nn.Module) -> Network:
+def _size(module: nn.Module) -> NetworkSize:
     features: Any = getattr(module, "head_hidden_size", 0) or getattr(module, "num_features", 0)
-    return Network(
+    return NetworkSize(
         sum(parameter.numel() for parameter in module.parameters()),
         sum(buffer.numel() for buffer in module.buffers()),
         int(features),
@@ -171,8 +171,8 @@ class _Steps:
         return Speed(mean, min(float(low), mean), max(float(high), mean), source), peak
 
     def _step(self) -> None:
-        batch = apply(self._stage.batch, placed(self._batch, self._ranks.device))
-        batch = taught(batch, self._teachers)
+        batch = apply(self._stage.batch, to_device(self._batch, self._ranks.device))
+        batch = with_teacher_logits(batch, self._teachers)
         loss = weighted_mean(self._loss, self._engine(batch.images), batch)
         self._engine.backward(loss)
         self._engine.step()

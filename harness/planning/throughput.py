@@ -74,7 +74,7 @@ class Measured(NamedTuple):
     peak_bytes: int | None
 
 
-class Network(NamedTuple):
+class NetworkSize(NamedTuple):
     """Numbers of values: what is trained, what is kept beside it, a picture's features."""
 
     parameters: int

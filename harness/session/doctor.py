@@ -20,7 +20,7 @@ LITTLE_DISK = 2 << 30
 STAGE_PARTS = ("data", "stages", "records")
 
 
-class Finding(NamedTuple):
+class PartState(NamedTuple):
     """One part and whether it works; "note" is for what no run must have."""
 
     part: str
@@ -28,7 +28,7 @@ class Finding(NamedTuple):
     words: str
 
 
-def diagnose(home: Path) -> list[Finding]:
+def check_machine(home: Path) -> list[PartState]:
     """Try every part and say what was found."""
     return [
         _python(),
@@ -41,73 +41,73 @@ def diagnose(home: Path) -> list[Finding]:
     ]
 
 
-def _python() -> Finding:
+def _python() -> PartState:
     tested = OLDEST <= sys.version_info[:2] <= NEWEST
     words = f"{platform.python_version()} at {sys.executable}"
-    return Finding("python", "works" if tested else "note", words)
+    return PartState("python", "works" if tested else "note", words)
 
 
-def _libraries() -> Iterator[Finding]:
+def _libraries() -> Iterator[PartState]:
     for name, found in versions().items():
         if name not in ("python", "deepspeed"):
             missing = found == "not installed"
-            yield Finding(name, "fails" if missing else "works", found)
+            yield PartState(name, "fails" if missing else "works", found)
 
 
-def _devices() -> Iterator[Finding]:
+def _devices() -> Iterator[PartState]:
     try:
         import torch
     except Exception as error:  # a half-installed torch raises anything
-        yield Finding("devices", "fails", f"torch cannot be imported: {error}")
+        yield PartState("devices", "fails", f"torch cannot be imported: {error}")
         return
-    yield Finding("cpu", "works", f"{cores()} cores, {torch.get_num_threads()} threads for torch")
+    yield PartState("cpu", "works", f"{cores()} cores, {torch.get_num_threads()} threads for torch")
     if not torch.cuda.is_available():
-        yield Finding("gpu", "note", "none found: training runs on the CPU")
+        yield PartState("gpu", "note", "none found: training runs on the CPU")
     for index in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(index)
         memory = properties.total_memory / 2**30
-        yield Finding(f"gpu {index}", "works", f"{properties.name}, {memory:.0f} GiB")
+        yield PartState(f"gpu {index}", "works", f"{properties.name}, {memory:.0f} GiB")
 
 
-def _deepspeed() -> Finding:
+def _deepspeed() -> PartState:
     from harness.training.deepspeed import unavailable
 
     reason = unavailable()
     if reason:
-        return Finding("deepspeed", "note", f"{reason}; plain torch trains instead")
-    return Finding("deepspeed", "works", versions()["deepspeed"])
+        return PartState("deepspeed", "note", f"{reason}; plain torch trains instead")
+    return PartState("deepspeed", "works", versions()["deepspeed"])
 
 
-def _text_encoder() -> Finding:
+def _text_encoder() -> PartState:
     from harness.language.models import check_minilm, minilm_folder
 
     try:
         check_minilm(minilm_folder())
     except HarnessError as error:
-        return Finding("text encoder", "note", str(error))
-    return Finding("text encoder", "works", "all-MiniLM-L6-v2, the original weights")
+        return PartState("text encoder", "note", str(error))
+    return PartState("text encoder", "works", "all-MiniLM-L6-v2, the original weights")
 
 
-def _plugins(home: Path) -> Iterator[Finding]:
+def _plugins(home: Path) -> Iterator[PartState]:
     entries = find_plugins()
     broken = broken_plugins(entries.values(), home)
-    yield Finding("plugins", "works", f"{len(entries) - len(broken)} of {len(entries)} load")
+    yield PartState("plugins", "works", f"{len(entries) - len(broken)} of {len(entries)} load")
     for name, reason in broken.items():
-        yield Finding(f"plugin {name}", "note", f"broken: {reason}")
+        yield PartState(f"plugin {name}", "note", f"broken: {reason}")
 
 
-def _folders(home: Path) -> Iterator[Finding]:
+def _folders(home: Path) -> Iterator[PartState]:
     existing = next(path for path in (home, *home.absolute().parents) if path.exists())
     free = shutil.disk_usage(existing).free
     if existing.is_dir() and os.access(existing, os.W_OK):
         words = f"{home}, {free / 2**30:.0f} GiB free"
-        yield Finding("home", "works" if free > LITTLE_DISK else "note", words)
+        yield PartState("home", "works" if free > LITTLE_DISK else "note", words)
     else:
-        yield Finding("home", "fails", f"{home} cannot be written; set HARNESS_HOME")
+        yield PartState("home", "fails", f"{home} cannot be written; set HARNESS_HOME")
     for part in STAGE_PARTS:
         folder = home / part
         entries = sorted(path for path in folder.glob("*") if not path.name.startswith("."))
         size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
         names = ", ".join(path.name for path in entries) if part == "data" else ""
         count = f"{len(entries)} kept, {size / 2**20:.0f} MiB"
-        yield Finding(part, "works", f"{count}{': ' if names else ''}{names}")
+        yield PartState(part, "works", f"{count}{': ' if names else ''}{names}")

@@ -11,20 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import HarnessError, PluginError
-from harness.samples import Predictions, Samples, Sight, Targets
-from harness.store.files import sync_folder, unwritable, write_whole
+from harness.samples import Predictions, Samples, StageOutputs, Targets
+from harness.store.files import atomic_write, sync_folder, unwritable
 from harness.store.seals import write_marker
 from harness.store.stages import PARTS, SAMPLES, SIGHT
 from harness.testing.metrics import top_classes
-from harness.testing.predict import Seen
+from harness.testing.predict import FeatureBatch
 from harness.training.ranks import Ranks
 
 SEEN_CLASSES = 5
 
 
-def keep_sight(
+def save_outputs(
     folder: Path,
-    seen: Iterator[Seen],
+    seen: Iterator[FeatureBatch],
     samples: Samples,
     ranks: Ranks,
     about: Mapping[str, Any] | None = None,
@@ -61,7 +61,7 @@ def keep_sight(
         path.replace(folder / "features.npy")
         sync_folder(folder)
         columns = joined._asdict()
-        write_whole(folder / "predictions.npz", lambda file: np.savez(file, **columns))
+        atomic_write(folder / "predictions.npz", lambda file: np.savez(file, **columns))
         write_marker(folder / SIGHT, {**(about or {}), "samples": len(samples)}, PARTS[SIGHT])
     ranks.barrier()
 
@@ -83,7 +83,7 @@ def _of_all(own: list[Predictions], ranks: Ranks) -> list[Predictions]:
     return [prediction for part in parts for prediction in part]
 
 
-def kept_sight(folder: Path) -> Sight | None:
+def load_outputs(folder: Path) -> StageOutputs | None:
     """Return what was kept, the features memory-mapped; None where it is not all there.
 
     Only for a stage whose part ``SIGHT`` was found whole: nothing is checked here.
@@ -93,10 +93,10 @@ def kept_sight(folder: Path) -> Sight | None:
     with np.load(folder / "predictions.npz") as arrays:
         predictions = Predictions(**{name: arrays[name] for name in Predictions._fields})
     features = np.load(folder / "features.npy", mmap_mode="r")
-    return Sight(features=features, predictions=predictions)
+    return StageOutputs(features=features, predictions=predictions)
 
 
-def keep_samples(path: Path, samples: Samples) -> None:
+def save_samples(path: Path, samples: Samples) -> None:
     """Write the columns that noise tricks may change, and their marker."""
     columns: dict[str, Any] = {
         "label": samples.label,
@@ -107,11 +107,11 @@ def keep_samples(path: Path, samples: Samples) -> None:
         columns["target_classes"] = samples.targets.classes
         columns["target_weights"] = samples.targets.weights
         columns["target_names"] = np.array(samples.target_names, np.str_)
-    write_whole(path, lambda file: np.savez(file, **columns))
+    atomic_write(path, lambda file: np.savez(file, **columns))
     write_marker(path.with_name(SAMPLES), {}, PARTS[SAMPLES])
 
 
-def kept_samples(path: Path, before: Samples) -> Samples:
+def load_samples(path: Path, before: Samples) -> Samples:
     """Return ``before`` with the columns that ``keep_samples`` wrote."""
     with np.load(path) as arrays:
         targets = None

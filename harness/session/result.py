@@ -16,7 +16,7 @@ from harness.assembly.identity import (
 )
 from harness.assembly.prepare import Prepared
 from harness.assembly.sources import file_sha256
-from harness.session.stage_runner import Made
+from harness.session.stage_runner import FinishedStage
 from harness.spec import RunSpec
 from harness.store.record import (
     Cost,
@@ -32,7 +32,7 @@ from harness.training.ranks import Ranks
 
 def record_of(
     prepared: Prepared,
-    made: Sequence[Made],
+    made: Sequence[FinishedStage],
     scores: Sequence[Score],
     noise: Sequence[NoiseQuality],
     ranks: Ranks,
@@ -69,7 +69,7 @@ def record_of(
     )
 
 
-def cost_of(spec: RunSpec, made: Sequence[Made], ranks: Ranks) -> Cost:
+def cost_of(spec: RunSpec, made: Sequence[FinishedStage], ranks: Ranks) -> Cost:
     """Return what the stages cost when they were trained, here or in an earlier run."""
     seconds = {m.recipe.stage.name: float(m.marker["seconds"]) for m in made}
     speeds = {m.recipe.stage.name: float(m.marker["images_per_second"]) for m in made}
@@ -96,7 +96,7 @@ def _plugin(entry: Entry) -> Plugin:
     )
 
 
-def _stage(made: Made) -> EffectiveStage:
+def _stage(made: FinishedStage) -> EffectiveStage:
     recipe = made.recipe
     history: list[Mapping[str, float]] = made.marker["history"]
     return EffectiveStage(

@@ -20,13 +20,13 @@ from harness.assembly.recipe import Recipe, StageRecipe, encoders_of, plain_view
 from harness.data.pictures.loader import Pictures
 from harness.errors import PluginError, TrainingError
 from harness.samplers import generator
-from harness.samples import Samples, Sight
-from harness.session.features import keep_samples, keep_sight, kept_samples, kept_sight
+from harness.samples import Samples, StageOutputs
+from harness.session.features import load_outputs, load_samples, save_outputs, save_samples
 from harness.session.foresight import check_stages
 from harness.store.seals import check_marker, read_marker
 from harness.store.stages import SAMPLES, SIGHT, StageFolder, stage_folder
 from harness.terminal import note
-from harness.testing.predict import see
+from harness.testing.predict import extract_features
 from harness.testing.score import Epoch, Member, epoch_scorer
 from harness.training.checkpoints import (
     drop_checkpoints,
@@ -43,7 +43,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Made:
+class FinishedStage:
     """A finished stage: its recipe, its folder and what its marker says."""
 
     recipe: StageRecipe
@@ -60,14 +60,14 @@ class Made:
         return files
 
 
-class Maker:
+class StageRunner:
     """Makes the stages of one run, parents first. Val is scored, but no trick ever sees it."""
 
     def __init__(self, prepared: Prepared, ranks: Ranks) -> None:
         self._prepared = prepared
         self._spec, self._hooks, self._ranks = prepared.spec, prepared.hooks, ranks
         self._samples, self._val = prepared.samples, prepared.val
-        self._made: dict[str, Made] = {}
+        self._made: dict[str, FinishedStage] = {}
         self._told: set[str] = set()
 
     def check(self, recipe: Recipe) -> None:
@@ -75,14 +75,14 @@ class Maker:
         draw = partial(self.network, weights=None, outputs=self._samples.num_classes)
         check_stages(recipe, self._prepared, self._ranks, draw)
 
-    def make(self, recipe: StageRecipe) -> Made:
+    def make(self, recipe: StageRecipe) -> FinishedStage:
         """Return the finished stage; nothing is trained where it was finished before."""
         folder = stage_folder(self._spec.home, recipe.key)
         with self._alone(folder):
             marker = self._finished(recipe, folder)
             cached = marker is not None
             marker = marker or self._train(recipe, folder)
-        made = Made(recipe=recipe, folder=folder, marker=marker)
+        made = FinishedStage(recipe=recipe, folder=folder, marker=marker)
         self._made[recipe.stage.name] = made
         speed = {"cached": float(cached), "images_per_second": marker["images_per_second"]}
         self._hooks.on_stage_end(recipe.stage, speed)
@@ -109,7 +109,7 @@ class Maker:
 
     def _from_first(self, ask: Callable[[], T]) -> T:
         """Ask rank 0 alone, which tells the others."""
-        return cast("T", self._ranks.from_first(ask() if self._ranks.first else None))
+        return cast("T", self._ranks.broadcast(ask() if self._ranks.first else None))
 
     def network(
         self, recipe: StageRecipe, weights: Path | None, outputs: int, *, begins: bool = False
@@ -126,7 +126,7 @@ class Maker:
             _load(module, load_tensors(weights), recipe, begins=begins)
         return module
 
-    def finished_network(self, made: Made, weights: Path) -> nn.Module:
+    def finished_network(self, made: FinishedStage, weights: Path) -> nn.Module:
         """Load a file of a finished stage's weights onto the device."""
         module = self.network(made.recipe, weights, made.marker["outputs"])
         return module.to(self._ranks.device).to(memory_format=torch.channels_last)
@@ -154,7 +154,7 @@ class Maker:
         """Return the samples of a stage after its noise tricks, worked out once and kept."""
         folder = stage_folder(self._spec.home, recipe.key)
         self._work_out(recipe, folder)
-        return kept_samples(folder.path / "samples.npz", self._samples)
+        return load_samples(folder.path / "samples.npz", self._samples)
 
     def _work_out(self, recipe: StageRecipe, folder: StageFolder) -> None:
         if self._from_first(partial(folder.whole, SAMPLES)) is not None:
@@ -163,7 +163,7 @@ class Maker:
         if self._ranks.first:
             encode = partial(self._encode, recipe)
             samples = self._samples.assign(seen=seen, encode_texts=encode)
-            keep_samples(folder.path / "samples.npz", apply(recipe.noise, samples))
+            save_samples(folder.path / "samples.npz", apply(recipe.noise, samples))
         self._ranks.barrier()
 
     def _encode(
@@ -217,23 +217,23 @@ class Maker:
             raise PluginError(f"stage {stage!r} predicts keywords, so it cannot teach classes")
         return self.finished_network(made, made.weights()["last"]).eval()
 
-    def _sight(self, made: Made) -> Sight:
+    def _sight(self, made: FinishedStage) -> StageOutputs:
         """Return what a finished stage says of every training sample, looked at once and kept."""
         with self._alone(made.folder):
             if not self._from_first(lambda: _has_sight(made)):
                 self._look(made)
-        sight = kept_sight(made.folder.path)
+        sight = load_outputs(made.folder.path)
         if sight is None:
             raise TrainingError(f"{made.folder.path} lost its features; start the command again")
         return sight
 
-    def _look(self, made: Made) -> None:
+    def _look(self, made: FinishedStage) -> None:
         module = self.finished_network(made, made.weights()["last"])
         (view,) = plain_view(made.recipe.stage)
         pictures = Pictures(self._samples, self._report)
-        seen = see(module, pictures, view, self._ranks, self._spec.loader_threads)
+        seen = extract_features(module, pictures, view, self._ranks, self._spec.loader_threads)
         about = {"weights": made.marker["files"]["weights.pt"]}
-        keep_sight(made.folder.path, seen, self._samples, self._ranks, about)
+        save_outputs(made.folder.path, seen, self._samples, self._ranks, about)
         pictures.learn(self._ranks.union(pictures.broken))
 
     @contextmanager
@@ -264,7 +264,7 @@ def _finish(
     return done
 
 
-def _has_sight(made: Made) -> bool:
+def _has_sight(made: FinishedStage) -> bool:
     """Say whether the features are whole, and those of the very weights that are there."""
     sight = made.folder.whole(SIGHT)
     if sight is None:

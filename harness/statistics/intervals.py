@@ -20,7 +20,7 @@ from harness.errors import HarnessError
 
 MOST_SEEDS = 1_000  # more are no advice
 
-Table: TypeAlias = NDArray[np.float64]
+SeedsByImages: TypeAlias = NDArray[np.float64]
 SeedTerm: TypeAlias = tuple[float, int]  # the variance between seeds, and their number
 
 
@@ -185,7 +185,7 @@ def unpaired_difference(
     return _crossed([better, -worse], confidence)
 
 
-def _crossed(tables: list[Table], confidence: float) -> Interval:
+def _crossed(tables: list[SeedsByImages], confidence: float) -> Interval:
     """Return the interval of the sum of the tables' means: seeds apart, images shared."""
     images = tables[0].shape[1]
     seeds = min(len(table) for table in tables)
@@ -208,7 +208,7 @@ def _crossed(tables: list[Table], confidence: float) -> Interval:
     )
 
 
-def _table(values: ArrayLike, name: str) -> Table:
+def _table(values: ArrayLike, name: str) -> SeedsByImages:
     table = np.atleast_2d(np.asarray(values, np.float64))
     if table.ndim != 2 or table.shape[0] < 1 or table.shape[1] < 2:
         raise HarnessError(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.store.files import write_whole
+from harness.store.files import atomic_write
 
 _DIGEST = "sha256"
 
@@ -19,7 +19,7 @@ _DIGEST = "sha256"
 def save_columns(path: Path, columns: Mapping[str, NDArray[Any]]) -> None:
     """Write the columns, whole or not at all."""
     everything: dict[str, Any] = {**columns, _DIGEST: _digest(columns)}
-    write_whole(path, lambda file: np.savez(file, **everything))
+    atomic_write(path, lambda file: np.savez(file, **everything))
 
 
 def load_columns(path: Path) -> dict[str, NDArray[Any]] | None:

@@ -14,7 +14,7 @@ from typing import IO, Any, cast
 from harness.errors import HarnessError
 
 
-def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+def atomic_write(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Let ``write`` fill a temporary file beside ``path``, then put it in place.
 
     Raises HarnessError where the disk is full or the folder cannot be written; the file that stood
@@ -71,7 +71,7 @@ def _write_through(file: IO[bytes], write: Callable[[IO[bytes]], object]) -> Non
 
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` as UTF-8, whole or not at all."""
-    write_whole(path, lambda file: file.write(text.encode()))
+    atomic_write(path, lambda file: file.write(text.encode()))
 
 
 def sync_folder(folder: Path) -> None:

@@ -16,7 +16,7 @@ _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}")  # as files.write_whole calls the
 
 
 @contextlib.contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def exclusive_lock(folder: Path) -> Iterator[None]:
     """Hold ``folder``, which is made where needed; the system frees the lock of a killed process.
 
     Raises:

@@ -22,7 +22,7 @@ BASELINE = "baseline"
 OWN_STAGES = "its own stages"
 
 
-class Trick(NamedTuple):
+class AblatedTrick(NamedTuple):
     """One trick of a method, however many of its stages have it."""
 
     name: str
@@ -46,10 +46,10 @@ class Variant:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class AblationRow:
     """One trick: the method without it, and the baseline, or the bare method, with it alone."""
 
-    trick: Trick
+    trick: AblatedTrick
     left_out: Variant
     alone: Variant
 
@@ -60,7 +60,7 @@ class Ablation:
 
     method: RunSpec
     seeds: tuple[int, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[AblationRow, ...]
 
     @cached_property
     def runs(self) -> tuple[RunSpec, ...]:
@@ -74,7 +74,7 @@ class Ablation:
         return tuple(replace(spec, seed=seed) for seed in self.seeds for spec in once)
 
 
-class Cost(NamedTuple):
+class AblationCost(NamedTuple):
     """What is to be done: runs, stages, and their time where earlier records tell."""
 
     runs: int
@@ -98,7 +98,7 @@ def ablation(asked: RunSpec, seeds: int) -> Ablation:
         raise HarnessError(f"{method.label} has no trick to leave out")
     adding = _Adding(method, recipe)
     rows = (
-        Row(trick=trick, left_out=_without(method, trick.name), alone=adding.alone(trick))
+        AblationRow(trick=trick, left_out=_without(method, trick.name), alone=adding.alone(trick))
         for trick in tricks
     )
     return Ablation(
@@ -106,14 +106,16 @@ def ablation(asked: RunSpec, seeds: int) -> Ablation:
     )
 
 
-def _tricks(recipe: Recipe) -> list[Trick]:
+def _tricks(recipe: Recipe) -> list[AblatedTrick]:
     found: dict[str, tuple[dict[str, None], dict[str, None]]] = {}
     for slot, stage, trick in _placed(recipe):
         slots, stages = found.setdefault(type(trick).__name__, ({}, {}))
         slots[slot] = None
         if stage:
             stages[stage] = None
-    return [Trick(name, tuple(slots), tuple(stages)) for name, (slots, stages) in found.items()]
+    return [
+        AblatedTrick(name, tuple(slots), tuple(stages)) for name, (slots, stages) in found.items()
+    ]
 
 
 def _placed(recipe: Recipe) -> Iterator[tuple[str, str, Any]]:
@@ -161,7 +163,7 @@ class _Adding:
         """Those of the baseline that is lent all tricks of the method."""
         return _described(resolve(self._with_all, Activation(self._with_all).hooks, UNREAD))
 
-    def alone(self, trick: Trick) -> Variant:
+    def alone(self, trick: AblatedTrick) -> Variant:
         """Return the run with one trick, or why there can be none.
 
         A lent method has the defaults of its knobs, and knows no stages but its own: where that is
@@ -179,12 +181,12 @@ class _Adding:
         )
         return Variant(spec=spec, against=against, base=OWN_STAGES)
 
-    def _others(self, tricks: Iterable[str], kept: Trick | None = None) -> tuple[str, ...]:
+    def _others(self, tricks: Iterable[str], kept: AblatedTrick | None = None) -> tuple[str, ...]:
         stay = {*self._own, *((kept.name,) if kept else ())}
         return tuple(name for name in tricks if name not in stay)
 
 
-def cost_of(asked: Ablation) -> Cost:
+def cost_of(asked: Ablation) -> AblationCost:
     """Return what is left to do; the data are read once."""
     prepared = prepare(asked.runs[0])
     samples, home = prepared.samples, prepared.spec.home
@@ -199,7 +201,7 @@ def cost_of(asked: Ablation) -> Cost:
         finished += is_there(home / "records" / f"{identity}.json")
     left = [one for one in stages.values() if stage_folder(home, one.key).done() is None]
     seconds, hardware = known_seconds(home, left, len(samples))
-    return Cost(
+    return AblationCost(
         runs=len(asked.runs),
         finished_runs=finished,
         stages=len(stages),

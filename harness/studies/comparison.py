@@ -19,7 +19,7 @@ from harness.statistics.intervals import Interval, paired_difference
 from harness.statistics.paired import bootstrap_mean, mcnemar
 from harness.store.record import Data, ResultRecord
 from harness.studies.comparison_text import comparison_text
-from harness.testing.predictions import KeptPredictions, kept_predictions
+from harness.testing.predictions import StoredPredictions, load_predictions
 
 Metric: TypeAlias = Literal["top1", "top5"]
 K: dict[Metric, int] = {"top1": 1, "top5": 5}
@@ -153,16 +153,16 @@ def compare_runs(
     split = _split([run.record for pair in pairs for run in pair], split, protocol)
     kept = [
         (
-            kept_predictions(one.home, one.record, split, protocol),
-            kept_predictions(other.home, other.record, split, protocol),
+            load_predictions(one.home, one.record, split, protocol),
+            load_predictions(other.home, other.record, split, protocol),
         )
         for one, other in pairs
     ]
     labels = kept[0][0].labels
     copies = {run.record.data.tested.get(split) for pair in pairs for run in pair}
     _check_images(copies, [one for pair in kept for one in pair], split)
-    before_SN = np.stack([one.right(K[metric]) for one, _ in kept])
-    after_SN = np.stack([other.right(K[metric]) for _, other in kept])
+    before_SN = np.stack([one.correct(K[metric]) for one, _ in kept])
+    after_SN = np.stack([other.correct(K[metric]) for _, other in kept])
     return RunComparison(
         before=before.name,
         after=after.name,
@@ -231,7 +231,7 @@ def _split(records: Sequence[ResultRecord], asked: str | None, protocol: str) ->
     )
 
 
-def _check_images(copies: set[str | None], kept: Sequence[KeptPredictions], split: str) -> None:
+def _check_images(copies: set[str | None], kept: Sequence[StoredPredictions], split: str) -> None:
     """Refuse runs on other names or labels, or on other pictures of the same names."""
     files, labels = kept[0].files, kept[0].labels
     same = all(np.array_equal(k.files, files) and np.array_equal(k.labels, labels) for k in kept)

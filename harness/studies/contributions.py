@@ -13,14 +13,14 @@ from harness.spec import RunSpec
 from harness.statistics.intervals import Interval, paired_difference
 from harness.store.record import ResultRecord
 from harness.studies.ablation import Variant
-from harness.testing.predictions import KeptPredictions, kept_predictions
+from harness.testing.predictions import StoredPredictions, load_predictions
 
 METRICS = {"top1": 1, "top5": 5}
 SPLITS = ("test", "val", "ilsvrc")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contribution:
+class TrickEffect:
     """What a trick added on shared seeds and images, in shares; empty where ``reason`` says why."""
 
     intervals: Mapping[str, Interval]
@@ -33,13 +33,13 @@ class Outcomes:
     def __init__(self, found: Iterable[tuple[RunSpec, ResultRecord | None, str]]) -> None:
         self._found = list(found)
 
-    def contribution(self, variant: Variant, seeds: Sequence[int], split: str) -> Contribution:
+    def contribution(self, variant: Variant, seeds: Sequence[int], split: str) -> TrickEffect:
         """Return what a variant's trick is worth on the seeds of which both runs are there.
 
         Each run is scored under its method's own views, so that a trick of testing counts, too.
         """
         if variant.spec is None or variant.against is None:
-            return Contribution(intervals={}, reason=variant.reason)
+            return TrickEffect(intervals={}, reason=variant.reason)
         pairs, reasons = [], []
         for seed in seeds:
             kept = []
@@ -52,9 +52,9 @@ class Outcomes:
             if len(kept) == 2:
                 pairs.append(kept)
         if not pairs:
-            return Contribution(intervals={}, reason=reasons[0])
+            return TrickEffect(intervals={}, reason=reasons[0])
         intervals = {name: _difference(pairs, k, variant.sign) for name, k in METRICS.items()}
-        return Contribution(intervals=intervals, reason=reasons[0] if reasons else "")
+        return TrickEffect(intervals=intervals, reason=reasons[0] if reasons else "")
 
     def split(self, asked: str | None) -> str:
         """Return the split to judge on; raises HarnessError where it was not scored."""
@@ -80,20 +80,20 @@ class Outcomes:
         )
 
 
-def answers(spec: RunSpec, record: ResultRecord, split: str) -> KeptPredictions:
+def answers(spec: RunSpec, record: ResultRecord, split: str) -> StoredPredictions:
     """Return what a run said of a split under its own views, the last of its protocols."""
     protocols = [score.protocol for score in record.scores if score.split == split]
-    return kept_predictions(spec.home, record, split, protocols[-1])
+    return load_predictions(spec.home, record, split, protocols[-1])
 
 
-def _difference(pairs: Sequence[Sequence[KeptPredictions]], k: int, sign: int) -> Interval:
+def _difference(pairs: Sequence[Sequence[StoredPredictions]], k: int, sign: int) -> Interval:
     more, less = (
         np.stack([_right(pair[side], pairs[0][0], k) for pair in pairs]) for side in (0, 1)
     )
     return paired_difference(more, less) if sign > 0 else paired_difference(less, more)
 
 
-def _right(kept: KeptPredictions, like: KeptPredictions, k: int) -> NDArray[np.bool_]:
+def _right(kept: StoredPredictions, like: StoredPredictions, k: int) -> NDArray[np.bool_]:
     if not np.array_equal(kept.files, like.files):
         raise HarnessError("the runs were scored on different pictures; the data set was changed")
-    return kept.right(k)
+    return kept.correct(k)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.figures import COLOURS, INK, PALE, drawn, picture_format
-from harness.store.files import write_whole
+from harness.store.files import atomic_write
 from harness.studies.comparison import Category, RunComparison
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def draw_comparison(found: RunComparison, output: Path) -> None:
         _draw_top(axes["top"], found)
 
     picture = drawn(paint, INCHES, picture_format(output))
-    write_whole(output, lambda file: file.write(picture))
+    atomic_write(output, lambda file: file.write(picture))
 
 
 def _headline(found: RunComparison) -> str:

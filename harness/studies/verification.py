@@ -15,7 +15,7 @@ from harness.samples import Samples
 from harness.store.finished import predictions_file
 from harness.store.record import ResultRecord, Score, digest, read_record
 from harness.testing.metrics import accuracy
-from harness.testing.predictions import KeptPredictions, read_predictions
+from harness.testing.predictions import StoredPredictions, read_predictions
 
 SAME = 1e-9  # figures that are summed in another order differ by less
 NEAR = 0.01  # a picture or two may fall to the other side between two scorings on a GPU
@@ -102,7 +102,7 @@ def verify_record(
     return verdict
 
 
-def _unsound(kept: KeptPredictions, classes: int) -> Iterator[str]:
+def _unsound(kept: StoredPredictions, classes: int) -> Iterator[str]:
     """Yield what no network can have said."""
     size, width = len(kept.labels), min(KEPT_CLASSES, classes)
     shapes = [kept.files.shape, kept.labels.shape, kept.classes.shape]
@@ -122,7 +122,7 @@ def _unsound(kept: KeptPredictions, classes: int) -> Iterator[str]:
         yield "its probabilities are not those of the likeliest classes, best first"
 
 
-def _differences(kept: KeptPredictions, score: Score, record: ResultRecord) -> Iterator[str]:
+def _differences(kept: StoredPredictions, score: Score, record: ResultRecord) -> Iterator[str]:
     """Yield every figure that does not follow from the predictions."""
     if len(kept.labels) != score.images:
         yield f"it says {score.images} images, and {len(kept.labels)} were predicted"
@@ -162,7 +162,7 @@ def _history(record: ResultRecord) -> Iterator[str]:
             )
 
 
-def _against_data(kept: KeptPredictions, samples: Samples | None) -> Iterator[str]:
+def _against_data(kept: StoredPredictions, samples: Samples | None) -> Iterator[str]:
     if samples is None:
         return
     if not np.array_equal(kept.files, np.asarray(samples.files)):

@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from harness.data.pictures.loader import Pictures, ahead
+from harness.data.pictures.loader import Pictures, prefetch
 from harness.samplers import Rows
-from harness.training.batches import normalised
+from harness.training.batches import normalize
 from harness.training.ranks import Ranks
 from harness.values import View, Views
 
@@ -26,7 +26,7 @@ PIXELS_AT_ONCE_CUDA = 1 << 26
 Probabilities = NDArray[np.float32]
 
 
-class Seen(NamedTuple):
+class FeatureBatch(NamedTuple):
     """Features ``(B, D)`` and probabilities ``(B, K)`` of the pictures in these rows ``(B,)``."""
 
     rows: Rows
@@ -57,9 +57,9 @@ def predict(
     return {name: _gathered(part, ranks) for name, part in parts.items()}
 
 
-def see(
+def extract_features(
     module: nn.Module, pictures: Pictures, view: View, ranks: Ranks, threads: int
-) -> Iterator[Seen]:
+) -> Iterator[FeatureBatch]:
     """Yield the features before the head, and the probabilities, of this rank's share in order.
 
     Needs a network with timm's ``forward_features`` and ``forward_head``.
@@ -68,14 +68,14 @@ def see(
     first = int(share[0]) if len(share) else 0
     for (batch,) in _batches(pictures, (view,), ranks, threads):
         with evaluating(module):
-            images = normalised(batch, ranks.device)
+            images = normalize(batch, ranks.device)
             maps = module.forward_features(images)  # type: ignore[operator]
             pooled = module.forward_head(maps, pre_logits=True)  # type: ignore[operator]
             # Not the classifier on the pooled: some networks' classifier is a convolution.
             logits = module.forward_head(maps)  # type: ignore[operator]
             features = pooled.float().flatten(1).cpu().numpy()
             probabilities = torch.softmax(logits.float(), dim=1).cpu().numpy()
-        yield Seen(np.arange(first, first + len(batch)), features, probabilities)
+        yield FeatureBatch(np.arange(first, first + len(batch)), features, probabilities)
         first += len(batch)
 
 
@@ -102,7 +102,7 @@ def _batches(
     at_once = PIXELS_AT_ONCE_CUDA if ranks.device.type == "cuda" else PIXELS_AT_ONCE
     size = max(1, at_once // sum(view.size**2 for view in views))
     parts: list[Rows] = [share[first : first + size] for first in range(0, len(share), size)]
-    return ahead((partial(pictures.test_batch, part, views) for part in parts), threads)
+    return prefetch((partial(pictures.test_batch, part, views) for part in parts), threads)
 
 
 def _probabilities(
@@ -112,7 +112,7 @@ def _probabilities(
     found: list[Probabilities | None] = [None] * len(views)
     for size in dict.fromkeys(view.size for view in views):
         same = [place for place, view in enumerate(views) if view.size == size]
-        images = normalised(np.concatenate([batch[place] for place in same]), ranks.device)
+        images = normalize(np.concatenate([batch[place] for place in same]), ranks.device)
         probabilities = torch.softmax(module(images).float(), dim=1).cpu().numpy()
         for place, part in zip(same, np.split(probabilities, len(same)), strict=True):
             found[place] = part

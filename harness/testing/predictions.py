@@ -20,7 +20,7 @@ from harness.store.seals import DamagedError
 Epoch = Literal["last", "best"]
 
 
-class KeptPredictions(NamedTuple):
+class StoredPredictions(NamedTuple):
     """N pictures: ``files`` and ``labels`` ``(N,)``, ``classes`` ``(N, 5)``, best first.
 
     ``probabilities`` are those of the classes, empty in a file without them.
@@ -31,15 +31,15 @@ class KeptPredictions(NamedTuple):
     classes: NDArray[np.int32]
     probabilities: NDArray[np.float16] = np.empty((0, 0), np.float16)
 
-    def right(self, k: int) -> NDArray[np.bool_]:
+    def correct(self, k: int) -> NDArray[np.bool_]:
         """Return for each picture whether its label is among the first ``k`` classes, ``(N,)``."""
         found: NDArray[np.bool_] = (self.classes[:, :k] == self.labels[:, None]).any(axis=1)
         return found
 
 
-def kept_predictions(
+def load_predictions(
     home: Path, record: ResultRecord, split: str, protocol: str, epoch: Epoch = "last"
-) -> KeptPredictions:
+) -> StoredPredictions:
     """Read the predictions behind one score of a record.
 
     Raises HarnessError where the score was not measured, its file is missing, or its bytes are not
@@ -57,15 +57,15 @@ def kept_predictions(
         ) from error
 
 
-def read_predictions(path: Path) -> KeptPredictions:
+def read_predictions(path: Path) -> StoredPredictions:
     """Read the predictions of one split; raises HarnessError where they are damaged or too many."""
     try:
         with np.load(io.BytesIO(read_plain(path, MOST)), allow_pickle=False) as arrays:
             unpacked = sum(one.file_size for one in arrays.zip.infolist())
             if unpacked > MOST:
                 raise HarnessError(f"{path} would take {unpacked} bytes of memory, over {MOST}")
-            kept = {name: arrays[name] for name in KeptPredictions._fields if name in arrays}
-            return KeptPredictions(**kept)
+            kept = {name: arrays[name] for name in StoredPredictions._fields if name in arrays}
+            return StoredPredictions(**kept)
     except (TypeError, ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise HarnessError(
             f"{path} holds no labels of an earlier version, or is damaged ({error}); "

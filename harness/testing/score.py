@@ -14,7 +14,7 @@ from torch import nn
 
 from harness.data.pictures.loader import Pictures
 from harness.samples import Samples
-from harness.store.files import write_whole
+from harness.store.files import atomic_write
 from harness.store.record import Score
 from harness.testing.ensemble import Ensemble
 from harness.testing.metrics import Top, accuracy, top_classes
@@ -53,7 +53,7 @@ class Member:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Examination:
+class Evaluation:
     """Every split that has labels, under every protocol; predictions are kept in ``folder``."""
 
     tested: Sequence[Samples]
@@ -88,7 +88,7 @@ class Examination:
                 probabilities = ensemble.join(samples, protocol, parts)
                 top = top_classes(probabilities, KEPT_CLASSES)
                 path = self.folder / f"{samples.split}-{protocol.replace(' ', '-')}-{epoch}.npz"
-                sha256 = keep_predictions(path, samples, top) if self.ranks.first else ""
+                sha256 = save_predictions(path, samples, top) if self.ranks.first else ""
                 scores.append(score_of(samples, top, protocol, "last", sha256))
         return scores
 
@@ -117,9 +117,9 @@ def score_of(samples: Samples, top: Top, protocol: str, epoch: Epoch, sha256: st
     )
 
 
-def keep_predictions(path: Path, samples: Samples, top: Top) -> str:
+def save_predictions(path: Path, samples: Samples, top: Top) -> str:
     """Write file names, labels, likeliest classes and probabilities; return the file's sha256."""
-    write_whole(
+    atomic_write(
         path,
         lambda file: np.savez_compressed(
             file,

@@ -28,7 +28,7 @@ def check_one_home(ranks: Ranks, home: Path) -> None:
         except OSError as error:
             problem = unwritable(token, error)
     try:
-        name, problem = cast("tuple[str, str]", ranks.from_first((token.name, problem)))
+        name, problem = cast("tuple[str, str]", ranks.broadcast((token.name, problem)))
         if problem:
             raise HarnessError(problem)
         blind = [text for text in ranks.gather("" if _seen(home / name) else _here(home)) if text]
@@ -36,7 +36,7 @@ def check_one_home(ranks: Ranks, home: Path) -> None:
         if ranks.first:
             token.unlink(missing_ok=True)
     if blind:
-        first = ranks.from_first(_here(home))
+        first = ranks.broadcast(_here(home))
         raise HarnessError(
             f"the ranks have different folders as HARNESS_HOME: {first} of rank 0 is not {blind[0]}"
             f" ({len(blind)} of {ranks.world_size} ranks do not see it); name one folder that all "

@@ -20,7 +20,7 @@ MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
 
-def normalised(pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
+def normalize(pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
     """Move ``(B, H, W, 3)`` uint8 to the device as normalised floats ``(B, 3, H, W)``.
 
     Bytes travel, not floats; the permuted layout is channels_last as it stands.
@@ -43,13 +43,13 @@ def _scale_and_shift(values: int, device: torch.device) -> tuple[Tensor, Tensor]
     return (1 / (255 * std)).to(device), (-mean / std).to(device)
 
 
-class Columns:
+class Collator:
     """The columns of the training samples; only a batch's part is copied, none per process."""
 
     def __init__(self, samples: Samples) -> None:
         self._samples = samples
 
-    def batch(self, loaded: Loaded, seed: int) -> Batch:
+    def collate(self, loaded: Loaded, seed: int) -> Batch:
         """Return the batch of these pictures, bytes yet, with dense targets ``(B, K)``."""
         rows, samples = loaded.rows, self._samples
         targets = torch.zeros(len(rows), samples.num_outputs)
@@ -68,7 +68,7 @@ class Columns:
         )
 
 
-def placed(batch: Batch, device: torch.device) -> Batch:
+def to_device(batch: Batch, device: torch.device) -> Batch:
     """Return the batch on the device, its images normalised floats."""
     return Batch(
         images=_floats(batch.images.permute(0, 2, 3, 1), device),
@@ -79,7 +79,7 @@ def placed(batch: Batch, device: torch.device) -> Batch:
     )
 
 
-def taught(batch: Batch, teachers: Sequence[nn.Module]) -> Batch:
+def with_teacher_logits(batch: Batch, teachers: Sequence[nn.Module]) -> Batch:
     """Return the batch with what each teacher says of its images, ``(M, B, K)``."""
     if not teachers:
         return batch

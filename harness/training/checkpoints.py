@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from harness.errors import TrainingError
-from harness.store.files import write_whole
+from harness.store.files import atomic_write
 from harness.store.seals import DamagedError, check_marker, write_marker
 
 KEPT = 2
@@ -63,7 +63,7 @@ def drop_unfinished(folder: Path) -> None:
 
 def save_tensors(path: Path, state: dict[str, Any]) -> None:
     """Write tensors and plain values, whole or not at all."""
-    write_whole(path, lambda file: torch.save(state, file))
+    atomic_write(path, lambda file: torch.save(state, file))
 
 
 def load_tensors(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:

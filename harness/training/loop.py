@@ -21,26 +21,26 @@ from harness.assembly.contract import (
     check_rows,
 )
 from harness.assembly.recipe import StageRecipe
-from harness.data.pictures.loader import Crops, Loaded, Pictures, ahead
+from harness.data.pictures.loader import Crops, Loaded, Pictures, prefetch
 from harness.samplers import Rows
 from harness.samples import Samples
 from harness.terminal import note
 from harness.training.batches import (
-    Columns,
+    Collator,
     cross_entropy,
     in_parts,
     joined,
     parted,
-    placed,
-    taught,
+    to_device,
+    with_teacher_logits,
 )
 from harness.training.checkpoints import newest_checkpoint, save_checkpoint, save_tensors
 from harness.training.engine import Engine
 from harness.training.interrupt import Interrupted, Request, listening
 from harness.training.layout import Layout
 from harness.training.meter import Meter, Observer
-from harness.training.position import Position
-from harness.training.prefetch import prefetched
+from harness.training.position import TrainState
+from harness.training.prefetch import prefetch_to_device
 from harness.training.ranks import Ranks, counted
 from harness.values import Batch, Loss, apply
 
@@ -83,7 +83,7 @@ class Job:
         return stage.lr * check_factor(self.recipe.who(stage.schedule), factor)
 
 
-def train(job: Job, engine: Engine, ranks: Ranks, observer: Observer) -> tuple[Position, Meter]:
+def train(job: Job, engine: Engine, ranks: Ranks, observer: Observer) -> tuple[TrainState, Meter]:
     """Train a stage to its end, from its newest checkpoint if there is one.
 
     Raises TrainingError where a loss is not finite, and Interrupted after a signal, once the
@@ -104,14 +104,16 @@ def train(job: Job, engine: Engine, ranks: Ranks, observer: Observer) -> tuple[P
             observer.on_step_end(stage, position.step, _end_epoch(job, engine, ranks, position))
             keeper.keep(request, epoch_ends=True)
             meter.go_on()
-        for batches in prefetched(_batches(job, pictures, layout, position.step), ranks.device):
+        for batches in prefetch_to_device(
+            _batches(job, pictures, layout, position.step), ranks.device
+        ):
             lr = job.lr(position.step)
             engine.set_lr(lr)
             for number, waiting in enumerate(batches):
                 # Dropout draws from torch's own generator, which no checkpoint holds.
                 torch.manual_seed(waiting.seed)
                 seeds = layout.seeds(job.seed, position.step, number)
-                micro = _tricked(job, placed(waiting, ranks.device), seeds)
+                micro = _tricked(job, to_device(waiting, ranks.device), seeds)
                 if position.step == first:
                     check_batch_values(f"stage {stage.name!r}", micro, len(job.samples))
                 whole, who = in_parts(loss, seeds), job.recipe.loss_who
@@ -139,7 +141,7 @@ def _tricked(job: Job, batch: Batch, seeds: Sequence[int]) -> Batch:
     if job.recipe.batch:
         parts = [apply(job.recipe.batch, part) for part in parted(batch, seeds)]
         batch = joined(parts)
-    return taught(batch, job.teachers)
+    return with_teacher_logits(batch, job.teachers)
 
 
 def weighted_mean(loss: Loss, logits: Tensor, batch: Batch, who: str = "the loss") -> Tensor:
@@ -161,14 +163,14 @@ def _batches(job: Job, pictures: Pictures, layout: Layout, first: int) -> Iterat
     with calling(named):
         draw = stage.sampler.prepare(job.samples, stage.batch_size, job.seed)
     crops = Crops(stage.input_size, stage.min_crop_area)
-    columns = Columns(job.samples)
+    columns = Collator(job.samples)
     places = layout.places()
 
     def load(rows: Rows, step: int) -> list[Batch]:
         loaded = pictures.training_batch(rows, places, crops, (job.seed, step))
         pieces = zip(*(np.split(column, stage.accumulation) for column in loaded), strict=True)
         return [
-            columns.batch(Loaded(*piece), layout.seeds(job.seed, step, micro)[0])
+            columns.collate(Loaded(*piece), layout.seeds(job.seed, step, micro)[0])
             for micro, piece in enumerate(pieces)
         ]
 
@@ -176,10 +178,10 @@ def _batches(job: Job, pictures: Pictures, layout: Layout, first: int) -> Iterat
         return check_rows(named, draw(step), stage.batch_size, job.samples)
 
     work = (partial(load, drawn(step), step) for step in range(first, job.steps))
-    return ahead(work, job.threads)
+    return prefetch(work, job.threads)
 
 
-def _end_epoch(job: Job, engine: Engine, ranks: Ranks, position: Position) -> dict[str, float]:
+def _end_epoch(job: Job, engine: Engine, ranks: Ranks, position: TrainState) -> dict[str, float]:
     """Score the epoch on val and keep its weights if they are the best so far."""
     scores = job.evaluate(engine.module)
     engine.module.train()
@@ -194,7 +196,7 @@ def _end_epoch(job: Job, engine: Engine, ranks: Ranks, position: Position) -> di
     return {"epoch_loss": loss, **scores}
 
 
-def _is_unscored(job: Job, position: Position) -> bool:
+def _is_unscored(job: Job, position: TrainState) -> bool:
     """Whether a run ended between the checkpoint at an epoch's end and the epoch's score."""
     epochs, further = divmod(position.step, job.steps_per_epoch)
     return not further and epochs > len(position.history)
@@ -203,7 +205,7 @@ def _is_unscored(job: Job, position: Position) -> bool:
 class Keeper:
     """Writes checkpoints when they are due, and stops the run after one where a signal came."""
 
-    def __init__(self, job: Job, engine: Engine, ranks: Ranks, position: Position) -> None:
+    def __init__(self, job: Job, engine: Engine, ranks: Ranks, position: TrainState) -> None:
         self._job, self._engine, self._ranks, self._position = job, engine, ranks, position
         self._kept = time.monotonic()
         self._kept_step = position.step
@@ -240,12 +242,12 @@ class Keeper:
             self._kept = time.monotonic()
 
 
-def _resume(job: Job, engine: Engine, ranks: Ranks) -> Position:
+def _resume(job: Job, engine: Engine, ranks: Ranks) -> TrainState:
     state = newest_checkpoint(job.folder, ranks.device, note if ranks.first else None)
     if state is None:
-        return Position(ranks=[ranks.world_size])
+        return TrainState(ranks=[ranks.world_size])
     engine.load_state(state["engine"])
-    position = Position(**state["position"])
+    position = TrainState(**state["position"])
     if position.ranks[-1:] != [ranks.world_size]:
         job.report(
             f"stage {job.recipe.stage.name!r} goes on with {counted(ranks.world_size)}, "

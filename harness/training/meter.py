@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from harness.errors import TrainingError
-from harness.training.position import Position
+from harness.training.position import TrainState
 from harness.training.ranks import Ranks
 from harness.values import Batch, Stage
 
@@ -33,7 +33,7 @@ class Observer(Protocol):
 class Meter:
     """The losses of a stage, read from the device every few steps."""
 
-    def __init__(self, stage: Stage, ranks: Ranks, steps: int, position: Position) -> None:
+    def __init__(self, stage: Stage, ranks: Ranks, steps: int, position: TrainState) -> None:
         self._stage, self._ranks, self._steps = stage, ranks, steps
         self._position, self._mark = position, time.monotonic()
         self._losses: list[Tensor] = []

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass
-class Position:
+class TrainState:
     """Steps done, and what was summed up and found on the way."""
 
     step: int = 0

@@ -12,7 +12,7 @@ from harness.values import Batch
 TENSORS = ("images", "targets", "weights", "index")
 
 
-def prefetched(steps: Iterator[list[Batch]], device: torch.device) -> Iterator[list[Batch]]:
+def prefetch_to_device(steps: Iterator[list[Batch]], device: torch.device) -> Iterator[list[Batch]]:
     """Return the micro-batches of each step, on a CUDA device one step ahead; else ``steps``.
 
     They travel as they are, pictures as bytes, from pinned memory and on a stream of their own.

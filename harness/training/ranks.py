@@ -17,7 +17,7 @@ from harness.machine.place import Place, read_place
 from harness.training.joining import join_limit, meet
 
 # Rank 0 may cluster, or wait for another run's stage, for hours; torch gives up after 10 minutes.
-PATIENCE = dt.timedelta(days=7)
+TIMEOUT = dt.timedelta(days=7)
 ALONE = Place(rank=0, world_size=1, local_rank=0, address="", port=0)
 
 
@@ -39,7 +39,7 @@ class Ranks:
         if self.world_size > 1:
             dist.barrier()
 
-    def from_first(self, value: object) -> object:
+    def broadcast(self, value: object) -> object:
         """Return rank 0's value in every rank."""
         if self.world_size == 1:
             return value
@@ -135,9 +135,9 @@ def _join(backend: str, place: Place) -> None:
             f"started: {str(error).splitlines()[0]}; open the ports between the machines, or name "
             "the interface with GLOO_SOCKET_IFNAME or NCCL_SOCKET_IFNAME"
         ) from error
-    store.set_timeout(PATIENCE)
+    store.set_timeout(TIMEOUT)
     set_timeout = getattr(dist, "set_timeout", None) or dist.distributed_c10d._set_pg_timeout
-    set_timeout(PATIENCE)  # public since torch 2.14
+    set_timeout(TIMEOUT)  # public since torch 2.14
 
 
 def _leave() -> None:

@@ -12,8 +12,8 @@ import pandas as pd
 from tabulate import LATEX_ESCAPE_RULES, MIN_PADDING, tabulate
 
 from harness.terminal import visible
-from harness_leaderboard.rows import NoiseRow, Row
-from harness_leaderboard.table import Board, Table, flat, noise_tables, score_tables
+from harness_leaderboard.rows import BoardRow, NoiseRow
+from harness_leaderboard.table import Board, BoardTable, flat, noise_tables, score_tables
 
 Show = Literal["all", "scores", "noise"]
 
@@ -49,7 +49,7 @@ def clean(value: str) -> str:
     return visible(value, _LONGEST)
 
 
-def as_table(tables: Sequence[Table], notes: Sequence[str]) -> str:
+def as_table(tables: Sequence[BoardTable], notes: Sequence[str]) -> str:
     """Return plain text for a terminal, the longest column wrapped to keep within ``WIDTH``."""
     parts = []
     for table in tables:
@@ -60,7 +60,7 @@ def as_table(tables: Sequence[Table], notes: Sequence[str]) -> str:
     return "\n\n\n".join(parts) + "\n"
 
 
-def as_markdown(tables: Sequence[Table], notes: Sequence[str]) -> str:
+def as_markdown(tables: Sequence[BoardTable], notes: Sequence[str]) -> str:
     """Return GitHub's Markdown, every table under a heading of its own."""
     parts = []
     for table in tables:
@@ -69,7 +69,7 @@ def as_markdown(tables: Sequence[Table], notes: Sequence[str]) -> str:
     return "\n\n".join([*parts, *map(_markdown, notes)]) + "\n"
 
 
-def as_latex(tables: Sequence[Table], notes: Sequence[str]) -> str:
+def as_latex(tables: Sequence[BoardTable], notes: Sequence[str]) -> str:
     """Return one ``table`` environment each; the document needs ``booktabs``."""
     parts = []
     for table in tables:
@@ -86,7 +86,7 @@ def as_latex(tables: Sequence[Table], notes: Sequence[str]) -> str:
     return "\n\n".join([*parts, *(rf"\noindent {_latex(note)}" for note in notes)]) + "\n"
 
 
-def as_html(tables: Sequence[Table], notes: Sequence[str]) -> str:
+def as_html(tables: Sequence[BoardTable], notes: Sequence[str]) -> str:
     """Return one page that needs nothing else and may load or run nothing."""
     sections = [
         "\n".join(
@@ -128,7 +128,7 @@ def as_json(frame: pd.DataFrame) -> str:
     return json.dumps(lines, indent=1, allow_nan=False) + "\n"
 
 
-PAGES: dict[str, Callable[[Sequence[Table], Sequence[str]], str]] = {
+PAGES: dict[str, Callable[[Sequence[BoardTable], Sequence[str]], str]] = {
     "table": as_table,
     "markdown": as_markdown,
     "latex": as_latex,
@@ -145,7 +145,7 @@ def render(board: Board, form: str, show: Show = "all") -> tuple[str, list[str]]
     """
     notes = [note for _, note in board.notes]
     if form in LISTS:
-        frame = flat(board.noise, NoiseRow) if show == "noise" else flat(board.rows, Row)
+        frame = flat(board.noise, NoiseRow) if show == "noise" else flat(board.rows, BoardRow)
         return LISTS[form](frame), notes
     tables = score_tables(board.rows) if show != "noise" else []
     if show != "scores":
@@ -155,7 +155,7 @@ def render(board: Board, form: str, show: Show = "all") -> tuple[str, list[str]]
     return PAGES[form](tables, notes), []
 
 
-def _grid(table: Table, style: str, escape: Callable[[str], str]) -> str:
+def _grid(table: BoardTable, style: str, escape: Callable[[str], str]) -> str:
     """Lay out the escaped cells in one of tabulate's styles."""
     return tabulate(
         [[escape(cell) for cell in line] for line in table.frame.to_numpy().tolist()],
@@ -166,11 +166,11 @@ def _grid(table: Table, style: str, escape: Callable[[str], str]) -> str:
     )
 
 
-def _sides(table: Table) -> list[str]:
+def _sides(table: BoardTable) -> list[str]:
     return ["left" if name in table.left else "right" for name in table.frame.columns]
 
 
-def _plain(table: Table) -> str:
+def _plain(table: BoardTable) -> str:
     """Lay out for a terminal: long headers wrapped, the methods' column as wide as is left."""
     names = [clean(name) for name in table.frame.columns]
     lines = [[clean(cell) for cell in line] for line in table.frame.to_numpy().tolist()]

@@ -11,7 +11,7 @@ from typing import Literal
 from harness.store.groups import Group, size_of
 from harness.store.record import NoiseQuality, ResultRecord, Score
 from harness_leaderboard.published import PublishedRow, corresponding
-from harness_leaderboard.rows import NoiseRow, Row
+from harness_leaderboard.rows import BoardRow, NoiseRow
 
 Epoch = Literal["last", "best"]
 
@@ -21,7 +21,7 @@ def measured_rows(
     published: Iterable[PublishedRow],
     epochs: Iterable[Epoch],
     unverified: Collection[str] | None = None,
-) -> list[Row]:
+) -> list[BoardRow]:
     """Return one row per group, split, protocol and epoch, with the published row it reproduces.
 
     ``unverified`` are the ids of records whose predictions were not scored again; None: nobody
@@ -63,7 +63,7 @@ def _verified(ids: Sequence[str], unverified: Collection[str] | None) -> Literal
     return "no" if set(ids) & set(unverified) else "yes"
 
 
-def _row(records: list[ResultRecord], scores: list[Score]) -> Row:
+def _row(records: list[ResultRecord], scores: list[Score]) -> BoardRow:
     """Average the scores of one group under one split, protocol and epoch."""
     first, score = records[0], scores[0]
 
@@ -73,7 +73,7 @@ def _row(records: list[ResultRecord], scores: list[Score]) -> Row:
     def spread(value: Callable[[Score], float]) -> float | None:
         return 100 * stdev(map(value, scores)) if len(scores) > 1 else None
 
-    return Row(
+    return BoardRow(
         edition=first.data.edition,
         split=score.split,
         protocol=score.protocol,

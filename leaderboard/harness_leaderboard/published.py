@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from harness.errors import HarnessError
 from harness.store.record import ResultRecord
-from harness_leaderboard.rows import Row
+from harness_leaderboard.rows import BoardRow
 
 FILE = Path(__file__).with_name("published.json")
 
@@ -111,10 +111,10 @@ def corresponding(record: ResultRecord, rows: Iterable[PublishedRow]) -> list[Pu
     return [row for row in rows if row.plugin == record.plugin and row.knobs == knobs]
 
 
-def published_row(row: PublishedRow) -> Row:
+def published_row(row: PublishedRow) -> BoardRow:
     """Return the line of the board for a published row."""
     edition, split, protocol = row.terms
-    return Row(
+    return BoardRow(
         edition=edition,
         split=split,
         protocol=protocol,

@@ -7,7 +7,7 @@ from typing import Literal
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class BoardRow:
     """One method under one edition, split and protocol.
 
     Accuracies are in percent, ``_sd`` are sample standard deviations (divided by n - 1) in

@@ -13,10 +13,10 @@ from harness.store.groups import group_runs
 from harness.store.record import ResultRecord
 from harness_leaderboard.measured import Epoch, measured_rows, noise_rows
 from harness_leaderboard.published import PublishedRow, published_row
-from harness_leaderboard.rows import NoiseRow, Row
+from harness_leaderboard.rows import BoardRow, NoiseRow
 
 Metric = Literal["top1", "top5"]
-AnyRow = TypeVar("AnyRow", Row, NoiseRow)
+AnyRow = TypeVar("AnyRow", BoardRow, NoiseRow)
 
 HOW_TO_FILL = "Nothing measured yet. To fill the board: harness run --plugin malong_curriculum"
 _SHRUNK = (
@@ -25,7 +25,7 @@ _SHRUNK = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Table:
+class BoardTable:
     """A titled table of text cells; ``left`` names the columns that are words, not numbers."""
 
     title: str
@@ -41,7 +41,7 @@ class Board:
     A note is an edition and a sentence; without an edition it is about the whole board.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[BoardRow, ...]
     noise: tuple[NoiseRow, ...]
     notes: tuple[tuple[str, str], ...]
 
@@ -69,7 +69,7 @@ def make_board(
     lacking = {_terms(row) for row in rows if _percent(row, sort) is None}
     other: Metric = "top5" if sort == "top1" else "top1"
 
-    def place(row: Row) -> tuple[float, float, str]:
+    def place(row: BoardRow) -> tuple[float, float, str]:
         first, second = (other, sort) if _terms(row) in lacking else (sort, other)
         return -(_percent(row, first) or 0), -(_percent(row, second) or 0), row.method
 
@@ -106,16 +106,16 @@ def _begins(name: str, asked: str) -> bool:
     return name.casefold().startswith(asked.casefold())
 
 
-def _terms(row: Row) -> tuple[str, str, str]:
+def _terms(row: BoardRow) -> tuple[str, str, str]:
     return row.edition, row.split, row.protocol
 
 
-def _percent(row: Row, metric: Metric) -> float | None:
+def _percent(row: BoardRow, metric: Metric) -> float | None:
     return row.top1_percent if metric == "top1" else row.top5_percent
 
 
 def flat(
-    rows: Sequence[Row] | Sequence[NoiseRow], kind: type[Row] | type[NoiseRow]
+    rows: Sequence[BoardRow] | Sequence[NoiseRow], kind: type[BoardRow] | type[NoiseRow]
 ) -> pd.DataFrame:
     """Return the rows as one list, a column per field, numbers unrounded; for scripts."""
     names = [field.name for field in fields(kind)]
@@ -125,17 +125,17 @@ def flat(
     return pd.DataFrame(columns, columns=pd.Index(names))
 
 
-def score_tables(rows: Iterable[Row]) -> list[Table]:
+def score_tables(rows: Iterable[BoardRow]) -> list[BoardTable]:
     """Return one table per edition, split and protocol, those with measured rows first."""
     by_terms = _gather(rows, _terms)
     in_order = sorted(by_terms, key=lambda terms: (not _measured(by_terms[terms]), *terms))
     return [_score_table(terms, by_terms[terms]) for terms in in_order]
 
 
-def noise_tables(rows: Iterable[NoiseRow]) -> list[Table]:
+def noise_tables(rows: Iterable[NoiseRow]) -> list[BoardTable]:
     """Return one table of noise-detection quality per edition."""
     return [
-        Table(
+        BoardTable(
             title=f"{edition} · noise detection (measured)",
             frame=_frame(
                 {
@@ -167,11 +167,11 @@ def _gather(
     return found
 
 
-def _measured(rows: Iterable[Row]) -> bool:
+def _measured(rows: Iterable[BoardRow]) -> bool:
     return any(row.kind == "measured" for row in rows)
 
 
-def _score_table(terms: tuple[str, ...], rows: list[Row]) -> Table:
+def _score_table(terms: tuple[str, ...], rows: list[BoardRow]) -> BoardTable:
     """Return the table of the rows that share these terms."""
     kinds = [kind for kind in ("measured", "published") if any(row.kind == kind for row in rows)]
     columns: dict[str, list[str]] = {
@@ -198,7 +198,7 @@ def _score_table(terms: tuple[str, ...], rows: list[Row]) -> Table:
         "top-5 % of each run": [row.runs for row in rows],
         "table": [row.table for row in rows],
     }
-    return Table(
+    return BoardTable(
         title=f"{' · '.join(terms)} ({' and '.join(kinds)})",
         frame=_frame(
             {name: cells for name, cells in columns.items() if name == "method" or any(cells)}
@@ -212,7 +212,7 @@ def _frame(columns: dict[str, list[str]]) -> pd.DataFrame:
     return pd.DataFrame(columns, dtype=object)
 
 
-def _notes(terms: tuple[str, ...], rows: list[Row]) -> tuple[str, ...]:
+def _notes(terms: tuple[str, ...], rows: list[BoardRow]) -> tuple[str, ...]:
     """Say what a reader of this table must know."""
     edition, split, _ = terms
     notes = [*_copies(edition, rows)]
@@ -231,7 +231,7 @@ def _notes(terms: tuple[str, ...], rows: list[Row]) -> tuple[str, ...]:
     return (*notes, *(f"Source: {source}." for source in sources))
 
 
-def _places(rows: Iterable[Row]) -> list[str]:
+def _places(rows: Iterable[BoardRow]) -> list[str]:
     """Return where the published rows that measured ones reproduce were tested, each once."""
     return sorted({row.reference for row in rows if row.reference})
 
@@ -240,7 +240,7 @@ def _mark(places: list[str], place: str) -> str:
     return f" ({places.index(place) + 1})" if place else ""
 
 
-def _copies(edition: str, rows: Sequence[Row] | Sequence[NoiseRow]) -> tuple[str, ...]:
+def _copies(edition: str, rows: Sequence[BoardRow] | Sequence[NoiseRow]) -> tuple[str, ...]:
     """Warn where rows of one edition come from different files."""
     fingerprints = dict.fromkeys(row.fingerprint[:8] for row in rows if row.fingerprint)
     if len(fingerprints) < 2:
@@ -251,7 +251,7 @@ def _copies(edition: str, rows: Sequence[Row] | Sequence[NoiseRow]) -> tuple[str
     )
 
 
-def _class_means(rows: list[Row]) -> list[str]:
+def _class_means(rows: list[BoardRow]) -> list[str]:
     """Return "top-1 / top-5", nothing where every class is as large as the others in all rows."""
     means = [(row.top1_class_mean_percent, row.top5_class_mean_percent) for row in rows]
     plain = [(row.top1_percent, row.top5_percent) for row in rows]
@@ -264,7 +264,7 @@ def _class_means(rows: list[Row]) -> list[str]:
     return ["" if a is None or b is None else f"{a:.2f} / {b:.2f}" for a, b in means]
 
 
-def _printed(row: Row) -> str:
+def _printed(row: BoardRow) -> str:
     numbers = " / ".join(number for number in (row.printed_top1, row.printed_top5) if number)
     return f"{numbers} ({row.printed_as})" if numbers else ""
 

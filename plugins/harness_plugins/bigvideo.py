@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch.nn import Module
 
 DECK, MESSAGE = "BigVideo deck, ", "BigVideo deck, 'Take-home Message'"
-Network = Literal[
+Backbone = Literal[
     "nasnetalarge", "pnasnet5large", "legacy_senet154", "resnext152_32x4d", "inception_resnet_v2",
     "dpn98", "seresnet152",
 ]  # fmt: skip
@@ -28,9 +28,13 @@ INPUT_SIZES = {"nasnetalarge": 331, "pnasnet5large": 331, "inception_resnet_v2":
 Selection = Literal["all", "text"]
 LargerInput = Literal["off", "average", "gem"]
 Switch = Literal["off", "on"]
-Row = tuple[Selection, LargerInput, Switch]
+Variant = tuple[Selection, LargerInput, Switch]
 # What differs between the ensemble's three networks: assumed, for the slide shows no text.
-THREE: tuple[Row, ...] = (("all", "average", "off"), ("all", "gem", "on"), ("text", "gem", "on"))
+THREE: tuple[Variant, ...] = (
+    ("all", "average", "off"),
+    ("all", "gem", "on"),
+    ("text", "gem", "on"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +47,7 @@ class BigVideo:
     network say.
     """
 
-    backbone: Network = published(
+    backbone: Backbone = published(
         "resnext152_32x4d", DECK + "'Efficient & Powerful Networks': primary; its variant is open"
     )
     larger_input: LargerInput = published(

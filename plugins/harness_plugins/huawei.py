@@ -29,7 +29,7 @@ Noise = Literal[
     "kmeans_distance", "density_clean", "density_curriculum", "density_weight", "semantic_only",
     "semantic", "keywords",
 ]  # fmt: skip
-Network = Literal["resnet50", "seresnet50", "resnet152", "resnet200", "resnext101_32x4d"]
+Backbone = Literal["resnet50", "seresnet50", "resnet152", "resnet200", "resnext101_32x4d"]
 TAUGHT: dict[str, list[Noise]] = {"none": [], "baseline": ["none"], "top_ranked": ["top_ranked"]}
 
 
@@ -43,7 +43,7 @@ class Huawei:
     """
 
     noise: Noise = published("semantic", "Huawei deck, 'Summary of result ...': the best, 75.35")
-    backbone: Network = published("resnet50", "Huawei deck, 'Model architecture': the baseline")
+    backbone: Backbone = published("resnet50", "Huawei deck, 'Model architecture': the baseline")
     distil: Literal["none", "baseline", "top_ranked", "ensemble"] = published(
         "none", "Huawei deck, 'Model distillation': the row that the others are compared with"
     )

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 RESULTS = "Malong deck, 'Results: Single Model, 10 Crops'"
 SCHEMES = "Malong deck, 'Methodology: Models with Different Training Schemes'"
-Network = Literal["inception_v2", "inception_v3", "inception_v4", "inception_resnet_v2"]
+Backbone = Literal["inception_v2", "inception_v3", "inception_v4", "inception_resnet_v2"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class MalongCurriculum:
     highly_noisy_percent: Literal[0, 25, 50, 75, 100] = published(
         50, RESULTS + ", Table 2: the best"
     )
-    backbone: Network = published("inception_v2", RESULTS + ", Table 1; the others: 3")
+    backbone: Backbone = published("inception_v2", RESULTS + ", Table 1; the others: 3")
     clustering: Literal["density", "kmeans"] = published(
         "density", "Malong deck, 'Result: Testing Loss', Figure 1 compares it with K-means"
     )

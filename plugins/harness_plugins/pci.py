@@ -19,8 +19,8 @@ from harness.values import Plan, Stage
 
 RESULTS = "PCI deck, 'Experiment Results'"
 TECHNIQUES = "PCI deck, 'Solution Techniques'"
-Network = Literal["resnet101", "resnet152", "resnext101_32x4d", "resnest101e"]
-NETWORKS: tuple[Network, ...] = get_args(Network)
+Backbone = Literal["resnet101", "resnet152", "resnext101_32x4d", "resnest101e"]
+NETWORKS: tuple[Backbone, ...] = get_args(Backbone)
 TENTHS = Steps(milestones=(0.3, 0.6, 0.9))
 
 
@@ -37,7 +37,7 @@ class Pci:
     """
 
     row: Literal["A", "B1", "B2", "C"] = published("C", RESULTS + " 1/2 and 2/2: the best")
-    backbone: Network = published(
+    backbone: Backbone = published(
         "resnet101", RESULTS + " 1/2; which ResNeXt-101 and ResNeSt-101 is not on the slides"
     )
     ensemble: Literal["single", "four_networks"] = published(
@@ -76,7 +76,7 @@ class Pci:
             testing=(*scales, MultiCrop(crops=self.crops)),
         )
 
-    def _row(self, network: Network) -> list[Stage]:
+    def _row(self, network: Backbone) -> list[Stage]:
         """Return the stages of one row of a table, the one that it reports last."""
         plain = Stage(
             name=f"{network}-train",

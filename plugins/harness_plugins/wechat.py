@@ -17,7 +17,7 @@ from harness.tricks.noise.pseudo_labels import PseudoLabels
 from harness.tricks.testing.crops import MultiCrop
 from harness.values import Plan, Stage, Trick
 
-Network = Literal["resnest101e", "resnext101_32x4d", "efficientnet_b4", "resnest200e"]
+Backbone = Literal["resnest101e", "resnext101_32x4d", "efficientnet_b4", "resnest200e"]
 Pretrain = Literal["none", "LW", "WT"]
 Switch = Literal["off", "on"]
 
@@ -33,11 +33,11 @@ class WeChat:
     """
 
     pretrain: Pretrain = published("WT", "WeChat deck, slide 9: the best, 77.8 % top-5")
-    backbone: Network = published("resnest101e", "WeChat deck, slide 9: ResNeSt-101")
+    backbone: Backbone = published("resnest101e", "WeChat deck, slide 9: ResNeSt-101")
     large_resolution: Switch = published("off", "WeChat deck, slide 9 is without, 10 has it")
     pseudo_labels: Switch = published("off", "WeChat deck, slide 9 is without, 10 has it")
     ensemble: Switch = published("off", "WeChat deck, slide 9 is without, 10 has it")
-    other_backbone: Network = assumed("resnext101_32x4d", "'different backbones' names none")
+    other_backbone: Backbone = assumed("resnext101_32x4d", "'different backbones' names none")
     sampling: Literal["balanced", "uniform"] = published("balanced", "WeChat deck, slides 6 and 10")
     tagger: Literal["auto", "nltk", "textblob"] = assumed("auto", "the deck's NLTK if it is there")
     least_images: int = assumed(5, "'least common' has no number")
@@ -74,7 +74,7 @@ class WeChat:
             stages=tuple(stages), members=tuple(best), testing=(MultiCrop(crops=self.crops),)
         )
 
-    def _network(self, pretrain: Pretrain, backbone: Network) -> list[Stage]:
+    def _network(self, pretrain: Pretrain, backbone: Backbone) -> list[Stage]:
         first = Stage(
             name=f"{pretrain}-pretrain",
             backbone=backbone,

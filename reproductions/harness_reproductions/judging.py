@@ -18,14 +18,14 @@ EQUAL_WITHIN = 0.01  # one point of accuracy: what "no difference" allows
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class Judgement:
     """One claim with what became of it here."""
 
     claim: Claim
     verdict: Verdict
 
 
-def judge_all(claims: Iterable[Claim], trials: Trials) -> list[Finding]:
+def judge_all(claims: Iterable[Claim], trials: Trials) -> list[Judgement]:
     """Judge claims in order. Of several that shrink to the same runs, the first is tested."""
     protocols = {id(row): table.protocol for table in all_tables() for row in table.rows}
     tested: dict[object, str] = {}
@@ -39,7 +39,7 @@ def judge_all(claims: Iterable[Claim], trials: Trials) -> list[Finding]:
         verdict = _judge(claim, sides, trials, tested.get(same))
         if verdict.outcome != "not tested at this scale":
             tested.setdefault(same, claim.name)
-        findings.append(Finding(claim=claim, verdict=verdict))
+        findings.append(Judgement(claim=claim, verdict=verdict))
     return findings
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from harness.knobs import knobs_of
-from harness_reproductions.decks.rows import Row, Table, asked
+from harness_reproductions.decks.rows import Row, Table, cli_options
 from harness_reproductions.tables import all_tables
 
 EDITIONS = {"webvision1": "WebVision 1.0", "webvision2": "WebVision 2.0"}
@@ -32,7 +32,7 @@ def _rows() -> Iterator[dict[str, Any]]:
 
 def _row(table: Table, row: Row) -> dict[str, Any]:
     assert row.printed
-    plugin, options = asked(row.recipe) if row.recipe else ("", {})
+    plugin, options = cli_options(row.recipe) if row.recipe else ("", {})
     values = knobs_of(type(row.recipe)) if row.recipe else {}
     return {
         "team": row.team or table.team.format(row.name),

@@ -14,9 +14,9 @@ from harness_reproductions.decks.rows import (
     NetworkCost,
     Row,
     Table,
-    asked,
+    cli_options,
 )
-from harness_reproductions.judging import Finding, judge_all
+from harness_reproductions.judging import Judgement, judge_all
 from harness_reproductions.tables import all_category_comparisons, all_costs
 from harness_reproductions.trials import Trials
 
@@ -169,13 +169,13 @@ def _cost(cost: NetworkCost) -> dict[str, Any]:
 
 def _options(recipe: object) -> str:
     """The recipe as the command line takes it."""
-    plugin, knobs = asked(recipe)
+    plugin, knobs = cli_options(recipe)
     return " ".join(
         [f"--plugin {plugin}", *(f"--set {name}={value}" for name, value in knobs.items())]
     )
 
 
-def _finding(finding: Finding) -> dict[str, Any]:
+def _finding(finding: Judgement) -> dict[str, Any]:
     claim, verdict = finding.claim, finding.verdict
     return {
         "claim": claim.text,

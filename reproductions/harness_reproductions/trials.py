@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from harness.spec import RunSpec
 from harness.store.record import ResultRecord
-from harness.testing.predictions import kept_predictions
+from harness.testing.predictions import load_predictions
 from harness_reproductions.decks.claims import Claim
-from harness_reproductions.decks.rows import Metric, Protocol, Table, asked
+from harness_reproductions.decks.rows import Metric, Protocol, Table, cli_options
 
 if TYPE_CHECKING:
     from harness.statistics.intervals import Interval
@@ -27,7 +27,7 @@ Key: TypeAlias = tuple[str, tuple[tuple[str, str], ...]]
 
 def key_of(recipe: object) -> Key:
     """Return what tells a recipe from others; equal recipes of several tables are run once."""
-    name, knobs = asked(recipe)
+    name, knobs = cli_options(recipe)
     return name, tuple(sorted(knobs.items()))
 
 
@@ -129,8 +129,8 @@ class Trials:
             place = (key, f"{ours} {metric}", seed)
             if place not in self._right:
                 record = trial.records[seed]
-                kept = kept_predictions(self.plain.home, record, trial.split(), ours)
-                self._right[place] = kept.right(GUESSES[metric])
+                kept = load_predictions(self.plain.home, record, trial.split(), ours)
+                self._right[place] = kept.correct(GUESSES[metric])
             rows.append(self._right[place])
         return np.stack(rows)
 

@@ -19,7 +19,7 @@ from harness.assembly.contract import Contribution, check_rows
 from harness.assembly.hooks import Active, Hooks
 from harness.errors import PluginError
 from harness.hookspecs import hookimpl
-from harness.samples import Predictions, Samples, Sight, Targets
+from harness.samples import Predictions, Samples, StageOutputs, Targets
 from harness.spec import DataSpec, RunSpec
 from harness.values import Batch, Plan, Stage, View
 
@@ -56,7 +56,7 @@ def seeing(small_samples: Samples) -> Samples:
         np.zeros((count, 2), np.int32), np.ones((count, 2), np.float32), np.ones(count, np.float32)
     )
     targets = Targets(small_samples.label[:, None].copy(), np.ones((count, 1), np.float32))
-    sight = Sight(np.ones((count, 4), np.float32), predictions)
+    sight = StageOutputs(np.ones((count, 4), np.float32), predictions)
     return small_samples.assign(
         targets=targets,
         seen={"first": sight},

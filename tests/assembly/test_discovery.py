@@ -11,9 +11,9 @@ import pytest
 from harness.assembly.discovery import (
     Entry,
     broken_plugins,
+    find_entry,
     find_plugins,
     load_plugin,
-    named,
     source_file,
 )
 from harness.errors import HarnessError, PluginError
@@ -137,7 +137,7 @@ def test_loading_says_who_is_broken_and_why(install: Install, name: str) -> None
 
 def test_an_unknown_name_suggests_the_nearest() -> None:
     with pytest.raises(HarnessError, match="unknown plugin 'basline'; did you mean 'baseline'"):
-        named("basline", find_plugins())
+        find_entry("basline", find_plugins())
 
 
 def test_the_source_of_a_packages_module_is_found_without_importing_the_package(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from harness.store.record import read_records
-from harness.testing.predictions import kept_predictions
+from harness.testing.predictions import load_predictions
 
 Call = Callable[..., Any]
 TINY = ("--data", "synthweb:tiny", "--engine", "torch", "--stage", "epochs=1")
@@ -85,7 +85,7 @@ def test_an_ablation_from_end_to_end(call: Call, tiny_home: Path, install) -> No
     def right(label: str, seed: int) -> float:
         (record,) = (r for r in records if (r.label, r.seed) == (label, seed))
         views = record.scores[-1].protocol
-        return float(kept_predictions(tiny_home, record, "test", views).right(1).mean())
+        return float(load_predictions(tiny_home, record, "test", views).correct(1).mean())
 
     for trick, part, more, less in (
         ("NeedsKept", "left_out", "mine epochs=1", "mine -NeedsKept epochs=1"),

@@ -9,7 +9,7 @@ import pytest
 from harness.assembly.identity import effective_knobs
 from harness.spec import DataSpec, RunSpec
 from harness_leaderboard.published import corresponding, load_published
-from harness_reproductions.decks.rows import asked
+from harness_reproductions.decks.rows import cli_options
 from harness_reproductions.tables import all_tables
 
 EDITIONS = {"webvision1": "WebVision 1.0", "webvision2": "WebVision 2.0"}
@@ -47,7 +47,7 @@ def found_by(make_record, rows):
     """What a run of a recipe finds on the board."""
 
     def find(recipe):
-        plugin, texts = asked(recipe)
+        plugin, texts = cli_options(recipe)
         spec = RunSpec(plugin=plugin, knobs=texts, data=DataSpec.parse("synthweb:tiny"))
         knobs = effective_knobs(recipe, spec)
         values = {name: (knob.value, knob.origin) for name, knob in knobs.items()}
@@ -56,7 +56,9 @@ def found_by(make_record, rows):
     return find
 
 
-@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: " ".join(map(str, asked(recipe))))
+@pytest.mark.parametrize(
+    "recipe", RECIPES, ids=lambda recipe: " ".join(map(str, cli_options(recipe)))
+)
 def test_a_run_of_a_recipe_finds_its_numbers_and_no_others(found_by, recipe):
     assert set(map(published, found_by(recipe))) == RECIPES[recipe]
 

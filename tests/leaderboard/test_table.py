@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from harness.errors import HarnessError
 from harness_leaderboard.published import load_published
-from harness_leaderboard.rows import Row
+from harness_leaderboard.rows import BoardRow
 from harness_leaderboard.table import (
     HOW_TO_FILL,
     flat,
@@ -190,7 +190,7 @@ def test_narrowing_by_the_beginning_of_a_name(malong_records):
 
 def test_the_flat_list_has_every_row_and_its_columns_even_when_empty():
     board = make_board([], load_published())
-    frame = flat(board.rows, Row)
+    frame = flat(board.rows, BoardRow)
     assert len(frame) == 85
     assert {"edition", "split", "protocol", "kind"} <= set(frame.columns)
-    assert flat([], Row).columns.tolist() == frame.columns.tolist()
+    assert flat([], BoardRow).columns.tolist() == frame.columns.tolist()

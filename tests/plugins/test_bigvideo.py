@@ -22,7 +22,7 @@ from harness.tricks.loss.ghm import GHM
 from harness.tricks.loss.self_supervised import SelfSupervised
 from harness.tricks.model.gem_pooling import GeMPooling
 from harness.tricks.noise.semantic_match import SemanticMatch
-from harness_plugins.bigvideo import BigVideo, Network
+from harness_plugins.bigvideo import Backbone, BigVideo
 
 Call = Callable[..., Any]
 TINY = DataSpec(name="synthweb", path="tiny")
@@ -80,7 +80,7 @@ def test_each_step_can_be_left_out(larger: str, own_labels: str, expected: list[
     assert tricks_of(last.loss) == ((BY_TEACHER,) if own_labels == "on" else ())
 
 
-@pytest.mark.parametrize("network", get_args(Network))
+@pytest.mark.parametrize("network", get_args(Backbone))
 def test_every_network_of_the_table_exists_at_its_size(network: str) -> None:
     import timm
 

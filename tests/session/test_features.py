@@ -11,8 +11,8 @@ import torch
 
 from harness.errors import HarnessError
 from harness.samples import Samples, WebClass
-from harness.session.features import keep_sight, kept_sight
-from harness.testing.predict import Seen
+from harness.session.features import load_outputs, save_outputs
+from harness.testing.predict import FeatureBatch
 from harness.training.ranks import Ranks
 
 CPU = Ranks(rank=0, world_size=1, device=torch.device("cpu"))
@@ -36,19 +36,19 @@ def samples(tmp_path: Path) -> Samples:
     )
 
 
-def parts(features: np.ndarray, probabilities: np.ndarray) -> Iterator[Seen]:
+def parts(features: np.ndarray, probabilities: np.ndarray) -> Iterator[FeatureBatch]:
     for first in range(0, SIZE, 4):
         rows = np.arange(first, min(first + 4, SIZE))
-        yield Seen(rows, features[rows], probabilities[rows])
+        yield FeatureBatch(rows, features[rows], probabilities[rows])
 
 
 def test_parts_are_put_together_in_one_mapped_file(samples: Samples, tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     features = random.standard_normal((SIZE, WIDTH)).astype(np.float32)
     probabilities = random.dirichlet(np.ones(CLASSES), SIZE).astype(np.float32)
-    assert kept_sight(tmp_path) is None
-    keep_sight(tmp_path, parts(features, probabilities), samples, CPU)
-    sight = kept_sight(tmp_path)
+    assert load_outputs(tmp_path) is None
+    save_outputs(tmp_path, parts(features, probabilities), samples, CPU)
+    sight = load_outputs(tmp_path)
     assert sight is not None
     assert isinstance(sight.features, np.memmap)
     np.testing.assert_array_equal(sight.features, features)
@@ -59,13 +59,13 @@ def test_parts_are_put_together_in_one_mapped_file(samples: Samples, tmp_path: P
 
 
 def test_what_broke_off_is_not_there(samples: Samples, tmp_path: Path) -> None:
-    def broken() -> Iterator[Seen]:
+    def broken() -> Iterator[FeatureBatch]:
         yield from parts(np.ones((SIZE, WIDTH), np.float32), np.ones((SIZE, CLASSES), np.float32))
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        keep_sight(tmp_path, broken(), samples, CPU)
-    assert kept_sight(tmp_path) is None
+        save_outputs(tmp_path, broken(), samples, CPU)
+    assert load_outputs(tmp_path) is None
     assert not (tmp_path / "features.npy").exists()
 
 
@@ -74,9 +74,9 @@ def test_a_disk_without_room_is_one_line_before_anything_is_written(
 ) -> None:
     wide = np.broadcast_to(np.float32(1), (SIZE, 1 << 42))
 
-    def too_wide() -> Iterator[Seen]:
-        yield Seen(np.arange(SIZE), wide, np.ones((SIZE, CLASSES), np.float32))
+    def too_wide() -> Iterator[FeatureBatch]:
+        yield FeatureBatch(np.arange(SIZE), wide, np.ones((SIZE, CLASSES), np.float32))
 
     with pytest.raises(HarnessError, match="cannot write"):
-        keep_sight(tmp_path, too_wide(), samples, CPU)
+        save_outputs(tmp_path, too_wide(), samples, CPU)
     assert list(tmp_path.iterdir()) == []

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from harness.errors import HarnessError
-from harness.store.files import write_text, write_whole
+from harness.store.files import atomic_write, write_text
 
 MEGABYTE = 1 << 20
 
@@ -66,7 +66,7 @@ def test_the_folder_is_made_and_the_text_is_utf8(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("writer", WRITERS)
 def test_what_libraries_write_can_be_read_again(tmp_path: Path, writer: str) -> None:
-    write_whole(tmp_path / "file", WRITERS[writer])
+    atomic_write(tmp_path / "file", WRITERS[writer])
     direct = tmp_path / "direct"
     with direct.open("wb") as file:
         WRITERS[writer](file)
@@ -82,7 +82,7 @@ def test_nothing_is_seen_before_the_end(tmp_path: Path) -> None:
         file.flush()
         assert path.read_text() == "before"
 
-    write_whole(path, write)
+    atomic_write(path, write)
     assert path.read_text() == "after"
 
 
@@ -98,7 +98,7 @@ def test_a_writer_that_stops_leaves_what_was_there(
         raise error
 
     with pytest.raises(error):
-        write_whole(path, write)
+        atomic_write(path, write)
     assert path.read_text() == "before"
     assert names(tmp_path) == ["file"]
 
@@ -119,7 +119,7 @@ def test_a_full_disk_is_said_in_one_line_and_keeps_the_old_file(
     path = tiny_disk / "file"
     write_text(path, "before")
     with pytest.raises(HarnessError, match=r"the disk is full; free some room .* HARNESS_HOME"):
-        write_whole(path, WRITERS[writer])
+        atomic_write(path, WRITERS[writer])
     assert path.read_text() == "before"
     assert names(tiny_disk) == ["file"]
 
@@ -155,4 +155,4 @@ def test_an_error_of_the_writer_that_is_not_the_disks_is_its_own(tmp_path: Path)
         raise RuntimeError("mine")
 
     with pytest.raises(RuntimeError, match="mine"):
-        write_whole(tmp_path / "file", write)
+        atomic_write(tmp_path / "file", write)

@@ -9,7 +9,7 @@ import pytest
 
 from harness.errors import HarnessError
 from harness.spec import DataSpec, Override, RunSpec
-from harness.studies.ablation import Row, Variant, ablation, cost_of
+from harness.studies.ablation import AblationRow, Variant, ablation, cost_of
 from harness.studies.contributions import Outcomes
 
 TINY = DataSpec(name="synthweb", path="tiny")
@@ -21,7 +21,7 @@ def pci(tiny_home: Path) -> RunSpec:
     return RunSpec(plugin="pci", data=TINY, overrides=ONCE, engine="torch", home=tiny_home)
 
 
-def rows(spec: RunSpec) -> dict[str, Row]:
+def rows(spec: RunSpec) -> dict[str, AblationRow]:
     return {row.trick.name: row for row in ablation(spec, 1).rows}
 
 

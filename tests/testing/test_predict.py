@@ -18,9 +18,9 @@ from harness.data.pictures.loader import Pictures
 from harness.samples import Samples, WebClass
 from harness.testing import predict as module
 from harness.testing.metrics import top_classes
-from harness.testing.predict import Seen, evaluating, predict, see
-from harness.testing.score import epoch_scorer, keep_predictions, score_of
-from harness.training.batches import normalised
+from harness.testing.predict import FeatureBatch, evaluating, extract_features, predict
+from harness.testing.score import epoch_scorer, save_predictions, score_of
+from harness.training.batches import normalize
 from harness.training.ranks import Ranks
 from harness.tricks.testing.crops import MultiCrop
 from harness.values import View
@@ -64,7 +64,7 @@ def one_by_one(network: nn.Module, samples: Samples, view: View) -> np.ndarray:
     for file in samples.files:
         (pixels,) = cut_views(decode((samples.root / str(file)).read_bytes()), (view,))
         with torch.no_grad():
-            logits = network(normalised(pixels[None].copy(), CPU.device))
+            logits = network(normalize(pixels[None].copy(), CPU.device))
         rows.append(torch.softmax(logits, dim=1).numpy()[0])
     return np.stack(rows)
 
@@ -105,8 +105,8 @@ def test_shared_views_go_through_the_network_once(samples: Samples) -> None:
 
 
 def test_features_are_what_the_head_sees(samples: Samples, network: nn.Module) -> None:
-    parts = list(see(network, Pictures(samples, print), PLAIN[0], CPU, 2))
-    seen = Seen(*map(np.concatenate, zip(*parts, strict=True)))
+    parts = list(extract_features(network, Pictures(samples, print), PLAIN[0], CPU, 2))
+    seen = FeatureBatch(*map(np.concatenate, zip(*parts, strict=True)))
     assert seen.rows.tolist() == list(range(len(samples)))
     assert seen.features.shape == (len(samples), network.num_features)
     np.testing.assert_allclose(
@@ -152,7 +152,7 @@ def test_a_score_has_all_four_accuracies_and_null_for_an_empty_class(samples: Sa
 def test_predictions_are_kept_beside_the_record(samples: Samples, tmp_path: Path) -> None:
     probabilities = np.eye(CLASSES, dtype=np.float32)[samples.label]
     path = tmp_path / "record" / "val.npz"
-    keep_predictions(path, samples, top_classes(probabilities, 5))
+    save_predictions(path, samples, top_classes(probabilities, 5))
     with np.load(path, allow_pickle=False) as kept:
         assert kept["files"].tolist() == samples.files.tolist()
         assert kept["classes"][:, 0].tolist() == samples.label.tolist()

@@ -12,7 +12,7 @@ import pytest
 
 from harness.errors import HarnessError
 from harness.store.record import ResultRecord, read_records
-from harness.testing.predictions import kept_predictions
+from harness.testing.predictions import load_predictions
 
 
 def test_kept_predictions_score_what_the_record_says(
@@ -21,21 +21,21 @@ def test_kept_predictions_score_what_the_record_says(
     call("run", "--plugin", "baseline", "--data", "synthweb:tiny")
     (record,), _ = read_records(tiny_home / "records")
     for score in record.scores:
-        kept = kept_predictions(tiny_home, record, score.split, score.protocol, score.epoch)
+        kept = load_predictions(tiny_home, record, score.split, score.protocol, score.epoch)
         assert len(kept.files) == len(set(kept.files)) == score.images
-        assert kept.right(1).mean() == pytest.approx(score.top1)
-        assert kept.right(5).mean() == pytest.approx(score.top5)
+        assert kept.correct(1).mean() == pytest.approx(score.top1)
+        assert kept.correct(5).mean() == pytest.approx(score.top5)
     with pytest.raises(HarnessError, match="has no score of val, 3 views, last epoch"):
-        kept_predictions(tiny_home, record, "val", "3 views")
+        load_predictions(tiny_home, record, "val", "3 views")
 
     path = tiny_home / "records" / record.id / "test-1-view-last.npz"
     whole = path.read_bytes()
     path.write_bytes(whole[:-1])
     with pytest.raises(HarnessError, match="altered, so it is not what record baseline-seed0"):
-        kept_predictions(tiny_home, record, "test", "1 view")
+        load_predictions(tiny_home, record, "test", "1 view")
     path.unlink()
     with pytest.raises(HarnessError, match="missing or altered"):
-        kept_predictions(tiny_home, record, "test", "1 view")
+        load_predictions(tiny_home, record, "test", "1 view")
 
 
 def test_predictions_of_before_labels_were_kept_are_said_to_be_old(
@@ -51,4 +51,4 @@ def test_predictions_of_before_labels_were_kept_are_said_to_be_old(
     old = score.model_copy(update={"predictions_sha256": digest})
     record = record.model_copy(update={"scores": (old,)})
     with pytest.raises(HarnessError, match="holds no labels"):
-        kept_predictions(tmp_path, record, old.split, old.protocol, old.epoch)
+        load_predictions(tmp_path, record, old.split, old.protocol, old.epoch)

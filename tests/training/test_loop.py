@@ -18,7 +18,7 @@ from harness.errors import HarnessError, TrainingError
 from harness.samplers import SubsetBatches
 from harness.samples import Samples, Targets
 from harness.schedules import Constant, WarmupCosine
-from harness.training.batches import Columns, cross_entropy, placed
+from harness.training.batches import Collator, cross_entropy, to_device
 from harness.training.checkpoints import newest_checkpoint
 from harness.training.engine import Engine, make_engine
 from harness.training.interrupt import Interrupted
@@ -74,9 +74,9 @@ def test_targets_are_dense_and_weights_follow_their_rows(tiny: Samples) -> None:
     )
     rows = np.array([5, 0, 7])
     loaded = Loaded(np.full((3, 4, 4, 3), 255, np.uint8), rows)
-    waiting = Columns(job_samples).batch(loaded, seed=3)
+    waiting = Collator(job_samples).collate(loaded, seed=3)
     assert waiting.images.dtype == torch.uint8
-    batch = placed(waiting, torch.device("cpu"))
+    batch = to_device(waiting, torch.device("cpu"))
     assert batch.seed == waiting.seed == 3
     assert batch.targets.shape == (3, 6)
     assert batch.targets.sum(dim=1).tolist() == [1.0, 1.0, 1.0]

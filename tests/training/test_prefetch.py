@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from harness.training.prefetch import prefetched
+from harness.training.prefetch import prefetch_to_device
 from harness.values import Batch
 
 
@@ -17,5 +17,5 @@ def test_without_a_gpu_the_steps_are_as_they_were() -> None:
         seed=7,
     )
     steps = iter([[batch], [batch, batch]])
-    assert prefetched(steps, torch.device("cpu")) is steps
+    assert prefetch_to_device(steps, torch.device("cpu")) is steps
     assert [[id(b) for b in batches] for batches in steps] == [[id(batch)], [id(batch)] * 2]

@@ -16,7 +16,7 @@ from torch.nn import functional
 import harness.tricks
 from harness.data.synthweb.classes import vocabulary
 from harness.language.lexical import encode_words
-from harness.samples import COLUMNS, Predictions, Sight, Text, WebClass
+from harness.samples import COLUMNS, Predictions, StageOutputs, Text, WebClass
 from harness.tricks.batch.label_smoothing import SmoothLabels
 from harness.tricks.batch.mixup import MixUp
 from harness.tricks.loss.distil import Distil
@@ -155,7 +155,7 @@ def samples(make_samples):
         said[:, :3].copy(),
         random.random(60, np.float32),
     )
-    whole = whole.assign(seen={"initial": Sight(whole.features("initial"), predictions)})
+    whole = whole.assign(seen={"initial": StageOutputs(whole.features("initial"), predictions)})
     columns = [getattr(whole, name) for name in COLUMNS]
     for column in (*columns, whole.features("initial"), *predictions):
         column.flags.writeable = False
@@ -192,7 +192,7 @@ def test_the_order_of_samples_does_not_matter(trick, samples):
     moved = samples.assign(
         **{name: getattr(samples, name)[order] for name in COLUMNS},
         read_texts=lambda: [texts[row] for row in order],
-        seen={"initial": Sight(sight.features[order], predictions)},
+        seen={"initial": StageOutputs(sight.features[order], predictions)},
     )
     there, here = trick(moved), trick(samples)
     np.testing.assert_allclose(there.weight, here.weight[order], rtol=1e-6)

@@ -160,7 +160,7 @@ class Pictures:
             )
 
 
-def ahead(work: Iterable[Callable[[], T]], threads: int) -> Iterator[T]:
+def prefetch(work: Iterable[Callable[[], T]], threads: int) -> Iterator[T]:
     """Run the calls in threads, a few ahead of the consumer; yield the results in order."""
     with ThreadPoolExecutor(max(1, threads), thread_name_prefix="loader") as pool:
         waiting: deque[Future[T]] = deque()

@@ -228,10 +228,10 @@ def _mark(pen: Pen, look: Look, centre: Point, radii: Point) -> None:
         pen.ellipse((x, y - 0.45 * high), (0.8 * wide, 0.5 * high), look.signal)
 
 
-Plan = Callable[[Pen, Look], None]
+Draw = Callable[[Pen, Look], None]
 
 # One row per group of the class table: body plan, hue, saturation, value, accent, length of limbs.
-_GROUPS: tuple[tuple[Plan, float, float, float, float, float], ...] = (
+_GROUPS: tuple[tuple[Draw, float, float, float, float, float], ...] = (
     (bird, 0.02, 0.30, 0.85, 0.08, 1.3),
     (beast, 0.10, 0.55, 0.85, 0.06, 0.9),
     (wings, 0.09, 0.75, 0.90, 0.62, 1.0),

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from harness.data.pictures.strings import Strings
 from harness.data.tar.headers import TarWalk
 from harness.errors import DataError
-from harness.store.files import write_whole
+from harness.store.files import atomic_write
 
 PIECE = 100_000  # members
 
@@ -123,7 +123,7 @@ def _save(path: Path, piece: Piece) -> None:
         "state": np.array([piece.position, piece.ended], np.int64),
         "skipped": np.frombuffer(json.dumps(piece.skipped).encode(), np.uint8),
     }
-    write_whole(path, lambda file: np.savez(file, **arrays))
+    atomic_write(path, lambda file: np.savez(file, **arrays))
 
 
 def _load(path: Path, position: int) -> Piece | None:

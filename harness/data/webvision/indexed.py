@@ -23,7 +23,7 @@ from harness.data.webvision.index.open import (
     read_marker,
     root_of,
 )
-from harness.data.webvision.lists.columns import judged_list, refuse_unlabelled, train_list
+from harness.data.webvision.lists.columns import eval_list, refuse_unlabelled, train_list
 from harness.data.webvision.lists.editions import Edition
 from harness.data.webvision.lists.queries import read_queries
 from harness.data.webvision.reader import lists_fingerprint
@@ -129,7 +129,7 @@ def _refuse_unlisted(root: Path, split: str, edition: Edition) -> None:
     path = (
         train_list(lists, edition.source_names[0])
         if split == "train"
-        else judged_list(lists, edition, "val" if split == "val" else "test")
+        else eval_list(lists, edition, "val" if split == "val" else "test")
     )
     raise DataError(f"{path} is missing: {edition.layout}")
 

@@ -18,9 +18,9 @@ from harness.data.webvision.context import context_digest
 from harness.data.webvision.ilsvrc import ILSVRC
 from harness.data.webvision.lists.classes import format_class_numbers, read_classes
 from harness.data.webvision.lists.columns import (
-    Columns,
+    ListColumns,
     is_rearranged,
-    read_judged,
+    read_eval,
     read_train,
     train_list,
 )
@@ -70,7 +70,7 @@ def read_split(
     if split == "train":
         columns = read_train(root, layout, sources, [known.wnid for known in vocabulary])
     else:
-        columns = read_judged(root, layout, split, len(vocabulary))
+        columns = read_eval(root, layout, split, len(vocabulary))
     places = np.full(len(vocabulary), -1, np.int32)
     places[list(kept)] = np.arange(len(kept))
     label = places[columns.label]
@@ -182,7 +182,7 @@ def _texts(
     root: Path,
     layout: Edition,
     sources: Sequence[str],
-    columns: Columns,
+    columns: ListColumns,
     rows: NDArray[np.int64] | None,
 ) -> Callable[[], list[Text]]:
     """Read the texts when called, of some rows or all, or say why they cannot be read."""

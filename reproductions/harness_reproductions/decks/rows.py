@@ -147,7 +147,7 @@ def shares(*top5: str) -> Printed:
     return Printed("accuracy share", "", max(top5, key=Decimal), top5)
 
 
-def asked(recipe: object) -> tuple[str, dict[str, str]]:
+def cli_options(recipe: object) -> tuple[str, dict[str, str]]:
     """Return the name under which a recipe's plugin is installed, and its knobs as texts.
 
     The knobs are those that differ from the plugin's defaults, as ``RunSpec.knobs`` and ``--set``

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from harness.data.pictures import loader
-from harness.data.pictures.loader import Crops, Loaded, Pictures, ahead
+from harness.data.pictures.loader import Crops, Loaded, Pictures, prefetch
 from harness.data.pictures.store import FolderStore, PictureStore
 from harness.errors import DataError, HarnessError
 from harness.samples import Samples, WebClass
@@ -66,8 +66,8 @@ def slow(number: int) -> Callable[[], int]:
 
 @pytest.mark.parametrize("threads", [0, 1, 3])
 def test_results_come_in_the_order_of_the_calls(threads: int) -> None:
-    assert list(ahead((slow(number) for number in range(30)), threads)) == list(range(30))
-    assert list(ahead(iter(()), threads)) == []
+    assert list(prefetch((slow(number) for number in range(30)), threads)) == list(range(30))
+    assert list(prefetch(iter(()), threads)) == []
 
 
 def test_only_a_few_calls_run_ahead_of_the_consumer() -> None:
@@ -78,7 +78,7 @@ def test_only_a_few_calls_run_ahead_of_the_consumer() -> None:
             taken[0] += 1
             yield slow(number)
 
-    for eaten, _ in enumerate(ahead(calls(), 2)):
+    for eaten, _ in enumerate(prefetch(calls(), 2)):
         assert taken[0] - eaten <= 6
 
 
@@ -88,7 +88,7 @@ def test_an_error_surfaces_at_its_place_and_ends_the_threads() -> None:
     def broken() -> int:
         raise DataError("this one is broken")
 
-    results = ahead([slow(0), slow(1), broken, slow(3)], 2)
+    results = prefetch([slow(0), slow(1), broken, slow(3)], 2)
     assert [next(results), next(results)] == [0, 1]
     with pytest.raises(DataError, match="this one"):
         next(results)
@@ -101,7 +101,7 @@ def test_an_error_in_the_list_of_calls_surfaces_too() -> None:
         raise DataError("no more")
 
     with pytest.raises(DataError, match="no more"):
-        list(ahead(calls(), 2))
+        list(prefetch(calls(), 2))
 
 
 def test_closing_early_frees_the_threads_and_drops_what_waits() -> None:
@@ -115,7 +115,7 @@ def test_closing_early_frees_the_threads_and_drops_what_waits() -> None:
 
         return run
 
-    results = ahead((call(number) for number in range(100)), 2)
+    results = prefetch((call(number) for number in range(100)), 2)
     next(results)
     results.close()  # type: ignore[attr-defined]
     assert loader_threads() == before

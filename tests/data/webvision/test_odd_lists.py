@@ -26,7 +26,7 @@ from harness.data.webvision.lists.parse import (
 from harness.data.webvision.lists.queries import read_queries, read_query_map
 from harness.errors import DataError
 from harness.testing.metrics import Top
-from harness.testing.score import keep_predictions
+from harness.testing.score import save_predictions
 
 TREE = Path(__file__).parents[1] / "trees" / "webvision1"
 PATH = Path("list.txt")
@@ -147,7 +147,7 @@ def test_the_file_that_the_list_names_is_found_byte_by_byte(root: Path, tmp_path
     assert missing_files(samples) == []
     assert all((samples.root / name).is_file() for name in samples.files.tolist())
     top = Top(np.zeros((4, 1), np.int32), np.ones((4, 1), np.float32))
-    keep_predictions(tmp_path / "kept.npz", samples, top)
+    save_predictions(tmp_path / "kept.npz", samples, top)
     with np.load(tmp_path / "kept.npz") as kept:
         assert len(set(kept["files"].tolist())) == 4
         assert kept["files"].tolist() == samples.files.tolist()

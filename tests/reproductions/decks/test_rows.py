@@ -12,14 +12,14 @@ from harness.spec import DataSpec, RunSpec
 from harness_plugins.huawei import Huawei
 from harness_plugins.malong import MalongCurriculum
 from harness_plugins.pci import Pci
-from harness_reproductions.decks.rows import Row, Table, asked, errors, percent, shares, top5
+from harness_reproductions.decks.rows import Row, Table, cli_options, errors, percent, shares, top5
 from harness_reproductions.tables import all_tables
 
 
 def asked_for():
     """Every recipe once, by what is asked for."""
     rows = [row for table in all_tables() for row in table.rows if row.recipe is not None]
-    return {repr(asked(row.recipe)): row.recipe for row in rows}
+    return {repr(cli_options(row.recipe)): row.recipe for row in rows}
 
 
 def test_errors_and_shares_become_accuracies_in_percent():
@@ -48,13 +48,13 @@ def test_errors_and_shares_become_accuracies_in_percent():
     ],
 )
 def test_a_recipe_is_asked_for_by_the_knobs_that_differ(recipe, plugin, knobs):
-    assert asked(recipe) == (plugin, knobs)
+    assert cli_options(recipe) == (plugin, knobs)
     assert type(recipe)(**parse_knobs(plugin, type(recipe), knobs)) == recipe
 
 
 def test_a_recipe_of_no_installed_plugin_is_refused():
     with pytest.raises(HarnessError, match="no installed plugin is builtins:int; install"):
-        asked(3)
+        cli_options(3)
 
 
 def test_a_table_finds_its_rows_and_names_each_source_once():
@@ -68,7 +68,7 @@ def test_a_table_finds_its_rows_and_names_each_source_once():
 
 @pytest.mark.parametrize("recipe", asked_for().values(), ids=asked_for())
 def test_every_recipe_is_asked_for_and_resolves_to_a_plan(recipe):
-    plugin, knobs = asked(recipe)
+    plugin, knobs = cli_options(recipe)
     spec = RunSpec(plugin=plugin, knobs=knobs, data=DataSpec.parse("synthweb:tiny"))
     run = Activation(spec)
     assert run.method == recipe

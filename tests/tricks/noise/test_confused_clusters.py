@@ -5,7 +5,7 @@ import pytest
 from sklearn.cluster import KMeans
 
 from harness.errors import PluginError
-from harness.samples import Predictions, Sight
+from harness.samples import Predictions, StageOutputs
 from harness.tricks.noise.confused_clusters import USES, ConfusedClusters
 
 # Class 0: eight samples, one of which looks like class 1. Class 2 is confused with nothing.
@@ -21,7 +21,7 @@ def samples(make_samples):
     classes = PREDICTED[:, None].astype(np.int32)
     nothing = np.zeros((len(LABEL), 1), np.float32)
     predictions = Predictions(classes, nothing, nothing[:, 0])
-    return whole.assign(seen={"initial": Sight(whole.features("initial"), predictions)})
+    return whole.assign(seen={"initial": StageOutputs(whole.features("initial"), predictions)})
 
 
 def cluster(use, **settings):
@@ -85,7 +85,7 @@ def test_the_clusters_are_scikit_learns(make_samples):
     nothing = np.zeros((90, 1), np.float32)
     whole = make_samples(label, x)
     predictions = Predictions(predicted, nothing, nothing[:, 0])
-    seen = {"initial": Sight(x, predictions)}
+    seen = {"initial": StageOutputs(x, predictions)}
     trick = ConfusedClusters(sees="initial", use="size", seed=3)
     weight = trick(whole.assign(seen=seen)).weight
     # 8 of 40 and 6 of 30 go 0 -> 1 -> 2, 4 of 20 go 2 -> 0: every pair 1/5, the lower first.

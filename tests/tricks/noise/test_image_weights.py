@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from harness.errors import PluginError
-from harness.samples import Predictions, Sight
+from harness.samples import Predictions, StageOutputs
 from harness.tricks.noise.class_weights import ReweightClasses
 from harness.tricks.noise.image_weights import WeighByModel, belief
 
@@ -18,7 +18,7 @@ def believed(make_samples):
         of_label = np.asarray(of_label, np.float32)
         nothing = np.zeros((len(samples), 1))
         top = Predictions(nothing.astype(np.int32), nothing.astype(np.float32), of_label)
-        return samples.assign(seen={"train": Sight(nothing.astype(np.float32), top)})
+        return samples.assign(seen={"train": StageOutputs(nothing.astype(np.float32), top)})
 
     return make
 

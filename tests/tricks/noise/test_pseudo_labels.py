@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from harness.errors import PluginError
-from harness.samples import Predictions, Sight, Targets
+from harness.samples import Predictions, StageOutputs, Targets
 from harness.tricks.noise.pseudo_labels import PseudoLabels, average_predictions
 
 
@@ -22,7 +22,7 @@ SECOND = predictions([[0, 1], [3, 1]], [[0.5, 0.25], [0.5, 0.25]])
 @pytest.fixture
 def samples(make_samples):
     seen = {
-        name: Sight(np.zeros((2, 1), np.float32), stage)
+        name: StageOutputs(np.zeros((2, 1), np.float32), stage)
         for name, stage in (("first", FIRST), ("second", SECOND))
     }
     return make_samples([0, 1], num_classes=4).assign(seen=seen)

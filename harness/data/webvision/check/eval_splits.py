@@ -11,7 +11,7 @@ from harness.data.webvision.check.parts import Pass
 from harness.data.webvision.check.pictures import Judged, judged_root
 from harness.data.webvision.check.report import JudgedCount
 from harness.data.webvision.lists.classes import Synsets
-from harness.data.webvision.lists.columns import Columns, judged_list, read_judged, read_names
+from harness.data.webvision.lists.columns import ListColumns, eval_list, read_eval, read_names
 from harness.data.webvision.lists.parse import shown
 from harness.data.webvision.lists.soundness import empty_classes
 from harness.errors import NoLabelsError
@@ -21,17 +21,17 @@ from harness.store.reading import is_there
 
 def read_judged_split(
     at: Pass, split: Judged, synsets: Synsets, lists: Sequence[TrainList]
-) -> tuple[Columns | None, JudgedCount]:
+) -> tuple[ListColumns | None, JudgedCount]:
     """Count a split, of which only the pictures are known if its labels are not public.
 
     Raises:
         DataError: As the reader of a run does.
     """
     place = judged_root(at, split)
-    path = judged_list(place, at.edition, split)
+    path = eval_list(place, at.edition, split)
     size = len(synsets.wnids)
     try:
-        columns = read_judged(place, at.edition, split, size)
+        columns = read_eval(place, at.edition, split, size)
     except NoLabelsError:
         entries = len(read_names(path, at.edition).line) if is_there(path) else 0
         at.findings.add("note", f"test is not scored, its labels are not public: {path}")
@@ -57,7 +57,7 @@ def read_judged_split(
 
 
 def _compare_with_train(
-    at: Pass, split: Judged, columns: Columns, lists: Sequence[TrainList]
+    at: Pass, split: Judged, columns: ListColumns, lists: Sequence[TrainList]
 ) -> None:
     """Note pictures that are named like one that is trained on."""
     names = hash_names(columns.files, only_base=True)

@@ -18,7 +18,7 @@ from harness.data.webvision.check.images import Listed, Step, count_images
 from harness.data.webvision.check.names import TrainList
 from harness.data.webvision.check.parts import Pass
 from harness.data.webvision.check.report import ImageCount
-from harness.data.webvision.lists.columns import Columns, judged_list
+from harness.data.webvision.lists.columns import ListColumns, eval_list
 from harness.store.reading import is_there
 
 Judged = Literal["val", "test"]
@@ -76,12 +76,12 @@ def _digest_images(at: Pass, home: Path, listed: Listed, step: Step) -> ImageCou
 def judged_root(at: Pass, split: Judged) -> Path:
     """Where the list of val or test lies: 2.0 has it beside info.tar, not in it."""
     places = (
-        place for place in (at.place, at.root) if is_there(judged_list(place, at.edition, split))
+        place for place in (at.place, at.root) if is_there(eval_list(place, at.edition, split))
     )
     return next(places, at.place)
 
 
-def count_judged_images(at: Pass, split: Judged, columns: Columns | None) -> ImageCount | None:
+def count_judged_images(at: Pass, split: Judged, columns: ListColumns | None) -> ImageCount | None:
     """Look at the pictures of val or test; None where none are looked at."""
     if columns is None:
         return None

@@ -12,7 +12,7 @@ from harness.data.webvision.check.report import Report
 from harness.data.webvision.lists.editions import EDITIONS
 from harness.errors import HarnessError
 from harness.figures import COLOURS, INK, PALE, drawn, picture_format
-from harness.store.files import write_whole
+from harness.store.files import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,7 +40,7 @@ def draw(report: Report, output: Path) -> None:
     if not report.classes:
         raise HarnessError(f"{report.root} has no training list to draw; try harness data check")
     content = drawn(lambda figure: _paint(figure, report), INCHES, form)
-    write_whole(output, lambda file: file.write(content))
+    atomic_write(output, lambda file: file.write(content))
 
 
 def _paint(figure: Figure, report: Report) -> None:

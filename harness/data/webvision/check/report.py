@@ -12,7 +12,7 @@ from harness.errors import DataError
 Level = Literal["error", "warning", "note"]
 
 
-class Finding(NamedTuple):
+class Problem(NamedTuple):
     """One line for people; an error would stop a run, a warning may change its result."""
 
     level: Level
@@ -23,12 +23,12 @@ class Findings:
     """What was found so far; what would stop a run does not stop the check."""
 
     def __init__(self) -> None:
-        self.found: list[Finding] = []
+        self.found: list[Problem] = []
 
     def add(self, level: Level, text: str) -> None:
         """Note one line, once."""
-        if Finding(level, text) not in self.found:
-            self.found.append(Finding(level, text))
+        if Problem(level, text) not in self.found:
+            self.found.append(Problem(level, text))
 
     @contextmanager
     def noting(self) -> Iterator[None]:
@@ -38,7 +38,7 @@ class Findings:
         except DataError as error:
             self.add("error", str(error))
 
-    def in_order(self) -> tuple[Finding, ...]:
+    def in_order(self) -> tuple[Problem, ...]:
         """Return errors first, then warnings, then notes."""
         order: tuple[Level, ...] = ("error", "warning", "note")
         return tuple(sorted(self.found, key=lambda finding: order.index(finding.level)))
@@ -148,7 +148,7 @@ class Report:
     images: tuple[ImageCount, ...]
     archives: tuple[ArchiveCount, ...]  # none where the pictures lie in folders
     ranks: dict[str, list[int]]  # per source: how many queries have an entry of each rank, from 0
-    findings: tuple[Finding, ...]
+    findings: tuple[Problem, ...]
 
     @property
     def stops_a_run(self) -> bool:

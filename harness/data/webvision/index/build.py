@@ -24,8 +24,8 @@ from harness.data.webvision.index.lists import Lists, read_lists
 from harness.data.webvision.index.open import COLUMNS, FOLDER, FORMAT, MARKER, TEXT_COLUMNS, Members
 from harness.data.webvision.index.texts import Metadata, write_texts
 from harness.errors import DataError, unknown
-from harness.store.files import sync_folder, unwritable, write_text, write_whole
-from harness.store.lock import alone
+from harness.store.files import atomic_write, sync_folder, unwritable, write_text
+from harness.store.lock import exclusive_lock
 
 Progress = Callable[[str], object]
 WALKS = "walks"
@@ -74,7 +74,7 @@ def build_index(
     """
     index = root / FOLDER if output is None else output
     tars = find_tars(root, only)
-    with alone(index):
+    with exclusive_lock(index):
         lists = read_lists(root, index)
         join = Join(Strings.joined([listed.names for listed in lists.splits]))
         metadata = Metadata(root, lists.edition)
@@ -191,7 +191,7 @@ def _write_columns(
         columns |= {"shard": places.shard[rows], "offset": places.offset[rows]}
         columns |= {"length": places.length[rows]}
         columns |= {"name_start": listed.names.start, "name_length": listed.names.length}
-        write_whole(folder / "names.bin", listed.names.data.tofile)
+        atomic_write(folder / "names.bin", listed.names.data.tofile)
         packed = None
         if metadata and listed.split == "train":
             say = partial(_say_texts, progress, len(listed.label))
@@ -233,7 +233,7 @@ def _save(path: Path, column: NDArray[Any], kind: type[np.generic]) -> None:
     def write(file: IO[bytes]) -> None:
         np.lib.format.write_array(file, array, allow_pickle=False)
 
-    write_whole(path, write)
+    atomic_write(path, write)
 
 
 def _finish(index: Path, root: Path, tars: Sequence[Found], about: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from harness.data.pictures.store import Tar
 from harness.data.tar.litter import is_litter
 from harness.data.tar.walks import look
-from harness.data.webvision.lists.columns import judged_list, train_list
+from harness.data.webvision.lists.columns import eval_list, train_list
 from harness.data.webvision.lists.editions import EDITIONS, Edition
 from harness.data.webvision.lists.texts import meta_list
 from harness.errors import DataError
@@ -60,7 +60,7 @@ def list_files(place: Path, root: Path, edition: Edition) -> dict[str, Path]:
     found = {path.relative_to(place).as_posix(): path for path in paths if look_for(path)}
     for split in ("val", "test"):
         for folder in (place, root):
-            path = judged_list(folder, edition, split)
+            path = eval_list(folder, edition, split)
             if look_for(path):
                 found[path.relative_to(folder).as_posix()] = path
                 break

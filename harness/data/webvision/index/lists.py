@@ -19,18 +19,18 @@ from harness.data.webvision.index.changes import INFO, Stamp, list_files, lists_
 from harness.data.webvision.lists.classes import read_synsets
 from harness.data.webvision.lists.columns import (
     check_labels,
-    judged_folder,
-    judged_list,
+    eval_folder,
+    eval_list,
     parse_train_list,
     ranks,
-    read_judged,
+    read_eval,
     read_names,
     train_list,
 )
 from harness.data.webvision.lists.editions import Edition, detect_edition
 from harness.data.webvision.lists.parse import MAX_LIST_BYTES, read_bytes
 from harness.errors import DataError
-from harness.store.files import write_whole
+from harness.store.files import atomic_write
 from harness.store.reading import is_there, look_for
 
 
@@ -122,15 +122,15 @@ def _read_train(root: Path, edition: Edition, classes: int) -> Listed | None:
 def _read_judged(
     places: tuple[Path, Path], edition: Edition, split: Literal["val", "test"], classes: int
 ) -> Listed | None:
-    place = next((there for there in places if look_for(judged_list(there, edition, split))), None)
+    place = next((there for there in places if look_for(eval_list(there, edition, split))), None)
     if place is None:
         return None
-    path = judged_list(place, edition, split)
+    path = eval_list(place, edition, split)
     if split == "val" or is_there(place / "info" / "test_labels.txt"):
-        columns = read_judged(place, edition, split, classes)
+        columns = read_eval(place, edition, split, classes)
         files, label = columns.files, columns.label
     else:
-        folder = judged_folder(place, edition, split).encode()
+        folder = eval_folder(place, edition, split).encode()
         names = read_names(path, edition).columns[0]
         files = np.array([folder + b"/" + name for name in names])
         label = np.full(len(files), -1, np.int32)
@@ -154,7 +154,7 @@ def put_file(path: Path, content: bytes) -> None:
         file.write(content)
 
     if not (look_for(path) and path.read_bytes() == content):
-        write_whole(path, write)
+        atomic_write(path, write)
 
 
 def _copy_info(archive: Path, index: Path) -> None:

@@ -23,7 +23,7 @@ from harness.data.webvision.lists.texts import (
     text_of,
 )
 from harness.samples import Text
-from harness.store.files import write_whole
+from harness.store.files import atomic_write
 from harness.store.reading import look_for, read_part, read_plain
 
 
@@ -131,7 +131,7 @@ def write_texts(
             _write_source(file, lists, (name, count, firsts[name]), metadata, packed)
             progress(firsts[name] + count)
 
-    write_whole(path, write)
+    atomic_write(path, write)
     return packed
 
 

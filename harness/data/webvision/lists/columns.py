@@ -31,7 +31,7 @@ QUERY_DIGITS = (1, 6)
 _WNID_DIGITS = (8, 8)
 
 
-class Columns(NamedTuple):
+class ListColumns(NamedTuple):
     """One split: paths relative to the root, and the lists' bytes for the fingerprint.
 
     ``line`` is where a row stands in its list, from 1; ``paths`` are the lists and ``lines`` counts
@@ -56,7 +56,7 @@ class Columns(NamedTuple):
 
 def read_train(
     root: Path, edition: Edition, sources: Sequence[str], wnids: Sequence[str]
-) -> Columns:
+) -> ListColumns:
     """Read the training lists of ``sources``, one after the other.
 
     Raises:
@@ -77,7 +77,7 @@ def read_train(
     if is_rearranged(root, edition):
         files = by_class(files, label, wnids)
     lines = tuple(len(listing.label) for listing in listings)
-    return Columns(
+    return ListColumns(
         files,
         label,
         np.repeat(np.arange(len(lines), dtype=np.int8), lines),
@@ -90,16 +90,16 @@ def read_train(
     )
 
 
-def read_judged(
+def read_eval(
     root: Path, edition: Edition, split: Literal["val", "test"], num_classes: int
-) -> Columns:
+) -> ListColumns:
     """Read val or test: a flat folder, one label each, no query.
 
     Raises:
         NoLabelsError: The labels of test are not there.
         DataError: As ``read_split`` says.
     """
-    path = judged_list(root, edition, split)
+    path = eval_list(root, edition, split)
     if split == "test":
         refuse_unlabelled(root, edition)
     listed = read_names(path, edition) if split == "test" else None
@@ -112,9 +112,9 @@ def read_judged(
     check_labels(path, label, found.line, num_classes)
     refuse_counted_from_one(path, label, num_classes)
     refuse_repeated(names, label.tolist(), found.where)
-    folder = judged_folder(root, edition, split).encode()
+    folder = eval_folder(root, edition, split).encode()
     nothing = np.full(len(names), -1, np.int32)
-    return Columns(
+    return ListColumns(
         np.array([folder + b"/" + name for name in names]),
         label,
         np.zeros(len(names), np.int8),
@@ -173,12 +173,12 @@ def train_list(root: Path, source: str) -> Path:
     return root / "info" / f"train_filelist_{source}.txt"
 
 
-def judged_list(root: Path, edition: Edition, split: Literal["val", "test"]) -> Path:
+def eval_list(root: Path, edition: Edition, split: Literal["val", "test"]) -> Path:
     """Return the list of val or test that is there, else the one that should be."""
     return _first_there(root, edition.judged(split).lists)
 
 
-def judged_folder(root: Path, edition: Edition, split: Literal["val", "test"]) -> str:
+def eval_folder(root: Path, edition: Edition, split: Literal["val", "test"]) -> str:
     """Return the folder of the pictures of val or test, relative to the root."""
     found = _first_there(root, edition.judged(split).folders)
     return found.relative_to(root).as_posix()
@@ -238,7 +238,7 @@ def by_class(
     return np.array([folders[k] + name for k, name in zip(label.tolist(), names, strict=True)])
 
 
-def _read_prepared(root: Path, sources: Sequence[str], wnids: Sequence[str]) -> Columns:
+def _read_prepared(root: Path, sources: Sequence[str], wnids: Sequence[str]) -> ListColumns:
     """meta/train.txt alone, which keeps neither source nor query.
 
     Flickr names its pictures by number and Google by letters too, which tells the source; query
@@ -263,7 +263,7 @@ def _read_prepared(root: Path, sources: Sequence[str], wnids: Sequence[str]) -> 
     rows = np.argsort(source, kind="stable")
     rows = rows[source[rows] >= 0]
     nothing = np.full(len(rows), -1, np.int32)
-    return Columns(
+    return ListColumns(
         np.char.add(b"train/", listing.files[rows]),
         listing.label[rows],
         source[rows],

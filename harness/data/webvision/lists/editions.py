@@ -22,7 +22,7 @@ class Source:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judged:
+class EvalSplit:
     """A split that is only tested on: where its list and its flat folder may lie.
 
     The first that is there counts; the first of all is named where none is.
@@ -48,8 +48,8 @@ class Edition:
     query_digits: int
     sources: tuple[Source, ...]
     query_lists: tuple[str, ...]
-    val: Judged
-    test: Judged
+    val: EvalSplit
+    test: EvalSplit
     layout: str
     public_test_labels: bool = False
     query_base: Base = 1
@@ -70,7 +70,7 @@ class Edition:
                 return source
         raise DataError(unknown("source of WebVision", name, self.source_names))
 
-    def judged(self, split: Literal["val", "test"]) -> Judged:
+    def judged(self, split: Literal["val", "test"]) -> EvalSplit:
         """Return where the list and the pictures of ``split`` lie."""
         return self.val if split == "val" else self.test
 
@@ -87,8 +87,8 @@ WEBVISION1 = Edition(
         Source(name="flickr", folders=("flickr",)),
     ),
     query_lists=("queries_google.txt", "queries_flickr.txt"),
-    val=Judged(lists=("info/val_filelist.txt",), folders=("val_images_256", "val_images")),
-    test=Judged(lists=("info/test_filelist.txt",), folders=("test_images_256", "test_images")),
+    val=EvalSplit(lists=("info/val_filelist.txt",), folders=("val_images_256", "val_images")),
+    test=EvalSplit(lists=("info/test_filelist.txt",), folders=("test_images_256", "test_images")),
     layout=(
         "WebVision 1.0 is laid out as ROOT/info/*.txt (train_filelist_google.txt, synsets.txt, "
         "...), ROOT/google/q0001/*.jpg, ROOT/flickr/q0001/*.jpg and ROOT/val_images_256/*.jpg; "
@@ -109,11 +109,11 @@ WEBVISION2 = Edition(
         Source(name="flickr", folders=("flickr_images_resized", "flickr")),
     ),
     query_lists=("queries.txt",),
-    val=Judged(
+    val=EvalSplit(
         lists=("info/val_filelist.txt", "val_filelist.txt", "meta/val.txt"),
         folders=("val_images_resized", "val"),
     ),
-    test=Judged(
+    test=EvalSplit(
         lists=("info/test_filelist.txt", "test_filelist.txt", "webvision2018_test/meta/val.txt"),
         folders=("test_images_resized", "webvision2018_test/val"),
     ),

@@ -16,7 +16,7 @@ from harness.errors import DataError
 MAP_NAME = "queries_synsets_map.txt"
 
 
-class Column(NamedTuple):
+class MapColumn(NamedTuple):
     """From what number a column counts, and whether its numbers say so or the edition does."""
 
     base: Base
@@ -28,8 +28,8 @@ class QueryMap(NamedTuple):
 
     queries: NDArray[np.int32]
     labels: NDArray[np.int32]
-    query_column: Column
-    class_column: Column
+    query_column: MapColumn
+    class_column: MapColumn
 
     def label_of(self, query: NDArray[np.int32]) -> NDArray[np.int32]:
         """Return the label that each query stands for, ``(N,)``; -1 where the map is silent."""
@@ -99,7 +99,9 @@ def read_query_map(
     return QueryMap(queries.astype(np.int32), labels.astype(np.int32), of_query, of_class)
 
 
-def _column(found: Table, name: str, values: NDArray[np.int32], size: int, usual: Base) -> Column:
+def _column(
+    found: Table, name: str, values: NDArray[np.int32], size: int, usual: Base
+) -> MapColumn:
     lowest, highest = int(values.min()), int(values.max())
     where = found.where(int(values.argmax()))
     if highest > size:
@@ -111,5 +113,5 @@ def _column(found: Table, name: str, values: NDArray[np.int32], size: int, usual
             "nor from 1: unpack info.tar again"
         )
     if lowest == 0:
-        return Column(0, "min 0")
-    return Column(1, f"max {size}") if highest == size else Column(usual, "the edition")
+        return MapColumn(0, "min 0")
+    return MapColumn(1, f"max {size}") if highest == size else MapColumn(usual, "the edition")

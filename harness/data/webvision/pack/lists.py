@@ -14,7 +14,7 @@ from harness.data.webvision.index.lists import Lists, put_file
 from harness.data.webvision.lists.parse import MAX_LIST_BYTES
 from harness.data.webvision.lists.texts import MAX_JSON_BYTES, metadata_folder
 from harness.errors import DataError
-from harness.store.files import write_whole
+from harness.store.files import atomic_write
 from harness.store.reading import is_there, look_for, read_plain
 
 METADATA = "metadata.tar"
@@ -51,7 +51,7 @@ def pack_metadata(root: Path, output: Path, lists: Lists) -> None:
         for path in sorted(metadata_folder(root, source).glob("q*.json"))
     ]
     if files and not is_there(output / METADATA):
-        write_whole(output / METADATA, partial(_write, files))
+        atomic_write(output / METADATA, partial(_write, files))
 
 
 def _write(files: list[tuple[str, Path]], file: IO[bytes]) -> None:

@@ -22,8 +22,8 @@ from harness.data.webvision.index.open import MAX_JSON_BYTES
 from harness.data.webvision.pack.lists import copy_lists, pack_metadata
 from harness.data.webvision.pack.pictures import Made, Packing, make
 from harness.errors import DataError
-from harness.store.files import write_text, write_whole
-from harness.store.lock import LOCK, alone
+from harness.store.files import atomic_write, write_text
+from harness.store.lock import LOCK, exclusive_lock
 from harness.store.reading import look_for, read_plain
 
 MARKER = "pack.json"
@@ -64,7 +64,7 @@ def pack(
     """
     if output.resolve() == root.resolve():
         raise DataError(f"{output} is the data set itself; name another folder for the archives")
-    with alone(output):
+    with exclusive_lock(output):
         begun = _read_marker(output)
         lists = read_lists(root, output)
         packer = _Packer(output, packing, lists.digests, begun, progress)
@@ -128,7 +128,7 @@ class _Packer:
             }
             fill = partial(self._fill, made, held, shard, skip_broken)
             path = self._output / name
-            write_whole(path, fill)
+            atomic_write(path, fill)
             shard["bytes"] = path.stat().st_size
             self.shards.append(shard)
             self._save()
