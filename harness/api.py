@@ -73,7 +73,8 @@ def compare(  # noqa: PLR0913 - one parameter per choice
         HarnessError: A side names nothing, or the two have nothing to compare.
     """
     from harness.assembly.data_sets import load_splits
-    from harness.studies.comparison import class_names, compare_runs, first_lemmas
+    from harness.studies.class_names import class_names, first_lemmas
+    from harness.studies.comparison import compare_runs
     from harness.studies.sides import two_sides
 
     folder = _home(home)

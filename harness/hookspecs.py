@@ -56,6 +56,10 @@ class Provide:
         """Return ``(N, D)`` vectors of length 1, or None where ``encoder`` is another's."""
 
     @hookspec
+    def load_truth(self, spec: RunSpec, samples: Samples) -> NDArray[np.int32] | None:
+        """Return the true class of every training sample, -1 for none, or None if unknown."""
+
+    @hookspec
     def network_identity(self, spec: RunSpec, stage: Stage) -> object:
         """Return what decides a network beyond the knobs and sources of who builds it."""
 

@@ -53,7 +53,8 @@ def run(asked: RunSpec) -> ResultRecord:
     )
     scores = examination.scores()
     handled = {stage.stage.name: maker.samples(stage) for stage in recipe.stages}
-    quality = qualities(prepared.samples, handled)
+    truth = hooks.load_truth(spec, prepared.samples)
+    quality = qualities(prepared.samples, handled, truth)
     record = record_of(prepared, made, scores, quality, ranks)
     if ranks.first:
         write_record(prepared.record.parent, record)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType, ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.assembly.calling import calling
 from harness.errors import PluginError
 from harness.hookspecs import HOOKS
 from harness.spec import RunSpec, read_only_spec
 from harness.store.record import ResultRecord
+
+if TYPE_CHECKING:
+    import pluggy
 
 NEARLY = 0.85  # alike: "noise_trick" is 0.96 of "noise_tricks", "planned" 0.73 of "plan"
 DRAWS: dict[str, tuple[str, ...] | None] = {
@@ -52,3 +55,29 @@ def check_names(name: str, plugin: object) -> None:
                 f"plugin {name!r} cannot be used: it has {attribute!r}, which is not a hook; did "
                 f"you mean {near[0]!r}? Rename it, or begin its name with _"
             )
+
+
+def check_implementation(impl: pluggy.HookImpl, arguments: Sequence[str]) -> None:
+    """Refuse what pluggy accepts but what would not do here what its author means."""
+    where = f"plugin {impl.plugin_name!r} cannot be used: {impl.function.__name__}"
+    if impl.hookwrapper or impl.wrapper or impl.tryfirst or impl.trylast:
+        raise PluginError(f"{where} wraps or jumps the order of the run; use a plain @hookimpl")
+    ignored = [name for name in impl.kwargnames if name in arguments]
+    if ignored:
+        raise PluginError(f"{where} would never be given {ignored[0]!r}; leave its default out")
+
+
+def unknown_encoder(asked: Sequence[str], encoder: str) -> str:
+    """Say that none of the plugins asked knows the text encoder."""
+    return f"no active plugin knows text encoder {encoder!r} (asked: {', '.join(asked) or 'none'})"
+
+
+def ambiguous_encoder(names: Sequence[str], encoder: str) -> str:
+    """Say which plugins know the same text encoder."""
+    both = " and ".join(map(repr, names))
+    return f"{both} both know text encoder {encoder!r}; leave one out"
+
+
+def with_arguments(function: Callable[..., Any], names: Sequence[str]) -> Callable[..., Any]:
+    """Call ``function`` with those of the given arguments that it takes."""
+    return lambda **given: function(**{name: given[name] for name in names})

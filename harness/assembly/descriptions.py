@@ -20,10 +20,10 @@ from pathlib import Path, PurePath
 from types import MappingProxyType, MethodType, ModuleType, NoneType
 from typing import Any
 
-from harness.assembly.contents import content_of
 from harness.assembly.sources import defines, is_ours, is_standard, sources_of
 from harness.assembly.tensors import described_tensors, is_of_tensors
 from harness.errors import HarnessError, PluginError
+from harness.store.contents import content_of
 from harness.values import Stage
 
 EXACT_INTEGER = 64  # bits; JSON writes a larger one for minutes, or not at all

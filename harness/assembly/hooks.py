@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import pluggy
 
-from harness.assembly.asking import ask, check_names
+from harness.assembly.asking import (
+    ambiguous_encoder,
+    ask,
+    check_implementation,
+    check_names,
+    unknown_encoder,
+    with_arguments,
+)
 from harness.assembly.contract import Contribution
-from harness.errors import HarnessError, PluginError, unknown
+from harness.assembly.contributions import ChosenTricks
+from harness.errors import HarnessError, PluginError
 from harness.hookspecs import HOOKS, KINDS
 from harness.spec import RunSpec
 from harness.store.record import ResultRecord
@@ -52,8 +60,7 @@ class Hooks:
         for kind in KINDS:
             self._manager.add_hookspecs(kind)
         self._method = method
-        self._without = {name.lower(): name for name in without}
-        self._met: dict[str, str] = {}
+        self._chosen = ChosenTricks(without)
         self._silent = False
         for name, plugin in plugins:
             check_names(name, plugin)
@@ -96,9 +103,9 @@ class Hooks:
         ]
         knowing = [(name, vectors) for name, vectors in found if vectors is not None]
         if not knowing:
-            raise HarnessError(_nobody_knows([name for name, _ in found], encoder))
+            raise HarnessError(unknown_encoder([name for name, _ in found], encoder))
         if len(knowing) > 1:
-            raise PluginError(_both_know([name for name, _ in knowing], encoder))
+            raise PluginError(ambiguous_encoder([name for name, _ in knowing], encoder))
         import numpy as np
 
         name, vectors = knowing[0]
@@ -108,6 +115,33 @@ class Hooks:
                 f"not {vectors!r:.80}"
             )
         return cast("NDArray[np.float32]", vectors)
+
+    def load_truth(self, spec: RunSpec, samples: Samples) -> NDArray[np.int32] | None:
+        """Return the true class ``(N,)`` of the training samples; None if it is not known.
+
+        Only the run's data set is asked.
+        """
+        name = self._one("load_samples")[0]
+        answers = dict(self._found["load_truth"])
+        if name not in answers:
+            return None
+        truth = ask(name, "load_truth", answers[name], {"spec": spec, "samples": samples})
+        if truth is None:
+            return None
+        import numpy as np
+
+        found = np.asarray(truth)
+        if found.shape != (len(samples),) or found.dtype.kind != "i":
+            raise PluginError(
+                f"plugin {name!r}: load_truth must return ({len(samples)},) class numbers, "
+                f"not {found.dtype} {found.shape}"
+            )
+        if len(found) and not -1 <= found.min() <= found.max() < samples.num_classes:
+            raise PluginError(
+                f"plugin {name!r}: load_truth gives classes from {found.min()} to {found.max()}; "
+                f"they must be from -1 to {samples.num_classes - 1}"
+            )
+        return found.astype(np.int32)
 
     def network_provider(self, spec: RunSpec, stage: Stage) -> Provider:
         """Return who builds the network of a stage."""
@@ -131,12 +165,12 @@ class Hooks:
             if name in said and (identity := said[name](spec=spec, encoder=encoder)) is not None
         }
         if len(known) > 1:
-            raise PluginError(_both_know(list(known), encoder))
+            raise PluginError(ambiguous_encoder(list(known), encoder))
         if known:
             return [Provider(plugin(name), identity) for name, identity in known.items()]
         silent = [name for name in asked if name not in said]
         if not silent:
-            raise HarnessError(_nobody_knows(asked, encoder))
+            raise HarnessError(unknown_encoder(asked, encoder))
         return [Provider(plugin(name)) for name in silent]
 
     def provider(self, hook: str) -> Active:
@@ -156,36 +190,32 @@ class Hooks:
 
     def noise_tricks(self, spec: RunSpec, stage: Stage) -> list[Contribution[Samples]]:
         """Return the noise tricks of a stage: its own, then what plugins contribute."""
-        own = self._own("noise_tricks", stage.noise, stage.name)
+        own = self._chosen.own(self._method, "noise_tricks", stage.noise, stage.name)
         return own + self._contribute("noise_tricks", spec=spec, stage=stage)
 
     def model_tricks(self, spec: RunSpec, stage: Stage) -> list[Contribution[Module]]:
         """Return the model tricks of a stage: its own, then what plugins contribute."""
-        own = self._own("model_tricks", stage.model, stage.name)
+        own = self._chosen.own(self._method, "model_tricks", stage.model, stage.name)
         return own + self._contribute("model_tricks", spec=spec, stage=stage)
 
     def batch_tricks(self, spec: RunSpec, stage: Stage) -> list[Contribution[Batch]]:
         """Return the batch tricks of a stage: its own, then what plugins contribute."""
-        own = self._own("batch_tricks", stage.batch, stage.name)
+        own = self._chosen.own(self._method, "batch_tricks", stage.batch, stage.name)
         return own + self._contribute("batch_tricks", spec=spec, stage=stage)
 
     def loss_tricks(self, spec: RunSpec, stage: Stage) -> list[Contribution[Loss]]:
         """Return the loss tricks of a stage: its own, then what plugins contribute."""
-        own = self._own("loss_tricks", stage.loss, stage.name)
+        own = self._chosen.own(self._method, "loss_tricks", stage.loss, stage.name)
         return own + self._contribute("loss_tricks", spec=spec, stage=stage)
 
     def testing_tricks(self, spec: RunSpec, plan: Plan) -> list[Contribution[Views]]:
         """Return the testing tricks of the run: the plan's own, then what plugins contribute."""
-        own = self._own("testing_tricks", plan.testing)
+        own = self._chosen.own(self._method, "testing_tricks", plan.testing)
         return own + self._contribute("testing_tricks", spec=spec)
 
     def check_without(self) -> None:
-        """Raise HarnessError where ``--without`` names a trick that this run does not have."""
-        for lowered, name in self._without.items():
-            if lowered not in self._met:
-                raise HarnessError(
-                    unknown("trick", name, self._met.values(), listing="this run's tricks")
-                )
+        """Raise HarnessError if ``--without`` names a trick that this run does not have."""
+        self._chosen.check_without()
 
     # observe
 
@@ -226,9 +256,9 @@ class Hooks:
                     f"plugin {name!r} cannot be used: its {hook} is not marked; put @hookimpl on it"
                 )
         for impl in impls:
-            _check_implementation(impl, caller.spec.argnames)
+            check_implementation(impl, caller.spec.argnames)
         return [
-            (impl.plugin_name, _with_arguments(impl.function, impl.argnames))
+            (impl.plugin_name, with_arguments(impl.function, impl.argnames))
             for impl in sorted(impls, key=lambda impl: order.index(impl.plugin_name))
         ]
 
@@ -260,55 +290,9 @@ class Hooks:
                 raise PluginError(
                     f"plugin {name!r}: {hook} must return a list of tricks, not {tricks!r:.80}"
                 )
-            found += self._kept(name, hook, tricks, stage)
-        return found
-
-    def _own(self, hook: str, tricks: Any, stage: str = "") -> list[Contribution[Any]]:
-        """Return the tricks that the method's plan brings itself."""
-        if not isinstance(tricks, tuple) or not all(callable(trick) for trick in tricks):
-            place = f"stage {stage!r}" if stage else "the plan"
-            raise PluginError(
-                f"plugin {self._method!r}: the {hook.replace('_', ' ')} of {place} must be a tuple "
-                f"of tricks, not {tricks!r:.80}"
-            )
-        return self._kept(self._method, hook, tricks, stage)
-
-    def _kept(
-        self, plugin: str, hook: str, tricks: Iterable[Any], stage: str
-    ) -> list[Contribution[Any]]:
-        """Return the tricks that ``--without`` does not leave out, and note all their names."""
-        found = []
-        for trick in tricks:
-            name = type(trick).__name__
-            self._met[name.lower()] = name
-            if name.lower() not in self._without:
-                found.append(Contribution(plugin, trick, hook, stage))
+            found += self._chosen.of(name, hook, tricks, stage)
         return found
 
     def _observe(self, hook: str, **given: Any) -> None:
         for name, answer in () if self._silent else self._found[hook]:
             ask(name, hook, answer, given)
-
-
-def _check_implementation(impl: pluggy.HookImpl, arguments: Sequence[str]) -> None:
-    """Refuse what pluggy accepts, but what would not do here what its author means."""
-    where = f"plugin {impl.plugin_name!r} cannot be used: {impl.function.__name__}"
-    if impl.hookwrapper or impl.wrapper or impl.tryfirst or impl.trylast:
-        raise PluginError(f"{where} wraps or jumps the order of the run; use a plain @hookimpl")
-    ignored = [name for name in impl.kwargnames if name in arguments]
-    if ignored:
-        raise PluginError(f"{where} would never be given {ignored[0]!r}; leave its default out")
-
-
-def _nobody_knows(asked: Sequence[str], encoder: str) -> str:
-    return f"no active plugin knows text encoder {encoder!r} (asked: {', '.join(asked) or 'none'})"
-
-
-def _both_know(names: Sequence[str], encoder: str) -> str:
-    both = " and ".join(map(repr, names))
-    return f"{both} both know text encoder {encoder!r}; leave one out"
-
-
-def _with_arguments(function: Callable[..., Any], names: Sequence[str]) -> Callable[..., Any]:
-    """Call ``function`` with those of the given arguments that it takes."""
-    return lambda **given: function(**{name: given[name] for name in names})

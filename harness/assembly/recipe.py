@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias, get_type_hints
 
 from harness.assembly.contract import Contribution, tricks_of
 from harness.assembly.descriptions import describe, describe_provider
+from harness.assembly.stage_key import described_stage, encoders_of, keyed, sees_samples
 from harness.assembly.stage_values import check_values
 from harness.errors import HarnessError, PluginError, unknown
 from harness.knobs import parse_value
@@ -170,10 +171,10 @@ def _stage_recipe(
     }
     keys = {name: recipe.key for name, recipe in earlier.items()}
     decides = {
-        "stage": _described(stage, keys),
+        "stage": described_stage(stage, keys),
         "network": describe_provider(*hooks.network_provider(spec, stage)),
         "tricks": {
-            slot: [describe(_keyed(one, stage, keys)) for one in given]
+            slot: [describe(keyed(one, stage, keys)) for one in given]
             for slot, given in slots.items()
         },
         "encoders": {
@@ -181,7 +182,7 @@ def _stage_recipe(
             for name in encoders_of(tricks_of(slots["noise"]))
         },
         "data": data.pictures,
-        "context": data.context() if _sees_samples(stage, tricks_of(slots["noise"])) else None,
+        "context": data.context() if sees_samples(stage, tricks_of(slots["noise"])) else None,
         "seed": spec.seed,
         "depth": depth,
         "engine": spec.engine,
@@ -200,66 +201,6 @@ def _stage_recipe(
         key=key,
         method=spec.plugin,
     )
-
-
-def _sees_samples(stage: Stage, noise: Sequence[Trick[Any]]) -> bool:
-    """Whether anything but our own samplers, which read no texts, is handed the samples."""
-    return bool(noise) or not type(stage.sampler).__module__.startswith("harness.")
-
-
-def encoders_of(tricks: Sequence[Trick[Any]]) -> list[str]:
-    """Return the ids of the text encoders that tricks name in ``encoder``: a text or a tuple."""
-    names: set[str] = set()
-    for trick in tricks:
-        named = getattr(trick, "encoder", None) or ()
-        names |= {named} if isinstance(named, str) else set(named)
-    return sorted(names)
-
-
-@dataclass(frozen=True)
-class _Key:
-    """Stands for an earlier stage where a trick refers to one."""
-
-    key: str
-
-
-def _keyed(given: Contribution[Any], stage: Stage, keys: Mapping[str, str]) -> Any:
-    """Return the trick with the keys of the stages that its fields refer to.
-
-    Raises PluginError if it refers to one that ``stage`` does not see.
-    """
-    trick = given.trick
-    if not dataclasses.is_dataclass(trick) or isinstance(trick, type):
-        return trick
-    seen = {known.name for known in stage.sees}
-
-    def keyed(value: Any) -> Any:
-        if isinstance(value, tuple) and any(isinstance(part, Stage) for part in value):
-            return tuple(map(keyed, value))
-        if not isinstance(value, Stage):
-            return value
-        if value.name not in seen:
-            raise PluginError(f"{given.who} refers to {value}; add it to sees= of its stage")
-        return _Key(keys[value.name])
-
-    fields = {field.name: getattr(trick, field.name) for field in dataclasses.fields(trick)}
-    changed = {name: keyed(value) for name, value in fields.items()}
-    references = {name: value for name, value in changed.items() if value is not fields[name]}
-    return replace(trick, **references) if references else trick
-
-
-def _described(stage: Stage, keys: Mapping[str, str]) -> dict[str, Any]:
-    """Describe a stage by what it does, not by what it is called; its tricks stand apart.
-
-    Where a trick asks for an earlier stage by name, the name counts with what it stands for.
-    """
-    apart = ("name", "start", "sees", "teachers", *SLOTS)
-    names = [field.name for field in dataclasses.fields(stage) if field.name not in apart]
-    values = {name: describe(getattr(stage, name), f"Stage.{name}") for name in names}
-    values["start"] = keys[stage.start.name] if stage.start else None
-    values["sees"] = [[seen.name, keys[seen.name]] for seen in stage.sees]
-    values["teachers"] = [keys[teacher.name] for teacher in stage.teachers]
-    return {"fields": values, "class": describe(type(stage), "Stage")}
 
 
 def _effective(spec: RunSpec, hooks: Hooks, stage: Stage) -> tuple[Stage, dict[str, str]]:

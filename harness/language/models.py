@@ -9,8 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from harness.assembly.contents import file_digest
 from harness.errors import HarnessError
+from harness.store.contents import file_digest
 
 MINILM = "minilm"
 SENTENCE_TRANSFORMERS, BERT = "st:", "hf:"

@@ -16,7 +16,8 @@ from torch import nn
 
 from harness.assembly.contract import tricks_of
 from harness.assembly.prepare import Prepared
-from harness.assembly.recipe import Recipe, StageRecipe, encoders_of, plain_view
+from harness.assembly.recipe import Recipe, StageRecipe, plain_view
+from harness.assembly.stage_key import encoders_of
 from harness.data.pictures.loader import Pictures
 from harness.errors import PluginError, TrainingError
 from harness.samplers import generator

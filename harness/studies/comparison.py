@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from html import escape
@@ -14,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import HarnessError, unknown
-from harness.samples import WebClass
 from harness.statistics.intervals import Interval, paired_difference
 from harness.statistics.paired import bootstrap_mean, mcnemar
-from harness.store.record import Data, ResultRecord
+from harness.store.record import ResultRecord
 from harness.studies.comparison_text import comparison_text
 from harness.testing.predictions import StoredPredictions, load_predictions
 
@@ -289,21 +287,3 @@ def _categories(
 
 def _bootstrap(steps: tuple[int, ...]) -> tuple[float, float]:
     return bootstrap_mean(steps)
-
-
-def class_names(data: Data, home: Path) -> tuple[str, ...]:
-    """Return the classes' names where this very copy of the data lies in ``home``, else ()."""
-    from harness.data.pictures.inventory import with_pictures
-    from harness.data.webvision import read_split
-
-    for folder in sorted((home / "data").glob("*/info")):
-        with suppress(HarnessError):
-            samples = with_pictures(read_split(folder.parent, "train", edition=data.edition), home)
-            if samples.fingerprint == data.fingerprint:
-                return first_lemmas(samples.classes)
-    return ()
-
-
-def first_lemmas(classes: Sequence[WebClass]) -> tuple[str, ...]:
-    """Return what each class is called, in a word or two."""
-    return tuple(one.lemmas.partition(",")[0] for one in classes)

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.data.synthweb.truth import true_content
 from harness.samples import Samples
 from harness.store.record import NoiseQuality
 
@@ -15,9 +14,13 @@ EQUAL = 1e-5  # weights that differ by less say nothing
 RARE = 0.25  # the quarter of the classes with the fewest entries
 
 
-def qualities(samples: Samples, handled: Mapping[str, Samples]) -> list[NoiseQuality]:
-    """Score the noise handling of every stage that did any; empty where the truth is unknown."""
-    truth = true_content(samples)
+def qualities(
+    samples: Samples, handled: Mapping[str, Samples], truth: NDArray[np.int32] | None
+) -> list[NoiseQuality]:
+    """Score the noise handling of every stage that did any; empty if the truth is unknown.
+
+    ``handled`` maps a stage's name to its samples after its noise tricks; ``truth`` is ``(N,)``.
+    """
     if truth is None:
         return []
     return [

@@ -111,6 +111,34 @@ def test_hook_encode_texts() -> None:
         hooks(Lengths(), Lengths()).encode_texts(SPEC, "length", ["a"])
 
 
+def test_hook_load_truth(small_samples: Samples) -> None:
+    class Data:
+        def __init__(self, truth: object) -> None:
+            self.truth = truth
+
+        @hookimpl
+        def load_samples(self) -> Samples:
+            return small_samples
+
+        @hookimpl
+        def load_truth(self, samples: Samples) -> object:
+            return self.truth
+
+    class Stranger:
+        @hookimpl
+        def load_truth(self) -> object:
+            raise AssertionError("only the run's data set is asked")
+
+    truth = np.full(len(small_samples), -1)
+    found = hooks(Data(truth), Stranger()).load_truth(SPEC, small_samples)
+    assert found is not None
+    assert (found.dtype, found.tolist()) == (np.int32, truth.tolist())
+    assert hooks(Data(None)).load_truth(SPEC, small_samples) is None
+    for wrong in (truth[1:], truth + 99, truth.astype(float)):
+        with pytest.raises(PluginError, match="load_truth"):
+            hooks(Data(wrong)).load_truth(SPEC, small_samples)
+
+
 def test_hook_network_identity() -> None:
     class Networks:
         @hookimpl
@@ -305,7 +333,7 @@ def test_every_hook_has_a_test_here() -> None:
 
 
 def test_every_hook_has_a_heading_in_the_docs() -> None:
-    page = Path(__file__).parents[1] / "docs" / "hooks.md"
+    page = Path(__file__).parents[2] / "docs" / "hooks.md"
     manager = pluggy.PluginManager("harness")
     from harness.hookspecs import KINDS
 
@@ -321,6 +349,7 @@ load_samples: synthweb
 plan: malong_curriculum, baseline
 build_model: timm
 encode_texts: texts
+load_truth: synthweb
 network_identity: timm
 encoder_identity: texts
 stage_tricks: synthweb

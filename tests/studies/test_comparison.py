@@ -17,7 +17,8 @@ from harness.errors import HarnessError
 from harness.spec import DataSpec, RunSpec
 from harness.statistics.paired import mcnemar
 from harness.store.record import Data, ResultRecord
-from harness.studies.comparison import PLAIN, Run, Side, class_names, compare_runs
+from harness.studies.class_names import class_names
+from harness.studies.comparison import PLAIN, Run, Side, compare_runs
 from harness.studies.plots import draw_comparison
 
 Keep = Callable[..., Run]

@@ -85,13 +85,16 @@ def test_only_stages_that_handled_noise_are_scored(tmp_path: Path) -> None:
         "weighed": make(tmp_path, weight=WEIGHT),
         "parted": make(tmp_path, subset=SUBSET),
     }
-    assert [found.stage for found in qualities(plain, handled)] == ["weighed", "parted"]
+    assert [found.stage for found in qualities(plain, handled, true_content(plain))] == [
+        "weighed",
+        "parted",
+    ]
     np.testing.assert_array_equal(true_content(plain), TRUTHS)
 
 
 def test_without_a_truth_nothing_is_scored(tmp_path: Path) -> None:
     assert true_content(make(tmp_path)) is None
-    assert qualities(make(tmp_path), {"weighed": make(tmp_path, weight=WEIGHT)}) == []
+    assert qualities(make(tmp_path), {"weighed": make(tmp_path, weight=WEIGHT)}, None) == []
 
 
 def test_a_truth_that_misses_an_entry_is_an_error(tmp_path: Path) -> None:

@@ -36,6 +36,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from harness.data.synthweb.draw import WORTH_A_PROCESS, Progress
 from harness.data.synthweb.plan import Preset, plan_crawl
 from harness.data.synthweb.profiles import PROFILES
@@ -116,6 +119,13 @@ class SynthWeb:
 
         samples = read_split(root, as_split(split), edition=f"{edition}, true labels")
         return with_true_labels(samples) if split == "train" else samples
+
+    @hookimpl
+    def load_truth(self, samples: Samples) -> NDArray[np.int32] | None:
+        """Return the class that every training picture really shows."""
+        from harness.data.synthweb.truth import true_content
+
+        return true_content(samples)
 
     @hookimpl
     def stage_tricks(self, spec: RunSpec) -> Sequence[Trick[Stage]]:

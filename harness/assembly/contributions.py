@@ -1,0 +1,52 @@
+"""The tricks of a run: those of the plan and of plugins, without those that the user leaves out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from harness.assembly.contract import Contribution
+from harness.errors import HarnessError, PluginError, unknown
+
+
+class ChosenTricks:
+    """Leaves tricks out by name and remembers which names it met."""
+
+    def __init__(self, without: Sequence[str]) -> None:
+        self._without = {name.lower(): name for name in without}
+        self._met: dict[str, str] = {}
+
+    def of(
+        self, plugin: str, hook: str, tricks: Iterable[Any], stage: str
+    ) -> list[Contribution[Any]]:
+        """Return the tricks of a plugin that ``--without`` does not leave out."""
+        found = []
+        for trick in tricks:
+            name = type(trick).__name__
+            self._met[name.lower()] = name
+            if name.lower() not in self._without:
+                found.append(Contribution(plugin, trick, hook, stage))
+        return found
+
+    def own(
+        self, method: str, hook: str, tricks: object, stage: str = ""
+    ) -> list[Contribution[Any]]:
+        """Return the tricks that a method's plan brings itself; raises PluginError if not tricks.
+
+        ``stage`` is the stage that they ride on, empty for those of the plan.
+        """
+        if not isinstance(tricks, tuple) or not all(callable(trick) for trick in tricks):
+            place = f"stage {stage!r}" if stage else "the plan"
+            raise PluginError(
+                f"plugin {method!r}: the {hook.replace('_', ' ')} of {place} must be a tuple of "
+                f"tricks, not {tricks!r:.80}"
+            )
+        return self.of(method, hook, tricks, stage)
+
+    def check_without(self) -> None:
+        """Raise HarnessError if a name to leave out was never met."""
+        for lowered, name in self._without.items():
+            if lowered not in self._met:
+                raise HarnessError(
+                    unknown("trick", name, self._met.values(), listing="this run's tricks")
+                )

@@ -1,0 +1,73 @@
+"""What of a stage and its tricks goes into the stage's key."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from harness.assembly.contract import Contribution
+from harness.assembly.descriptions import describe
+from harness.errors import PluginError
+from harness.values import SLOTS, Stage, Trick
+
+
+def sees_samples(stage: Stage, noise: Sequence[Trick[Any]]) -> bool:
+    """Return whether anything but our own samplers, which read no texts, is handed the samples."""
+    return bool(noise) or not type(stage.sampler).__module__.startswith("harness.")
+
+
+def encoders_of(tricks: Sequence[Trick[Any]]) -> list[str]:
+    """Return the ids of the text encoders that tricks name in ``encoder``: a text or a tuple."""
+    names: set[str] = set()
+    for trick in tricks:
+        named = getattr(trick, "encoder", None) or ()
+        names |= {named} if isinstance(named, str) else set(named)
+    return sorted(names)
+
+
+@dataclass(frozen=True)
+class _Key:
+    """Stands for an earlier stage where a trick refers to one."""
+
+    key: str
+
+
+def keyed(given: Contribution[Any], stage: Stage, keys: Mapping[str, str]) -> Any:
+    """Return the trick with the keys of the stages that its fields refer to.
+
+    Raises PluginError if it refers to one that ``stage`` does not see.
+    """
+    trick = given.trick
+    if not dataclasses.is_dataclass(trick) or isinstance(trick, type):
+        return trick
+    seen = {known.name for known in stage.sees}
+
+    def of(value: Any) -> Any:
+        if isinstance(value, tuple) and any(isinstance(part, Stage) for part in value):
+            return tuple(map(of, value))
+        if not isinstance(value, Stage):
+            return value
+        if value.name not in seen:
+            raise PluginError(f"{given.who} refers to {value}; add it to sees= of its stage")
+        return _Key(keys[value.name])
+
+    fields = {field.name: getattr(trick, field.name) for field in dataclasses.fields(trick)}
+    changed = {name: of(value) for name, value in fields.items()}
+    references = {name: value for name, value in changed.items() if value is not fields[name]}
+    return replace(trick, **references) if references else trick
+
+
+def described_stage(stage: Stage, keys: Mapping[str, str]) -> dict[str, Any]:
+    """Describe a stage by what it does, not by what it is called; its tricks stand apart.
+
+    Where a trick asks for an earlier stage by name, the name counts with what it stands for.
+    """
+    apart = ("name", "start", "sees", "teachers", *SLOTS)
+    names = [field.name for field in dataclasses.fields(stage) if field.name not in apart]
+    values = {name: describe(getattr(stage, name), f"Stage.{name}") for name in names}
+    values["start"] = keys[stage.start.name] if stage.start else None
+    values["sees"] = [[seen.name, keys[seen.name]] for seen in stage.sees]
+    values["teachers"] = [keys[teacher.name] for teacher in stage.teachers]
+    return {"fields": values, "class": describe(type(stage), "Stage")}
