@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
 from harness.errors import PluginError
-from harness.samples import COLUMNS, Predictions, Samples, StageOutputs, Text
+from harness.samples import COLUMNS, Predictions, Samples, StageOutputs, Text, rows_by_class
 
 
 def test_assign_gives_a_new_value_that_shares_the_rest(small_samples: Samples) -> None:
@@ -80,3 +81,17 @@ def test_people_get_a_table(small_samples: Samples) -> None:
     table = small_samples.frame()
     assert list(table.columns) == list(COLUMNS)
     assert table["label"].value_counts().to_dict() == {0: 6, 1: 4, 2: 2}
+
+
+def test_rows_come_class_by_class_in_rising_order(make_samples: Callable[..., Samples]) -> None:
+    samples = make_samples([2, 0, 2, 0, 2], num_classes=4)
+    assert [rows.tolist() for rows in rows_by_class(samples)] == [[1, 3], [0, 2, 4]]
+
+
+def test_left_out_samples_are_passed_over(make_samples: Callable[..., Samples]) -> None:
+    samples = make_samples([1, 0, 1], subset=np.array([0, -1, 2], np.int8))
+    assert [rows.tolist() for rows in rows_by_class(samples)] == [[0, 2]]
+
+
+def test_no_samples_give_no_classes(make_samples: Callable[..., Samples]) -> None:
+    assert list(rows_by_class(make_samples([], num_classes=2))) == []
