@@ -25,7 +25,7 @@ def rows(spec: RunSpec) -> dict[str, AblationRow]:
     return {row.trick.name: row for row in ablation(spec, 1).rows}
 
 
-def test_each_trick_is_left_out_and_added_alone_where_that_can_be(pci: RunSpec) -> None:
+def test_each_trick_is_left_out_and_added_alone_if_possible(pci: RunSpec) -> None:
     found = rows(pci)
     assert list(found) == [
         "ReweightClasses",
@@ -38,63 +38,78 @@ def test_each_trick_is_left_out_and_added_alone_where_that_can_be(pci: RunSpec) 
     assert mixup.trick.slots == ("batch",)
     assert mixup.trick.stages == ("resnet101-train", "resnet101-retrain-1")  # one row for both
     assert mixup.left_out == Variant(spec=replace(pci, without=("MixUp",)), against=pci, sign=-1)
-    baseline = replace(pci, plugin="baseline")
-    others = ("ReweightClasses", "SmoothLabels")
-    alone = replace(baseline, extra=("pci",), without=others)
-    assert mixup.alone.spec is not None
-    assert replace(mixup.alone.spec, without=tuple(sorted(mixup.alone.spec.without))) == alone
-    assert mixup.alone.against == baseline
-
-
-def test_what_the_baseline_cannot_be_lent_is_added_to_the_methods_own_stages(pci: RunSpec) -> None:
-    found = rows(pci)
-    names = ("ReweightClasses", "MixUp", "SmoothLabels")
-    assert found["WeighByModel"].alone == Variant(
-        spec=replace(pci, without=names),
-        against=replace(pci, without=(*names, "WeighByModel")),
+    # MixUp is a trick of pci's own stages, so the baseline cannot be given it.
+    others = ("ReweightClasses", "SmoothLabels", "WeighByModel")
+    assert mixup.alone == Variant(
+        spec=replace(pci, without=others),
+        against=replace(pci, without=("ReweightClasses", "MixUp", "SmoothLabels", "WeighByModel")),
         base="its own stages",
     )
-    assert found["MixUp"].alone.base == "baseline"
     assert found["MultiCrop"].alone == Variant(reason="baseline has it already")
     assert found["MultiCrop"].trick.stages == ()
-    stronger = replace(pci, knobs={"mixup_alpha": "0.5"})  # a lent method has its defaults
-    other = rows(stronger)["MixUp"].alone
-    assert other.base == "its own stages"
-    assert other.spec is not None
-    assert "MixUp" not in other.spec.without
     four = rows(replace(pci, knobs={"ensemble": "four_networks"}))["MultiScale"].alone
     assert four.base == "its own stages"
 
 
-def test_the_baseline_gets_the_methods_data_size_and_overrides(pci: RunSpec) -> None:
-    spec = replace(
+LENT = """
+from dataclasses import dataclass
+from harness.hookspecs import hookimpl
+from harness.knobs import assumed
+from harness.tricks.batch.label_smoothing import SmoothLabels
+from harness.tricks.batch.mixup import MixUp
+from harness.values import Plan, Stage
+@dataclass(frozen=True, kw_only=True)
+class Plugin:
+    alpha: float = assumed(0.2, "a test")
+    @hookimpl
+    def plan(self):
+        return Plan(stages=(Stage(name="train"),))
+    @hookimpl
+    def batch_tricks(self):
+        return (MixUp(alpha=self.alpha), SmoothLabels(smoothing=0.1))
+"""
+
+
+def test_a_trick_of_a_hook_is_added_to_the_baseline(pci: RunSpec, install) -> None:
+    install("lent", LENT)
+    lent = replace(
         pci,
+        plugin="lent",
         data=DataSpec(),
-        without=("ReweightClasses",),
-        overrides=(*ONCE, Override("resnet101-train", "lr", "0.3")),
+        overrides=(*ONCE, Override("train", "lr", "0.3")),
     )
-    alone = rows(spec)["MixUp"].alone
-    assert alone.against is not None
-    assert alone.against.data == DataSpec(name="synthweb", path="small")
-    assert alone.against.overrides == ONCE
-    assert "ReweightClasses" not in rows(spec)
+    alone = rows(lent)["MixUp"].alone
+    baseline = replace(
+        lent, plugin="baseline", data=DataSpec(name="synthweb", path="small"), overrides=ONCE
+    )
+    assert alone == Variant(
+        spec=replace(baseline, extra=("lent",), without=("SmoothLabels",)),
+        against=baseline,
+        base="baseline",
+    )
+    assert list(rows(replace(lent, without=("SmoothLabels",)))) == ["MixUp"]
+    stronger = replace(lent, knobs={"alpha": "0.5"})  # an added plugin has its knobs' defaults
+    other = rows(stronger)["MixUp"].alone
+    assert other.base == "its own stages"
+    assert other.spec is not None
+    assert "MixUp" not in other.spec.without
 
 
 def test_runs_are_made_once_and_seed_by_seed(pci: RunSpec) -> None:
     runs = ablation(replace(pci, seed=4), 2).runs
-    # pci, five without, the baseline and three alone, bare pci and WeighByModel alone
-    assert [spec.seed for spec in runs] == [4] * 12 + [5] * 12
-    assert [replace(spec, seed=5) for spec in runs[:12]] == list(runs[12:])
+    # pci, five variants with one trick left out, bare pci, and four tricks alone
+    assert [spec.seed for spec in runs] == [4] * 11 + [5] * 11
+    assert [replace(spec, seed=5) for spec in runs[:11]] == list(runs[11:])
     assert runs[0] == replace(pci, seed=4)
 
 
 def test_the_cost_counts_shared_stages_once(pci: RunSpec) -> None:
     cost = cost_of(ablation(pci, 1))
-    # Two stages each for pci and four of its variants (without WeighByModel the second is another,
-    # without MultiCrop none is, and the first is shared by both), the baseline's and three alone.
-    # Bare pci begins with the baseline's stage, and so does WeighByModel alone.
-    assert (cost.runs, cost.finished_runs, cost.finished_stages) == (12, 0, 0)
-    assert cost.stages == 2 + 3 * 2 + 1 + 1 + 3 + 2
+    # Two stages each for pci and for three of its variants. Without WeighByModel only the second
+    # stage differs, and without MultiCrop neither does. Bare pci and three tricks alone have two
+    # stages each; WeighByModel alone shares its first stage with bare pci.
+    assert (cost.runs, cost.finished_runs, cost.finished_stages) == (11, 0, 0)
+    assert cost.stages == 2 + 3 * 2 + 1 + 2 + 3 * 2 + 1
     assert cost.seconds is None
 
 
