@@ -6,19 +6,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import PluginError
+from harness.picture_store import FileNames, PictureStore
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from harness.data.pictures.names import Names
-    from harness.data.pictures.store import PictureStore
-    from harness.values import Stage
 
 
 EncodeTexts: TypeAlias = Callable[[str, Sequence[str]], NDArray[np.float32]]
@@ -42,6 +39,15 @@ class Text(NamedTuple):
     title: str = ""
     description: str = ""
     tags: tuple[str, ...] = ()
+
+
+class Named(Protocol):
+    """An earlier stage: all that samples need of it is its name."""
+
+    @property
+    def name(self) -> str:
+        """The name that the plan gives it."""
+        ...
 
 
 class Predictions(NamedTuple):
@@ -89,7 +95,7 @@ class Samples:
 
     split: str
     root: Path
-    files: NDArray[np.str_] | Names  # relative to root
+    files: NDArray[np.str_] | FileNames  # relative to root
     label: NDArray[np.int32]
     source: NDArray[np.int8]
     query: NDArray[np.int32]
@@ -145,11 +151,11 @@ class Samples:
         """Return a copy with some fields replaced; what is not named is shared."""
         return replace(self, **columns)
 
-    def features(self, stage: Stage) -> NDArray[np.float32]:
+    def features(self, stage: Named) -> NDArray[np.float32]:
         """Features ``(N, D)`` of the trained ``stage``, which must be in ``sees`` of this one."""
         return self._outputs(stage.name).features
 
-    def predictions(self, stage: Stage) -> Predictions:
+    def predictions(self, stage: Named) -> Predictions:
         """Predictions of the trained ``stage``, which must be in ``sees`` of this one."""
         return self._outputs(stage.name).predictions
 

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.data.pictures.store import PictureStore
 from harness.errors import DataError
+from harness.picture_store import PictureStore
 from harness.store.columns_file import load_columns, save_columns
 from harness.terminal import note, visible
 

@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 
 from harness.data.pictures.digests import digest_of, digests_file, read_digests
 from harness.data.pictures.names import Names
-from harness.data.pictures.store import MAX_PICTURE_BYTES, FolderStore, PictureStore, TarStore
+from harness.data.pictures.store import MAX_PICTURE_BYTES, FolderStore, TarStore
 from harness.errors import DataError
+from harness.picture_store import PictureStore
 from harness.samples import Samples
 from harness.store.columns_file import load_columns, save_columns
 from harness.store.reading import patiently

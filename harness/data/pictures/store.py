@@ -8,7 +8,7 @@ import os
 import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple, NoReturn, Protocol, TypeVar
+from typing import NamedTuple, NoReturn, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,29 +21,6 @@ MAX_PICTURE_BYTES = 64 << 20
 MAX_OPEN_TARS = 256
 MAX_TAR_BYTES = 1 << 62
 T = TypeVar("T", bound=np.generic)
-
-
-class PictureStore(Protocol):
-    """The pictures of N rows; may be shared by threads, forked and sent to other processes."""
-
-    def __len__(self) -> int:
-        """Return N."""
-        ...
-
-    def name(self, row: int) -> str:
-        """Return the picture's name as the lists have it, for messages."""
-        ...
-
-    def read(self, row: int) -> bytes:
-        """Return the picture's file; raises OSError where it is missing, cut or over 64 MiB.
-
-        ``harness.store.reading.is_proven`` tells an error of the picture from one of the moment.
-        """
-        ...
-
-    def take(self, rows: NDArray[np.int64]) -> PictureStore:
-        """Return a store of these rows ``(M,)``; shares everything but the selection."""
-        ...
 
 
 class FolderStore:

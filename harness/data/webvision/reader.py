@@ -113,7 +113,7 @@ def missing_files(samples: Samples, *, sample_of: int = 2_000) -> list[str]:
     Raises:
         DataError: Over 1 % of them are missing; names the list and the first such line.
     """
-    files = samples.files if isinstance(samples.files, Names) else Names.of(samples.files)
+    files = samples.files if isinstance(samples.files, Names) else Names.of(samples.files.tolist())
     if len(samples) <= ALL_FILES_UP_TO:
         looked = list(range(len(samples)))
     else:

@@ -15,8 +15,9 @@ from PIL import Image
 
 from harness.data.pictures import loader
 from harness.data.pictures.loader import Crops, Loaded, Pictures, prefetch
-from harness.data.pictures.store import FolderStore, PictureStore
+from harness.data.pictures.store import FolderStore
 from harness.errors import DataError, HarnessError
+from harness.picture_store import PictureStore
 from harness.samples import Samples, WebClass
 from harness.store import reading
 from harness.values import View

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from harness.data.pictures.decode import decode
 from harness.data.pictures.limits import BrokenImageError
-from harness.data.pictures.store import FolderStore, PictureStore
+from harness.data.pictures.store import FolderStore
 from harness.data.webvision.check.report import Findings, ImageCount
+from harness.picture_store import PictureStore
 from harness.store.reading import patiently
 
 Step = Callable[[int, int], None]
