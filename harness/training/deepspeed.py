@@ -64,7 +64,7 @@ class DeepSpeedEngine:
     ) -> None:
         import torch
 
-        from harness.training.engine import sgd
+        from harness.training.optimizer import sgd
 
         module = module.to(ranks.device)
         self._optimizer = sgd(module, stage)

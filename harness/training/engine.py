@@ -13,6 +13,7 @@ from harness.spec import RunSpec
 from harness.terminal import note
 from harness.training.batch_norm import across_ranks, check_pictures
 from harness.training.layout import micro_batch_size
+from harness.training.optimizer import sgd
 from harness.training.ranks import Ranks
 from harness.values import Precision, Stage
 
@@ -56,20 +57,6 @@ class Engine(Protocol):
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on from what ``state`` returned."""
         ...
-
-
-def sgd(module: nn.Module, stage: Stage) -> torch.optim.Optimizer:
-    """Return the stage's optimiser; batch norm's and biases' parameters are not decayed."""
-    decayed = [p for p in module.parameters() if p.requires_grad and p.ndim > 1]
-    free = [p for p in module.parameters() if p.requires_grad and p.ndim <= 1]
-    groups = [
-        {"params": decayed, "weight_decay": stage.optimizer.weight_decay},
-        {"params": free, "weight_decay": 0.0},
-    ]
-    optimizer = stage.optimizer
-    return torch.optim.SGD(
-        groups, lr=stage.lr, momentum=optimizer.momentum, nesterov=optimizer.nesterov
-    )
 
 
 class TorchEngine:

@@ -17,7 +17,7 @@ from harness.assembly.contract import (
 from harness.assembly.recipe import StageRecipe
 from harness.errors import PluginError
 from harness.training.batches import cross_entropy
-from harness.training.engine import sgd
+from harness.training.optimizer import sgd
 from harness.values import Batch, Loss
 
 PICTURES = 4

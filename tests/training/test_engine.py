@@ -11,8 +11,9 @@ from torch import nn
 
 from harness.errors import HarnessError
 from harness.training.batches import cross_entropy
-from harness.training.engine import Engine, make_engine, sgd
+from harness.training.engine import Engine, make_engine
 from harness.training.loop import weighted_mean
+from harness.training.optimizer import sgd
 from harness.training.ranks import Ranks
 from harness.values import Batch, Sgd, Stage
 
