@@ -43,13 +43,21 @@ def harness_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session")
-def drawn_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of data sets with synthweb:tiny in it, drawn once for all tests."""
+def drawn_tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data set synthweb:tiny, drawn once for all workers of a test run; do not change it."""
     from harness.data.synthweb import VERSION, generate
 
-    folder = tmp_path_factory.mktemp("data")
-    generate(folder / f"synthweb-v{VERSION}-tiny-0", "tiny", 0, processes=1)
-    return folder
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent  # each worker has its own folder in the folder of the test run
+    # The first worker draws it; generate makes the others wait.
+    return generate(base / "drawn" / f"synthweb-v{VERSION}-tiny-0", "tiny", 0, processes=1)
+
+
+@pytest.fixture(scope="session")
+def drawn_data(drawn_tiny: Path) -> Path:
+    """The folder that ``drawn_tiny`` is in; it serves as the ``data`` of a home."""
+    return drawn_tiny.parent
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from harness.assembly.contract import Contribution
 from harness.assembly.recipe import StageRecipe
-from harness.data.synthweb import VERSION
 from harness.data.webvision import read_split
 from harness.samples import Samples
 from harness.training.loop import Job
@@ -29,8 +28,8 @@ def ranks() -> Ranks:
 
 
 @pytest.fixture(scope="session")
-def tiny(drawn_data: Path) -> Samples:
-    return read_split(drawn_data / f"synthweb-v{VERSION}-tiny-0", "train")
+def tiny(drawn_tiny: Path) -> Samples:
+    return read_split(drawn_tiny, "train")
 
 
 @pytest.fixture

@@ -354,14 +354,18 @@ PROGRAM = """
 
 
 @pytest.fixture(scope="module")
-def told(drawn_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def told(drawn_tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the ranks of one, two and three said, by "rank of number"."""
     folder = tmp_path_factory.mktemp("ranks")
     program = folder / "program.py"
     program.write_text(textwrap.dedent(PROGRAM))
-    (data,) = (path.parent for path in drawn_data.glob("*/info"))
     with start(
-        folder, str(program), str(folder), str(data), CUDA_VISIBLE_DEVICES="", OMP_NUM_THREADS="1"
+        folder,
+        str(program),
+        str(folder),
+        str(drawn_tiny),
+        CUDA_VISIBLE_DEVICES="",
+        OMP_NUM_THREADS="1",
     ) as process:
         _, err = process.communicate(timeout=2 * PATIENCE)
     assert process.returncode == 0, err

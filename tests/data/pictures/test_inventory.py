@@ -27,9 +27,9 @@ from harness.store import reading
 
 
 @pytest.fixture
-def root(tmp_path: Path, drawn_data: Path) -> Path:
+def root(tmp_path: Path, drawn_tiny: Path) -> Path:
     """A copy of synthweb:tiny that a test may change."""
-    return Path(shutil.copytree(next(drawn_data.glob("synthweb-*")), tmp_path / "copy"))
+    return Path(shutil.copytree(drawn_tiny, tmp_path / "copy"))
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from harness.spec import DataSpec, RunSpec
 
 
 @pytest.fixture
-def root(tmp_path: Path, drawn_data: Path) -> Path:
-    return Path(shutil.copytree(next(drawn_data.glob("synthweb-*")), tmp_path / "copy"))
+def root(tmp_path: Path, drawn_tiny: Path) -> Path:
+    return Path(shutil.copytree(drawn_tiny, tmp_path / "copy"))
 
 
 def load(root: Path) -> Samples:

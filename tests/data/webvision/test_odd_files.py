@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 from harness.data.pictures.loader import Crops, Pictures
-from harness.data.synthweb import VERSION
 from harness.data.webvision import read_split
 from harness.data.webvision.check.one_pass import check
 from harness.data.webvision.index import open as index_module
@@ -46,9 +45,9 @@ ODD: list[Put] = [pipe, zeros, sockets]
 
 
 @pytest.fixture
-def root(drawn_data: Path, tmp_path: Path) -> Path:
+def root(drawn_tiny: Path, tmp_path: Path) -> Path:
     """A copy of synthweb:tiny, which lies as WebVision 1.0 does."""
-    return Path(shutil.copytree(drawn_data / f"synthweb-v{VERSION}-tiny-0", tmp_path / "data"))
+    return Path(shutil.copytree(drawn_tiny, tmp_path / "data"))
 
 
 def replaced(path: Path, put: Put) -> Path:
