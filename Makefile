@@ -1,8 +1,8 @@
-# `make demo` and `make test` do everything on a fresh machine: environment, install, run.
+# `make demo` and `make test` do everything on a new machine: environment, install, run.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-fast lint hooks clean
 
 demo: .venv/installed
 	$(BIN)/harness run --plugin malong_curriculum
@@ -11,10 +11,18 @@ demo: .venv/installed
 test: .venv/installed-test
 	$(BIN)/pytest
 
+# Without the tests that take over three seconds.
+test-fast: .venv/installed-test
+	$(BIN)/pytest -m 'not slow'
+
 lint: .venv/installed-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# git then checks the subject of each commit.
+hooks:
+	git config core.hooksPath .githooks
 
 # One marker for each set of extras, written only when its install went through.
 .venv/installed: EXTRAS :=
