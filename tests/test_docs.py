@@ -251,7 +251,7 @@ def test_every_hook_example_takes_part_in_a_run(tmp_path):
     assert (small.name, large.name) == ("small", "large")
     assert [plugin.name for plugin in record.plugins if plugin.name == "timm"] == []
     assert large.tricks == {
-        "noise": ("WeighByLikelihood(sees='small')",),
+        "noise": ("WeighByLikelihood(sees=Stage('small'))",),
         "model": ("UseSilu()",),
         "batch": ("MixPairs(share=0.5)",),
         "loss": ("Focal(gamma=2.0)",),
