@@ -86,7 +86,7 @@ class Clock:
     """The run's real observers, and when each step ended."""
 
     def __init__(self, home):
-        self.observers = [Console(live=False), TensorBoard()]
+        self.observers = [Console(), TensorBoard()]
         spec = RunSpec(plugin="baseline", data=DataSpec.parse("synthweb:small"), home=home)
         self.observers[1].on_run_start(spec)
         self.ends = []

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import unicodedata
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 # Control codes, direction marks, half characters, private and unassigned ones; line separators.
@@ -45,9 +46,19 @@ def visible_in(value: Any) -> Any:
 
 
 def note(text: object) -> None:
-    """Write one line to standard error, at once."""
-    sys.stderr.write(f"{visible(text)}\n")
-    sys.stderr.flush()
+    """Write one line to standard error, at once and above a live line."""
+    with _no_live_line():
+        sys.stderr.write(f"{visible(text)}\n")
+        sys.stderr.flush()
+
+
+def _no_live_line() -> AbstractContextManager[None]:
+    if "tqdm" not in sys.modules:  # without it, there is no live line
+        return nullcontext()
+    from tqdm import tqdm
+
+    without: AbstractContextManager[None] = tqdm.external_write_mode(file=sys.stderr)
+    return without
 
 
 def _spelt(line: str) -> str:

@@ -62,7 +62,7 @@ ROOMS = (
     Room(
         LANGUAGE,
         "the language of the project: what flows, and what a method is written in",
-        libraries=("numpy", "pydantic", "pluggy", "pandas", "torch", "matplotlib"),
+        libraries=("numpy", "pydantic", "pluggy", "pandas", "torch", "matplotlib", "tqdm"),
         light=True,
     ),
     Room(

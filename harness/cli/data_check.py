@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.progress import Line
 from harness.cli.say import say
 from harness.data.webvision.lists.editions import EDITIONS
+from harness.progress import ProgressLine
 from harness.terminal import visible, visible_in
 
 if TYPE_CHECKING:
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
 
     from harness.data.webvision.check.images import Images
     from harness.data.webvision.check.report import IndexBases, Report
-
-QUIET_SECONDS = 2.0
 
 
 @click.command()
@@ -52,9 +49,9 @@ def check(path: Path, edition: str, images: Images, as_json: bool) -> None:
     from harness.data.webvision.check.one_pass import check as check_data
     from harness.spec import default_home
 
-    with Line() as line:
+    with ProgressLine() as line:
         report = check_data(
-            path, edition=edition, images=images, progress=LongCheck(line), home=default_home()
+            path, edition=edition, images=images, progress=line.step, home=default_home()
         )
     if as_json:
         say(json.dumps(report.as_json(), indent=1))
@@ -62,19 +59,6 @@ def check(path: Path, edition: str, images: Images, as_json: bool) -> None:
         say("\n\n".join(_tables(report)))
     if report.stops_a_run:
         raise SystemExit(1)
-
-
-class LongCheck:
-    """Shows how far a check is, once it has taken two seconds."""
-
-    def __init__(self, line: Line) -> None:
-        self.line = line
-        self.first = time.monotonic() + QUIET_SECONDS
-
-    def __call__(self, what: str, done: int, whole: int) -> None:
-        """Show that ``done`` of ``whole`` steps of ``what`` are done."""
-        if time.monotonic() >= self.first:
-            self.line.show(f"{what}: {done:,}/{whole:,}")
 
 
 def _tables(report: Report) -> Iterator[str]:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.progress import Line
 from harness.cli.say import say
 from harness.errors import HarnessError
+from harness.progress import ProgressLine
 
 if TYPE_CHECKING:
     from harness.data.webvision.index.build import Built
@@ -50,7 +50,7 @@ def index(  # noqa: PLR0913 - one argument per option
       harness data index /data/webvision --verify
       harness data index /data/webvision --output /scratch/webvision-index
     """
-    with Line() as line:
+    with ProgressLine() as line:
         if verify or verify_data:
             from harness.data.webvision.index.open import verify_index
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import click
 
 from harness.cli.data_index import described
-from harness.cli.progress import Line
 from harness.cli.say import say
+from harness.progress import ProgressLine
 
 SHOWN = 20  # broken pictures
 
@@ -66,7 +66,7 @@ def pack(  # noqa: PLR0913 - one argument per option
     packing = Packing(
         short_side=None if untouched else short_side, quality=quality, shard_bytes=shard_mib << 20
     )
-    with Line() as line:
+    with ProgressLine() as line:
         packed = pack_folders(
             path,
             output,

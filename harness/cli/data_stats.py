@@ -6,10 +6,9 @@ from pathlib import Path
 
 import click
 
-from harness.cli.data_check import LongCheck
-from harness.cli.progress import Line
 from harness.cli.say import say
 from harness.data.webvision.lists.editions import EDITIONS
+from harness.progress import ProgressLine
 
 
 @click.command()
@@ -44,7 +43,7 @@ def stats(path: Path, output: Path, edition: str) -> None:
 
     picture_format(output)
     check_matplotlib()
-    with Line() as line:
-        report = check(path, edition=edition, images="none", progress=LongCheck(line))
+    with ProgressLine() as line:
+        report = check(path, edition=edition, images="none", progress=line.step)
     draw(report, output)
     say(f"wrote {output}")

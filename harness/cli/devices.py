@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
+from harness.cli.say import say
 from harness.errors import HarnessError
 from harness.machine.place import read_place
 
@@ -72,7 +73,7 @@ def on_devices(gpus: int | None, cpu_ranks: int | None) -> Iterator[None]:
             yield
     except Interrupted as stop:
         ignore_signals()
-        sys.stderr.write(f"\nstopped by {stop}; the same command goes on from here\n")
+        say(f"\nstopped by {stop}; the same command continues the run", err=True)
         sys.exit(128 + stop.number)
     except SystemExit as end:
         raise HarnessError(

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.options import run_options, run_spec
-from harness.cli.progress import Line
 from harness.cli.say import say
 from harness.errors import HarnessError
+from harness.progress import ProgressLine
 
 if TYPE_CHECKING:
     from harness.planning.estimate import Estimate
@@ -78,7 +78,7 @@ def estimate(  # noqa: PLR0913 - one parameter per option
     from harness.planning.estimate import estimate as estimate_cost
     from harness.planning.step_timer import StepTimer
 
-    with Line() as line:
+    with ProgressLine() as line:
         found = estimate_cost(
             spec,
             gpus=gpus,

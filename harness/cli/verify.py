@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harness.cli.say import say
 from harness.errors import HarnessError
 
 if TYPE_CHECKING:
@@ -55,9 +56,9 @@ def verify(home: Path, what: tuple[str, ...], data: str | None, as_json: bool) -
             {"record": one.name, "path": str(one.path), "problems": one.problems}
             for one in verdicts
         ]
-        click.echo(json.dumps({"records": found, "bounds": bounds}, indent=1))
+        say(json.dumps({"records": found, "bounds": bounds}, indent=1))
     else:
-        click.echo("\n".join(_lines(verdicts, bounds)))
+        say("\n".join(_lines(verdicts, bounds)))
     if any(one.problems for one in verdicts):
         sys.exit(2)
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +15,8 @@ from harness.language import lexical
 from harness.language.cache import VectorCache, key_of
 from harness.language.models import find_model
 from harness.language.networks import Encode, load_network
-from harness.terminal import note, visible
+from harness.progress import ProgressLine
+from harness.terminal import note
 
 if TYPE_CHECKING:
     from harness.spec import RunSpec
@@ -50,9 +50,10 @@ class TextEncoders:
         if model is None:
             return None
         asked = [_clean(text) for text in texts] or [""]  # the width is that of any text
-        cache = VectorCache(spec.home / "encodings", model.identity, _say)
-        tell = ProgressLine(encoder)
-        return encode_once(asked, cache, lambda: load_network(model), tell)[: len(texts)]
+        cache = VectorCache(spec.home / "encodings", model.identity, note)
+        with ProgressLine(file_seconds=10.0) as line:
+            count = partial(line.count, f"encoding texts with {encoder}")
+            return encode_once(asked, cache, lambda: load_network(model), count)[: len(texts)]
 
     @hookimpl
     def encoder_identity(self, encoder: str) -> str | None:
@@ -101,30 +102,6 @@ def encode_once(
             vectors |= found
             progress(first + len(group), len(missing))
     return np.stack([vectors[key] for key in keys])
-
-
-class ProgressLine:
-    """Says on standard error how far the encoding is, once it has taken ``patience`` seconds."""
-
-    def __init__(self, encoder: str, patience: float = 2.0) -> None:
-        self._encoder, self._patience = encoder, patience
-        self._next, self._told = 0.0, False
-
-    def __call__(self, done: int, texts: int) -> None:
-        """Say that ``done`` of ``texts`` are encoded, if it is time to; 0 starts the clock."""
-        now, live = time.monotonic(), sys.stderr.isatty()
-        if done == 0:
-            self._next = now + self._patience
-        if done == 0 or (now < self._next and not (done == texts and self._told)):
-            return
-        self._next, self._told = now + (0.5 if live else 10.0), True
-        end = "\r" if live and done < texts else "\n"
-        sys.stderr.write(f"encoding texts with {visible(self._encoder)}: {done}/{texts}{end}")
-        sys.stderr.flush()
-
-
-def _say(line: str) -> None:
-    note(line)
 
 
 def _clean(text: str) -> str:

@@ -1,80 +1,64 @@
-"""Progress for people: one live line on a terminal, plain log lines elsewhere."""
+"""The console: stages, epochs and speed of a run, on standard error."""
 
 from __future__ import annotations
 
-import sys
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from harness.hookspecs import hookimpl
+from harness.progress import ProgressLine
 from harness.spec import RunSpec
 from harness.store.record import ResultRecord
-from harness.terminal import visible
 from harness.values import Plan, Stage
 
-LIVE_SECONDS = 0.1
 LOG_SECONDS = 10.0
-CLEAR = "\r\x1b[2K"
 
 
-def _on_terminal() -> bool:
-    return sys.stderr.isatty()
+def _new_line() -> ProgressLine:
+    return ProgressLine(at_once=True, file_seconds=LOG_SECONDS)
 
 
 @dataclass
 class Console:
     """Writes stage, epoch, loss, images per second and time left to standard error."""
 
-    live: bool = field(default_factory=_on_terminal)
-    _next: float = field(default=0.0, repr=False)
+    _line: ProgressLine = field(default_factory=_new_line, repr=False)
     _last: dict[str, float] = field(default_factory=dict, repr=False)
 
     @hookimpl
     def on_run_start(self, spec: RunSpec, plan: Plan) -> None:
-        """Say what is about to be made."""
+        """Print the run's label, seed, data set and stages."""
         names = " -> ".join(stage.name for stage in plan.stages)
-        self._line(f"{spec.label}, seed {spec.seed}, on {spec.data}: {names}")
+        self._line.leave(f"{spec.label}, seed {spec.seed}, on {spec.data}: {names}")
 
     @hookimpl
     def on_stage_start(self, stage: Stage, steps: int, first_step: int) -> None:
-        """Say that a stage begins, or where it goes on."""
+        """Print the length of a stage, and the step at which it continues."""
         where = f" goes on at step {first_step}" if first_step else ""
-        self._last, self._next = {}, time.monotonic()
-        self._line(f"{stage.name}{where}: {steps} steps, {stage.epochs} epochs, {stage.backbone}")
+        self._line.leave(
+            f"{stage.name}{where}: {steps} steps, {stage.epochs} epochs, {stage.backbone}"
+        )
+        self._last, self._line = {}, _new_line()
 
     @hookimpl
     def on_step_end(self, stage: Stage, scalars: Mapping[str, float]) -> None:
         """Show the newest scalars, not more often than a person can read."""
         self._last |= scalars
-        now = time.monotonic()
-        if now < self._next:
-            return
-        self._next = now + (LIVE_SECONDS if self.live else LOG_SECONDS)
-        text = progress(stage, self._last)
-        if self.live:
-            sys.stderr.write(CLEAR + visible(text))
-            sys.stderr.flush()
-        else:
-            self._line(text)
+        self._line.show(progress(stage, self._last))
 
     @hookimpl
     def on_stage_end(self, stage: Stage, scalars: Mapping[str, float]) -> None:
-        """Say how a stage ended."""
+        """Print the last scalars of a stage."""
         if scalars["cached"]:
-            self._line(f"{stage.name}: done before, reused")
+            self._line.leave(f"{stage.name}: done before, reused")
         else:
             end = {"epoch": float(stage.epochs), "seconds_left": 0.0, **scalars}
-            self._line(progress(stage, self._last | end))
+            self._line.leave(progress(stage, self._last | end))
 
     @hookimpl
     def on_run_end(self, record: ResultRecord) -> None:
-        """Leave the cursor on a line of its own."""
-        self._line(f"{record.id}: done")
-
-    def _line(self, text: str) -> None:
-        sys.stderr.write(f"{CLEAR if self.live else ''}{visible(text)}\n")
-        sys.stderr.flush()
+        """Print the id of the record."""
+        self._line.leave(f"{record.id}: done")
 
 
 def progress(stage: Stage, scalars: Mapping[str, float]) -> str:

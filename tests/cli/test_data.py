@@ -121,8 +121,7 @@ def test_the_door_is_light() -> None:
 
 
 def test_a_long_check_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.cli.data_check.QUIET_SECONDS", 0.0)
-    monkeypatch.setattr("harness.cli.progress.EVERY_SECONDS_IN_A_FILE", 0.0)
+    monkeypatch.setattr("harness.progress.FILE_SECONDS", 0.0)
     result = invoke("check", TREES / "webvision1", "--images", "none")
     assert "texts of google: 3/3\n" in result.stderr
     assert "texts of google: 3/3" not in result.stdout

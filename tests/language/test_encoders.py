@@ -9,7 +9,7 @@ import pytest
 
 from harness.errors import HarnessError
 from harness.language.cache import VectorCache
-from harness.language.encoders import GROUP, ProgressLine, TextEncoders, encode_once
+from harness.language.encoders import GROUP, TextEncoders, encode_once
 
 TEXTS = ["a red car", "flowers in a field", "an automobile", "a red car", ""]
 
@@ -151,20 +151,6 @@ def test_what_was_encoded_before_ctrl_c_is_kept(tmp_path):
     again = Letters()
     encode_once(texts, cache, lambda: again, print)
     assert not again.given
-
-
-def test_progress_is_told_of_what_takes_long(capsys):
-    quick = ProgressLine("minilm", patience=1e9)
-    for done in (0, 1_024):
-        quick(done, 1_024)
-    assert capsys.readouterr().err == ""
-    slow = ProgressLine("minilm", patience=0)
-    for done in (0, 1_024, 2_048, 3_000):
-        slow(done, 3_000)
-    assert capsys.readouterr().err.splitlines() == [
-        "encoding texts with minilm: 1024/3000",
-        "encoding texts with minilm: 3000/3000",
-    ]
 
 
 def test_the_packaged_minilm_is_what_the_extra_asks_for():

@@ -1,16 +1,10 @@
-"""What a person sees: one live line on a terminal, plain lines elsewhere."""
+"""What the console prints; tests/test_progress.py shows it on a terminal."""
 
 from __future__ import annotations
 
-import os
-import pty
-import subprocess
-import sys
-import textwrap
-
 import pytest
 
-from harness.observers.console import CLEAR, Console, duration, progress
+from harness.observers.console import Console, duration, progress
 from harness.spec import DataSpec, RunSpec
 from harness.values import Plan, Stage
 
@@ -19,7 +13,7 @@ SCALARS = {"loss": 1.25, "lr": 0.1, "images_per_second": 1234.5, "epoch": 2.5, "
 
 
 def test_plain_lines_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    console = Console(live=False)
+    console = Console()
     spec = RunSpec(plugin="baseline", knobs={"epochs": "3"}, data=DataSpec.parse("synthweb:tiny"))
     console.on_run_start(spec, Plan(stages=(STAGE,)))
     console.on_stage_start(STAGE, 100, 0)
@@ -40,7 +34,7 @@ def test_plain_lines_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_a_resumed_and_a_reused_stage_say_so(capsys: pytest.CaptureFixture[str]) -> None:
-    console = Console(live=False)
+    console = Console()
     console.on_stage_start(STAGE, 100, 40)
     console.on_stage_end(STAGE, {"cached": 1.0, "images_per_second": 9.0})
     assert capsys.readouterr().err.splitlines() == [
@@ -52,47 +46,10 @@ def test_a_resumed_and_a_reused_stage_say_so(capsys: pytest.CaptureFixture[str])
 def test_a_stage_that_was_killed_after_its_last_step_ends_at_its_last_epoch(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    console = Console(live=False)
+    console = Console()
     console.on_stage_start(STAGE, 100, 100)
     console.on_stage_end(STAGE, {"cached": 0.0, "images_per_second": 1234.5})
     assert capsys.readouterr().err.splitlines()[-1] == "task-1: epoch 10.0/10, 1,234 images/s"
-
-
-def test_one_live_line_on_a_terminal() -> None:
-    program = """
-        import time
-        from harness.observers.console import Console
-        from harness.values import Stage
-        stage, console = Stage(name="task-1", epochs=10), Console()
-        console.on_stage_start(stage, 100, 0)
-        for step in range(3):
-            console.on_step_end(stage, {"loss": float(step), "epoch": 1.0})
-            time.sleep(0.15)
-        console.on_stage_end(stage, {"cached": 0.0, "images_per_second": 5.0})
-    """
-    terminal, child_side = pty.openpty()
-    with subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(program)], stderr=child_side
-    ) as process:
-        os.close(child_side)
-        written = b""
-        try:
-            while part := os.read(terminal, 1 << 16):
-                written += part
-        except OSError:  # the other side was closed
-            pass
-    os.close(terminal)
-    assert process.returncode == 0
-    lines = written.decode().split("\r\n")
-    assert lines[0].endswith("task-1: 100 steps, 10 epochs, resnet50")
-    live = lines[1].split(CLEAR)
-    assert [part for part in live if "loss" in part] == [
-        "task-1: epoch 1.0/10, loss 0.000",
-        "task-1: epoch 1.0/10, loss 1.000",
-        "task-1: epoch 1.0/10, loss 2.000",
-        "task-1: epoch 10.0/10, loss 2.000, 5 images/s",
-    ]
-    assert lines[2:] == [""]
 
 
 @pytest.mark.parametrize(

@@ -29,10 +29,9 @@ the centre crop of test in percent, mean and standard deviation over training se
 
 from __future__ import annotations
 
-import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +45,7 @@ from harness.data.synthweb.write import is_whole, write_crawl
 from harness.errors import DataError, unknown
 from harness.hookspecs import hookimpl
 from harness.machine.cores import cores
+from harness.progress import ProgressLine
 from harness.values import Stage, Trick
 
 if TYPE_CHECKING:
@@ -111,7 +111,9 @@ class SynthWeb:
 
         preset, seed = _preset(spec), _seed(spec.data.options)
         root = spec.home / "data" / f"synthweb-v{VERSION}-{preset}-{seed}"
-        generate(root, preset, seed, progress=_ProgressLine(preset))
+        with ProgressLine(at_once=True, file_seconds=0.5) as line:
+            count = partial(line.count, f"drawing synthweb {preset}", unit="images")
+            generate(root, preset, seed, progress=count)
         edition = f"synthweb-{preset} v{VERSION}"
         if _labels(spec.data.options) == "found":
             return read_split(root, as_split(split), edition=edition)
@@ -156,22 +158,3 @@ def _labels(options: Mapping[str, str]) -> str:
     if text not in LABELS:
         raise DataError(unknown("choice of --data synthweb: labels", text, LABELS))
     return text
-
-
-class _ProgressLine:
-    """Says on standard error how far the drawing is: at once, every half second, at the end."""
-
-    def __init__(self, preset: str) -> None:
-        self.preset = preset
-        self.told = -1.0
-
-    def __call__(self, drawn: int, images: int) -> None:
-        now = time.monotonic()
-        if 0 < drawn < images and now < self.told + 0.5:
-            return
-        self.told = now
-        live = sys.stderr.isatty()
-        line = f"drawing synthweb {self.preset}: {drawn}/{images} images"
-        end = "\r" if live and drawn < images else "\n"
-        sys.stderr.write(line + end)
-        sys.stderr.flush()
