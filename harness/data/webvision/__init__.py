@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.data.webvision.lists.editions import MINI_WEBVISION, WEBVISION1, WEBVISION2, Edition
-from harness.data.webvision.reader import as_split, missing_files, read_split
 from harness.hookspecs import hookimpl
-from harness.samples import Samples
 
 if TYPE_CHECKING:
+    from harness.data.webvision.reader import as_split, missing_files, read_split
+    from harness.samples import Samples
     from harness.spec import RunSpec
 
 __all__ = [
@@ -58,3 +58,12 @@ def _load(spec: RunSpec, split: str, edition: Edition) -> Samples:
     from harness.data.webvision.load import load
 
     return load(spec, split, edition)
+
+
+def __getattr__(name: str) -> Any:
+    # ``harness data --help`` reads the editions' names and needs no numpy.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from harness.data.webvision import reader
+
+    return getattr(reader, name)
