@@ -1,22 +1,24 @@
-"""A stage split into tasks, and what a profile makes of published recipes."""
+"""Stages made from a stage: cut into tasks, or shrunk by a data set's profile."""
 
 from __future__ import annotations
 
 import pytest
 
 from harness.plans import Profile, in_tasks
+from harness.tricks.noise.subsets import KeepSubsets
 from harness.values import Stage
 
+INITIAL = Stage(name="initial")
 PROFILE = Profile(backbone="test_resnet", input_size=32, epochs_share=1 / 3, batch_size=128, lr=0.1)
 
 
 def test_tasks_go_on_with_one_another_and_share_the_epochs() -> None:
-    whole = Stage(name="curriculum", epochs=76, start="initial", sees=("initial",), lr=0.3)
+    whole = Stage(name="curriculum", epochs=76, start=INITIAL, sees=(INITIAL,), lr=0.3)
     tasks = in_tasks(whole, 3)
     assert [task.name for task in tasks] == ["curriculum-1", "curriculum-2", "curriculum-3"]
-    assert [task.start for task in tasks] == ["initial", "curriculum-1", "curriculum-2"]
+    assert [task.start for task in tasks] == [INITIAL, *tasks[:2]]
     assert [task.epochs for task in tasks] == [25, 26, 25]
-    assert {(task.lr, task.sees) for task in tasks} == {(0.3, ("initial",))}
+    assert all((task.lr, task.sees) == (0.3, (INITIAL,)) for task in tasks)
 
 
 @pytest.mark.parametrize("progress", [0, 0.25, 0.9])
@@ -30,6 +32,14 @@ def test_the_schedule_is_the_wholes(progress: float) -> None:
 def test_one_task_is_as_long_as_the_whole() -> None:
     (task,) = in_tasks(Stage(name="train", epochs=7), 1)
     assert (task.name, task.start, task.epochs) == ("train-1", None, 7)
+
+
+def test_a_task_may_have_noise_tricks_of_its_own() -> None:
+    own = KeepSubsets(count=9)
+    whole = Stage(name="train", noise=(own,))
+    assert [task.noise for task in in_tasks(whole, 2)] == [(own,)] * 2
+    tasks = in_tasks(whole, 2, noise=lambda task: (KeepSubsets(count=task),))
+    assert [task.noise for task in tasks] == [(KeepSubsets(count=task),) for task in (1, 2)]
 
 
 def test_the_usual_recipe_becomes_the_profile_itself() -> None:

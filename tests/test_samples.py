@@ -9,7 +9,18 @@ import numpy as np
 import pytest
 
 from harness.errors import PluginError
-from harness.samples import COLUMNS, Predictions, Samples, StageOutputs, Text, rows_by_class
+from harness.samples import (
+    COLUMNS,
+    Predictions,
+    Samples,
+    StageOutputs,
+    Text,
+    rows_by_class,
+)
+from harness.values import Stage
+
+INITIAL = Stage(name="initial")
+TRAIN = Stage(name="train")
 
 
 def test_assign_gives_a_new_value_that_shares_the_rest(small_samples: Samples) -> None:
@@ -55,12 +66,12 @@ def test_only_what_a_stage_sees_can_be_asked_for(small_samples: Samples) -> None
     predictions = Predictions(zeros.astype(np.int32), zeros, zeros[:, 0])
     features = np.ones((12, 4), np.float32)
     seeing = small_samples.assign(seen={"initial": StageOutputs(features, predictions)})
-    assert np.shares_memory(seeing.features("initial"), features)
-    assert seeing.predictions("initial") is predictions
+    assert np.shares_memory(seeing.features(INITIAL), features)
+    assert seeing.predictions(INITIAL) is predictions
     with pytest.raises(PluginError, match=r"'train' cannot be seen here \(seen: initial\); add it"):
-        seeing.features("train")
+        seeing.features(TRAIN)
     with pytest.raises(PluginError, match="seen: none"):
-        small_samples.predictions("initial")
+        small_samples.predictions(INITIAL)
 
 
 def test_texts_are_read_when_asked_for(small_samples: Samples) -> None:

@@ -23,6 +23,8 @@ from harness.samples import Predictions, Samples, StageOutputs, Targets
 from harness.spec import DataSpec, RunSpec
 from harness.values import Batch, Plan, Stage, View
 
+FIRST = Stage(name="first")
+
 WHO = r"plugin 'bad': Does in stage 'train'"
 
 
@@ -76,10 +78,10 @@ def seeing(small_samples: Samples) -> Samples:
         lambda samples: samples.subset,
         lambda samples: samples.targets.classes,
         lambda samples: samples.targets.weights,
-        lambda samples: samples.features("first"),
-        lambda samples: samples.predictions("first").classes,
-        lambda samples: samples.predictions("first").probabilities,
-        lambda samples: samples.predictions("first").of_label,
+        lambda samples: samples.features(FIRST),
+        lambda samples: samples.predictions(FIRST).classes,
+        lambda samples: samples.predictions(FIRST).probabilities,
+        lambda samples: samples.predictions(FIRST).of_label,
         lambda samples: samples.encode("letters", ["a", "b"]),
         lambda samples: samples.seen,
     ],

@@ -21,7 +21,7 @@ from harness.samplers import SubsetBatches, Uniform
 from harness.samples import Samples
 from harness.schedules import Constant, Part, Steps, WarmupCosine
 from harness.spec import DataSpec, Override, RunSpec
-from harness.values import Plan, Sgd, Stage, Trick, View, Views
+from harness.values import SLOTS, Plan, Sgd, Stage, Trick, View, Views
 
 TINY = DataSpec(name="synthweb", path="tiny")
 
@@ -126,6 +126,7 @@ def tiny_recipe(
 
 
 PLAIN = Stage(name="train")
+A, B, C = (Stage(name=name) for name in "abc")
 
 
 def key_of(stage: Stage = PLAIN, **given: Any) -> str:
@@ -138,7 +139,7 @@ def key_of(stage: Stage = PLAIN, **given: Any) -> str:
 def test_every_field_has_an_origin_and_a_full_size_run_has_the_recipes() -> None:
     recipe = recipe_of("baseline", full_size=True)
     assert recipe.full_size
-    assert set(recipe.stages[-1].origins) == {field.name for field in fields(Stage)}
+    assert set(recipe.stages[-1].origins) == {field.name for field in fields(Stage)} - {*SLOTS}
     assert set(recipe.stages[-1].origins.values()) == {"recipe"}
     assert recipe.stages[-1].stage.backbone == "resnet50"
 
@@ -248,10 +249,12 @@ def test_a_knob_that_the_profile_hides_is_checked_all_the_same() -> None:
     ("stages", "words"),
     [
         ((), "its plan has no stage"),
-        ((Stage(name="a", start="b"),), "stage 'a' needs 'b', which is no earlier stage"),
-        ((Stage(name="a", start="a"),), "stage 'a' needs 'a'"),
-        ((Stage(name="a", sees=("b",)), Stage(name="b")), "needs 'b'.*earlier: none"),
-        ((Stage(name="a"), Stage(name="a")), "two stages are called 'a'"),
+        ((replace(A, start=B),), "stage 'a' needs 'b', which is not an earlier stage"),
+        ((replace(A, start=A),), "stage 'a' needs 'a'"),
+        ((replace(A, sees=(B,)), B), "needs 'b'.*earlier: none"),
+        ((replace(A, epochs=1), replace(B, start=A)), "refers to another stage called 'a'"),
+        ((replace(A, start="b"),), "refers to 'b'; give the Stage itself"),
+        ((A, A), "two stages are called 'a'"),
     ],
 )
 def test_a_plan_that_is_no_graph_is_refused(stages: Sequence[Stage], words: str) -> None:
@@ -264,8 +267,8 @@ def test_a_plan_that_is_no_graph_is_refused(stages: Sequence[Stage], words: str)
     [
         (lambda stage: None, "must return a Stage, not None"),
         (lambda stage: replace(stage, name="x"), "in stage 'train' must not change a stage's name"),
-        (lambda stage: replace(stage, start="x"), "must not change a stage's start"),
-        (lambda stage: replace(stage, sees=("x",)), "must not change a stage's sees"),
+        (lambda stage: replace(stage, start=A), "must not change a stage's start"),
+        (lambda stage: replace(stage, sees=(A,)), "must not change a stage's sees"),
         (lambda stage: replace(stage, epochs=0), "epochs must be above 0"),
         (lambda stage: replace(stage, batch_size=8.5), "batch_size must be int, not 8.5"),
         (lambda stage: replace(stage, accumulation=True), "accumulation must be int, not True"),
@@ -301,10 +304,10 @@ def test_the_tricks_stand_in_their_slots() -> None:
 
 def test_depth_counts_the_starts() -> None:
     recipe = tiny_recipe(
-        Stage(name="a"),
-        Stage(name="b", start="a"),
-        Stage(name="c", start="b"),
-        Stage(name="d", sees=("c",)),
+        A,
+        second := replace(B, start=A),
+        third := replace(C, start=second),
+        Stage(name="d", sees=(third,)),
     )
     assert [stage.depth for stage in recipe.stages] == [0, 1, 2, 0]
 
@@ -348,7 +351,9 @@ OTHER: dict[str, Any] = {
 
 
 def test_every_field_of_a_stage_changes_the_key() -> None:
-    assert {*OTHER, "name", "start", "sees", "teachers"} == {field.name for field in fields(Stage)}
+    assert {*OTHER, *SLOTS, "name", "start", "sees", "teachers"} == {
+        field.name for field in fields(Stage)
+    }
     plain = Stage(name="train")
     found = {key_of(replace(plain, **{field: value})) for field, value in OTHER.items()}
     found |= {key_of(), key_of(replace(plain, schedule=Steps()))}
@@ -390,37 +395,36 @@ def test_parents_change_the_key_and_how_they_are_used() -> None:
         return tiny_recipe(first, Stage(name="second", **used)).stages[-1].key
 
     first = Stage(name="first")
+    short = replace(first, epochs=1)
     found = [
         last(first),
-        last(first, start="first"),
-        last(first, sees=("first",)),
-        last(first, start="first", sees=("first",)),
-        last(first, teachers=("first",)),
-        last(replace(first, epochs=1), start="first"),
-        last(replace(first, epochs=1), sees=("first",)),
+        last(first, start=first),
+        last(first, sees=(first,)),
+        last(first, start=first, sees=(first,)),
+        last(first, teachers=(first,)),
+        last(short, start=short),
+        last(short, sees=(short,)),
     ]
     assert len(set(found)) == len(found)
     assert last(first) == key_of()
 
 
 def test_what_the_parents_are_called_counts_only_where_tricks_ask_for_them_by_name() -> None:
-    def key_after(name: str, **used: Any) -> str:
-        return tiny_recipe(Stage(name=name), Stage(name="second", **used)).stages[-1].key
+    def key_after(name: str, used: str) -> str:
+        first = Stage(name=name)
+        second = Stage(name="second", **{used: first if used == "start" else (first,)})
+        return tiny_recipe(first, second).stages[-1].key
 
     for used in ("start", "teachers"):
-        first, train = (
-            key_after(name, **{used: name if used == "start" else (name,)})
-            for name in ("first", "train")
-        )
-        assert first == train
-    assert key_after("first", sees=("first",)) != key_after("train", sees=("train",))
+        assert key_after("first", used) == key_after("train", used)
+    assert key_after("first", "sees") != key_after("train", "sees")
 
 
 @dataclass(frozen=True)
 class Sees:
     """Uses what an earlier stage saw, or a word that is called like one."""
 
-    sees: str
+    sees: Stage | str
 
     def __call__(self, value: Any) -> Any:
         return value
@@ -430,28 +434,32 @@ def test_a_trick_that_names_a_stage_never_shares_with_one_that_names_another() -
     def last(one: str, other: str, trick: Any, *, seeing: bool = True) -> str:
         """The key after two stages, ``one`` of few epochs, with a trick in the third only."""
         stages = (Stage(name=one, epochs=1), Stage(name=other, epochs=2))
+        if isinstance(trick, str):
+            trick = Sees(next(stage for stage in stages if stage.name == trick))
 
         class Third(Method):
             @hookimpl
             def noise_tricks(self, stage: Stage) -> Sequence[Any]:
                 return [trick] if stage.name == "third" else []
 
-        third = Stage(name="third", sees=(one, other) if seeing else ())
+        third = Stage(name="third", sees=stages if seeing else ())
         active = [Active("mine", Third((*stages, third))), Active("other", Networks())]
         spec = RunSpec(plugin="mine")
         return resolve(spec, Hooks(active, method="mine"), data_of("f")).stages[-1].key
 
     found = [
-        last("a", "b", Sees("a")),
-        last("a", "b", Sees("b")),
-        last("b", "a", Sees("a")),
-        last("b", "a", Sees("b")),
+        last("a", "b", "a"),
+        last("a", "b", "b"),
+        last("b", "a", "a"),
+        last("b", "a", "b"),
         last("a", "b", Keep()),
         last("b", "a", Keep()),  # the stage may be named in the trick's own code
     ]
     assert len(set(found)) == len(found)
-    # A knob that reads like the name of a stage means something else: use="select", "weigh".
-    assert last("a", "b", Sees("a"), seeing=False) != last("b", "a", Sees("b"), seeing=False)
+    # A knob that is called like a stage means something else: use="select", "weigh".
+    assert last("a", "b", Sees("a"), seeing=False) == last("b", "a", Sees("a"), seeing=False)
+    with pytest.raises(PluginError, match=r"Sees.*refers to Stage\('a'\); add it to sees="):
+        last("a", "b", "a", seeing=False)
 
 
 class Others(Networks):
@@ -561,8 +569,8 @@ def test_malongs_models_add_a_stage_each(model: str, stages: int) -> None:
     recipe = recipe_of("malong_curriculum", knobs={"model": model})
     names = [stage.stage.name for stage in recipe.stages]
     assert names == ["initial", "task-1", "task-2", "task-3"][:stages]
-    assert {stage.stage.sees for stage in recipe.stages[1:]} <= {("initial",)}
-    starts = [stage.stage.start for stage in recipe.stages]
+    assert {stage.stage.sees[0].name for stage in recipe.stages[1:]} <= {"initial"}
+    starts = [stage.stage.start and stage.stage.start.name for stage in recipe.stages]
     assert starts == [None, None, "task-1", "task-2"][:stages]
 
 

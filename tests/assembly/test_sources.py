@@ -13,6 +13,9 @@ import pytest
 
 from harness.assembly.sources import defines, module_file, sources_of
 from harness.errors import PluginError
+from harness.values import Stage
+
+INITIAL = Stage(name="initial")
 
 TRICK = """
 {imports}
@@ -59,8 +62,8 @@ def test_sources_of_ours_are_of_tricks_and_language_and_not_of_the_engine() -> N
     from harness.tricks.noise.kmeans import KMeansSubsets
     from harness.tricks.noise.label_weights import LabelWeights
 
-    found = set(sources_of(KMeansSubsets(sees="initial")))
-    names = ("categories", "clusters", "kmeans")
+    found = set(sources_of(KMeansSubsets(sees=INITIAL)))
+    names = ("clustering.clusters", "kmeans")
     assert {f"harness.tricks.noise.{name}" for name in names} <= found
     assert all(name.startswith("harness.tricks.noise") for name in found)
     found = set(sources_of(LabelWeights(encoder="lexical")))

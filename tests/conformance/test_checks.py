@@ -33,6 +33,9 @@ def test_every_installed_plugin_keeps_the_contract(name: str, tiny_home: Path) -
     assert check_plugin(name) == []
 
 
+FIRST = Stage(name="first")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Halve:
     """A sound noise trick."""
@@ -49,8 +52,8 @@ class Sound:
 
     @hookimpl
     def plan(self) -> Plan:
-        first = Stage(name="first", epochs=self.epochs)
-        return Plan(stages=(first, replace(first, name="second", sees=("first",))))
+        first = replace(FIRST, epochs=self.epochs)
+        return Plan(stages=(first, replace(first, name="second", sees=(first,))))
 
     @hookimpl
     def noise_tricks(self, stage: Stage) -> Sequence[Trick[Samples]]:
@@ -104,7 +107,7 @@ def scaled(samples: Samples, factor: float) -> Samples:
 
 SPOILT: dict[str, Callable[[Samples], Any]] = {
     "writes": lambda s: written(s.weight),
-    "writes to the features": lambda s: written(s.features("first")),
+    "writes to the features": lambda s: written(s.features(FIRST)),
     "forgets": lambda s: None,
     "drops": lambda s: s.assign(**{name: getattr(s, name)[1:] for name in COLUMNS}),
     "draws": lambda s: scaled(s, np.random.default_rng().random()),
@@ -119,7 +122,7 @@ SPOILT: dict[str, Callable[[Samples], Any]] = {
     "switches": lambda s: torch.set_default_dtype(torch.float64) or s,
     "fails": lambda s: 1 / 0,
     "negative": lambda s: scaled(s, -1),
-    "looks elsewhere": lambda s: s.assign(weight=s.features("nowhere")[:, 0]),
+    "looks elsewhere": lambda s: s.assign(weight=s.features(Stage(name="nowhere"))[:, 0]),
 }
 
 
@@ -217,8 +220,8 @@ def restless(self: Any) -> Plan:
             "its plan has no stage",
         ),
         (
-            variant(plan=hook(lambda self: Plan(stages=(Stage(name="a", start="b"),)), "plan")),
-            "stage 'a' needs 'b', which is no earlier stage",
+            variant(plan=hook(lambda self: Plan(stages=(Stage(name="a", start=FIRST),)), "plan")),
+            "stage 'a' needs 'first', which is not an earlier stage",
         ),
         (variant(plan=hook(restless, "plan")), "asked twice, its plan or a trick is not the same"),
         (variant(noise_tricks=noise(lambda samples: samples)), "has no fixed description"),

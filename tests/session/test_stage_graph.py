@@ -41,21 +41,25 @@ class ByTeacher:
             return loss(logits, replace(batch, targets=targets))
         return taught
 
-FIRST = Stage(name="first")
+FIRST, SAME = Stage(name="first"), Stage(name="second")
+SECOND = replace(SAME, draw=1)
+TAGS = Stage(name="tags", noise=(Initials(),))
+
+def pupil(*teachers):
+    return Stage(name="pupil", teachers=teachers, loss=(ByTeacher(),))
+
 PLANS = {
-    "teachers": Plan(stages=(FIRST, Stage(name="second", draw=1),
-                             Stage(name="pupil", teachers=("first", "second")))),
-    "keywords": Plan(stages=(Stage(name="tags"), Stage(name="tuned", start="tags", head="new"))),
-    "tested": Plan(stages=(Stage(name="tags"),)),
-    "seen": Plan(stages=(Stage(name="tags"), Stage(name="pupil", sees=("tags",)))),
-    "taught": Plan(stages=(Stage(name="tags"), Stage(name="pupil", teachers=("tags",)))),
-    "stranger": Plan(stages=(FIRST,), members=("frist",)),
-    "later": Plan(stages=(Stage(name="pupil", teachers=("first",)), FIRST)),
-    "twins": Plan(stages=(FIRST, Stage(name="second")), members=("first", "second")),
+    "teachers": Plan(stages=(FIRST, SECOND, pupil(FIRST, SECOND))),
+    "keywords": Plan(stages=(TAGS, Stage(name="tuned", start=TAGS, head="new"))),
+    "tested": Plan(stages=(TAGS,)),
+    "seen": Plan(stages=(TAGS, Stage(name="pupil", sees=(TAGS,)))),
+    "taught": Plan(stages=(TAGS, pupil(TAGS))),
+    "stranger": Plan(stages=(FIRST,), members=(Stage(name="frist"),)),
+    "later": Plan(stages=(pupil(FIRST), FIRST)),
+    "twins": Plan(stages=(FIRST, SAME), members=(FIRST, SAME)),
 }
 for combine in ("mean", "vote", "vote_mean_logits", "learned"):
-    PLANS[combine] = Plan(stages=(FIRST, Stage(name="second", draw=1)),
-                          members=("first", "second"), combine=combine)
+    PLANS[combine] = Plan(stages=(FIRST, SECOND), members=(FIRST, SECOND), combine=combine)
 
 @dataclass(frozen=True, kw_only=True)
 class Plugin:
@@ -64,14 +68,6 @@ class Plugin:
     @hookimpl
     def plan(self):
         return PLANS[self.graph]
-
-    @hookimpl
-    def noise_tricks(self, stage):
-        return [Initials()] if stage.name == "tags" else []
-
-    @hookimpl
-    def loss_tricks(self, stage):
-        return [ByTeacher()] if stage.teachers else []
 '''
 
 
@@ -91,7 +87,7 @@ def run(call: Call, install: Callable[..., Path], tiny_home: Path) -> Callable[.
 
 def test_a_stage_is_taught_by_earlier_ones(run: Callable[..., ResultRecord]) -> None:
     record = run("teachers")
-    assert record.stages[2].values["teachers"] == "('first', 'second')"
+    assert record.stages[2].values["teachers"] == "(Stage('first'), Stage('second'))"
     assert len({stage.key for stage in record.stages}) == 3
     first, second = (stage.history[0]["loss"] for stage in record.stages[:2])
     assert first != second  # equal stages of another draw
@@ -114,8 +110,11 @@ def test_keywords_are_pre_trained_on_and_the_head_is_drawn_anew(
         ("tested", "predicts 2 keywords, so it cannot be tested"),
         ("seen", "a stage that predicts 2 keywords cannot be seen"),
         ("taught", "stage 'tags' predicts keywords, so it cannot teach classes"),
-        ("stranger", "members are frist; name stages of the plan, each once (first)"),
-        ("later", "stage 'pupil' needs 'first', which is no earlier stage"),
+        (
+            "stranger",
+            "its plan tests needs 'frist', which is not an earlier stage (earlier: first)",
+        ),
+        ("later", "stage 'pupil' needs 'first', which is not an earlier stage"),
     ],
 )
 def test_a_graph_that_cannot_be_is_one_line(

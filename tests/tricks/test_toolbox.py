@@ -40,22 +40,24 @@ from harness.tricks.noise.subsets import KeepSubsets, WeighSubsets
 from harness.tricks.noise.top_ranked import KeepTopRanked
 from harness.tricks.testing.crops import MultiCrop
 from harness.tricks.testing.multi_scale import MultiScale
-from harness.values import Batch, View, apply
+from harness.values import Batch, Stage, View, apply
+
+INITIAL = Stage(name="initial")
 
 # One canonical tiny setting of every trick.
 TOOLBOX = {
     "noise": [
-        DensitySubsets(sees="initial"),
-        KMeansSubsets(sees="initial", num_subsets=2),
-        *(ConfusedClusters(sees="initial", use=use) for use in USES),
+        DensitySubsets(sees=INITIAL),
+        KMeansSubsets(sees=INITIAL, num_subsets=2),
+        *(ConfusedClusters(sees=INITIAL, use=use) for use in USES),
         ReweightClasses(exponent=0.5),
         KeepTopRanked(count=2_000),
-        WeighByModel(sees="initial"),
+        WeighByModel(sees=INITIAL),
         SemanticMatch(encoder="words"),
         KeywordMatch(),
         KeywordTags(tagger="textblob", least_images=2),
         LabelWeights(encoder="words", neighbours=3, top=2),
-        PseudoLabels(sees=("initial",)),
+        PseudoLabels(sees=(INITIAL,)),
         WeighSubsets(weights=(1.0, 0.5, 0.25)),
         KeepSubsets(count=3, highly_noisy_share=0.5, seed=1),
     ],
@@ -155,9 +157,9 @@ def samples(make_samples):
         said[:, :3].copy(),
         random.random(60, np.float32),
     )
-    whole = whole.assign(seen={"initial": StageOutputs(whole.features("initial"), predictions)})
+    whole = whole.assign(seen={"initial": StageOutputs(whole.features(INITIAL), predictions)})
     columns = [getattr(whole, name) for name in COLUMNS]
-    for column in (*columns, whole.features("initial"), *predictions):
+    for column in (*columns, whole.features(INITIAL), *predictions):
         column.flags.writeable = False
     return whole
 

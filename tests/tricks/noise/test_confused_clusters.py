@@ -7,6 +7,9 @@ from sklearn.cluster import KMeans
 from harness.errors import PluginError
 from harness.samples import Predictions, StageOutputs
 from harness.tricks.noise.confused_clusters import USES, ConfusedClusters
+from harness.values import Stage
+
+INITIAL = Stage(name="initial")
 
 # Class 0: eight samples, one of which looks like class 1. Class 2 is confused with nothing.
 LABEL = np.array([0] * 8 + [1] * 6 + [2] * 3)
@@ -21,11 +24,11 @@ def samples(make_samples):
     classes = PREDICTED[:, None].astype(np.int32)
     nothing = np.zeros((len(LABEL), 1), np.float32)
     predictions = Predictions(classes, nothing, nothing[:, 0])
-    return whole.assign(seen={"initial": StageOutputs(whole.features("initial"), predictions)})
+    return whole.assign(seen={"initial": StageOutputs(whole.features(INITIAL), predictions)})
 
 
 def cluster(use, **settings):
-    return ConfusedClusters(sees="initial", use=use, clusters_per_class=1, **settings)
+    return ConfusedClusters(sees=INITIAL, use=use, clusters_per_class=1, **settings)
 
 
 def test_what_lies_in_another_classs_cluster_is_left_out(samples):
@@ -56,7 +59,7 @@ def test_weights_by_closeness_look_at_the_top_ranked(samples):
 
 
 def test_compact_clusters_are_those_around_their_centre(samples):
-    x = samples.features("initial").copy()
+    x = samples.features(INITIAL).copy()
     x[:7, 1] = [-3, -2, -1, 0, 1, 2, 3]  # the class's own cluster is loose
     loose = samples.assign(seen={"initial": samples.seen["initial"]._replace(features=x)})
     kept = cluster("compact")(loose)
@@ -86,7 +89,7 @@ def test_the_clusters_are_scikit_learns(make_samples):
     whole = make_samples(label, x)
     predictions = Predictions(predicted, nothing, nothing[:, 0])
     seen = {"initial": StageOutputs(x, predictions)}
-    trick = ConfusedClusters(sees="initial", use="size", seed=3)
+    trick = ConfusedClusters(sees=INITIAL, use="size", seed=3)
     weight = trick(whole.assign(seen=seen)).weight
     # 8 of 40 and 6 of 30 go 0 -> 1 -> 2, 4 of 20 go 2 -> 0: every pair 1/5, the lower first.
     order = np.concatenate([np.flatnonzero(label == k) for k in (1, 0, 2)])
@@ -100,4 +103,4 @@ def test_the_clusters_are_scikit_learns(make_samples):
 )
 def test_settings_that_make_no_sense_are_refused(settings):
     with pytest.raises(PluginError, match=r"ConfusedClusters .*choose"):
-        ConfusedClusters(sees="initial", use="large", **settings)
+        ConfusedClusters(sees=INITIAL, use="large", **settings)

@@ -8,6 +8,9 @@ import pytest
 
 from harness.errors import PluginError, TrainingError
 from harness.tricks.noise.density import DensitySubsets, density, split_by_density
+from harness.values import Stage
+
+INITIAL = Stage(name="initial")
 
 
 def literal(features_ND, quantile=0.6):
@@ -108,7 +111,7 @@ def test_a_quantile_that_is_none_is_refused(quantile):
     with pytest.raises(PluginError, match="choose 0 to 1"):
         density(np.ones((3, 1), np.float32), quantile=quantile)
     with pytest.raises(PluginError, match="choose 0 to 1"):
-        DensitySubsets(sees="initial", quantile=quantile)
+        DensitySubsets(sees=INITIAL, quantile=quantile)
 
 
 def test_the_densest_are_subset_0():
@@ -159,7 +162,7 @@ def test_every_category_is_split_by_itself(make_samples):
     tight = np.tile(np.repeat([0.1, 1.0, 5.0], 20), 2)
     x = random.standard_normal((120, 16)) * tight[:, None] + 100 * label[:, None]
     samples = make_samples(label, x, num_classes=3)
-    subset = DensitySubsets(sees="initial")(samples).subset
+    subset = DensitySubsets(sees=INITIAL)(samples).subset
     for rows in (slice(0, 60), slice(60, 120)):
         alone = split_by_density(density(x[rows].astype(np.float32)))
         np.testing.assert_array_equal(subset[rows], alone)
@@ -172,21 +175,21 @@ def test_left_out_samples_are_nobodys_neighbours(make_samples):
     x = np.random.default_rng(0).standard_normal((30, 4))
     kept = np.arange(30) % 3 > 0
     samples = make_samples(np.zeros(30), x, subset=np.where(kept, 0, -1).astype(np.int8))
-    subset = DensitySubsets(sees="initial")(samples).subset
+    subset = DensitySubsets(sees=INITIAL)(samples).subset
     assert set(subset[~kept]) == {-1}
-    alone = DensitySubsets(sees="initial")(make_samples(np.zeros(20), x[kept])).subset
+    alone = DensitySubsets(sees=INITIAL)(make_samples(np.zeros(20), x[kept])).subset
     np.testing.assert_array_equal(subset[kept], alone)
 
 
 def test_a_stage_that_is_not_seen_is_an_error(make_samples):
     with pytest.raises(PluginError, match="cannot be seen"):
-        DensitySubsets(sees="initial")(make_samples([0, 0]))
+        DensitySubsets(sees=INITIAL)(make_samples([0, 0]))
 
 
 @pytest.mark.parametrize("num_subsets", [0, 128])
 def test_a_number_of_subsets_that_int8_cannot_hold_is_refused(num_subsets):
     with pytest.raises(PluginError, match="num_subsets"):
-        DensitySubsets(sees="initial", num_subsets=num_subsets)
+        DensitySubsets(sees=INITIAL, num_subsets=num_subsets)
 
 
 def test_importing_the_noise_tricks_is_light():

@@ -7,6 +7,9 @@ from harness.errors import PluginError
 from harness.samples import Predictions, StageOutputs
 from harness.tricks.noise.class_weights import ReweightClasses
 from harness.tricks.noise.image_weights import WeighByModel, belief
+from harness.values import Stage
+
+TRAIN = Stage(name="train")
 
 
 @pytest.fixture
@@ -34,7 +37,7 @@ def test_every_class_keeps_the_weight_that_it_had(believed):
     samples = believed(
         [0, 0, 1, 1, 1], [0.8, 0.4, 0.1, 0.2, 0.3], weight=np.array([2, 2, 1, 1, 1], np.float32)
     )
-    weighed = WeighByModel(sees="train", floor=0.1)(samples)
+    weighed = WeighByModel(sees=TRAIN, floor=0.1)(samples)
     # class 0: (.8, .4) / .6; class 1: (.1, .2, .3) / .2
     np.testing.assert_allclose(weighed.weight, [8 / 3, 4 / 3, 0.5, 1, 1.5], rtol=1e-6)
     np.testing.assert_array_equal(samples.weight, [2, 2, 1, 1, 1])
@@ -43,7 +46,7 @@ def test_every_class_keeps_the_weight_that_it_had(believed):
 def test_the_order_of_class_and_image_weights_does_not_matter(believed):
     random = np.random.default_rng(0)
     samples = believed(random.integers(0, 4, 200) ** 2, random.random(200), num_classes=10)
-    images, classes = WeighByModel(sees="train"), ReweightClasses()
+    images, classes = WeighByModel(sees=TRAIN), ReweightClasses()
     one, other = images(classes(samples)).weight, classes(images(samples)).weight
     np.testing.assert_allclose(one, other, rtol=1e-5)
     assert one.mean() == pytest.approx(1)
@@ -56,7 +59,7 @@ def test_what_was_left_out_is_not_counted_and_keeps_its_weight(believed):
         weight=np.array([1, 1, 7], np.float32),
         subset=np.array([0, 0, -1], np.int8),
     )
-    np.testing.assert_allclose(WeighByModel(sees="train")(samples).weight, [1.5, 0.5, 7])
+    np.testing.assert_allclose(WeighByModel(sees=TRAIN)(samples).weight, [1.5, 0.5, 7])
 
 
 def test_no_weight_leaves_the_bounds_and_a_floor_of_one_changes_nothing():
@@ -81,7 +84,7 @@ def test_confident_learning_agrees(believed):
     label = np.where(wrong, (truth + random.integers(1, 3, 300)) % 3, truth)
     said = cross_val_predict(LogisticRegression(), features, label, method="predict_proba")
     samples = believed(label, said[np.arange(300), label])
-    weight = WeighByModel(sees="train", floor=1e-6)(samples).weight
+    weight = WeighByModel(sees=TRAIN, floor=1e-6)(samples).weight
 
     issue = find_label_issues(label, said, n_jobs=1)
     assert 30 < issue.sum() < 90
@@ -96,11 +99,11 @@ def test_confident_learning_agrees(believed):
 @pytest.mark.parametrize("floor", [0.0, -0.1, 1.5, float("nan")])
 def test_a_bad_floor_is_refused(floor):
     with pytest.raises(PluginError, match="choose above 0 up to 1"):
-        WeighByModel(sees="train", floor=floor)
+        WeighByModel(sees=TRAIN, floor=floor)
     with pytest.raises(PluginError, match="choose above 0 up to 1"):
         belief(np.ones(2, np.float32), floor=floor)
 
 
 def test_a_stage_that_is_not_seen_is_named(make_samples):
     with pytest.raises(PluginError, match="add it to sees="):
-        WeighByModel(sees="train")(make_samples([0, 1]))
+        WeighByModel(sees=TRAIN)(make_samples([0, 1]))

@@ -6,6 +6,9 @@ from sklearn.cluster import KMeans
 
 from harness.errors import PluginError
 from harness.tricks.noise.kmeans import KMeansSubsets, split_by_kmeans
+from harness.values import Stage
+
+INITIAL = Stage(name="initial")
 
 
 def three_heaps(random, sizes):
@@ -41,7 +44,7 @@ def test_every_category_is_split_by_itself(make_samples):
     random = np.random.default_rng(0)
     x = np.concatenate([three_heaps(random, (20, 10, 5)), three_heaps(random, (5, 10, 20)) + 50])
     samples = make_samples(np.repeat([0, 2], 35), x, num_classes=3)
-    subset = KMeansSubsets(sees="initial")(samples).subset
+    subset = KMeansSubsets(sees=INITIAL)(samples).subset
     expected = np.repeat([0, 1, 2, 2, 1, 0], (20, 10, 5, 5, 10, 20))
     np.testing.assert_array_equal(subset, expected)
     assert not samples.subset.any()
@@ -49,4 +52,4 @@ def test_every_category_is_split_by_itself(make_samples):
 
 def test_a_number_of_subsets_below_one_is_refused():
     with pytest.raises(PluginError, match="num_subsets"):
-        KMeansSubsets(sees="initial", num_subsets=0)
+        KMeansSubsets(sees=INITIAL, num_subsets=0)

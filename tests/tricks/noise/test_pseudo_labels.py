@@ -6,6 +6,11 @@ import pytest
 from harness.errors import PluginError
 from harness.samples import Predictions, StageOutputs, Targets
 from harness.tricks.noise.pseudo_labels import PseudoLabels, average_predictions
+from harness.values import Stage
+
+FIRST = Stage(name="first")
+SECOND = Stage(name="second")
+THIRD = Stage(name="third")
 
 
 def predictions(classes, probabilities):
@@ -51,15 +56,15 @@ def test_the_average_is_that_of_the_whole_distributions():
 
 
 def test_hard_labels_are_the_most_probable_classes(samples):
-    after = PseudoLabels(sees=("first", "second"))(samples)
+    after = PseudoLabels(sees=(FIRST, SECOND))(samples)
     assert after.targets.classes.tolist() == [[0], [1]]
     assert after.targets.weights.tolist() == [[1], [1]]
-    assert PseudoLabels(sees=("first",))(samples).targets.classes.tolist() == [[2], [1]]
+    assert PseudoLabels(sees=(FIRST,))(samples).targets.classes.tolist() == [[2], [1]]
     np.testing.assert_array_equal(after.label, samples.label)
 
 
 def test_soft_labels_add_up_to_one(samples):
-    after = PseudoLabels(sees=("first", "second"), kind="soft", keep=2)(samples)
+    after = PseudoLabels(sees=(FIRST, SECOND), kind="soft", keep=2)(samples)
     assert after.targets.classes.tolist() == [[0, 2], [1, 3]]
     np.testing.assert_allclose(after.targets.weights, [[4 / 7, 3 / 7], [0.5, 0.5]])
     assert after.targets.weights.dtype == np.float32
@@ -71,7 +76,7 @@ def test_they_replace_keywords_and_keep_what_was_left_out(samples):
         target_names=tuple("abcdefghi"),
         subset=np.array([-1, 0], np.int8),
     )
-    after = PseudoLabels(sees=("first",))(tagged)
+    after = PseudoLabels(sees=(FIRST,))(tagged)
     assert after.target_names == ()
     assert after.num_outputs == 4
     assert after.subset.tolist() == [-1, 0]
@@ -92,4 +97,4 @@ def test_bad_values_are_refused(bad, said):
 
 def test_a_stage_that_is_not_seen_is_said(samples):
     with pytest.raises(PluginError, match="stage 'third' cannot be seen"):
-        PseudoLabels(sees=("third",))(samples)
+        PseudoLabels(sees=(THIRD,))(samples)
