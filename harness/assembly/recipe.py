@@ -233,8 +233,7 @@ def _check_plan(plan: Plan, plugin: str) -> None:
     if not plan.stages:
         raise PluginError(f"plugin {plugin!r}: its plan has no stage")
     for stage in plan.stages:
-        for parent in stage.parents:
-            _check_reference(f"plugin {plugin!r}: stage {stage.name!r}", parent, planned)
+        _check_parents(f"plugin {plugin!r}: stage {stage.name!r}", stage, planned)
         if stage.name in planned:
             raise PluginError(f"plugin {plugin!r}: two stages are called {stage.name!r}")
         planned[stage.name] = stage
@@ -243,6 +242,14 @@ def _check_plan(plan: Plan, plugin: str) -> None:
     if len({member.name for member in plan.members}) < len(plan.members):
         names = ", ".join(member.name for member in plan.members)
         raise PluginError(f"plugin {plugin!r}: members are {names}; name each stage once")
+
+
+def _check_parents(who: str, stage: Stage, planned: Mapping[str, Stage]) -> None:
+    for name in ("sees", "teachers"):
+        if not isinstance(getattr(stage, name), tuple):
+            raise PluginError(f"{who}: {name} must be a tuple of stages")
+    for parent in (*stage.sees, *stage.teachers, *([stage.start] if stage.start else [])):
+        _check_reference(who, parent, planned)
 
 
 def _check_reference(who: str, stage: object, planned: Mapping[str, Stage]) -> None:

@@ -254,6 +254,7 @@ def test_a_knob_that_the_profile_hides_is_checked_all_the_same() -> None:
         ((replace(A, sees=(B,)), B), "needs 'b'.*earlier: none"),
         ((replace(A, epochs=1), replace(B, start=A)), "refers to another stage called 'a'"),
         ((replace(A, start="b"),), "refers to 'b'; give the Stage itself"),
+        ((A, replace(B, sees=A)), "stage 'b': sees must be a tuple of stages"),
         ((A, A), "two stages are called 'a'"),
     ],
 )

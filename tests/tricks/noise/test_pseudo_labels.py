@@ -8,9 +8,7 @@ from harness.samples import Predictions, StageOutputs, Targets
 from harness.tricks.noise.pseudo_labels import PseudoLabels, average_predictions
 from harness.values import Stage
 
-FIRST = Stage(name="first")
-SECOND = Stage(name="second")
-THIRD = Stage(name="third")
+ONE, TWO, THREE = (Stage(name=name) for name in ("first", "second", "third"))
 
 
 def predictions(classes, probabilities):
@@ -56,15 +54,15 @@ def test_the_average_is_that_of_the_whole_distributions():
 
 
 def test_hard_labels_are_the_most_probable_classes(samples):
-    after = PseudoLabels(sees=(FIRST, SECOND))(samples)
+    after = PseudoLabels(sees=(ONE, TWO))(samples)
     assert after.targets.classes.tolist() == [[0], [1]]
     assert after.targets.weights.tolist() == [[1], [1]]
-    assert PseudoLabels(sees=(FIRST,))(samples).targets.classes.tolist() == [[2], [1]]
+    assert PseudoLabels(sees=(ONE,))(samples).targets.classes.tolist() == [[2], [1]]
     np.testing.assert_array_equal(after.label, samples.label)
 
 
 def test_soft_labels_add_up_to_one(samples):
-    after = PseudoLabels(sees=(FIRST, SECOND), kind="soft", keep=2)(samples)
+    after = PseudoLabels(sees=(ONE, TWO), kind="soft", keep=2)(samples)
     assert after.targets.classes.tolist() == [[0, 2], [1, 3]]
     np.testing.assert_allclose(after.targets.weights, [[4 / 7, 3 / 7], [0.5, 0.5]])
     assert after.targets.weights.dtype == np.float32
@@ -76,7 +74,7 @@ def test_they_replace_keywords_and_keep_what_was_left_out(samples):
         target_names=tuple("abcdefghi"),
         subset=np.array([-1, 0], np.int8),
     )
-    after = PseudoLabels(sees=(FIRST,))(tagged)
+    after = PseudoLabels(sees=(ONE,))(tagged)
     assert after.target_names == ()
     assert after.num_outputs == 4
     assert after.subset.tolist() == [-1, 0]
@@ -86,8 +84,8 @@ def test_they_replace_keywords_and_keep_what_was_left_out(samples):
     ("bad", "said"),
     [
         ({"sees": ()}, "sees no stage"),
-        ({"sees": ("first",), "kind": "firm"}, "kind 'firm'; choose hard or soft"),
-        ({"sees": ("first",), "keep": 0}, "keeps 0 classes"),
+        ({"sees": (ONE,), "kind": "firm"}, "kind 'firm'; choose hard or soft"),
+        ({"sees": (ONE,), "keep": 0}, "keeps 0 classes"),
     ],
 )
 def test_bad_values_are_refused(bad, said):
@@ -97,4 +95,4 @@ def test_bad_values_are_refused(bad, said):
 
 def test_a_stage_that_is_not_seen_is_said(samples):
     with pytest.raises(PluginError, match="stage 'third' cannot be seen"):
-        PseudoLabels(sees=(THIRD,))(samples)
+        PseudoLabels(sees=(THREE,))(samples)
