@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from harness.planning.plan import PlannedRun
+    from harness.scores import Metric
     from harness.store.record import ResultRecord
-    from harness.studies.comparison import Metric, RunComparison
+    from harness.studies.comparison import RunComparison
 
 MOST_THREADS = 8
 

@@ -1,76 +1,83 @@
-"""What the runs of an ablation say of each trick."""
+"""The contribution of each trick, computed from the runs of an ablation."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-from numpy.typing import NDArray
-
 from harness.errors import HarnessError
+from harness.scores import METRICS
 from harness.spec import RunSpec
 from harness.statistics.intervals import Interval, paired_difference
 from harness.store.record import ResultRecord
 from harness.studies.ablation import Variant
-from harness.testing.predictions import StoredPredictions, load_predictions
-
-METRICS = {"top1": 1, "top5": 5}
-SPLITS = ("test", "val", "ilsvrc")
+from harness.studies.pairs import Answers, Run, shared_seeds, shared_split
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrickEffect:
-    """What a trick added on shared seeds and images, in shares; empty where ``reason`` says why."""
+    """What a trick adds on shared seeds and images, as shares, by metric.
+
+    ``intervals`` is empty if there is none; ``reason`` then says why. Otherwise ``reason`` is the
+    first missing run, or empty.
+    """
 
     intervals: Mapping[str, Interval]
     reason: str = ""
 
 
 class Outcomes:
-    """The records of an ablation's runs, or why there are none."""
+    """The records of an ablation's runs, or the reasons why they are missing."""
 
     def __init__(self, found: Iterable[tuple[RunSpec, ResultRecord | None, str]]) -> None:
         self._found = list(found)
+        self._answers = Answers()
 
     def contribution(self, variant: Variant, seeds: Sequence[int], split: str) -> TrickEffect:
-        """Return what a variant's trick is worth on the seeds of which both runs are there.
+        """Return what a variant's trick adds, on the seeds that have both runs.
 
-        Each run is scored under its method's own views, so that a trick of testing counts, too.
+        Each run is scored under its method's own views, so that testing tricks count too.
         """
         if variant.spec is None or variant.against is None:
             return TrickEffect(intervals={}, reason=variant.reason)
-        pairs, reasons = [], []
+        sides: tuple[dict[int, tuple[Run, str]], ...] = ({}, {})
+        reasons = []
         for seed in seeds:
-            kept = []
-            for spec in (replace(variant.spec, seed=seed), replace(variant.against, seed=seed)):
+            specs = (replace(variant.spec, seed=seed), replace(variant.against, seed=seed))
+            for side, spec in zip(sides, specs, strict=True):
                 record, reason = self._record(spec)
                 if record is None:
                     reasons.append(f"{spec.label}, seed {seed}: {reason}")
                 else:
-                    kept.append(answers(spec, record, split))
-            if len(kept) == 2:
-                pairs.append(kept)
-        if not pairs:
+                    side[seed] = Run(record, spec.home), _own_protocol(record, split)
+        shared = shared_seeds(*sides)
+        if not shared:
             return TrickEffect(intervals={}, reason=reasons[0])
-        intervals = {name: _difference(pairs, k, variant.sign) for name, k in METRICS.items()}
+        intervals = {}
+        for metric in METRICS:
+            tables = [
+                self._answers.correct([side[seed] for seed in shared], split, metric)
+                for side in sides
+            ]
+            intervals[metric] = paired_difference(*tables[:: variant.sign])
         return TrickEffect(intervals=intervals, reason=reasons[0] if reasons else "")
 
     def split(self, asked: str | None) -> str:
-        """Return the split to judge on; raises HarnessError where it was not scored."""
+        """Return the split to score on; raises HarnessError if the runs were not scored on it."""
         records = [record for _, record, _ in self._found if record is not None]
         if not records:
-            raise HarnessError(f"no run could be made; the first says: {self._found[0][2]}")
+            raise HarnessError(f"no run finished; the first one failed: {self._found[0][2]}")
         scored = {score.split for score in records[0].scores}
-        for split in (asked,) if asked else SPLITS:
-            if split in scored:
-                return split
+        split = asked or shared_split(records[:1])
+        if split is not None and split in scored:
+            return split
         raise HarnessError(
-            f"{asked or 'nothing'} was not scored; there is {', '.join(sorted(scored))}"
+            f"the runs were not scored on {asked or 'any split'}; scored: "
+            f"{', '.join(sorted(scored)) or 'nothing'}; choose one of these with --split"
         )
 
     def record(self, spec: RunSpec) -> ResultRecord | None:
-        """Return the record of a run, None where there is none."""
+        """Return the record of a run, or None if there is none."""
         return self._record(spec)[0]
 
     def _record(self, spec: RunSpec) -> tuple[ResultRecord | None, str]:
@@ -80,20 +87,6 @@ class Outcomes:
         )
 
 
-def answers(spec: RunSpec, record: ResultRecord, split: str) -> StoredPredictions:
-    """Return what a run said of a split under its own views, the last of its protocols."""
-    protocols = [score.protocol for score in record.scores if score.split == split]
-    return load_predictions(spec.home, record, split, protocols[-1])
-
-
-def _difference(pairs: Sequence[Sequence[StoredPredictions]], k: int, sign: int) -> Interval:
-    more, less = (
-        np.stack([_right(pair[side], pairs[0][0], k) for pair in pairs]) for side in (0, 1)
-    )
-    return paired_difference(more, less) if sign > 0 else paired_difference(less, more)
-
-
-def _right(kept: StoredPredictions, like: StoredPredictions, k: int) -> NDArray[np.bool_]:
-    if not np.array_equal(kept.files, like.files):
-        raise HarnessError("the runs were scored on different pictures; the data set was changed")
-    return kept.correct(k)
+def _own_protocol(record: ResultRecord, split: str) -> str:
+    """Return the protocol of the method's own views: the last that the split was scored under."""
+    return [score.protocol for score in record.scores if score.split == split][-1]

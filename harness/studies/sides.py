@@ -62,7 +62,8 @@ def _undecided(
 def _named(
     text: str, home: Path, records: Sequence[ResultRecord], groups: Sequence[Group]
 ) -> list[Side]:
-    from harness.studies.comparison import Run, Side
+    from harness.studies.comparison import Side
+    from harness.studies.pairs import Run
 
     if text.endswith(".json"):
         path = Path(text).expanduser().absolute()

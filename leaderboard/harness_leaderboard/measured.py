@@ -8,12 +8,11 @@ from dataclasses import replace
 from statistics import fmean, stdev
 from typing import Literal
 
+from harness.scores import Epoch
 from harness.store.groups import Group, size_of
 from harness.store.record import NoiseQuality, ResultRecord, Score
 from harness_leaderboard.published import PublishedRow, corresponding
 from harness_leaderboard.rows import BoardRow, NoiseRow
-
-Epoch = Literal["last", "best"]
 
 
 def measured_rows(

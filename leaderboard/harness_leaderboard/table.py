@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, fields
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import pandas as pd
 
 from harness.errors import HarnessError, unknown
+from harness.scores import Epoch, Metric
 from harness.store.groups import group_runs
 from harness.store.record import ResultRecord
-from harness_leaderboard.measured import Epoch, measured_rows, noise_rows
+from harness_leaderboard.measured import measured_rows, noise_rows
 from harness_leaderboard.published import PublishedRow, published_row
 from harness_leaderboard.rows import BoardRow, NoiseRow
 
-Metric = Literal["top1", "top5"]
 AnyRow = TypeVar("AnyRow", BoardRow, NoiseRow)
 
 HOW_TO_FILL = "Nothing measured yet. To fill the board: harness run --plugin malong_curriculum"

@@ -19,14 +19,14 @@ EQUAL_WITHIN = 0.01  # one point of accuracy: what "no difference" allows
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """One claim with what became of it here."""
+    """One claim with its verdict here."""
 
     claim: Claim
     verdict: Verdict
 
 
 def judge_all(claims: Iterable[Claim], trials: Trials) -> list[Judgement]:
-    """Judge claims in order. Of several that shrink to the same runs, the first is tested."""
+    """Judge claims in order. If several shrink to the same runs, only the first is tested."""
     protocols = {id(row): table.protocol for table in all_tables() for row in table.rows}
     tested: dict[object, str] = {}
     findings = []
@@ -51,12 +51,12 @@ def _judge(
 
     why = _untestable(claim, sides, trials)
     if why is None and twin is not None:
-        why = f"the same runs, here, as of the claim: {twin}"
+        why = f"tested by the same runs as the claim: {twin}"
     if why is not None:
         return not_tested(why)
-    seeds = _shared(claim, trials)
+    seeds = trials.shared_seeds(claim.better.recipe, claim.worse.recipe)
     better, worse = (
-        trials.right(row.recipe, protocol, claim.metric, seeds)
+        trials.correct(row.recipe, protocol, claim.metric, seeds)
         for row, protocol in zip((claim.better, claim.worse), sides, strict=True)
     )
     interval = paired_difference(better, worse)
@@ -67,32 +67,27 @@ def _judge(
 
 
 def _untestable(claim: Claim, sides: tuple[Protocol, Protocol], trials: Trials) -> str | None:
-    """Say why a claim cannot be tested with these runs, or return None."""
+    """Return why a claim cannot be tested with these runs, or None if it can."""
     rows: tuple[Row, Row] = (claim.better, claim.worse)
     for row in rows:
         if row.recipe is None:
-            return f"{row.name!r} is no recipe that we can run"
+            return f"{row.name!r} is not a recipe that we can run"
     for row in rows:
         trial = trials[row.recipe]
         if not trial.records:
-            return f"{row.name!r} has no run here: {'; '.join(trial.reasons) or 'not made yet'}"
+            return f"{row.name!r} has no run here: {'; '.join(trial.reasons) or 'not run yet'}"
     first, second = (trials[row.recipe] for row in rows)
     if first.networks == second.networks and first.protocol(sides[0]) == second.protocol(sides[1]):
         return "both sides shrink to the same network and training here"
-    if not _shared(claim, trials):
-        return "its two sides have no seed in common"
+    if not trials.shared_seeds(claim.better.recipe, claim.worse.recipe):
+        return "its two sides share no seed"
     return None
 
 
 def _runs_of(claim: Claim, sides: tuple[Protocol, Protocol], trials: Trials) -> object:
-    """Return what tells the runs behind one claim from those behind another."""
+    """Return a key that is equal for claims that are tested by the same runs."""
     if claim.better.recipe is None or claim.worse.recipe is None:
         return id(claim)
     better, worse = trials[claim.better.recipe], trials[claim.worse.recipe]
     own = (better.protocol(sides[0]), worse.protocol(sides[1]))
     return (better.networks, worse.networks, own, claim.metric, claim.kind)
-
-
-def _shared(claim: Claim, trials: Trials) -> tuple[int, ...]:
-    better, worse = trials[claim.better.recipe], trials[claim.worse.recipe]
-    return tuple(seed for seed in better.records if seed in worse.records)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from harness.scores import METRICS
 from harness_reproductions.decks.rows import (
     CategoryComparison,
-    Metric,
     NetworkCost,
     Row,
     Table,
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from harness.statistics.intervals import Interval
     from harness_reproductions.decks.claims import Claim
 
-METRICS: tuple[Metric, ...] = ("top1", "top5")
 LEVEL_MARGIN = 0.01  # one point: what an unshrunk recipe may miss its published accuracy by
 
 
@@ -140,7 +139,7 @@ def _level(row: Row, table: Table, trials: Trials) -> str:
 def _categories(comparison: CategoryComparison, trials: Trials) -> dict[str, Any]:
     """Count categories as the slide does, by top-1 means over seeds; empty without any run."""
     better, worse = comparison.better.recipe, comparison.worse.recipe
-    seeds = [seed for seed in trials[better].records if seed in trials[worse].records]
+    seeds = trials.shared_seeds(better, worse)
     if not seeds:
         return {}
     rise = np.subtract(

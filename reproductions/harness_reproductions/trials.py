@@ -1,4 +1,4 @@
-"""The runs behind published rows: which to make, and what they said of every test image."""
+"""The runs behind published rows: which to make, and which test images they have correct."""
 
 from __future__ import annotations
 
@@ -9,40 +9,38 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.scores import PLAIN, Metric
 from harness.spec import RunSpec
 from harness.store.record import ResultRecord
-from harness.testing.predictions import load_predictions
+from harness.studies.pairs import Answers, Run, shared_seeds, shared_split
 from harness_reproductions.decks.claims import Claim
-from harness_reproductions.decks.rows import Metric, Protocol, Table, cli_options
+from harness_reproductions.decks.rows import Protocol, Table, cli_options
 
 if TYPE_CHECKING:
     from harness.statistics.intervals import Interval
 
-PLAIN = "1 view"
-GUESSES: Mapping[Metric, int] = {"top1": 1, "top5": 5}
-
 Key: TypeAlias = tuple[str, tuple[tuple[str, str], ...]]
-"""A recipe as it is asked for: the plugin's name and its knobs."""
+"""A recipe as a run names it: the plugin's name and its knobs."""
 
 
 def key_of(recipe: object) -> Key:
-    """Return what tells a recipe from others; equal recipes of several tables are run once."""
+    """Return the key of a recipe; equal recipes of several tables have one key and run once."""
     name, knobs = cli_options(recipe)
     return name, tuple(sorted(knobs.items()))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """The runs of one recipe, by seed, and why others could not be made."""
+    """The runs of one recipe, by seed, and the reasons why others failed."""
 
     records: Mapping[int, ResultRecord] = field(default_factory=dict)
     reasons: tuple[str, ...] = ()
 
     @property
     def networks(self) -> frozenset[tuple[str, ...]]:
-        """The keys of the tested stages with the way they are joined, of every seed.
+        """The keys of the tested stages and how they are combined, for every seed.
 
-        Two recipes that a profile shrinks to the same stages have the same ones.
+        They are equal for two recipes that a profile shrinks to the same stages.
         """
         found = set()
         for record in self.records.values():
@@ -51,33 +49,32 @@ class Trial:
         return frozenset(found)
 
     def protocol(self, published: Protocol) -> str:
-        """Return the protocol of our runs that a published one is compared under.
+        """Return the protocol of our runs that corresponds to a published one.
 
-        What a deck leaves unstated is the plain view; a challenge entry, and the views that a table
-        names, are the method's own.
+        It is the plain view if the deck does not state a protocol. For a challenge entry, or if the
+        table names views, it is the method's own.
         """
         own = [score.protocol for record in self.records.values() for score in record.scores]
         several = [protocol for protocol in dict.fromkeys(own) if protocol != PLAIN]
         return several[0] if several and published not in ("unstated", PLAIN) else PLAIN
 
     def split(self) -> str:
-        """Return "test" where its labels are known, else "val"."""
-        splits = {score.split for record in self.records.values() for score in record.scores}
-        return "test" if "test" in splits else "val"
+        """Return "test" if the runs were scored on it, else "val"."""
+        return shared_split(self.records.values()) or "val"
 
 
 class Trials:
     """All runs of a reproduction: recipes by seeds on one data set."""
 
     def __init__(self, plain: RunSpec, seeds: Sequence[int], recipes: Iterable[object]) -> None:
-        """Take ``plain``, which says all but plugin, knobs and seed, and the recipes to run."""
+        """Take the recipes to run, and ``plain``, a spec without plugin, knobs and seed."""
         self.plain, self.seeds = plain, tuple(seeds)
         self._keys = tuple(dict.fromkeys(map(key_of, recipes)))
         self._trials: dict[Key, Trial] = {key: Trial() for key in self._keys}
-        self._right: dict[tuple[Key, str, int], NDArray[np.bool_]] = {}
+        self._answers = Answers()
 
     def specs(self) -> list[RunSpec]:
-        """Return the runs, one seed after the other, so that all rows grow alike."""
+        """Return the runs, seed by seed, so that all rows have the same seeds if stopped early."""
         return [
             replace(self.plain, plugin=plugin, knobs=dict(knobs), seed=seed)
             for seed in self.seeds
@@ -85,7 +82,7 @@ class Trials:
         ]
 
     def add(self, spec: RunSpec, record: ResultRecord | None, reason: str = "") -> bool:
-        """Take in what one of the runs came to; return whether that is a record."""
+        """Add the outcome of one run; return whether it has a record."""
         key = (spec.plugin, tuple(sorted(spec.knobs.items())))
         trial = self._trials[key]
         if record is not None:
@@ -102,7 +99,7 @@ class Trials:
     def by_category(
         self, recipe: object, protocol: Protocol, metric: Metric, seeds: Sequence[int]
     ) -> NDArray[np.float64]:
-        """Return the accuracy of every category, ``(K,)``, the mean over these seeds."""
+        """Return the accuracy of every category, ``(K,)``, averaged over these seeds."""
         trial = self[recipe]
         rows = []
         for seed in seeds:
@@ -115,37 +112,35 @@ class Trials:
         """Return every record, in the order of the recipes."""
         return [record for trial in self._trials.values() for record in trial.records.values()]
 
-    def right(
+    def shared_seeds(self, better: object, worse: object) -> tuple[int, ...]:
+        """Return the seeds for which both recipes have a run."""
+        return shared_seeds(self[better].records, self[worse].records)
+
+    def correct(
         self, recipe: object, protocol: Protocol, metric: Metric, seeds: Sequence[int]
     ) -> NDArray[np.bool_]:
-        """Return whether each test image was answered rightly, ``(S, N)``, under its protocol.
+        """Return whether each test image is classified correctly, ``(S, N)``, under its protocol.
 
-        Raises HarnessError where a record's predictions are lost or damaged.
+        Raises HarnessError if a record's predictions are missing or damaged, or are of other images
+        than those of the runs before.
         """
-        key, trial = key_of(recipe), self[recipe]
+        trial = self[recipe]
         ours = trial.protocol(protocol)
-        rows = []
-        for seed in seeds:
-            place = (key, f"{ours} {metric}", seed)
-            if place not in self._right:
-                record = trial.records[seed]
-                kept = load_predictions(self.plain.home, record, trial.split(), ours)
-                self._right[place] = kept.correct(GUESSES[metric])
-            rows.append(self._right[place])
-        return np.stack(rows)
+        runs = [(Run(trial.records[seed], self.plain.home), ours) for seed in seeds]
+        return self._answers.correct(runs, trial.split(), metric)
 
     def accuracy(self, recipe: object, protocol: Protocol, metric: Metric) -> Interval | None:
-        """Return a recipe's accuracy over its seeds with its interval; None without any run."""
+        """Return a recipe's accuracy over its seeds with its interval; None if it has no run."""
         from harness.statistics.intervals import mean_accuracy
 
         seeds = tuple(self[recipe].records)
         if not seeds:
             return None
-        return mean_accuracy(self.right(recipe, protocol, metric, seeds))
+        return mean_accuracy(self.correct(recipe, protocol, metric, seeds))
 
 
 def recipes_of(tables: Iterable[Table], claims: Iterable[Claim]) -> list[object]:
-    """Return the recipes of tables and of both sides of claims; what is no recipe is left out."""
+    """Return the recipes of tables and of both sides of claims, without rows that have none."""
     rows = [row for table in tables for row in table.rows]
     rows += [row for claim in claims for row in (claim.better, claim.worse)]
     return [row.recipe for row in rows if row.recipe is not None]

@@ -111,10 +111,10 @@ def test_what_cannot_be_tested_says_why(trials: Trials, add: Add) -> None:
         [claim(NEW, OFFICIAL), claim(THIRD, OLD), claim(NEW, OLD), claim(NEW, OLD)], trials
     )
     reasons = [finding.verdict.reason for finding in found]
-    assert reasons[0] == "'official' is no recipe that we can run"
+    assert reasons[0] == "'official' is not a recipe that we can run"
     assert reasons[1] == "'third' has no run here: the loss is nan"
     assert found[2].verdict.outcome == "inconclusive"  # one seed
-    assert reasons[3] == "the same runs, here, as of the claim: new beats old (top-5)"
+    assert reasons[3] == "tested by the same runs as the claim: new beats old (top-5)"
 
 
 def test_recipes_that_shrink_to_one_training_are_not_compared(trials: Trials, add: Add) -> None:

@@ -136,5 +136,5 @@ def test_a_run_that_was_not_made_is_a_reason(pci: RunSpec) -> None:
     assert worth.intervals == {}
     assert worth.reason == "pci -ReweightClasses epochs=1, seed 0: was not run"
     assert outcomes.contribution(Variant(reason="why"), (0,), "test").reason == "why"
-    with pytest.raises(HarnessError, match="no run could be made; the first says: the disk is"):
+    with pytest.raises(HarnessError, match="no run finished; the first one failed: the disk is"):
         outcomes.split(None)

@@ -14,11 +14,13 @@ from scipy import stats
 
 from harness.assembly.activation import Activation
 from harness.errors import HarnessError
+from harness.scores import PLAIN
 from harness.spec import DataSpec, RunSpec
 from harness.statistics.paired import mcnemar
 from harness.store.record import Data, ResultRecord
 from harness.studies.class_names import class_names
-from harness.studies.comparison import PLAIN, Run, Side, compare_runs
+from harness.studies.comparison import Side, compare_runs
+from harness.studies.pairs import Run
 from harness.studies.plots import draw_comparison
 
 Keep = Callable[..., Run]
@@ -163,8 +165,8 @@ def test_single_runs_need_no_common_seed_but_methods_do(keep: Keep) -> None:
         ({"edition": "other v1"}, "ran on synthweb-tiny v1, new-seed0 on other v1"),
         ({"fingerprint": "x" * 20}, "different copies of synthweb-tiny v1 .* fingerprint f, new-s"),
         ({"split": "val"}, "unknown score 'test, 1 view'; both runs have: nothing"),
-        ({"tested": {"test": "x"}}, "scored on different pictures or labels of test; run one"),
-        ({"files": [f"{n}.png" for n in range(8)]}, "scored on different pictures"),
+        ({"tested": {"test": "x"}}, "scored on different images or labels of test; run one"),
+        ({"files": [f"{n}.png" for n in range(8)]}, "scored on different images"),
     ],
 )
 def test_what_cannot_be_compared_is_one_line(keep: Keep, changed: dict, words: str) -> None:

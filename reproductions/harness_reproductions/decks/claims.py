@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from harness.errors import HarnessError
-from harness_reproductions.decks.rows import Metric, Row
+from harness.scores import Metric, metric_label
+from harness_reproductions.decks.rows import Row
 
 Kind: TypeAlias = Literal["beats", "hurts", "equal"]
 
@@ -50,7 +51,7 @@ class Claim:
     @property
     def name(self) -> str:
         """The text with its metric: a claim of both metrics is two claims."""
-        return f"{self.text} ({'top-1' if self.metric == 'top1' else 'top-5'})"
+        return f"{self.text} ({metric_label(self.metric)})"
 
     @property
     def subject(self) -> Row:

@@ -14,8 +14,8 @@ from typing import Literal, TypeAlias
 
 from harness.errors import HarnessError, unknown
 from harness.knobs import knobs_of
+from harness.scores import Metric
 
-Metric: TypeAlias = Literal["top1", "top5"]
 Edition: TypeAlias = Literal["webvision1", "webvision2"]
 Split: TypeAlias = Literal["val", "test"]
 Protocol: TypeAlias = Literal["1 view", "10 views", "unstated", "challenge entry"]
