@@ -83,7 +83,7 @@ ROOMS = (
         "harness/store",
         "what lies under HOME: files written whole, locks, stages, records",
         (LANGUAGE, "harness/machine"),
-        ("numpy", "pydantic", "torch"),
+        ("numpy", "pydantic", "tabulate", "torch"),
         light=True,
     ),
     Room("harness/data", "the data sets", (LANGUAGE,)),

@@ -16,6 +16,7 @@ from harness.errors import HarnessError
 from harness.store.consistency import contradictions
 from harness.store.files import write_text
 from harness.store.reading import read_plain
+from harness.store.record_text import record_html, record_text
 from harness.store.seals import DamagedError, sealed, unsealed
 from harness.terminal import note
 
@@ -155,6 +156,17 @@ class ResultRecord(_Value):
     commit: str
     dirty: bool
     cost: Cost
+
+    def __repr__(self) -> str:
+        """Return what ``harness run`` prints, without the path."""
+        return record_text(self)
+
+    def __str__(self) -> str:
+        """Return the same."""
+        return record_text(self)
+
+    def _repr_html_(self) -> str:
+        return record_html(self)
 
     def score(
         self, split: str, protocol: str, epoch: Literal["last", "best"] = "last"

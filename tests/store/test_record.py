@@ -50,6 +50,41 @@ def test_a_score_is_found_by_its_terms(small_record: ResultRecord) -> None:
     assert small_record.score("test", "1 view") is None
 
 
+def test_a_record_shows_what_a_run_prints(small_record: ResultRecord) -> None:
+    lines = repr(small_record).splitlines()
+    assert lines[0] == f"{small_record.label}, seed 0, on {small_record.data.edition}"
+    assert lines[1].split() == [
+        "split",
+        "protocol",
+        "epoch",
+        "top-1",
+        "top-5",
+        "top-1",
+        "class",
+        "mean",
+    ]
+    assert len(lines) == 3 + len(small_record.scores) + len(small_record.noise) + 1
+    assert lines[-1].startswith("training took ")
+    assert str(small_record) == repr(small_record)
+
+
+def test_a_record_shows_others_text_escaped(small_record: ResultRecord) -> None:
+    first = small_record.scores[0].model_copy(update={"split": "<b>"})
+    strange = small_record.model_copy(update={"label": "<script>", "scores": (first,)})
+    html = strange._repr_html_()
+    assert "<table>" in html
+    assert "&lt;script&gt;" in html
+    assert "<td>&lt;b&gt;" in html
+    assert "<script>" not in html
+    assert "<b>" not in html
+
+
+def test_a_record_without_scores_shows_itself(small_record: ResultRecord) -> None:
+    empty = small_record.model_copy(update={"scores": (), "noise": ()})
+    assert repr(empty).splitlines()[-1].startswith("training took ")
+    assert "<table>" in empty._repr_html_()
+
+
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 

@@ -29,9 +29,13 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
+POSITION = {"ranks": [1]}
+
+
 def save(folder: Path, *steps: int) -> None:
     for step in steps:
-        save_checkpoint(folder, step, {"step": step, "weight": torch.full((100,), float(step))})
+        weight = torch.full((100,), float(step))
+        save_checkpoint(folder, step, {"step": step, "position": POSITION, "weight": weight})
 
 
 def newest_step(folder: Path) -> int | None:
@@ -123,7 +127,7 @@ def test_nothing_is_run_when_a_file_is_read(
     torch.save({"weight": Planted()}, tmp_path / "weights.pt")
     with pytest.raises(TrainingError, match="missing or was damaged"):
         load_tensors(tmp_path / "weights.pt")
-    save_checkpoint(tmp_path, 1, {"weight": Planted()})
+    save_checkpoint(tmp_path, 1, {"position": POSITION, "weight": Planted()})
     with pytest.raises(pickle.UnpicklingError):
         newest_checkpoint(tmp_path, CPU)
     assert not (tmp_path / "planted").exists()
@@ -156,7 +160,7 @@ def test_where_the_disk_is_full_the_last_checkpoint_stays(tmp_path: Path) -> Non
         from pathlib import Path
         from harness.errors import HarnessError
         from harness.training.checkpoints import save_checkpoint
-        state = {{"step": 2, "weight": torch.zeros(1 << 20)}}
+        state = {{"position": {POSITION}, "weight": torch.zeros(1 << 20)}}
         resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
         try:
             save_checkpoint(Path({str(tmp_path)!r}), 2, state)
