@@ -41,7 +41,7 @@ class Plugin:
     @hookimpl
     def plan(self):
         first = Stage(name="first")
-        return Plan(stages=(first, replace(first, name="second", start="first", lr=0.01)))
+        return Plan(stages=(first, replace(first, name="second", start=first, lr=0.01)))
     @hookimpl
     def noise_tricks(self, stage):
         return [KeepFirst(20)] + ([NeedsKept()] if stage.name == "second" else [])

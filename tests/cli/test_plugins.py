@@ -139,7 +139,7 @@ def test_an_unsound_plugin_is_checked_with_its_problems(
     assert checked.err == ""
     first, *rest = checked.out.splitlines()
     assert first == ("unsound: knob epochs has no source; write published(...) or assumed(...)")
-    assert rest == ["unsound: stage 'only': epochs must be above 0"]
+    assert rest == ["unsound: stage 'only': epochs must be above 0 and at most 1,000,000, not 0"]
     assert json.loads(call("plugins", "check", "unsound", "--json").out) == [first, *rest]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 from pathlib import Path
 
-import harness.wordnet
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
@@ -184,7 +183,7 @@ def test_nearest_is_the_first_by_length_and_wnid(some_wnids, monkeypatch):
 
 
 def test_wordnets_licence_lies_beside_its_table():
-    folder = Path(harness.wordnet.__file__).parent
+    folder = Path(nouns.__file__).parent
     licence = (folder / "LICENSE").read_text()
     assert "WordNet 3.0 Copyright 2006 by Princeton University.  All rights reserved." in licence
     assert "provided that you agree to comply" in licence
