@@ -1,4 +1,4 @@
-"""The command line: one small file per command, imported only when it is called."""
+"""The command line: one small file per command, imported only when it is used."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SIGINT_STATUS = 130
     type=click.Path(path_type=Path),
     default=default_home,
     show_default="HARNESS_HOME, or ~/.harness",
-    help="Where data caches, trained stages and records lie.",
+    help="Folder of data caches, trained stages and records.",
 )
 @local_rank_option
 @click.pass_context
@@ -48,17 +48,17 @@ def cli(ctx: click.Context, home: Path) -> None:
       harness run --plugin malong_curriculum
       harness leaderboard
     \b
-    Shell completion (bash; zsh and fish alike):
+    Shell completion (bash; or zsh_source, fish_source):
       eval "$(_HARNESS_COMPLETE=bash_source harness)"
     """
     ctx.obj = usable_home(home)
 
 
 def main() -> None:
-    """Run the command line; every error that a user can mend is one line and exit status 2."""
+    """Run the command line; an error that a user can fix is one line and exit status 2."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # a table's ± must not end a run
+            stream.reconfigure(errors="replace")  # a terminal without ± must not end a run
     try:
         open_streams()
         with written_output():
@@ -67,22 +67,22 @@ def main() -> None:
         drop_output()
         sys.exit(1)
     except (HarnessError, OSError) as error:
-        sys.exit(_said(f"Error: {_line(error)}", 2))
+        sys.exit(_report(f"Error: {_line(error)}", 2))
     except click.ClickException as error:
         words = StringIO()
         error.show(words)
         sys.stderr.write(page(words.getvalue()))
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort) as error:
-        # Click takes any EOFError for a wish to stop, also that of a reader of a short file.
+        # Click turns every EOFError into Abort, also that of a reader of a short file.
         if isinstance(error.__cause__, EOFError):
             raise error.__cause__ from None
-        sys.exit(_said("stopped; the same command goes on from here", SIGINT_STATUS))
+        sys.exit(_report("stopped; the same command continues from here", SIGINT_STATUS))
     sys.exit(status if isinstance(status, int) else 0)
 
 
 def _line(error: HarnessError | OSError) -> str:
-    """Say what the user can mend; anything else keeps its traceback."""
+    """Return the line for an error that the user can fix; raise any other one."""
     if isinstance(error, HarnessError):
         return str(error)
     if error.errno not in PASSING:
@@ -90,7 +90,7 @@ def _line(error: HarnessError | OSError) -> str:
     return unreadable(error.filename or "a file", error)
 
 
-def _said(line: str, status: int) -> int:
+def _report(line: str, status: int) -> int:
     with suppress(OSError):  # standard error may be on the full disk, too
         note(line)
     return status

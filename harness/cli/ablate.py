@@ -1,4 +1,4 @@
-"""``harness ablate``: what each trick of a method is worth."""
+"""``harness ablate``: what each trick of a method contributes."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ METRICS = ("top1", "top5")
     type=click.IntRange(1, 1_000),
     default=3,
     show_default=True,
-    help="Runs of each kind, with the seeds from --seed on.",
+    help="Number of seeds, starting at --seed.",
 )
-@click.option("--split", help="test, val or ilsvrc. Default: the first that has labels.")
-@click.option("--dry-run", is_flag=True, help="Say what it would cost, and stop there.")
+@click.option("--split", help="test, val or ilsvrc.  [default: the first with labels]")
+@click.option("--dry-run", is_flag=True, help="Print what it would cost and run nothing.")
 @device_options
 @click.option("--json", "as_json", is_flag=True, help="Print the contributions as JSON.")
 @click.pass_obj
@@ -48,11 +48,11 @@ def ablate(  # noqa: PLR0913 - one parameter per option
     as_json: bool,
     **asked: Any,
 ) -> None:
-    """Leave each trick of a method out in turn, and add each alone to the baseline.
+    """Leave out each trick of a method in turn, and add each alone to the baseline.
 
-    Prints by how many points each trick raises accuracy, with 95 % intervals, on shared seeds and
-    test images. Stages that runs share are trained once. Ctrl-C loses nothing: the same command
-    goes on. One trick in several stages is one row.
+    Prints how many points of accuracy each trick adds, with 95 % intervals, on the same seeds and
+    test images. A stage that several runs share is trained once. A trick in several stages is one
+    row. After Ctrl-C, the same command continues.
 
     \b
     Examples:
@@ -72,7 +72,7 @@ def ablate(  # noqa: PLR0913 - one parameter per option
         if dry_run and as_json:
             say(json.dumps(_cost(plan, cost), indent=1))
         else:
-            say("\n".join(_announced(plan, cost)), err=not dry_run)
+            say("\n".join(_cost_lines(plan, cost)), err=not dry_run)
         if dry_run:
             return
         outcomes = Outcomes(sweep(plan.runs, note))
@@ -102,7 +102,7 @@ def _cost(plan: Ablation, cost: AblationCost) -> dict[str, Any]:
     return {"label": plan.method.label, **cost._asdict(), "seconds": seconds, "tricks": tricks}
 
 
-def _announced(plan: Ablation, cost: AblationCost) -> Iterator[str]:
+def _cost_lines(plan: Ablation, cost: AblationCost) -> Iterator[str]:
     yield f"{plan.method.label} on {plan.method.data}, {_seeds(plan)}"
     yield (
         f"{cost.runs} runs ({cost.finished_runs} finished) of {cost.stages} different stages "
@@ -116,8 +116,8 @@ def _announced(plan: Ablation, cost: AblationCost) -> Iterator[str]:
         yield f"training time left: {cost.seconds}, on one device: {cost.hardware}"
     for row in plan.rows:
         alone = row.alone
-        told = f"on {alone.base}" if alone.spec else f"no run, {alone.reason}"
-        yield f"{row.trick.name}, alone: {told}"
+        where = f"on {alone.base}" if alone.spec else f"no run, {alone.reason}"
+        yield f"{row.trick.name}, alone: {where}"
 
 
 def _seeds(plan: Ablation) -> str:
@@ -152,12 +152,12 @@ def _lines(
     yield tabulate(rows, head, disable_numparse=True, colalign=align)
     yield ""
     yield (
-        "points that the trick adds, with 95 % intervals; left out: the method less the method "
-        "without it; alone: baseline with it less baseline, or, where the method gives it to its "
-        "own stages only, those with it less those with no trick; each under its own views"
+        "points that the trick adds, with 95 % intervals; left out: the method minus the method "
+        "without it; alone: baseline with it minus baseline, or, if only the method's own stages "
+        "have it, those stages with it minus those without any trick; each run with its own views"
     )
     if len(plan.seeds) == 1:
-        yield "one seed: the intervals know of images alone"
+        yield "one seed: the intervals cover image sampling only"
     for row, worths in zip(plan.rows, found, strict=True):
         for part, worth in zip(PARTS, worths, strict=True):
             if worth.reason:
@@ -165,7 +165,7 @@ def _lines(
 
 
 def _levels(plan: Ablation, outcomes: Outcomes, split: str) -> Iterator[str]:
-    """The accuracies that the contributions are differences of."""
+    """Yield the accuracies of the method and of each baseline."""
     from statistics import fmean
 
     bases = {row.alone.base: row.alone.against for row in plan.rows}

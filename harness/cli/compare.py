@@ -1,4 +1,4 @@
-"""``harness compare``: what changed from one run to another, image by image."""
+"""``harness compare``: two runs on the same test images."""
 
 from __future__ import annotations
 
@@ -9,31 +9,34 @@ from typing import Literal
 
 import click
 
+from harness import api
 from harness.cli.say import say
 
 
 @click.command()
 @click.argument("before", metavar="RUN")
 @click.argument("after", metavar="RUN")
-@click.option("--split", help="test, val or ilsvrc. Default: the first that both were scored on.")
+@click.option("--split", help="test, val or ilsvrc.  [default: the first that both were scored on]")
 @click.option(
-    "--protocol", default="1 view", metavar="VIEWS", help='As on the board. Default: "1 view".'
+    "--protocol",
+    default="1 view",
+    show_default=True,
+    metavar="VIEWS",
+    help="Views, as on the board.",
 )
-@click.option(
-    "--metric", type=click.Choice(("top1", "top5")), default="top1", help="Default: top1."
-)
+@click.option("--metric", type=click.Choice(("top1", "top5")), default="top1", show_default=True)
 @click.option(
     "--data",
     metavar="NAME[:PATH][?KEY=VALUE]",
-    help="The data set that both ran on: chooses runs, and names the categories.",
+    help="Data set of both: selects the runs and names the categories.",
 )
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE.svg|png",
-    help="Draw it, too. Needs the extra plots: pip install matplotlib",
+    help="Draw the comparison, too. Needs matplotlib (extra: plots).",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON.")
 @click.pass_obj
 def compare(  # noqa: PLR0913 - one parameter per option
     home: Path,
@@ -46,11 +49,11 @@ def compare(  # noqa: PLR0913 - one parameter per option
     output: Path | None,
     as_json: bool,
 ) -> None:
-    """Compare two runs on the same test images: by how much the second beats the first.
+    """Compare two runs on the same test images.
 
-    RUN is a row of the board, by its name, its label or its method, with all its seeds; or one
-    record, by its id, the beginning of it, or its file. Prints the difference with its interval,
-    and the categories that improved, fell and stayed.
+    RUN is a row of the board with all its seeds (by name, label or method), or one record (by id,
+    by the beginning of its id, or by file). Prints the accuracy of the second run minus that of
+    the first, with its interval, and the categories that improved, got worse or did not change.
 
     \b
     Examples:
@@ -62,8 +65,6 @@ def compare(  # noqa: PLR0913 - one parameter per option
         from harness.figures import picture_format
 
         picture_format(output)  # before anything is read
-    from harness import api
-
     found = api.compare(
         before, after, data=data, split=split, protocol=protocol, metric=metric, home=home
     )

@@ -1,4 +1,4 @@
-"""``harness data``: look at a data set, draw it, index or pack its pictures."""
+"""``harness data``: check, plot, index or pack a data set."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from harness.cli.lazy import LazyGroup
 
 @click.group(cls=LazyGroup, prefix="harness.cli.data_", order=("check", "stats", "index", "pack"))
 def data() -> None:
-    """Check, draw, index and pack WebVision's data sets.
+    """Check, plot, index and pack WebVision data sets.
 
     \b
     Examples:

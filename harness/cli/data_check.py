@@ -1,4 +1,4 @@
-"""``harness data check``: what a data set holds, and what of it would stop a run."""
+"""``harness data check``: what a data set contains, and what in it would stop a run."""
 
 from __future__ import annotations
 
@@ -26,20 +26,22 @@ if TYPE_CHECKING:
     "--edition",
     type=click.Choice(("auto", *EDITIONS)),
     default="auto",
-    help="What lies there. Default: told by the lists.",
+    show_default=True,
+    help="Edition in PATH; auto: read it from the lists.",
 )
 @click.option(
     "--images",
     type=click.Choice(("none", "sample", "all")),
     default="sample",
-    help="Which pictures to look for and decode. Default: a spread of 2,000, 200 of them decoded.",
+    show_default=True,
+    help="Images to look for and decode; sample: look for 2,000 and decode 200 of them.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def check(path: Path, edition: str, images: Images, as_json: bool) -> None:
-    """Check the lists, metadata and pictures of a WebVision edition in one pass.
+    """Check the lists, metadata and images of a WebVision edition.
 
-    Counts entries and files by source and class, finds names that collide, lists that disagree,
-    missing and broken pictures. Exits with status 1 where something would stop a run.
+    Counts entries and files by source and class. Finds names that collide, lists that disagree,
+    and images that are missing or broken. Exits with status 1 if something would stop a run.
 
     \b
     Examples:
@@ -118,7 +120,7 @@ def _verdict(report: Report) -> str:
 
 
 def _classes(report: Report) -> str:
-    """The two ends of the long tail."""
+    """Return the table of the rarest and the largest class."""
     by_size = sorted(report.classes, key=lambda known: known.total)
     rows = [
         (name, known.wnid, known.words[:40], *known.entries.values(), known.total, known.files)

@@ -1,4 +1,4 @@
-"""``harness data index``: make archives of pictures readable at any place, without unpacking."""
+"""``harness data index``: index tar archives, so that images are read without unpacking."""
 
 from __future__ import annotations
 
@@ -22,12 +22,21 @@ if TYPE_CHECKING:
 @click.option(
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Where the index goes.  [default: PATH/.harness-index]",
+    help="Folder of the index.  [default: PATH/.harness-index]",
 )
-@click.option("--tar", "only", multiple=True, metavar="NAME", help="Take this archive only.")
-@click.option("--texts/--no-texts", default=True, help="Pack titles, descriptions and tags, too.")
+@click.option(
+    "--tar", "only", multiple=True, metavar="NAME", help="Index only this archive; repeatable."
+)
+@click.option(
+    "--texts/--no-texts",
+    default=True,
+    show_default=True,
+    help="Index titles, descriptions and tags, too.",
+)
 @click.option("--verify", is_flag=True, help="Compare a finished index with its checksums.")
-@click.option("--verify-data", is_flag=True, help="As --verify, and look at every picture's start.")
+@click.option(
+    "--verify-data", is_flag=True, help="Like --verify, and read the first bytes of every image."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
 def index(  # noqa: PLR0913 - one argument per option
     path: Path,
@@ -38,11 +47,12 @@ def index(  # noqa: PLR0913 - one argument per option
     verify_data: bool,
     as_json: bool,
 ) -> None:
-    """Index WebVision's tar archives where they lie; nothing is unpacked.
+    """Index WebVision's tar archives in place, without unpacking.
 
-    PATH holds the archives (google_resized_256.tar and others of WebVision 1.0, or
-    webvision_train_00.tar and others of 2.0) and info/ or info.tar. A stopped indexing goes on
-    where it was. With --verify-data, exits with status 1 where something is no picture.
+    PATH contains the archives (google_resized_256.tar and others of WebVision 1.0, or
+    webvision_train_00.tar and others of 2.0) and info/ or info.tar. After an interruption, the
+    same command continues. With --verify or --verify-data, exits with status 1 if a problem is
+    found.
 
     \b
     Examples:
@@ -66,16 +76,16 @@ def index(  # noqa: PLR0913 - one argument per option
     if as_json:
         say(json.dumps({**asdict(built), "index": str(built.index)}, indent=1))
     else:
-        say("\n".join(described(built)))
+        say("\n".join(describe(built)))
     if not any(split.found for split in built.splits.values()):
         raise HarnessError(
             f"none of {sum(split.rows for split in built.splits.values())} listed pictures is in "
-            f"the {built.tars} archives of {path}; are the lists of another edition?"
+            f"the {built.tars} archives of {path}; check that lists and archives are of one edition"
         )
 
 
-def described(built: Built) -> list[str]:
-    """Say what an indexing found, and what it did not, one line each."""
+def describe(built: Built) -> list[str]:
+    """Return what was found and what is missing, one line each."""
     lines = [f"{built.edition}: {built.members:,} members of {built.tars} archives"]
     for name, split in built.splits.items():
         missing = split.rows - split.found
@@ -92,4 +102,6 @@ def described(built: Built) -> list[str]:
 
 
 def _verdict(problems: list[str]) -> str:
-    return "\n".join(problems) if problems else "the index is whole and its archives are unchanged"
+    return (
+        "\n".join(problems) if problems else "the index is complete and its archives are unchanged"
+    )

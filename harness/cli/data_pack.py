@@ -1,4 +1,4 @@
-"""``harness data pack``: from plain folders to standard tar archives."""
+"""``harness data pack``: plain folders into standard tar archives."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 
 import click
 
-from harness.cli.data_index import described
+from harness.cli.data_index import describe
 from harness.cli.say import say
 from harness.progress import ProgressLine
 
-SHOWN = 20  # broken pictures
+MOST_SHOWN = 20  # broken pictures
 
 
 @click.command()
@@ -25,19 +25,29 @@ SHOWN = 20  # broken pictures
     default=256,
     show_default=True,
     metavar="PIXELS",
-    help="Shrink pictures to this; smaller ones stay as they are.",
+    help="Shrink images to this short side; smaller ones are not changed.",
 )
-@click.option("--untouched", is_flag=True, help="Keep every picture byte for byte.")
-@click.option("--quality", type=click.IntRange(1, 100), default=90, show_default=True)
+@click.option("--untouched", is_flag=True, help="Copy every image byte for byte.")
+@click.option(
+    "--quality",
+    type=click.IntRange(1, 100),
+    default=90,
+    show_default=True,
+    help="JPEG quality of images that are shrunk.",
+)
 @click.option(
     "--shard-mib",
     type=click.IntRange(1, 1 << 20),
     default=1024,
     show_default=True,
-    help="How large an archive may become.",
+    help="Largest size of an archive, in MiB.",
 )
-@click.option("--skip-broken", is_flag=True, help="Leave unreadable pictures out and name them.")
-@click.option("--threads", type=click.IntRange(1, 256), help="[default: one per core]")
+@click.option("--skip-broken", is_flag=True, help="Leave out unreadable images and list them.")
+@click.option(
+    "--threads",
+    type=click.IntRange(1, 256),
+    help="Threads that decode and encode.  [default: one per core]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
 def pack(  # noqa: PLR0913 - one argument per option
     path: Path,
@@ -52,8 +62,9 @@ def pack(  # noqa: PLR0913 - one argument per option
 ) -> None:
     """Write a data set of plain folders into standard tar archives, and index them.
 
-    PATH is laid out as WebVision is, or a synthweb data set. The archives in OUTPUT hold the
-    pictures in the order of the lists; any tar reads them. A stopped packing goes on where it was.
+    PATH has the layout of WebVision or is a synthweb data set. The archives in OUTPUT contain the
+    images in the order of the lists; any tar program reads them. After an interruption, the same
+    command continues.
 
     \b
     Examples:
@@ -80,13 +91,13 @@ def pack(  # noqa: PLR0913 - one argument per option
         about["built"]["index"] = str(packed.built.index)
         say(json.dumps(about, indent=1))
         return
-    broken = [*packed.broken[:SHOWN]]
-    if len(packed.broken) > SHOWN:
-        broken.append(f"{len(packed.broken) - SHOWN} more")
+    broken = [*packed.broken[:MOST_SHOWN]]
+    if len(packed.broken) > MOST_SHOWN:
+        broken.append(f"{len(packed.broken) - MOST_SHOWN} more")
     for problem in broken:
         say(f"left out: {problem}")
     size = f"{packed.bytes / 1e9:.2f} GB"
     say(f"{packed.pictures:,} pictures in {packed.archives} archives, {size}")
     if packed.broken:
         say(f"{len(packed.broken):,} broken pictures were left out")
-    say("\n".join(described(packed.built)))
+    say("\n".join(describe(packed.built)))

@@ -1,4 +1,4 @@
-"""``harness data stats``: one picture of a data set's long tail, sources, ranks and texts."""
+"""``harness data stats``: plots of class sizes, sources, search ranks and texts."""
 
 from __future__ import annotations
 
@@ -19,18 +19,19 @@ from harness.progress import ProgressLine
     show_default=True,
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE.svg|png",
-    help="The picture to write.",
+    help="File of the plots.",
 )
 @click.option(
     "--edition",
     type=click.Choice(("auto", *EDITIONS)),
     default="auto",
-    help="What lies there. Default: told by the lists.",
+    show_default=True,
+    help="Edition in PATH; auto: read it from the lists.",
 )
 def stats(path: Path, output: Path, edition: str) -> None:
-    """Draw class sizes, shares of the sources, search ranks and text coverage.
+    """Plot class sizes, shares of the sources, search ranks and text coverage.
 
-    The same data give the same bytes. Needs the extra plots: pip install matplotlib
+    Needs matplotlib (extra: plots). The same data give the same bytes.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""The options that say where to train, and the processes that they ask for."""
+"""The options of devices, and the processes that train on them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _keep_local_rank(ctx: click.Context, param: click.Parameter, value: int | No
         os.environ["LOCAL_RANK"] = str(value)
 
 
-# DeepSpeed's launcher, and torch's old one, put it before all other arguments.
+# DeepSpeed's launcher and torch's old one put this option before all other arguments.
 local_rank_option = click.option(
     "--local_rank",
     "--local-rank",
@@ -36,23 +36,23 @@ local_rank_option = click.option(
 
 
 def device_options(command: F) -> F:
-    """Give a command that trains the options of its devices."""
+    """Add the options of devices to a command that trains."""
     gpus = click.option(
-        "--gpus", type=click.IntRange(0), help="GPUs to train on; 0: the CPU.  [default: 1]"
+        "--gpus", type=click.IntRange(0), help="Number of GPUs; 0: train on the CPU.  [default: 1]"
     )
     ranks = click.option(
-        "--cpu-ranks", type=click.IntRange(1), help="Processes that train on the CPU."
+        "--cpu-ranks", type=click.IntRange(1), help="Number of processes that train on the CPU."
     )
     return gpus(ranks(local_rank_option(command)))
 
 
 @contextmanager
 def on_devices(gpus: int | None, cpu_ranks: int | None) -> Iterator[None]:
-    """Do what follows in as many processes as were asked for; call it before torch is imported.
+    """Run the block in each of the processes; enter it before torch is imported.
 
-    With several, this process only waits for them, and exits as they did. A signal ends the command
-    with 128 and its number, as soon as the place is kept. Raises HarnessError where the machine has
-    too few GPUs.
+    With several processes, this one waits for them and exits with their status. After a signal, the
+    state is saved, and the command exits with 128 plus the signal's number. Raises HarnessError if
+    the machine has too few GPUs.
     """
     from harness.machine import launch
 
@@ -73,11 +73,11 @@ def on_devices(gpus: int | None, cpu_ranks: int | None) -> Iterator[None]:
             yield
     except Interrupted as stop:
         ignore_signals()
-        say(f"\nstopped by {stop}; the same command continues the run", err=True)
+        say(f"\nstopped by {stop}; the same command continues from here", err=True)
         sys.exit(128 + stop.number)
     except SystemExit as end:
         raise HarnessError(
-            f"something ended Python with status {end.code or 0} before the work was done; "
+            f"something called sys.exit({end.code or 0}) before the work was done; "
             "a plugin must not call sys.exit"
         ) from end
     except RuntimeError:

@@ -12,12 +12,12 @@ from harness.terminal import visible
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.pass_obj
 def doctor(home: Path, as_json: bool) -> None:
     """Check Python, torch, DeepSpeed, devices, text encoder and data caches.
 
-    Exits with status 1 where something that every run needs does not work.
+    Exits with status 1 if a part that every run needs does not work.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""``harness estimate``: what a recipe would cost, before it runs."""
+"""``harness estimate``: time, disk and memory of a recipe, before it runs."""
 
 from __future__ import annotations
 
@@ -29,22 +29,24 @@ MOST_IMAGES = 1 << 40
     type=click.IntRange(1, 1 << 20),
     default=1,
     show_default=True,
-    help="Devices that would train together.",
+    help="Number of devices.",
 )
 @click.option(
     "--images",
     type=click.IntRange(1, MOST_IMAGES),
-    help="Training pictures. Default: counted, or as published.",
+    help="Number of training images.  [default: counted, or as published]",
 )
 @click.option(
     "--images-per-second",
     "given",
     multiple=True,
     metavar="[STAGE=]NUMBER",
-    help="Speed of one device, of all stages or of one; repeatable.",
+    help="Speed of one device, in all stages or in one; repeatable.",
 )
 @click.option("--measure", is_flag=True, help="Time a few steps of every network on this device.")
-@click.option("--hardware", metavar="NAME", help="Only records of this hardware; part of its name.")
+@click.option(
+    "--hardware", metavar="NAME", help="Use only records of hardware whose name contains this."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the estimate as JSON.")
 @click.pass_obj
 def estimate(  # noqa: PLR0913 - one parameter per option
@@ -60,9 +62,9 @@ def estimate(  # noqa: PLR0913 - one parameter per option
 ) -> None:
     """Estimate training time, disk and memory of a recipe.
 
-    Time is pictures times epochs of every stage over the speed of its network: taken from earlier
-    records of the same network, input size, precision and hardware, or measured here with
-    --measure, or given.
+    The time of a stage is images times epochs, divided by the speed of its network. The speed comes
+    from earlier records of the same network, input size, precision and hardware, from --measure, or
+    from --images-per-second.
 
     \b
     Examples:
@@ -102,7 +104,9 @@ def _speeds(given: Sequence[str]) -> dict[str, float]:
         except ValueError:
             speeds[stage] = 0.0
         if not 0 < speeds[stage] < MOST_IMAGES:
-            raise HarnessError(f"--images-per-second {text!r} must read [STAGE=]NUMBER, above 0")
+            raise HarnessError(
+                f"--images-per-second {text!r} must be [STAGE=]NUMBER with a number above 0"
+            )
     return speeds
 
 
@@ -130,7 +134,7 @@ def _lines(found: Estimate) -> Sequence[str]:
         )
         for stage in found.stages
     ]
-    rows.append(("in all", "", "", "", "", str(found.seconds), _number(found.device_days)))
+    rows.append(("total", "", "", "", "", str(found.seconds), _number(found.device_days)))
     head = ("stage", "network (input)", "epochs", "images/s", "from", "time", "device-days")
     align = ("left", "left", "right", "right", "left", "right", "right")
     state = max(found.stages, key=lambda stage: stage.state_bytes)
@@ -138,7 +142,7 @@ def _lines(found: Estimate) -> Sequence[str]:
     with_activations = (
         f"with activations {_bytes(max(peaks))} at most, measured"
         if peaks
-        else "activations not measured: --measure on a GPU tells"
+        else "activations not measured; add --measure on a GPU"
     )
     parts = ", ".join(f"{name} {_bytes(count)}" for name, count in found.disk.items())
     devices = "device" if found.gpus == 1 else "devices"
@@ -148,9 +152,9 @@ def _lines(found: Estimate) -> Sequence[str]:
         "",
         tabulate(rows, head, disable_numparse=True, colalign=align),
         "",
-        f"images/s are one device's; times are those of {found.gpus} {devices}",
+        f"images/s: one device; time: {found.gpus} {devices}",
         f"disk: {_bytes(sum(found.disk.values()))} ({parts}), and up to "
-        f"{_bytes(found.checkpoint_bytes)} of checkpoints while it trains; without the data set",
+        f"{_bytes(found.checkpoint_bytes)} of checkpoints during training; without the data set",
         f"memory of one device: {_bytes(state.state_bytes)} for weights, gradients and momentum; "
         f"{with_activations}",
         *found.notes,

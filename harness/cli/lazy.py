@@ -1,4 +1,4 @@
-"""A group of commands, each imported only when it is named, so that the door stays light."""
+"""A group of commands, each imported only when it is used, so that ``--help`` is fast."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import click
 
 
 class LazyGroup(click.Group):
-    """Finds the command ``name`` as the attribute ``name`` of the module ``prefix + name``.
+    """A group whose command ``name`` is the attribute ``name`` of the module ``prefix + name``.
 
-    ``order`` names the commands as a newcomer needs them.
+    ``order`` lists the commands in the order of the help.
     """
 
     def __init__(
@@ -25,7 +25,7 @@ class LazyGroup(click.Group):
         return list(self._order)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002
-        """Return the command called ``name``, or None where there is none."""
+        """Return the command called ``name``, or None if there is none."""
         if name not in self._order:
             return None
         command: click.Command = getattr(importlib.import_module(self._prefix + name), name)

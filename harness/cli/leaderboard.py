@@ -1,4 +1,4 @@
-"""``harness leaderboard``: what was measured, beside what was published."""
+"""``harness leaderboard``: measured beside published accuracies."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ FORMATS = ("table", "markdown", "csv", "json", "latex", "html")
 
 
 @click.command("leaderboard")
+@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
 @click.option(
-    "--format", "form", type=click.Choice(FORMATS), default="table", help="Default: table."
+    "--data", "edition", metavar="EDITION", help='Only this edition, for example "webvision 1.0".'
 )
-@click.option("--data", "edition", metavar="EDITION", help='Only this edition: "webvision 1.0".')
 @click.option("--split", metavar="SPLIT", help="Only this split: val, test or ilsvrc.")
 @click.option(
     "--seed", "seeds", type=int, multiple=True, help="Only runs of this seed; repeatable."
@@ -26,26 +26,31 @@ FORMATS = ("table", "markdown", "csv", "json", "latex", "html")
     "--epoch",
     type=click.Choice(("last", "best", "both")),
     default="last",
-    help="Score of the last epoch (default), of the one that was best on val, or both.",
+    show_default=True,
+    help="Scores of the last epoch, of the best epoch on val, or of both.",
 )
 @click.option(
     "--sort",
     type=click.Choice(("top1", "top5")),
     default="top1",
-    help="What puts a row first. Default: top1.",
+    show_default=True,
+    help="Accuracy that sorts the rows.",
 )
-@click.option("--published/--no-published", default=True, help="With published rows? Default: yes.")
+@click.option(
+    "--published/--no-published", default=True, show_default=True, help="Show published rows."
+)
 @click.option(
     "--show",
     type=click.Choice(("all", "scores", "noise")),
     default="all",
-    help="Accuracies, noise-detection quality, or all; csv and json hold the accuracies unless "
-    "told --show noise.",
+    show_default=True,
+    help="Accuracies, quality of noise detection, or both; csv and json contain one of them, by "
+    "default the accuracies.",
 )
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write to this file, whole or not at all.",
+    help="Write the board to this file.",
 )
 @click.pass_obj
 def leaderboard(  # noqa: PLR0913 - one parameter per option
@@ -62,8 +67,8 @@ def leaderboard(  # noqa: PLR0913 - one parameter per option
 ) -> None:
     """Show measured and published accuracies.
 
-    One table per edition, split and protocol. Runs of one method that differ only in their seed
-    are one row: mean, and sample standard deviation from two seeds on; time is device time.
+    One table per edition, split and protocol. Runs that differ only in their seed are one row: the
+    mean, and with two seeds or more the sample standard deviation. Time is device time.
 
     \b
     Examples:
@@ -83,7 +88,7 @@ def leaderboard(  # noqa: PLR0913 - one parameter per option
     known_seeds = sorted({record.seed for record in records})
     if records and seeds and not set(seeds) & set(known_seeds):
         raise HarnessError(
-            f"no record has seed {' or '.join(map(str, seeds))}; measured: "
+            f"no record has seed {' or '.join(map(str, seeds))}; seeds with records: "
             f"{', '.join(map(str, known_seeds))}"
         )
     records = [record for record in records if not seeds or record.seed in seeds]

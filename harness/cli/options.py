@@ -1,4 +1,4 @@
-"""The options that say what a run is; ``run`` and ``plan`` share them."""
+"""The options of a run, which several commands share."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from harness.api import spec_of
 from harness.errors import HarnessError
-from harness.machine.cores import cores
-from harness.spec import DataSpec, Override, RunSpec
+from harness.spec import RunSpec
 from harness.store.reading import read_plain
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -31,88 +31,107 @@ def complete_plugin(
 
 OPTIONS: Sequence[Callable[[Any], Any]] = (
     click.option(
-        "--plugin", required=True, shell_complete=complete_plugin, help="The method to run."
+        "--plugin",
+        required=True,
+        metavar="NAME",
+        shell_complete=complete_plugin,
+        help="Method to run.",
     ),
     click.option(
-        "--set", "knobs", multiple=True, metavar="KNOB=VALUE", help="Set a knob of the method."
+        "--set",
+        "knobs",
+        multiple=True,
+        metavar="KNOB=VALUE",
+        help="Set a knob of the method; repeatable.",
     ),
     click.option(
         "--data",
         default="",
         metavar="NAME[:PATH][?KEY=VALUE]",
-        help="Data set, and its preset or folder.  [default: synthweb:small]",
+        help="Data set with its preset or folder.  [default: synthweb:small]",
     ),
-    click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True),
+    click.option(
+        "--seed",
+        type=click.IntRange(0, 2**31 - 1),
+        default=0,
+        show_default=True,
+        help="Seed of everything random.",
+    ),
     click.option(
         "--with",
         "extra",
         multiple=True,
         metavar="NAME",
         shell_complete=complete_plugin,
-        help="Add a plugin: an observer, a data set, another method's tricks.",
+        help="Add a plugin, such as an observer or a data set; repeatable.",
     ),
-    click.option("--without", multiple=True, metavar="TRICK", help="Leave one trick out."),
+    click.option(
+        "--without",
+        multiple=True,
+        metavar="TRICK",
+        help="Leave out a trick, by its class name; repeatable.",
+    ),
     click.option(
         "--stage",
         "overrides",
         multiple=True,
         metavar="[STAGE.]FIELD=VALUE",
-        help="Override a field of one stage or of all: epochs, lr, batch_size, precision, ...",
+        help="Override a field of one stage or of all, such as epochs or lr; repeatable.",
     ),
     click.option(
-        "--full-size", is_flag=True, help="Leave the data set's profile out: the recipe as it is."
+        "--full-size",
+        is_flag=True,
+        help="Run the recipe unchanged, without the profile of the data set.",
     ),
     click.option(
         "--engine",
         type=click.Choice(["deepspeed", "torch"]),
         default="deepspeed",
         show_default=True,
+        help="What trains: DeepSpeed or plain torch.",
     ),
     click.option(
         "--deepspeed",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="A DeepSpeed JSON, merged over what the stages decide.",
+        help="JSON file of DeepSpeed, merged over the settings of the stages.",
     ),
 )
 
 
 def run_options(command: F) -> F:
-    """Give a command the options of a run."""
+    """Add the options of a run to a command."""
     for option in reversed(OPTIONS):
         command = option(command)
     return command
 
 
+def run_choices(home: Path, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn the options into arguments of ``harness.plan``; raises HarnessError if one is wrong."""
+    return {
+        "plugin": asked["plugin"],
+        "knobs": dict(_pair("--set", text) for text in asked["knobs"]),
+        "data": asked["data"],
+        "extra": asked["extra"],
+        "without": asked["without"],
+        "seed": asked["seed"],
+        "stage": dict(_pair("--stage", text) for text in asked["overrides"]),
+        "full_size": asked["full_size"],
+        "engine": asked["engine"],
+        "deepspeed": _json_file(asked["deepspeed"]) if asked["deepspeed"] else {},
+        "home": home,
+    }
+
+
 def run_spec(home: Path, asked: Mapping[str, Any]) -> RunSpec:
-    """Turn the options into a spec; raises HarnessError where one does not read as it should."""
-    deepspeed = _json_file(asked["deepspeed"]) if asked["deepspeed"] else {}
-    return RunSpec(
-        plugin=asked["plugin"],
-        knobs=dict(_pair("--set", text) for text in asked["knobs"]),
-        data=DataSpec.parse(asked["data"]) if asked["data"] else DataSpec(),
-        extra=tuple(dict.fromkeys(asked["extra"])),
-        without=tuple(asked["without"]),
-        seed=asked["seed"],
-        overrides=tuple(_override(text) for text in asked["overrides"]),
-        full_size=asked["full_size"],
-        engine=asked["engine"],
-        deepspeed=deepspeed,
-        loader_threads=min(8, cores()),
-        home=home,
-    )
+    """Turn the options into a spec; raises HarnessError if one is wrong."""
+    return spec_of(**run_choices(home, asked))
 
 
 def _pair(option: str, text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not key or not equals:
-        raise HarnessError(f"{option} {text!r} must read NAME=VALUE")
+        raise HarnessError(f"{option} {text!r} must be NAME=VALUE")
     return key, value
-
-
-def _override(text: str) -> Override:
-    path, value = _pair("--stage", text)
-    stage, _, field = path.rpartition(".")
-    return Override(stage, field, value)
 
 
 def _json_file(path: Path) -> dict[str, Any]:
@@ -121,10 +140,10 @@ def _json_file(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(read_plain(path, MAX_JSON_BYTES))
     except OSError as error:
-        raise HarnessError(f"--deepspeed {path}: cannot be read: {error.strerror}") from error
+        raise HarnessError(f"--deepspeed {path} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
-        raise HarnessError(f"--deepspeed {path}: cannot be read as JSON: {error}") from error
+        raise HarnessError(f"--deepspeed {path} is not JSON: {error}") from error
     if not isinstance(content, dict):
-        raise HarnessError(f"--deepspeed {path}: must hold one JSON object")
+        raise HarnessError(f"--deepspeed {path} must contain one JSON object")
     check_user_config(content)
     return content

@@ -1,4 +1,4 @@
-"""``harness plan``: what a run would do, before it does it."""
+"""``harness plan``: what a run would do."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from harness.cli.options import run_options, run_spec
+from harness import api
+from harness.cli.options import run_choices, run_options
 from harness.cli.say import say
 
 
@@ -25,8 +26,5 @@ def plan(home: Path, /, as_json: bool, **asked: Any) -> None:
       harness plan --plugin malong_curriculum --set model=B --stage task-1.epochs=5
       harness plan --plugin baseline --full-size --json
     """
-    spec = run_spec(home, asked)
-    from harness.planning.plan import planned
-
-    found = planned(spec)
+    found = api.plan(**run_choices(home, asked))
     say(json.dumps(found, indent=1) if as_json else repr(found))

@@ -1,4 +1,4 @@
-"""``harness plugins``: what is installed, and what each method's knobs are."""
+"""``harness plugins``: what is installed, with knobs and hooks."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from harness.terminal import visible, visible_in
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
 @click.pass_context
 def plugins(ctx: click.Context, as_json: bool) -> None:
-    """List the installed plugins; a broken one with the reason.
+    """List the installed plugins, and why a plugin is broken.
 
-    Each plugin is imported once, in a process of its own, when it is new or changed; the answer is
-    remembered, so that later calls import nothing.
+    A new or changed plugin is imported once, in a separate process. The result is cached, so later
+    calls import nothing.
 
     \b
     Examples:
@@ -94,15 +94,15 @@ def show(name: str, as_json: bool) -> None:
     "--data",
     default="",
     metavar="NAME[:PATH][?KEY=VALUE]",
-    help="What it is tried on.  [default: synthweb:tiny]",
+    help="Data set of the check.  [default: synthweb:tiny]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the problems as JSON.")
 @click.pass_obj
 def check(home: Path, name: str, data: str, as_json: bool) -> None:
-    """Try whether a plugin keeps the contract of all plugins.
+    """Check a plugin against the contract of plugins.
 
-    Exits with status 1 where it does not. A plugin's own tests call
-    harness.conformance.check_plugin, which does the same.
+    Exits with status 1 if it breaks the contract. harness.conformance.check_plugin does the same in
+    the tests of a plugin.
 
     \b
     Examples:
@@ -134,7 +134,7 @@ def _listing(rows: Sequence[dict[str, Any]]) -> str:
             str(row[column]).ljust(width) for column, width in zip(columns, widths, strict=True)
         ]
         problem = f"  BROKEN: {row['broken']}" if row["broken"] else ""
-        shadows = f"  hides the one of {', '.join(row['shadows'])}" if row["shadows"] else ""
+        shadows = f"  hides the plugin of {', '.join(row['shadows'])}" if row["shadows"] else ""
         lines.append(("  ".join(cells) + problem + shadows).rstrip())
     return "\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""``harness reproduce``: run the published tables and say what holds of their claims."""
+"""``harness reproduce``: run the published tables and test their claims."""
 
 from __future__ import annotations
 
@@ -42,21 +42,29 @@ def complete_table(
     "--data",
     default="",
     metavar="NAME[:PATH][?KEY=VALUE]",
-    help="Data set, and its preset or folder.  [default: synthweb:small]",
+    help="Data set with its preset or folder.  [default: synthweb:small]",
 )
 @click.option(
-    "--seeds", type=click.IntRange(1, 1000), default=5, show_default=True, help="Seeds 0 to N - 1."
+    "--seeds",
+    type=click.IntRange(1, 1000),
+    default=5,
+    show_default=True,
+    help="Number of seeds, starting at 0.",
 )
 @click.option("--list", "listed", is_flag=True, help="List the published tables and run nothing.")
-@click.option("--no-run", is_flag=True, help="Judge by the runs that are finished already.")
+@click.option("--no-run", is_flag=True, help="Use only finished runs.")
 @click.option(
     "--stage",
     "overrides",
     multiple=True,
     metavar="[STAGE.]FIELD=VALUE",
-    help="Override a field of the stages of every run.",
+    help="Override a field of the stages of every run; repeatable.",
 )
-@click.option("--full-size", is_flag=True, help="Leave the data set's profile out.")
+@click.option(
+    "--full-size",
+    is_flag=True,
+    help="Run the recipes unchanged, without the profile of the data set.",
+)
 @click.option(
     "--engine", type=click.Choice(["deepspeed", "torch"]), default="deepspeed", show_default=True
 )
@@ -65,7 +73,7 @@ def complete_table(
     "--report",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Write one self-contained page of it all into DIR.",
+    help="Write a self-contained HTML report into DIR.",
 )
 @click.option("--markdown", is_flag=True, help="Print tables and verdicts as Markdown.")
 @click.option("--json", "as_json", is_flag=True, help="Print tables and verdicts as JSON.")
@@ -84,12 +92,12 @@ def reproduce(  # noqa: PLR0913 - one parameter per option
     as_json: bool,
     **asked: Any,
 ) -> None:
-    """Run what is missing of the published tables, and judge every claim.
+    """Run the missing rows of the published tables, and test every claim.
 
-    TABLE is a table's name or a team's; without one, all are run. Each claim comes to one of five
-    verdicts: reproduced, direction only, contradicted, inconclusive, or not tested at this scale.
-    Stages that several rows share are trained once, and the same command goes on where it was. A
-    run that cannot be made stops no other; the exit status is 1 then.
+    TABLE is the name of a table or of a team; without it, all tables are run. Each claim gets one
+    of five verdicts: reproduced, direction only, contradicted, inconclusive, or not tested at this
+    scale. A stage that several rows share is trained once. After an interruption, the same command
+    continues. If a run fails, the others continue and the exit status is 1.
 
     \b
     Examples:
@@ -138,14 +146,14 @@ def reproduce(  # noqa: PLR0913 - one parameter per option
 
 
 def _make(trials: Trials, *, no_run: bool) -> bool:
-    """Make what is missing; return whether all of it could be made."""
+    """Make the missing runs; return whether all could be made."""
     from harness.assembly.prepare import prepare
     from harness.studies.sweep import finished, sweep
     from harness.training.engine import usable_engine
 
     trials.plain = usable_engine(trials.plain)
     everywhere = tuple(o for o in trials.plain.overrides if not o.stage)
-    # What is wrong with the data is said once, not by every run.
+    # A problem of the data is reported once, not by every run.
     prepared = prepare(replace(trials.plain, plugin=PLAINEST, overrides=everywhere))
     trials.plain = replace(trials.plain, data=prepared.spec.data)
     made = finished(trials.specs()) if no_run else sweep(trials.specs(), note)
@@ -177,7 +185,7 @@ def _list(*, as_json: bool) -> None:
 def _text(found: Mapping[str, Any], *, markdown: bool) -> Iterator[str]:
     from tabulate import tabulate
 
-    # A reader of Markdown's cells wraps them himself.
+    # Viewers of Markdown wrap cells.
     style, width, head = ("github", None, "### ") if markdown else ("simple", WIDTH, "")
     for table in found["tables"]:
         yield f"\n{head}{table['name']}: {table['title']}\n"
@@ -204,7 +212,7 @@ def _text(found: Mapping[str, Any], *, markdown: bool) -> Iterator[str]:
         f"{found['stages']} stages trained in {found['training_seconds']:.0f} s"
     )
     if found["shrunk"] and found["runs"]:
-        yield "every recipe was shrunk to this data: compare signs and differences, not levels"
+        yield "every recipe was shrunk to this data set: compare signs and differences, not levels"
 
 
 def _row(row: Mapping[str, Any]) -> list[str]:

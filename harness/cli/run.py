@@ -20,9 +20,11 @@ from harness.cli.options import run_options, run_spec
     type=click.FloatRange(0),
     default=5.0,
     show_default=True,
-    help="Least time between checkpoints at the ends of epochs; 0: after each.",
+    help="Shortest time between checkpoints at the ends of epochs; 0: after each epoch.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the record's path and scores as JSON.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print the path of the record and the scores as JSON."
+)
 @click.pass_obj
 def run(
     home: Path,
@@ -35,8 +37,7 @@ def run(
 ) -> None:
     """Train, test and record one method.
 
-    A finished stage is never trained again, and a killed run goes on where it was: start the same
-    command again.
+    A finished stage is not trained again. After an interruption, the same command continues.
 
     \b
     Examples:

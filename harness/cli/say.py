@@ -1,4 +1,4 @@
-"""What commands print: never raw, whoever wrote the names and reasons in it."""
+"""What commands print, with control characters made visible."""
 
 from __future__ import annotations
 

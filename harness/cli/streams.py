@@ -1,4 +1,4 @@
-"""Standard streams that are closed or cannot be written: one line, never a traceback."""
+"""Standard streams that are closed or cannot be written: one line, not a traceback."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from harness.errors import HarnessError
 
 
 def open_streams() -> None:
-    """Open what is closed as /dev/null, or the next data file would take its number.
+    """Open closed streams as /dev/null, or the next data file would get their numbers.
 
-    Raises HarnessError if standard output is closed, since every command answers there.
+    Raises HarnessError if standard output is closed, since every command prints there.
     """
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
@@ -22,11 +22,11 @@ def open_streams() -> None:
     if sys.stderr is None:
         sys.stderr = os.fdopen(2, "w", errors="replace", closefd=False)
     if sys.stdout is None:
-        raise HarnessError("standard output is closed; send it to /dev/null to do without it")
+        raise HarnessError("standard output is closed; to run without it, redirect it to /dev/null")
 
 
 class _Output:
-    """Standard output whose errors are told apart from those of other files."""
+    """Standard output that remembers its errors, to tell them from those of other files."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -41,7 +41,7 @@ class _Output:
             raise
 
     def flush(self) -> None:
-        """Write what is still held; raises OSError and remembers it."""
+        """Write what is buffered; raises OSError and remembers it."""
         try:
             self._stream.flush()
         except OSError as error:
@@ -54,7 +54,7 @@ class _Output:
 
 @contextmanager
 def written_output() -> Iterator[None]:
-    """Raise HarnessError if standard output cannot be written, a broken pipe apart."""
+    """Raise HarnessError if standard output cannot be written, except for a broken pipe."""
     stream = sys.stdout
     output = _Output(stream)
     sys.stdout = cast("TextIO", output)
@@ -69,11 +69,11 @@ def written_output() -> Iterator[None]:
     if output.error is not None and not isinstance(output.error, BrokenPipeError):
         drop_output()
         raise HarnessError(
-            f"standard output cannot be written: {output.error.strerror}; what was made is kept, "
-            "and the same command shows it again"
+            f"standard output cannot be written: {output.error.strerror}; results are "
+            "stored, and the same command prints them again"
         )
 
 
 def drop_output() -> None:
-    """Send standard output nowhere, or Python complains again at exit."""
+    """Redirect standard output to /dev/null, or Python fails again at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -1,4 +1,4 @@
-"""``harness verify``: do the figures of records follow from their predictions?"""
+"""``harness verify``: recompute the figures of records from their predictions."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ TESTED = ("train", "val", "test", "ilsvrc")
 @click.option(
     "--data",
     metavar="NAME[:PATH][?KEY=VALUE]",
-    help="The data set that they ran on: are pictures and labels those of its splits?",
+    help="Data set of the runs: compare images and labels with its splits.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON.")
 @click.pass_obj
 def verify(home: Path, what: tuple[str, ...], data: str | None, as_json: bool) -> None:
-    """Score the kept predictions of records again, and compare every figure and digest.
+    """Score the stored predictions of records again, and compare every figure and digest.
 
-    RECORD is an id or a file, FOLDER holds records; without any, all records are verified. Ends
-    with status 2 if one of them is not fine.
+    RECORD is an id or a file, FOLDER contains records; without arguments, all records are verified.
+    Exits with status 2 if a record is not fine.
 
     \b
     Examples:
@@ -64,18 +64,20 @@ def verify(home: Path, what: tuple[str, ...], data: str | None, as_json: bool) -
 
 
 def _records(home: Path, text: str) -> list[Path]:
-    """Return the files that a text names; raises HarnessError where it names none."""
+    """Return the files that a text names; raises HarnessError if it names none."""
     path = Path(text).expanduser()
     if path.is_dir():
         found = sorted(path.glob("*.json"))
         if not found:
-            raise HarnessError(f"there is no record in {path}; name a folder like HOME/records")
+            raise HarnessError(f"no record in {path}; name a folder like HOME/records")
         return found
     kept = home / "records" / f"{text}.json"
     if not path.exists() and kept.exists():
         return [kept]
     if not path.exists():
-        raise HarnessError(f"{text} is neither a record, nor a folder, nor the id of a record")
+        raise HarnessError(
+            f"{text} is not a record, a folder or the id of a record; see {home / 'records'}"
+        )
     return [path]
 
 

@@ -72,7 +72,7 @@ def test_an_ablation_from_end_to_end(call: Call, tiny_home: Path, install) -> No
         "KeepFirst, left out: mine -KeepFirst epochs=1, seed 0: nothing was left out; put" in text
     )
     assert "NeedsKept, alone: mine -KeepFirst -SmoothLabels epochs=1, seed 0: nothing was" in text
-    assert "its own stages" in text
+    assert "the method's own stages" in text
 
     again = call(*ablate, "--json")
     assert "14 finished) of" in again.err  # those that cannot be are tried again

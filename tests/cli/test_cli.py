@@ -129,10 +129,10 @@ WRONG = [
     ((*MALONG, "--set", "modle=A"), "unknown knob of malong_curriculum 'modle'; did you mean 'm"),
     ((*BASELINE, "--set", "epochs=soon"), "baseline: knob epochs='soon' is no int"),
     ((*BASELINE, "--set", "lr=nan"), "lr='nan' must be finite"),
-    ((*BASELINE, "--set", "epochs"), "--set 'epochs' must read NAME=VALUE"),
-    ((*BASELINE, "--set", "=3"), "--set '=3' must read NAME=VALUE"),
+    ((*BASELINE, "--set", "epochs"), "--set 'epochs' must be NAME=VALUE"),
+    ((*BASELINE, "--set", "=3"), "--set '=3' must be NAME=VALUE"),
     ((*BASELINE, "--set", "epochs=-1"), "stage 'train': epochs must be above 0"),
-    ((*BASELINE, "--stage", "train"), "--stage 'train' must read NAME=VALUE"),
+    ((*BASELINE, "--stage", "train"), "--stage 'train' must be NAME=VALUE"),
     ((*BASELINE, "--stage", "trian.lr=1"), "unknown stage 'trian'; did you mean 'train'?"),
     ((*BASELINE, "--stage", "epoch=1"), "unknown stage field 'epoch'; did you mean 'epochs'?"),
     ((*BASELINE, "--stage", "train.epochs=1.5"), "--stage epochs='1.5' is no int"),
@@ -265,11 +265,11 @@ def test_a_deepspeed_file_that_is_no_file_is_one_line(
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"{", "cannot be read as JSON"),
-        (b"", "cannot be read as JSON"),
-        (b"\xff\xfe\x00", "cannot be read as JSON"),
-        (b"[" * 200_000, "cannot be read as JSON"),
-        (b"[]", "must hold one JSON object"),
+        (b"{", "is not JSON"),
+        (b"", "is not JSON"),
+        (b"\xff\xfe\x00", "is not JSON"),
+        (b"[" * 200_000, "is not JSON"),
+        (b"[]", "must contain one JSON object"),
         (b" " * (1 << 20) + b"{}", "has 1048578 bytes, more than 1048576"),
         (b'{"train_batch_size": 8}', "'train_batch_size' is decided by the stage; use --stage ba"),
         (b'{"train_micro_batch_size_per_gpu": 8}', "use --stage batch_size=..."),
@@ -353,7 +353,7 @@ def test_the_plain_options_are_the_plain_spec(tmp_path: Path) -> None:
 
 
 def test_a_stage_field_without_a_name_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(HarnessError, match="must read NAME=VALUE"):
+    with pytest.raises(HarnessError, match="must be NAME=VALUE"):
         run_spec(tmp_path, asked(overrides=("=3",)))
 
 

@@ -73,7 +73,7 @@ def test_an_index_is_built_and_verified(root: Path) -> None:
     ]
     done = call(index, root, "--verify-data")
     assert done.exit_code == 0
-    assert done.stdout == "the index is whole and its archives are unchanged\n"
+    assert done.stdout == "the index is complete and its archives are unchanged\n"
 
 
 def test_json_and_the_choice_of_archives(root: Path, tmp_path: Path) -> None:

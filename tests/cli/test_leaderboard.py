@@ -128,7 +128,7 @@ def test_options_narrow_the_board(home):
     assert {(row["edition"], row["seeds"]) for row in rows} == {("synthweb-small v1", "1")}
     rows = json.loads(run(home, "--format", "json", "--split", "val", "--epoch", "best").stdout)
     assert {row["split"] for row in rows} == {"val"}
-    with pytest.raises(HarnessError, match="no record has seed 7; measured: 0, 1"):
+    with pytest.raises(HarnessError, match="no record has seed 7; seeds with records: 0, 1"):
         run(home, "--seed", "7")
     with pytest.raises(HarnessError, match="unknown edition 'imagenet'"):
         run(home, "--data", "imagenet")

@@ -43,7 +43,7 @@ def test_others_plugins_are_listed_the_broken_ones_with_their_reason(
     assert lines["theirs"].split() == ["theirs", "theirs", "1.0"]
     assert lines["crashing"].endswith("BROKEN: RuntimeError: no such luck")
     assert lines["dying"].endswith("BROKEN: importing it ended Python with status 3")
-    assert lines["baseline"].endswith("hides the one of same_name")
+    assert lines["baseline"].endswith("hides the plugin of same_name")
     assert {"name", *find_plugins()} == set(lines)
 
 

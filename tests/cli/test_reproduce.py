@@ -96,7 +96,7 @@ def test_the_report_is_one_page_that_loads_nothing(
     [
         (("malong/table9",), "unknown table 'malong/table9'; did you mean"),
         (("--data", "synthwep"), "synthwep"),
-        (("--stage", "epochs"), "--stage 'epochs' must read NAME=VALUE"),
+        (("--stage", "epochs"), "--stage 'epochs' must be NAME=VALUE"),
     ],
 )
 def test_what_is_wrong_is_one_line(

@@ -105,8 +105,8 @@ def test_an_honest_record_is_fine_and_what_that_means_is_said(home: Path, call: 
 
 
 def test_what_names_no_record_is_one_line(home: Path, call: Call, tmp_path: Path) -> None:
-    assert "is neither a record" in call("verify", "nothing").error
-    assert "there is no record in" in call("verify", str(tmp_path)).error
+    assert "is not a record, a folder" in call("verify", "nothing").error
+    assert "no record in" in call("verify", str(tmp_path)).error
 
 
 def test_an_edited_record_is_one_problem_and_the_table_says_not_fine(

@@ -109,7 +109,9 @@ def test_a_stopped_run_keeps_its_place(
         out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == status, err
     assert out == ""
-    assert err.splitlines()[-1] == (f"stopped by {number.name}; the same command goes on from here")
+    assert err.splitlines()[-1] == (
+        f"stopped by {number.name}; the same command continues from here"
+    )
     assert "Traceback" not in err
     assert stages(tiny_home, "checkpoint-*.json") == 1
     assert stages(tiny_home, "done.json") == 0

@@ -92,7 +92,7 @@ ENDS = """
 @pytest.mark.parametrize(
     ("end", "ranks", "told"),
     [
-        ("sys.exit(0)", (), "something ended Python with status 0"),
+        ("sys.exit(0)", (), "something called sys.exit(0)"),
         (
             "os._exit(0)",
             ("--cpu-ranks", "2"),

@@ -130,7 +130,7 @@ def test_ctrl_c_stops_all_ranks_and_any_number_goes_on(tiny_home: Path, tmp_path
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, err
-    assert err.splitlines()[-1] == "stopped by SIGINT; the same command goes on from here"
+    assert err.splitlines()[-1] == "stopped by SIGINT; the same command continues from here"
     assert err.count("stopped by") == 1
     assert "Traceback" not in err
     assert len(list((tiny_home / "stages").glob("*/checkpoint-*.pt"))) == 1
