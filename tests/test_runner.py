@@ -181,9 +181,7 @@ def test_a_broken_training_picture_is_said_once_counted_and_recorded(
     ended = call("run", "--plugin", "malong_curriculum", "--set", "model=B", *TINY)
     assert ended.status == 0, ended
     said = [line for line in ended.err.splitlines() if "broken image" in line]
-    assert said == [
-        f"broken image {path}: not a picture; another picture of its class takes its place"
-    ]
+    assert said == [f"broken image {path}: not a picture; replaced by another picture of its class"]
     assert the_record(home).stages[0].broken_images == 1
 
 

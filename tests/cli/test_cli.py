@@ -148,7 +148,7 @@ WRONG = [
     (("--plugin", "baseline", "--data", "synthweb:tiny?sed=1"), "unknown option of --data synthw"),
     (("--plugin", "baseline", "--data", "synthweb:tiny?seed"), "must read key=value&key=value"),
     (("--plugin", "baseline", "--data", ":tiny"), "names no data set; write NAME:PATH"),
-    (("--plugin", "baseline", "--data", "webvision1"), "--data webvision1 needs the folder"),
+    (("--plugin", "baseline", "--data", "webvision1"), "--data webvision1 needs a folder"),
     (("--plugin", "baseline", "--data", "webvision1:/no/such"), "/no/such"),
     ((*BASELINE, "--with", "webvision1"), "'webvision1' and 'synthweb' both provide 'load_samp"),
     ((*BASELINE, "--with", "baseline"), "--with baseline: it is the run's method already"),

@@ -1,7 +1,7 @@
 """Digests of every picture's bytes, which ``harness data check --images all`` writes.
 
-They lie below the home, not beside the pictures: data sets are often shared and read-only, and the
-times that tell whether a digest still holds are those of the files on this machine.
+They are stored below the home, not beside the pictures: data sets are often shared and read-only,
+and a digest is valid only for the file times on this machine.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ class _Seen(Protocol):
 
 
 class _Named(Protocol):
-    """A store whose names can be had as bytes."""
+    """A store that returns names as bytes."""
 
     def __len__(self) -> int: ...
     def raw_name(self, row: int) -> bytes: ...
 
 
 class _Digested(NamedTuple):
-    """The digests of a split: of each name, size, time and bytes; sorted by name."""
+    """The digests of a split, with the hash of each name, size and time; sorted by name."""
 
     name: NDArray[np.uint64]
     size: NDArray[np.int32]
@@ -50,49 +50,49 @@ class _Digested(NamedTuple):
 
 
 def digest_of(data: bytes) -> bytes:
-    """Return the 16 bytes that stand for a picture's file: the first of its SHA-256."""
-    return hashlib.sha256(data).digest()[:DIGEST_BYTES]  # most processors have it built in
+    """Return the digest of a picture's file: the first 16 bytes of its SHA-256."""
+    return hashlib.sha256(data).digest()[:DIGEST_BYTES]  # most processors compute it in hardware
 
 
 def digests_file(home: Path, root: Path, split: str) -> Path:
-    """Return where the digests of a split of the data set at ``root`` lie."""
+    """Return the path of the digests of a split of the data set at ``root``."""
     text = os.fsencode(root.resolve()) + b"\0" + split.encode()
     return home / "inventories" / f"digests-{hashlib.sha256(text).hexdigest()[:32]}.npz"
 
 
 class DigestingStore:
-    """Reads through another store, and has the digest ``(N, 16)`` of what was read whole."""
+    """A store that reads through another and records the digest ``(N, 16)`` of each whole read."""
 
     def __init__(self, store: PictureStore, seen: _Seen) -> None:
         self._store, self._seen = store, seen
         self.digest = np.zeros((len(store), DIGEST_BYTES), np.uint8)
-        self.known = seen.size < 0  # a missing picture has no bytes, and zeros for a digest
+        self.known = seen.size < 0  # a missing picture has no bytes; its digest is zeros
 
     def __len__(self) -> int:
         return len(self._store)
 
     def name(self, row: int) -> str:
-        """Return the picture's name as the lists have it."""
+        """Return the picture's name as in the lists."""
         return self._store.name(row)
 
     def read(self, row: int) -> bytes:
-        """Return the picture's file; raises OSError as the store beneath does."""
+        """Return the picture's file; raises OSError as the inner store does."""
         data = self._store.read(row)
         self.digest[row] = np.frombuffer(digest_of(data), np.uint8)
         self.known[row] = len(data) == self._seen.size[row]
         return data
 
     def take(self, rows: NDArray[np.int64]) -> PictureStore:
-        """Return a store of these rows ``(M,)``, which keeps no digests."""
+        """Return a store of these rows ``(M,)``, which records no digests."""
         return self._store.take(rows)
 
 
 def keep_digests(
     path: Path, store: _Named, seen: _Seen, digests: NDArray[np.uint8], known: NDArray[np.bool_]
 ) -> None:
-    """Write the digests ``(N, 16)`` of the ``known`` pictures as they were ``seen``.
+    """Write the digests ``(N, 16)`` of the ``known`` pictures with the sizes and times ``seen``.
 
-    Those of other pictures of the split, which an earlier call wrote, stay.
+    Digests of other pictures of the split, from an earlier call, are kept.
     """
     names = _names(store)
     table = _Digested(names[known], seen.size[known], seen.mtime_ns[known], digests[known])
@@ -109,12 +109,12 @@ def keep_digests(
 
 
 def read_digests(path: Path, root: Path, store: _Named, seen: _Seen) -> NDArray[np.uint8] | None:
-    """Return the digest ``(N, 16)`` of each picture as it is ``seen`` now.
+    """Return the digest ``(N, 16)`` of each picture, for the sizes and times ``seen`` now.
 
-    None, and a note, if there are not digests of all of them.
+    Returns None and prints a note if some pictures have no digest.
 
     Raises:
-        DataError: The file of digests is damaged, or a picture had another size or time.
+        DataError: The file of digests is damaged, or a picture's size or time has changed.
     """
     table = _table(load_columns(path))
     mending = f"run harness data check {root} --images all, or remove {path}"
@@ -126,8 +126,8 @@ def read_digests(path: Path, root: Path, store: _Named, seen: _Seen) -> NDArray[
     known = table.name[places] == names if len(table.name) else np.zeros(len(names), np.bool_)
     if not known.all():
         note(
-            f"{path} has digests of {np.count_nonzero(known)} of {len(store)} pictures, so their "
-            f"sizes name the data: harness data check {root} --images all makes the others"
+            f"{path} has digests of {np.count_nonzero(known)} of {len(store)} pictures, so the "
+            f"sizes identify the data: harness data check {root} --images all adds the others"
         )
         return None
     same = (table.size[places] == seen.size) & (table.mtime_ns[places] == seen.mtime_ns)
@@ -151,7 +151,7 @@ def _table(columns: dict[str, NDArray[Any]] | None) -> _Digested | None:
 
 
 def _names(store: _Named) -> NDArray[np.uint64]:
-    """A number for each name, ``(N,)``; it only finds the digest, which proves itself."""
+    """A hash of each name, ``(N,)``; it is only used to find the digest."""
     parts = []
     for first in range(0, len(store), _PART):
         names = (store.raw_name(row) for row in range(first, min(first + _PART, len(store))))

@@ -1,9 +1,9 @@
-"""The pictures of a split as they lie there now: their sizes, or their digests, name the data.
+"""The sizes or digests of a split's pictures, which are part of the data's fingerprint.
 
-Equal lists do not make equal data: people have the pictures of 256 pixels and the original ones
-under the same lists. So one pass asks for the size of every picture, and the sizes enter the
-fingerprint; ``harness data check --images all`` writes digests, which take the place of the sizes.
-Times never enter a fingerprint: a copy of the same files on another machine is the same data.
+Equal lists do not make equal data: the same lists exist with pictures of 256 pixels and with the
+original ones. So one pass reads the size of every picture, and the sizes enter the fingerprint;
+``harness data check --images all`` writes digests, which then replace the sizes. Times never enter
+a fingerprint: a copy of the same files on another machine is the same data.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from harness.store.reading import patiently
 from harness.store.record import digest
 from harness.terminal import note, visible
 
-# Up to here every file is looked at each time (under a second); beyond it the sizes are kept.
+# Up to this number every file is looked at each time (under a second); above it sizes are cached.
 ALWAYS_UP_TO = 200_000
-SPREAD = 2_000  # files that are looked at again where the sizes were kept
+SPREAD = 2_000  # files that are looked at again if the sizes are cached
 INVENTORIES = "inventories"  # below the home
 _PART = 1_000
-_SLOW_SECONDS = 100e-6  # per file: a network's file system, where threads help
+_SLOW_SECONDS = 100e-6  # per file; slower means a network file system, and threads help
 _THREADS = 16
 
 
@@ -49,7 +49,7 @@ class Inventory(NamedTuple):
 
 
 def store_of(samples: Samples) -> PictureStore:
-    """Return the store of the samples' pictures: their own, else files under their root."""
+    """Return ``samples.store`` if it is set, otherwise a store of the files under their root."""
     if samples.store is not None:
         return samples.store
     if isinstance(samples.files, Names):
@@ -60,12 +60,12 @@ def store_of(samples: Samples) -> PictureStore:
 def with_pictures(samples: Samples, home: Path) -> Samples:
     """Return ``samples`` with a fingerprint that covers the pictures, and a store that checks them.
 
-    A store of another kind than ours is left alone, as is the fingerprint that came with it.
+    Samples with any other kind of store are returned unchanged.
 
     Raises:
-        HarnessError: A file cannot be looked at.
-        DataError: Pictures have changed since digests of them were written, or one of a split that
-            is scored is missing, empty or over 64 MiB.
+        HarnessError: The size of a file cannot be read.
+        DataError: Pictures have changed since their digests were written, or a picture of a split
+            that is scored is missing, empty or over 64 MiB.
     """
     store = store_of(samples)
     path = digests_file(home, samples.root, samples.split)
@@ -90,7 +90,7 @@ def with_pictures(samples: Samples, home: Path) -> Samples:
 
 
 def _refuse_unscorable(samples: Samples, store: PictureStore, sizes: NDArray[np.int32]) -> None:
-    """Name a picture that ends the run anyway, before an epoch is trained for nothing."""
+    """Refuse a picture that would stop the run at scoring, before an epoch is trained."""
     bad = np.flatnonzero((sizes <= 0) | (sizes > MAX_PICTURE_BYTES))
     if not len(bad):
         return
@@ -106,7 +106,7 @@ def _refuse_unscorable(samples: Samples, store: PictureStore, sizes: NDArray[np.
 
 
 class SeenStore:
-    """Gives a picture only if it is what it was when the run began.
+    """Returns a picture only if it has not changed since the run began.
 
     ``sizes`` is ``(N,)``, -1 for a picture that was missing; ``digests`` is ``(N, 16)``.
     """
@@ -126,15 +126,15 @@ class SeenStore:
         return len(self._store)
 
     def name(self, row: int) -> str:
-        """Return the picture's name as the lists have it."""
+        """Return the picture's name as in the lists."""
         return self._store.name(row)
 
     def read(self, row: int) -> bytes:
         """Return the picture's file.
 
         Raises:
-            OSError: As the store beneath says.
-            DataError: The picture is another one than when the run began.
+            OSError: As the inner store does.
+            DataError: The picture has changed since the run began.
         """
         seen = self.sizes.item(row)
         try:
@@ -147,7 +147,7 @@ class SeenStore:
         if len(data) != seen:
             raise self._changed(row, f"{len(data)} bytes now")
         if self._digests is not None and digest_of(data) != self._digests[row].tobytes():
-            raise self._changed(row, "as many bytes now, but others")
+            raise self._changed(row, "same size now, different content")
         return data
 
     def take(self, rows: NDArray[np.int64]) -> SeenStore:
@@ -161,22 +161,22 @@ class SeenStore:
         then = "missing" if seen < 0 else f"{seen} bytes"
         return DataError(
             f"picture {visible(self._root / self._store.name(row))} has changed since the run "
-            f"looked at it ({then} then, {now}); {self._mending}"
+            f"started ({then} then, {now}); {self._mending}"
         )
 
 
 def inventory_of(store: FolderStore | TarStore) -> Inventory:
-    """Look at all pictures: at their files, or at their archives and what the index says."""
+    """Return size and time of all pictures, from their files or from the index and its archives."""
     if isinstance(store, TarStore):
         return Inventory(store.sizes(), store.times())
     return look_at(store)
 
 
 def look_at(store: FolderStore, rows: NDArray[np.int64] | None = None) -> Inventory:
-    """Ask the file system for size and time of each file, or of those of ``rows``.
+    """Read size and time of each file, or of those of ``rows``, from the file system.
 
     Raises:
-        HarnessError: A file cannot be looked at, which does not mean that it is missing.
+        HarnessError: The size of a file cannot be read for a reason other than a missing file.
     """
     places = np.arange(len(store)) if rows is None else rows
     size, mtime_ns = np.empty(len(places), np.int32), np.empty(len(places), np.int64)
@@ -212,9 +212,9 @@ def _look(store: FolderStore, row: int) -> tuple[int, int]:
 
 
 def _look_at_files(store: FolderStore, root: Path, home: Path) -> tuple[Inventory, Path | None]:
-    """Look at all files, or where these are many, at what was kept of an earlier look and a spread.
+    """Look at all files, or if there are many, use the cached sizes and check a spread of them.
 
-    Returns the file of the kept inventory as well.
+    Also returns the path of the cached inventory, or None.
     """
     if len(store) <= ALWAYS_UP_TO:
         return look_at(store), None
@@ -223,7 +223,7 @@ def _look_at_files(store: FolderStore, root: Path, home: Path) -> tuple[Inventor
     if kept is not None and _is_current(kept, store):
         return Inventory(kept["size"], kept["mtime_ns"]), path
     note(f"looking at the sizes of {len(store):,} pictures in {root}, once")
-    # Times of folders first: what changes meanwhile is found changed later.
+    # Folder times are read first, so that a change during the pass is detected later.
     folders = store.folders()
     times = _folder_times(folders)
     found = look_at(store)
@@ -261,4 +261,4 @@ def _folder_times(folders: list[bytes]) -> NDArray[np.int64]:
     return np.array(times, np.int64)
 
 
-_AGAIN = "start the same command again, which looks at all pictures anew"
+_AGAIN = "start the same command again, which reads the sizes of all pictures again"

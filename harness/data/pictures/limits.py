@@ -1,8 +1,8 @@
-"""What a picture may cost to decode, found out from its header before a pixel is decoded.
+"""Bounds on the cost of decoding a picture, checked in its header before a pixel is decoded.
 
-A file of some kilobytes can ask for gigabytes of memory or minutes of work: by its width and
-height, by a shape so thin that resizing its short side makes it huge, or, a progressive JPEG, by
-passing over all pixels again and again.
+A file of a few kilobytes can need gigabytes of memory or minutes of work: by its width and height,
+by a shape so thin that resizing its short side makes it huge, or, for a progressive JPEG, by many
+scans over all pixels.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ import numpy as np
 
 MAX_BYTES = 64 << 20
 MAX_PIXELS = 64 << 20  # 192 MiB once decoded
-MAX_RATIO = 200  # of the sides: the short side is resized, and the long one with it
+MAX_RATIO = 200  # long side to short side: resizing the short side scales the long one too
 MAX_SCANS = 100  # as in browsers; encoders write about ten
 MAX_SCANNED = 16 * MAX_PIXELS  # pixels, over all scans
-LARGE_PIXELS = 16 << 20  # pictures from here on are decoded one at a time
+LARGE_PIXELS = 16 << 20  # larger pictures are decoded one at a time
 
 _one_large = Lock()
 _START_OF_SCAN = 0xDA
-_NO_FRAMES = {0xC4, 0xC8, 0xCC}  # tables that lie among the markers of frames
+_NO_FRAMES = {0xC4, 0xC8, 0xCC}  # codes in the range of frame markers that are not frames
 _BARE = {0x01, *range(0xD0, 0xD9)}  # markers without a length
 
 
 class BrokenImageError(Exception):
-    """A file that is no picture, or only a part of one, or that costs too much to decode."""
+    """The file is not a picture, is only part of one, or costs too much to decode."""
 
 
 def refuse_size(data: bytes) -> None:
@@ -37,7 +37,7 @@ def refuse_size(data: bytes) -> None:
 
 
 def refuse_shape(width: int, height: int) -> None:
-    """Raise BrokenImageError for too many pixels, or a line of them."""
+    """Raise BrokenImageError for too many pixels, or for sides of too extreme a ratio."""
     if width * height > MAX_PIXELS:
         raise BrokenImageError(f"{width}x{height} pixels are too many")
     if max(width, height) > MAX_RATIO * min(width, height):
@@ -45,7 +45,7 @@ def refuse_shape(width: int, height: int) -> None:
 
 
 def refuse_scans(data: bytes, width: int, height: int) -> None:
-    """Raise BrokenImageError for a JPEG that passes over its pixels too often."""
+    """Raise BrokenImageError for a JPEG with too many scans."""
     if not _has_many_scans(data):
         return
     content = np.frombuffer(data, np.uint8)
@@ -55,15 +55,15 @@ def refuse_scans(data: bytes, width: int, height: int) -> None:
 
 
 def room(width: int, height: int) -> AbstractContextManager[object]:
-    """Return what to hold while a picture is decoded: threads take turns with large ones.
+    """Return a context for decoding a picture: a lock if it is large, so that threads take turns.
 
-    A progressive JPEG of 64 Mi pixels takes 9 bytes for each of them meanwhile, 3 afterwards.
+    A progressive JPEG of 64 Mi pixels takes 9 bytes per pixel while decoding, 3 afterwards.
     """
     return _one_large if width * height > LARGE_PIXELS else nullcontext()
 
 
 def _has_many_scans(data: bytes) -> bool:
-    """Whether the first scan of a JPEG is not its only one: progressive, or colour by colour."""
+    """Whether a JPEG may have more than one scan: progressive, or one scan per colour."""
     place, colours, progressive = 2, 0, False
     while place + 4 <= len(data):
         if data[place] != 0xFF:

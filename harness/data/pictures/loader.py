@@ -1,7 +1,7 @@
-"""Feeding pictures: threads decode straight into one preallocated uint8 batch.
+"""Loads batches of pictures: threads decode into one preallocated uint8 batch.
 
-Decoders release the interpreter's lock, so threads need no copies between processes. What a batch
-holds depends only on (seed, step), never on the threads.
+Decoders release the interpreter's lock, so threads suffice and nothing is copied between processes.
+The content of a batch depends only on (seed, step), never on the threads.
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ from harness.values import Views
 MAX_BROKEN = 0.01  # of the split's entries; more means that the data set itself is broken
 REPLACEMENT_TRIES = 16
 FLIPPED = 0.5
-AUGMENTATION = 1 << 20  # a stream of random numbers apart from the samplers'
+AUGMENTATION = 1 << 20  # a random stream separate from the samplers'
 
 T = TypeVar("T")
 
 
 class Crops(NamedTuple):
-    """How training crops are drawn: edge in pixels, smallest share of the picture's area."""
+    """How training crops are drawn: side in pixels, smallest share of the picture's area."""
 
     size: int
     min_area: float
 
 
 class Loaded(NamedTuple):
-    """Pictures ``(B, H, W, 3)`` uint8, and the rows ``(B,)`` that they really show."""
+    """Pictures ``(B, H, W, 3)`` uint8, and the rows ``(B,)`` they come from after replacement."""
 
     pixels: NDArray[np.uint8]
     rows: Rows
@@ -60,10 +60,10 @@ class Loaded(NamedTuple):
 class Pictures:
     """The pictures of one split, and which of them turned out to be broken.
 
-    A broken picture is reported once and replaced by another sample of its label, of its subset
-    where that has one, chosen by its row alone; what was left out of training replaces nothing.
-    Raises DataError when more than 1 % of the entries are broken, and HarnessError for a picture
-    that cannot be read: only what its own bytes prove broken is replaced.
+    A broken picture is reported once and replaced by another sample of its label, from its subset
+    if possible. The choice depends only on its row; samples left out of training are never chosen.
+    Raises DataError if more than 1 % of the entries are broken, and HarnessError for a picture
+    that cannot be read: a picture is replaced only if its bytes show that it is broken.
     """
 
     samples: Samples
@@ -72,16 +72,16 @@ class Pictures:
     _lock: Lock = field(default_factory=Lock)
 
     def __post_init__(self) -> None:
-        """Find the pictures: in the samples' own store, else in files under their root."""
+        """Open the store of the pictures."""
         self._store = store_of(self.samples)
 
     def training_batch(
         self, batch: Rows, part: slice | Rows, crops: Crops, seed: tuple[int, int]
     ) -> Loaded:
-        """Cut one random, randomly mirrored square out of each picture in a part of a batch.
+        """Cut one random square from each picture in a part of a batch, mirrored at random.
 
-        ``seed`` is the stage's and the step. The draws are made for the whole global batch, so
-        that a picture's crop does not depend on the number of ranks.
+        ``seed`` is (the stage's seed, the step). Random numbers are drawn for the whole global
+        batch, so that a picture's crop does not depend on the number of ranks.
         """
         random = generator(seed[0], AUGMENTATION, seed[1])
         draws = random.random((len(batch), CROP_TRIES, 4))[part]
@@ -96,7 +96,7 @@ class Pictures:
         return Loaded(pixels, rows)
 
     def test_batch(self, rows: Rows, views: Views) -> list[NDArray[np.uint8]]:
-        """Decode each picture once and cut all views: per view a ``(B, H, W, 3)`` array."""
+        """Decode each picture once and cut all views; one ``(B, H, W, 3)`` array per view."""
         pixels = [np.empty((len(rows), view.size, view.size, 3), np.uint8) for view in views]
         for place, row in enumerate(rows.tolist()):
             picture, _ = self._picture(row)
@@ -105,7 +105,7 @@ class Pictures:
         return pixels
 
     def learn(self, broken: Mapping[int, str]) -> None:
-        """Note what other ranks found broken; raises DataError as if it were found here."""
+        """Record the broken pictures that other ranks found; raises DataError as for its own."""
         for row, problem in broken.items():
             self._note(row, problem)
 
@@ -118,7 +118,9 @@ class Pictures:
             if picture is not None:
                 return picture, other
         wnid = self.samples.classes[self.samples.label[row]].wnid
-        raise DataError(f"class {wnid}: no picture can replace a broken one; {self.broken[row]}")
+        raise DataError(
+            f"class {wnid}: no other picture can replace a broken one; {self.broken[row]}"
+        )
 
     def _peers(self, row: int) -> Rows:
         label, subset = self.samples.label, self.samples.subset
@@ -135,7 +137,7 @@ class Pictures:
         except BrokenImageError as error:
             reason = str(error)
         except OSError as error:
-            if not self.samples.root.is_dir():  # the disk is gone, not one picture
+            if not self.samples.root.is_dir():  # the whole disk is missing, not one picture
                 raise HarnessError(unreadable(self.samples.root, error)) from error
             reason = error.strerror or str(error)
         self._note(row, f"broken image {visible(self._path(row))}: {reason}")
@@ -152,7 +154,7 @@ class Pictures:
             count, total = len(self.broken), len(self.samples)
         if self.samples.split != "train":
             raise DataError(f"{problem}; {self.samples.split} cannot be scored without it")
-        self.report(f"{problem}; another picture of its class takes its place")
+        self.report(f"{problem}; replaced by another picture of its class")
         if count > MAX_BROKEN * total:
             raise DataError(
                 f"{count} of {total} pictures are broken so far, more than {MAX_BROKEN:.0%}; "

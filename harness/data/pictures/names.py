@@ -1,4 +1,4 @@
-"""The pictures' names of millions of rows, a few bytes each, read one by one."""
+"""The picture names of millions of rows, stored in a few bytes each and decoded one by one."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from harness.data.pictures.strings import Strings
 
 
 class ListedIn(NamedTuple):
-    """A list, and the line from 1 of each of the names that it gives."""
+    """A list file, and the line number, from 1, of each name in it."""
 
     path: Path
     line: NDArray[np.int32]
 
 
 class Names:
-    """N names, decoded when asked for; a selection shares the bytes with what it was taken from.
+    """N names, decoded on access; a selection shares the bytes of the names it is taken from.
 
-    Bytes that are not UTF-8 become lone surrogates, as in Python's own names of files: two files
-    never share a name, and ``root / name`` is the file. ``listed`` says where the names are from,
-    list after list.
+    Bytes that are not UTF-8 become lone surrogates, as in Python's own file names: two files never
+    share a name, and ``root / name`` is the file. ``listed`` gives the lists and lines of the
+    names, list after list.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Names:
 
     @classmethod
     def of(cls, names: Iterable[str]) -> Names:
-        """Pack names that are text already."""
+        """Pack names given as text."""
         return cls(Strings.of(name.encode("utf-8", "surrogateescape") for name in names))
 
     def __len__(self) -> int:
@@ -58,7 +58,7 @@ class Names:
         return Names(self._packed, rows[row], self._listed)
 
     def where(self, row: int) -> str:
-        """Name the list and the line that name the file; "" if they are not known."""
+        """Return the list and line of a name, for messages; "" if they are unknown."""
         place = self._place(row)
         for path, line in self._listed:
             if place < len(line):
@@ -70,14 +70,14 @@ class Names:
         return int(row) if self._rows is None else int(self._rows[row])
 
     def store(self, root: Path) -> FolderStore:
-        """Return the files of these names below ``root``; shares the names."""
+        """Return a store of the files with these names below ``root``; shares the names."""
         return FolderStore(root, self._packed, self._rows)
 
     def tolist(self) -> list[str]:
-        """Return all names; a Python object for each."""
+        """Return all names, as one Python object each."""
         return [self[row] for row in range(len(self))]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:  # noqa: FBT001
-        """Return all names as an array of text, for what needs one."""
+        """Return all names as an array of text."""
         del copy  # always a new array
         return np.array(self.tolist(), dtype=dtype or np.str_)

@@ -1,4 +1,4 @@
-"""Where the bytes of a sample's picture lie: in a folder, or inside tar archives."""
+"""Stores of picture bytes: files in a folder, or members of tar archives."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from harness.data.pictures.strings import Strings
 from harness.store.reading import look_for, open_plain, read_range
 
 MAX_PICTURE_BYTES = 64 << 20
-# Far below the usual limit of 1,024 open files; more archives than that are opened for each read.
+# Far below the usual limit of 1,024 open files; any further archive is opened for each read.
 MAX_OPEN_TARS = 256
 MAX_TAR_BYTES = 1 << 62
 T = TypeVar("T", bound=np.generic)
 
 
 class FolderStore:
-    """Pictures in files of their own: ``files`` are relative to ``root``, packed or plain."""
+    """Pictures in separate files; ``files`` are names relative to ``root``."""
 
     def __init__(
         self,
@@ -41,29 +41,29 @@ class FolderStore:
         return len(self._files if self._rows is None else self._rows)
 
     def name(self, row: int) -> str:
-        """Return the file's name, relative to the root."""
+        """Return the file's name, relative to the root, for messages."""
         return self.raw_name(row).decode("utf-8", "replace")
 
     def is_there(self, row: int) -> bool:
-        """Whether there is a plain file of that name."""
+        """Return whether the row's file exists and is a plain file."""
         path = os.path.join(self._folder, self.raw_name(row))  # noqa: PTH118 - bytes
         return look_for(path)
 
     def raw_name(self, row: int) -> bytes:
-        """Return the file's name as its file system has it."""
+        """Return the file's name as bytes, as in the file system."""
         return self._files[row if self._rows is None else self._rows.item(row)]
 
     def path(self, row: int) -> bytes:
-        """Return the whole path of the file."""
+        """Return the full path of the file."""
         return os.path.join(self._folder, self.raw_name(row))  # noqa: PTH118 - bytes, and hot
 
     def look(self, row: int) -> tuple[int, int]:
-        """Return bytes and time of the file; -1, -1 if it is no plain file, OSError if unknown."""
+        """Return size and time; (-1, -1) if not a plain file, raises OSError if unknown."""
         status = os.stat(self.path(row))  # noqa: PTH116 - bytes, and hot
         return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else (-1, -1)
 
     def folders(self) -> list[bytes]:
-        """Return the paths of the folders that the files lie in, each once."""
+        """Return the paths of the folders that hold the files, each once."""
         found = dict.fromkeys(self.path(row).rpartition(b"/")[0] for row in range(len(self)))
         return list(found)
 
@@ -77,7 +77,7 @@ class FolderStore:
         return digest.digest()
 
     def read(self, row: int) -> bytes:
-        """Return the file's bytes; raises OSError where that is not possible."""
+        """Return the file's bytes; raises OSError if it cannot be read."""
         path = self.path(row)
         descriptor, size = open_plain(path, MAX_PICTURE_BYTES)
         try:
@@ -91,17 +91,17 @@ class FolderStore:
 
 
 class Tar(NamedTuple):
-    """An archive as it was when it was indexed."""
+    """An archive, with its size when it was indexed."""
 
     path: Path
     size: int
 
 
 class Tars:
-    """Reads byte ranges of archives: one descriptor each and per process, opened when needed.
+    """Reads byte ranges of archives: one descriptor per archive and process, opened when needed.
 
-    Needs no lock: ``pread`` moves no shared position, so threads and forked processes may read at
-    once; of two threads that open the same archive, one closes its descriptor again.
+    No lock is needed: ``pread`` does not move a shared position, so threads and forked processes
+    can read concurrently. If two threads open the same archive, one closes its descriptor again.
     """
 
     def __init__(self, tars: Sequence[Tar]) -> None:
@@ -109,7 +109,7 @@ class Tars:
         self._open: dict[int, int] = {}
 
     def __reduce__(self) -> tuple[type[Tars], tuple[Sequence[Tar]]]:
-        return Tars, (self._tars,)  # a descriptor means nothing in another process
+        return Tars, (self._tars,)  # a descriptor is not valid in another process
 
     def __del__(self) -> None:
         for descriptor in self._open.values():
@@ -119,11 +119,11 @@ class Tars:
         return self._tars[shard]
 
     def times(self) -> list[int]:
-        """Return the time of each archive as it is now, in nanoseconds; -1 if it is gone."""
+        """Return the current time of each archive in nanoseconds; -1 if it is missing."""
         return [tar.path.stat().st_mtime_ns if tar.path.exists() else -1 for tar in self._tars]
 
     def read(self, shard: int, offset: int, length: int) -> bytes:
-        """Return ``length`` bytes from ``offset`` on; raises OSError where they are not there."""
+        """Return ``length`` bytes from ``offset`` on; raises OSError if they cannot be read."""
         descriptor = self._open.get(shard)
         if descriptor is None:
             return self._read_closed(shard, offset, length)
@@ -132,8 +132,8 @@ class Tars:
         except OSError as error:
             if error.errno != errno.ESTALE:
                 raise
-            # A file server that was started anew does not know the old descriptor. It stays open:
-            # other threads read by its number.
+            # The descriptor is invalid after a restart of the file server. It stays open, because
+            # other threads may be using its number.
             return self._read_alone(self._opened(shard), shard, offset, length)
 
     def _read_closed(self, shard: int, offset: int, length: int) -> bytes:
@@ -165,7 +165,7 @@ class Tars:
         try:
             descriptor, found = open_plain(os.fsencode(path), MAX_TAR_BYTES)
         except FileNotFoundError as error:
-            # No proof that the picture is broken: what is gone is what was indexed.
+            # Not FileNotFoundError, which would mean a broken picture: the whole archive is gone.
             raise OSError(errno.ESTALE, "is gone since it was indexed", str(path)) from error
         if found != size:
             os.close(descriptor)
@@ -176,7 +176,7 @@ class Tars:
 
 
 class TarColumns(NamedTuple):
-    """Where each row's bytes lie: archive (-1: in none), offset and length, each ``(N,)``."""
+    """Where each row's bytes are: archive (-1: in none), offset and length, each ``(N,)``."""
 
     shard: NDArray[np.int16]
     offset: NDArray[np.int64]
@@ -184,7 +184,7 @@ class TarColumns(NamedTuple):
 
 
 class TarStore:
-    """Pictures that lie in tar archives, read where they are; the columns may be memory-mapped."""
+    """Pictures in tar archives, read without unpacking; the columns may be memory-mapped."""
 
     def __init__(
         self,
@@ -199,36 +199,36 @@ class TarStore:
         return len(self._columns.shard if self._rows is None else self._rows)
 
     def name(self, row: int) -> str:
-        """Return the picture's name as the lists have it."""
+        """Return the picture's name as in the lists, for messages."""
         return self.raw_name(row).decode("utf-8", "replace")
 
     def raw_name(self, row: int) -> bytes:
-        """Return the picture's name as the lists have it."""
+        """Return the picture's name as in the lists, as bytes."""
         return self._names[self._place(row)]
 
     def sizes(self) -> NDArray[np.int32]:
         """Return the bytes of each member, ``(N,)``; -1 for a row that is in no archive."""
         shard, length = self._column(self._columns.shard), self._column(self._columns.length)
-        # Of millions of rows the mapped column itself, which costs no memory.
+        # With millions of rows, return the mapped column itself: it costs no memory.
         return length if (shard >= 0).all() else np.where(shard < 0, np.int32(-1), length)
 
     def times(self) -> NDArray[np.int64]:
-        """Return the time of each row's archive as it is now, ``(N,)``; -1 if it has none."""
+        """Return the current time of each row's archive, ``(N,)``; -1 if it is in none."""
         times = np.array([*self._tars.times(), -1], np.int64)
         return times[self._column(self._columns.shard)]
 
     def read(self, row: int) -> bytes:
-        """Return the member's bytes; raises OSError where that is not possible."""
+        """Return the member's bytes; raises OSError if they cannot be read."""
         place = self._place(row)
         return self._bytes(place, self._columns.length.item(place))
 
     def start(self, row: int, size: int) -> bytes:
-        """Return the member's first ``size`` bytes, or all where it has fewer."""
+        """Return the member's first ``size`` bytes, or all if it has fewer."""
         place = self._place(row)
         return self._bytes(place, min(size, self._columns.length.item(place)))
 
     def where(self, row: int) -> str:
-        """Return archive and offset of the member, and its name, for messages."""
+        """Return archive, offset and name of the member, for messages."""
         place = self._place(row)
         shard = self._columns.shard.item(place)
         if shard < 0:
@@ -261,4 +261,4 @@ def _chosen(before: NDArray[np.int64] | None, rows: NDArray[np.int64]) -> NDArra
 
 
 def _refuse_size(size: int, path: str) -> NoReturn:
-    raise OSError(errno.EFBIG, f"{size} bytes are no picture's size", path)
+    raise OSError(errno.EFBIG, f"{size} bytes are too many for a picture", path)

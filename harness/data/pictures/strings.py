@@ -1,4 +1,4 @@
-"""Millions of byte strings, such as the names of pictures, without a Python object for each."""
+"""Millions of byte strings, such as picture names, without a Python object for each."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-_PART = 100_000  # strings that are objects at a time
+_PART = 100_000  # strings that are Python objects at a time
 
 
 class Strings:
-    """N byte strings in three arrays, which may be memory-mapped: no object per string.
+    """N byte strings in three arrays, which may be memory-mapped.
 
     ``data`` is ``(bytes,)``, ``start`` and ``length`` are ``(N,)``.
     """
@@ -23,7 +23,7 @@ class Strings:
 
     @classmethod
     def of(cls, strings: Iterable[bytes]) -> Strings:
-        """Pack ``strings``, one after the other."""
+        """Pack ``strings`` one after another."""
         data = bytearray()
         lengths: list[int] = []
         for string in strings:
@@ -33,20 +33,20 @@ class Strings:
 
     @classmethod
     def of_array(cls, strings: NDArray[np.bytes_]) -> Strings:
-        """Pack numpy's strings without their padding, a part at a time."""
+        """Pack numpy byte strings without their padding, a part at a time."""
         starts = range(0, len(strings), _PART) or range(1)
         return cls.joined([cls.of(strings[k : k + _PART].tolist()) for k in starts])
 
     @classmethod
     def packed(cls, data: NDArray[np.uint8], length: NDArray[np.int32]) -> Strings:
-        """Return the strings of these lengths that follow each other in ``data``."""
+        """Return the strings of these lengths stored one after another in ``data``."""
         start = np.zeros(len(length), np.int64)
         np.cumsum(length[:-1], out=start[1:])
         return cls(data, start, length)
 
     @classmethod
     def joined(cls, parts: Sequence[Strings]) -> Strings:
-        """Return the strings of all parts, each of which is packed, in order."""
+        """Return the strings of all parts in order; each part must be stored without gaps."""
         return cls.packed(
             np.concatenate([part.data for part in parts]),
             np.concatenate([part.length for part in parts]),
@@ -60,7 +60,7 @@ class Strings:
         return self.data[first : first + self.length.item(row)].tobytes()
 
     def every(self) -> list[bytes]:
-        """Return all of them as objects; for some thousands at a time."""
+        """Return all strings as Python objects; meant for some thousands at a time."""
         data, starts = self.data.tobytes(), self.start.tolist()
         return [
             data[first : first + length]

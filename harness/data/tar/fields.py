@@ -1,4 +1,4 @@
-"""Reads the fields of tar headers: names, numbers, checksums, pax records."""
+"""The fields of tar headers: names, numbers, checksums, pax records."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _OCTAL = 8 ** np.arange(5, -1, -1, dtype=np.int32)
 
 
 def usual_names(headers: list[bytes]) -> list[bytes]:
-    """Return the names of the first headers, up to a special one or one of wrong checksum."""
+    """Return the names of the first headers, up to a special one or one with a wrong checksum."""
     rows = np.frombuffer(b"".join(headers), np.uint8).reshape(-1, BLOCK)
     digits = rows[:, 148:154] - np.uint8(ord("0"))
     stated = digits @ _OCTAL
@@ -32,7 +32,7 @@ def usual_names(headers: list[bytes]) -> list[bytes]:
 
 
 def is_right(header: bytes) -> bool:
-    """Say whether the checksum is the sum of the bytes, itself taken as spaces."""
+    """Return whether the checksum is the sum of the bytes, with its own bytes taken as spaces."""
     stated = header[148:154]
     if len(header) != BLOCK or not stated.isdigit():
         return False
@@ -45,7 +45,7 @@ def is_right(header: bytes) -> bool:
 
 
 def is_right_otherwise(header: bytes) -> bool:
-    """Say whether a checksum in other spelling is that sum, or the one of signed bytes."""
+    """Return whether a checksum in another format is that sum, or the sum of signed bytes."""
     if len(header) != BLOCK:
         return False
     counted = memoryview(header[:148] + _BLANK + header[156:])
@@ -56,7 +56,7 @@ def is_right_otherwise(header: bytes) -> bool:
 
 
 def number(field: bytes) -> int:
-    """Read an octal number, or GNU's base 256; raises ValueError for others and negative ones."""
+    """Read an octal number or GNU's base 256; raises ValueError if it is neither, or negative."""
     if field[0] & 0x80:
         if field[0] != 0x80:
             raise ValueError
@@ -66,23 +66,23 @@ def number(field: bytes) -> int:
 
 
 def digits_of(field: bytes) -> bytes:
-    """Return ``field`` where it is nothing but digits; raises ValueError otherwise."""
-    if not field.isdigit():  # int() would take signs and underscores, too
+    """Return ``field`` if it holds only digits; raises ValueError otherwise."""
+    if not field.isdigit():  # int() also accepts signs and underscores
         raise ValueError
     return field
 
 
 def name_of(header: bytes) -> bytes:
-    """Return the member's name, joined where POSIX splits a long one."""
+    """Return the member's name; the two parts of a long POSIX name are joined."""
     name = header[:100].partition(b"\0")[0]
-    # GNU's own format keeps times where POSIX has the front part of the name.
+    # GNU's format stores times in the field that holds the first part of a name in POSIX.
     if header[345] and header[257:263] == b"ustar\0":
         name = header[345:500].partition(b"\0")[0] + b"/" + name
     return name
 
 
 def pax_records(content: bytes) -> dict[bytes, bytes]:
-    """Read the ``LENGTH KEY=VALUE`` lines of a pax header; raises ValueError for broken ones."""
+    """Read the ``LENGTH KEY=VALUE`` lines of a pax header; raises ValueError if one is broken."""
     records: dict[bytes, bytes] = {}
     at = 0
     while at < len(content) and content[at]:

@@ -1,4 +1,4 @@
-"""Walks archives piece by piece and keeps the pieces, so that a killed indexing goes on."""
+"""Walks archives piece by piece and stores the pieces, so that a killed indexing can resume."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PIECE = 100_000  # members
 
 
 class Found(NamedTuple):
-    """An archive as it lies there now."""
+    """An archive on disk: path, bytes and time."""
 
     path: Path
     size: int
@@ -33,8 +33,8 @@ class Found(NamedTuple):
 class Piece(NamedTuple):
     """Some members of an archive, in its order: names, and ``(M,)`` offsets and sizes in bytes.
 
-    The next piece begins at ``position``; the last one has ``ended``. ``skipped`` counts what is no
-    plain file in all pieces so far.
+    The next piece begins at ``position``; ``ended`` marks the last one. ``skipped`` counts the
+    members that are not plain files in all pieces so far.
     """
 
     names: Strings
@@ -46,7 +46,7 @@ class Piece(NamedTuple):
 
 
 def look(path: Path) -> Found:
-    """Return size and time of an archive; raises DataError where it is not there."""
+    """Return size and time of an archive; raises DataError if it is missing."""
     try:
         status = path.stat()
     except OSError as error:
@@ -57,13 +57,13 @@ def look(path: Path) -> Found:
 def walk_pieces(
     tar: Found, kept: Path, progress: Callable[[int, int], object], *, piece: int = PIECE
 ) -> Iterator[Piece]:
-    """Yield the members of ``tar``, those that ``kept`` has from there and the others walked now.
+    """Yield the members of ``tar``: stored pieces from ``kept``, the others from the archive.
 
-    ``progress`` is told the members so far and the position. Every new piece is written to a folder
-    in ``kept`` that is called by the archive's name, size and time.
+    ``progress`` is called with (members so far, position). Every new piece is written to a folder
+    in ``kept`` whose name is a hash of the archive's name, size and time.
 
     Raises:
-        DataError: As ``TarWalk`` says, or the folder cannot be written.
+        DataError: As for ``TarWalk``, or the folder cannot be written.
     """
     folder = kept / _key(tar)
     position, members, number, ended = 0, 0, 0, False
@@ -127,7 +127,7 @@ def _save(path: Path, piece: Piece) -> None:
 
 
 def _load(path: Path, position: int) -> Piece | None:
-    """Return the kept piece; None where there is none, or a damaged one (zip has checksums)."""
+    """Return the stored piece; None if it is missing or damaged (zip has checksums)."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
             names = Strings.packed(kept["names"], kept["lengths"])

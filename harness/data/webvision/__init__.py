@@ -1,4 +1,4 @@
-"""WebVision's editions: one reader, the edition as data."""
+"""The data sets ``webvision1``, ``webvision2`` and ``mini-webvision``: one reader for all three."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ class WebVision1:
 
     @hookimpl
     def load_samples(self, spec: RunSpec, split: str) -> Samples:
-        """Read ``split``, "train", "val", "test" or "ilsvrc", and look whether it is all there."""
+        """Read ``split``, "train", "val", "test" or "ilsvrc", and check that it is complete."""
         return _load(spec, split, WEBVISION1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class WebVision2:
-    """WebVision 2.0, as it comes or after preprocess.py: ``--data webvision2:/data/webvision2``."""
+    """WebVision 2.0, downloaded or after preprocess.py: ``--data webvision2:/data/webvision``."""
 
     @hookimpl
     def load_samples(self, spec: RunSpec, split: str) -> Samples:
-        """Read ``split``, "train", "val", "test" or "ilsvrc", and look whether it is all there."""
+        """Read ``split``, "train", "val", "test" or "ilsvrc", and check that it is complete."""
         return _load(spec, split, WEBVISION2)
 
 
@@ -49,12 +49,12 @@ class MiniWebVision:
 
     @hookimpl
     def load_samples(self, spec: RunSpec, split: str) -> Samples:
-        """Read ``split``, "train", "val", "test" or "ilsvrc", and look whether it is all there."""
+        """Read ``split``, "train", "val", "test" or "ilsvrc", and check that it is complete."""
         return _load(spec, split, MINI_WEBVISION)
 
 
 def _load(spec: RunSpec, split: str, edition: Edition) -> Samples:
-    # Not above: it imports the archives' rooms, which import this package's.
+    # Imported here: it imports the index package, which imports modules of this package.
     from harness.data.webvision.load import load
 
     return load(spec, split, edition)

@@ -1,4 +1,4 @@
-"""A digest of what surrounds the pictures of a data set: texts, queries, their map, and glosses."""
+"""A digest of the data beside the pictures: texts, queries, their map to classes, and glosses."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def context_digest(
     classes: Sequence[WebClass],
     texts: Mapping[str, Any] | None = None,
 ) -> str:
-    """Return a digest of all that noise handling may read beside the pictures.
+    """Return a digest of everything that noise handling may read beside the pictures.
 
     It covers the classes with their glosses, the lists of queries and their map, and the texts:
-    the columns ``texts`` of an index, which have digests, else the lists of metadata and the
-    names and sizes of the JSON files. What is missing counts as missing.
+    the digests of an index's text columns (``texts``), or else the metadata lists and the names
+    and sizes of the JSON files. A missing file is recorded as missing.
 
     Raises:
-        DataError: A file is there and cannot be read.
+        DataError: A file exists but cannot be read.
     """
     info = [lists / "info" / name for name in (*edition.query_lists, MAP_NAME)]
     if texts is None:
@@ -51,5 +51,5 @@ def _content(path: Path) -> str | None:
 
 
 def _json_sizes(folder: Path) -> list[tuple[str, int]]:
-    """Name and bytes of the metadata of every query."""
+    """Name and size in bytes of every query's JSON file."""
     return sorted((path.name, path.stat().st_size) for path in folder.glob("q*.json"))

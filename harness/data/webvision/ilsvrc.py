@@ -1,4 +1,4 @@
-"""The validation pictures of ILSVRC-12 as a second test set, joined by WordNet id."""
+"""The validation pictures of ILSVRC-12 as a second test set, matched by WordNet id."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ _EXAMPLE = "ILSVRC2012_val_00000001.JPEG 65"
 
 
 class _Found(NamedTuple):
-    """Pictures with what they are said to show: a WordNet id, or a number as text."""
+    """Pictures with their listed class: a WordNet id, or a number as text."""
 
     root: Path
     files: list[bytes]
     shown: list[str]
-    listed: ListedIn | None  # None: the folders say it
+    listed: ListedIn | None  # None: the folder names give the class
 
     def where(self, row: int) -> str:
-        """Name the line or the folder that says what a picture shows."""
+        """Return the line or folder that gives a picture's class, for messages."""
         if self.listed is None:
             return f"{self.root}, folder {self.shown[row]}"
         return f"{self.listed.path}, line {self.listed.line[row]}"
@@ -52,17 +52,17 @@ class _Found(NamedTuple):
 def read_ilsvrc(
     place: Path, classes: Sequence[WebClass], *, numbered: Sequence[str] | None, edition: str
 ) -> Samples:
-    """Read the pictures of ``place`` that show one of ``classes``; labels are places among these.
+    """Read the pictures of ``place`` that show one of ``classes``; labels index ``classes``.
 
-    ``numbered`` are the WordNet ids that numbers stand for, in order, or None where numbers would
-    mean one thing in ILSVRC-12 and another in the edition.
+    ``numbered`` are the WordNet ids that numbers stand for, in order, or None if the edition
+    numbers its classes differently from ILSVRC-12.
 
-    **Source:** folders by number are DivideMix's, flat pictures with a list ELR's, folders by
-    WordNet id everyone else's.
+    **Source:** DivideMix uses folders by number, ELR flat pictures with a list; folders by WordNet
+    id are the usual layout.
 
     Raises:
         DataError: There is nothing to read, a line or folder is malformed, a number is out of range
-            or means nothing, or a class that ILSVRC-12 has is without a picture.
+            or ambiguous, or a class of ILSVRC-12 has no picture.
     """
     found = _read_list(place) if _is_listed(place) else _read_folders(place)
     refuse_repeated(found.files, found.shown, found.where)
@@ -93,7 +93,7 @@ def read_ilsvrc(
 
 
 def _list_of(place: Path) -> Path | None:
-    """The list itself, or one that lies in the folder or beside it."""
+    """The list itself, or one in the folder or beside it."""
     if look_for(place):
         return place
     beside = (folder / name for folder in (place, place.parent) for name in LIST_NAMES)
@@ -101,7 +101,7 @@ def _list_of(place: Path) -> Path | None:
 
 
 def _is_listed(place: Path) -> bool:
-    """Folders are believed before a list that lies about."""
+    """Whether a list gives the classes; folders take precedence over a list found nearby."""
     return look_for(place) or (_list_of(place) is not None and not _folders(place))
 
 
@@ -118,7 +118,7 @@ def _read_list(place: Path) -> _Found:
 
 
 def _folders(place: Path) -> list[str]:
-    """The folders by WordNet id or by number, in their order; nothing where there is none."""
+    """The folders by WordNet id or by number, in order; empty if there are none."""
     try:
         with os.scandir(place) as entries:
             names = [entry.name for entry in entries if entry.is_dir()]
@@ -176,7 +176,7 @@ def _wnids(found: _Found, numbered: Sequence[str] | None, edition: str) -> list[
 
 
 def _refuse_missing(found: _Found, classes: Sequence[WebClass], seen: set[str]) -> None:
-    """Refuse a part of ILSVRC-12: a mean over fewer classes compares with nothing."""
+    """Refuse a part of ILSVRC-12: a mean over fewer classes is not comparable."""
     from timm.data.imagenet_info import ImageNetInfo
 
     info: Any = ImageNetInfo("imagenet-1k")

@@ -1,4 +1,4 @@
-"""Reading a split of WebVision from the index of its tar archives, where nothing is unpacked."""
+"""Reads a split of WebVision from the index of its tar archives; nothing is unpacked."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ T = TypeVar("T", bound=np.generic)
 
 
 def is_indexed(root: Path) -> bool:
-    """Whether a finished index lies in the data set's folder."""
+    """Return whether the data set's folder holds a finished index."""
     return look_for(root / FOLDER / MARKER)
 
 
 def lists_of_indexed(root: Path) -> Path:
-    """Return the folder around info/: that of the archives, or the index where it has copies.
+    """Return the folder that holds info/: that of the archives, or the index if it has copies.
 
     Raises:
-        DataError: An archive or a list is gone or has changed since it was indexed.
+        DataError: An archive or a list is missing or has changed since it was indexed.
     """
     index = root / FOLDER
     about = read_marker(index)
@@ -62,10 +62,10 @@ def read_indexed(
     kept: Sequence[int],
     sources: Sequence[str],
 ) -> Samples:
-    """Read one split from the index; the columns stay memory-mapped where all rows are kept.
+    """Read one split from the index; the columns stay memory-mapped if all rows are kept.
 
-    ``listed`` are the edition's classes and the bytes of synsets.txt, ``kept`` the labels that are
-    wanted in their new order.
+    ``listed`` are the edition's classes and the bytes of synsets.txt, ``kept`` the labels to keep,
+    in their new order.
 
     Raises:
         DataError: The index is damaged, of another edition or without a source's list, an archive
@@ -120,7 +120,7 @@ def read_indexed(
 
 
 def _refuse_unlisted(root: Path, split: str, edition: Edition) -> None:
-    """Refuse a split that had no list, as the reader of folders does."""
+    """Refuse a split without a list, as the reader of folders does."""
     if split in read_marker(index_folder(root))["splits"]:
         return
     lists = lists_of_indexed(root)
@@ -138,8 +138,8 @@ def _check_edition(found: IndexedSplit, edition: Edition, root: Path) -> None:
     same = "webvision1" if edition.name == "mini-webvision" else edition.name
     if found.edition != same:
         raise DataError(
-            f"{root} holds the index of {found.edition}, but --data names {edition.name}; "
-            f"write --data {found.edition}:{root}"
+            f"{root} holds an index of {found.edition}, but --data names {edition.name}; "
+            f"use --data {found.edition}:{root}"
         )
 
 
@@ -147,7 +147,7 @@ def _check_sources(found: IndexedSplit, sources: Sequence[str], root: Path) -> N
     lacking = [name for name in sources if name not in found.source_names]
     if lacking:
         raise DataError(
-            f"{root} was indexed without info/train_filelist_{lacking[0]}.txt; put it there and "
+            f"{root} was indexed without info/train_filelist_{lacking[0]}.txt; add the file and "
             f"run harness data index {root}, or choose source={found.source_names[0]}"
         )
 
@@ -158,7 +158,7 @@ def _read_texts(
     lacking = [name for name in sources if name not in found.text_sources]
     if lacking:
         raise DataError(
-            f"the index of {root} has no texts of {lacking[0]}, and texts were asked for; put "
+            f"the index of {root} has no texts of {lacking[0]}, and this run needs texts; put "
             f"{lacking[0]}_meta.tar there and run harness data index {root}"
         )
     return found.texts(np.arange(len(found)) if rows is None else rows)
@@ -171,7 +171,7 @@ def _read_queries(root: Path, edition: Edition) -> Queries:
 def _rows(
     found: IndexedSplit, split: str, sources: Sequence[str], kept: Sequence[int], num_classes: int
 ) -> NDArray[np.int64] | None:
-    """The rows of the wanted classes and sources; None for all of them."""
+    """The rows of the wanted classes and sources; None if all rows are wanted."""
     wanted = np.ones(len(found), np.bool_)
     if len(kept) < num_classes:
         wanted &= np.isin(found.label, np.asarray(kept))
@@ -184,7 +184,7 @@ def _rows(
 def _source(
     found: IndexedSplit, rows: NDArray[np.int64] | None, sources: Sequence[str]
 ) -> NDArray[np.int8]:
-    """The sources, counted in the order in which the run names them."""
+    """The source of each row, as an index into ``sources``."""
     if tuple(sources) == found.source_names:
         return _take(found.source, rows)
     order = [sources.index(n) if n in sources else -1 for n in found.source_names]
@@ -199,7 +199,7 @@ def _take(column: NDArray[T], rows: NDArray[np.int64] | None) -> NDArray[T]:
 def _digests(
     root: Path, split: str, edition: Edition, synsets: bytes, sources: Sequence[str]
 ) -> list[str]:
-    """The digests of the lists that decide a split, which the index notes."""
+    """The digests of the lists that define a split, as recorded in the index."""
     noted = read_marker(index_folder(root))["lists"]
     if split == "train":
         names = [train_list(Path(), source).as_posix() for source in sources]

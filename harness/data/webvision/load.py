@@ -1,4 +1,4 @@
-"""What a run is given: a split of an edition, from folders or from archives."""
+"""Loads a split of an edition for a run, from folders or from archives."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 
 
 def load(spec: RunSpec, split: str, edition: Edition) -> Samples:
-    """Read what ``--data`` names: from an index where one lies there, else from folders.
+    """Read what ``--data`` names, from an index if there is one, otherwise from folders.
 
     Raises:
-        DataError: The folder is not named, or not as the edition says.
+        DataError: The folder is not named, or does not have the edition's layout.
         NoLabelsError: The labels of the split are not public.
     """
     if not spec.data or not spec.data.path:
         raise DataError(
-            f"--data {edition.name} needs the folder, for example "
+            f"--data {edition.name} needs a folder, for example "
             f"--data {edition.name}:/data/webvision"
         )
     root = Path(spec.data.path).expanduser()
@@ -63,7 +63,7 @@ def load(spec: RunSpec, split: str, edition: Edition) -> Samples:
 
 
 def _note_doubts(samples: Samples) -> None:
-    """Say what may make the scores of a split wrong; raise DataError for what surely does."""
+    """Print what may make the scores of a split wrong; raise DataError for what certainly does."""
     if samples.split == "train":
         return
     doubts = empty_classes(samples.root, samples.split, samples.label, samples.classes)

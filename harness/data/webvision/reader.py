@@ -1,4 +1,4 @@
-"""Reads WebVision's editions from folders: lists and labels at once, texts when asked for."""
+"""Reads WebVision's editions from folders: lists and labels at once, texts on demand."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 SOURCES = WEBVISION1.source_names
 EDITION = WEBVISION1.title
-# Up to here every file is looked for, beyond it a spread of them.
+# Up to this number every file is looked for, above it an even spread of them.
 ALL_FILES_UP_TO = 20_000
 
 
@@ -51,17 +51,17 @@ def read_split(
     edition: Edition | str = WEBVISION1,
     allow_empty: bool = False,
 ) -> Samples:
-    """Read one split of a data set that lies as ``edition`` says.
+    """Read one split of a data set in the layout of ``edition``.
 
-    ``sources`` chooses and orders the training lists. ``classes`` keeps these labels, counted anew
-    in their order. ``query`` is the number in the folder's name (from 1), ``rank`` the position
-    in that query's part of the list; both are -1 in val and test. A text as ``edition`` names
-    a data set of another's in WebVision 1.0's layout.
+    ``sources`` chooses and orders the training lists. ``classes`` are the labels to keep; they are
+    renumbered from 0 in this order. ``query`` is the number in the folder's name (from 1), ``rank``
+    the position in that query's part of the list; both are -1 in val and test. If ``edition`` is a
+    string, it is the title of another data set in WebVision 1.0's layout.
 
     Raises:
+        NoLabelsError: The labels of test are not public.
         DataError: A list is missing, a line is malformed or its label out of range (list and line
-            are named), the test labels are not there, or a class has no training sample and
-            ``allow_empty`` is not set.
+            are named), or a class has no training sample and ``allow_empty`` is not set.
     """
     layout = replace(WEBVISION1, title=edition) if isinstance(edition, str) else edition
     sources = layout.source_names if sources is None else tuple(sources)
@@ -106,12 +106,12 @@ def read_split(
 
 
 def missing_files(samples: Samples, *, sample_of: int = 2_000) -> list[str]:
-    """Return the listed pictures that are not there, relative to the root.
+    """Return the listed pictures that are missing, relative to the root.
 
-    Looks for all of them up to ``ALL_FILES_UP_TO``, else for ``sample_of`` evenly spread ones.
+    Looks for all pictures up to ``ALL_FILES_UP_TO``, else for ``sample_of`` evenly spread ones.
 
     Raises:
-        DataError: Over 1 % of them are missing; names the list and the first such line.
+        DataError: More than 1 % of them are missing; the list and the first such line are named.
     """
     files = samples.files if isinstance(samples.files, Names) else Names.of(samples.files.tolist())
     if len(samples) <= ALL_FILES_UP_TO:
@@ -130,18 +130,18 @@ def missing_files(samples: Samples, *, sample_of: int = 2_000) -> list[str]:
 
 
 def as_split(name: str) -> Split:
-    """Return ``name`` where it is a split.
+    """Return ``name`` if it is a split.
 
     Raises:
-        NoLabelsError: It is "ilsvrc", which only a data set that was given ``ilsvrc=`` has.
-        DataError: It is no split at all.
+        NoLabelsError: It is "ilsvrc", which only exists if ``ilsvrc=`` was given.
+        DataError: It is not a split.
     """
     for split in SPLITS:
         if split == name:
             return split
     if name == ILSVRC:
         raise NoLabelsError(
-            "no pictures of ILSVRC-12 were named; add ilsvrc=FOLDER to --data of an edition of "
+            "no pictures of ILSVRC-12 were given; add ilsvrc=FOLDER to --data of an edition of "
             "WebVision"
         )
     raise DataError(unknown("split", name, SPLITS))
@@ -150,10 +150,10 @@ def as_split(name: str) -> Split:
 def kept_labels(
     root: Path, classes: Sequence[int] | None, layout: Edition, num_classes: int
 ) -> Sequence[int]:
-    """Return the labels of the edition that are wanted, in their new order.
+    """Return the edition's labels to keep, in their new order.
 
     Raises:
-        DataError: The edition does not have one of them, or one is named twice.
+        DataError: The edition does not have one of them, or one is given twice.
     """
     whole = layout.kept or range(num_classes)
     kept = whole if classes is None else classes
@@ -161,17 +161,20 @@ def kept_labels(
     if not kept or min(kept) < inside.start or max(kept) >= inside.stop:
         shown = format_class_numbers(kept) if len(kept) else "none"
         raise DataError(
-            f"classes {shown} were asked for, {root} has {inside.start}-{inside.stop - 1}"
+            f"classes {shown} were asked for, but {root} has {inside.start}-{inside.stop - 1}; "
+            "choose classes= in that range"
         )
     if len(set(kept)) < len(kept):
-        raise DataError(f"classes {format_class_numbers(kept)} name a class twice")
+        raise DataError(
+            f"classes {format_class_numbers(kept)} name a class twice; give each class once"
+        )
     return kept
 
 
 def lists_fingerprint(
     title: str, split: str, sources: Sequence[str], kept: Sequence[int], digests: Sequence[str]
 ) -> str:
-    """Return a digest of what the lists say of a split, in folders and in archives alike.
+    """Return the digest of a split's lists, the same for folders and for archives.
 
     ``digests`` are the SHA-256 of synsets.txt and of each list that names pictures and labels.
     """
@@ -185,13 +188,13 @@ def _texts(
     columns: ListColumns,
     rows: NDArray[np.int64] | None,
 ) -> Callable[[], list[Text]]:
-    """Read the texts when called, of some rows or all, or say why they cannot be read."""
+    """Return a function that reads the texts of some or all rows, or says why it cannot."""
     if is_rearranged(root, layout) and not is_there(train_list(root, sources[0])):
 
         def refuse() -> list[Text]:
             raise DataError(
-                f"the texts of {root} cannot be joined to its pictures: meta/train.txt does not "
-                "say where they are from; unpack info.tar there too"
+                f"the texts of {root} cannot be matched to its pictures: meta/train.txt does not "
+                "give their queries; unpack info.tar there too"
             )
 
         return refuse
@@ -203,7 +206,7 @@ def _texts(
 def refuse_empty_classes(
     root: Path, label: NDArray[np.int32], named: Sequence[WebClass], sources: Sequence[str]
 ) -> None:
-    """Raise DataError, with the first of them, where a class has no training sample."""
+    """Raise DataError if a class has no training sample; the first such class is named."""
     empty = np.flatnonzero(np.bincount(label, minlength=len(named)) == 0)
     if len(empty):
         first = named[empty[0]]

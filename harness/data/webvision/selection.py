@@ -1,4 +1,4 @@
-"""What ``--data NAME:PATH?classes=...&source=...`` keeps of an edition."""
+"""The part of an edition that ``--data NAME:PATH?classes=...&source=...`` selects."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OPTIONS = ("classes", "wnids", "source", "ilsvrc")
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """Sources and labels to keep (None: all), the name on the leaderboard, ILSVRC-12's folder."""
+    """Sources and labels to keep (None: all), the leaderboard's name, and ILSVRC-12's folder."""
 
     sources: tuple[str, ...]
     classes: tuple[int, ...] | None
@@ -32,12 +32,12 @@ class Selection:
 def select(options: Mapping[str, str], edition: Edition, root: Path) -> Selection:
     """Read the options of ``--data``.
 
-    ``classes=0-49,77`` keeps labels, in rising order; ``wnids=FILE`` keeps the WordNet ids in a
+    ``classes=0-49,77`` keeps labels, in ascending order; ``wnids=FILE`` keeps the WordNet ids in a
     file, in its order; ``source=google`` keeps one source; ``ilsvrc=FOLDER`` names the validation
     pictures of ILSVRC-12.
 
     Raises:
-        DataError: An option is unknown, does not read so, or names what the edition has not.
+        DataError: An option is unknown or malformed, or names what the edition does not have.
     """
     for name in options:
         if name not in OPTIONS:
@@ -59,14 +59,14 @@ def select(options: Mapping[str, str], edition: Edition, root: Path) -> Selectio
 def _classes(
     options: Mapping[str, str], edition: Edition, root: Path
 ) -> tuple[tuple[int, ...] | None, str]:
-    """The labels to keep, and how the leaderboard names them."""
+    """The labels to keep, and their name on the leaderboard."""
     if "classes" in options and "wnids" in options:
         raise DataError(f"--data {edition.name}: give classes= or wnids=, not both")
     if "classes" in options:
         classes = parse_class_numbers(options["classes"])
         if classes is None:
             raise DataError(
-                f"--data {edition.name}: classes={options['classes']!r} is no range; "
+                f"--data {edition.name}: classes={options['classes']!r} is not a range; "
                 "try classes=0-49 or classes=0-49,77"
             )
         return classes, f"classes {format_class_numbers(classes)}"

@@ -221,7 +221,9 @@ def test_digests_take_the_place_of_sizes(root: Path, home: Path, tmp_path: Path)
     digested(copy, home)
     assert seen(copy, home).fingerprint == by_digest.fingerprint
     changed = change_a_byte(picture(by_digest, 7))
-    with pytest.raises(DataError, match=rf"{changed} has changed .*as many bytes now, but others"):
+    with pytest.raises(
+        DataError, match=rf"{changed} has changed .*same size now, different content"
+    ):
         read(by_digest, 7)
     remedy = rf"run harness data check {root} --images all, or remove {path}"
     with pytest.raises(
@@ -277,7 +279,7 @@ def test_digests_of_some_pictures_are_not_those_of_all(
     tmp.rename(flickr)
     assert google.exists()
     by_size = seen(root, home).fingerprint
-    assert "so their sizes name the data" in capsys.readouterr().err
+    assert "so the sizes identify the data" in capsys.readouterr().err
     digested(root, home)
     assert seen(root, home).fingerprint != by_size
     assert capsys.readouterr().err == ""

@@ -170,7 +170,7 @@ def test_a_broken_picture_is_reported_once_and_replaced_by_its_class(samples: Sa
     assert list(pictures.broken) == [5]
     assert said == [
         f"broken image {samples.root / '5.png'}: not a picture; "
-        "another picture of its class takes its place"
+        "replaced by another picture of its class"
     ]
 
 
@@ -194,7 +194,7 @@ def test_a_class_without_a_whole_picture_stops(samples: Samples) -> None:
     label[7] = 3
     break_files(samples, 7)
     pictures = Pictures(samples.assign(label=label), lambda line: None)
-    with pytest.raises(DataError, match="class n3: no picture can replace a broken one"):
+    with pytest.raises(DataError, match="class n3: no other picture can replace a broken one"):
         load(pictures, [7])
 
 

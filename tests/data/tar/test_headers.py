@@ -195,7 +195,7 @@ def test_every_flipped_byte_of_a_header_is_noticed(tmp_path: Path) -> None:
         data = bytearray(whole)
         data[place] ^= 0x11
         path.write_bytes(data)
-        assert "offset 1024: no valid tar header lies here" in problem(path)
+        assert "offset 1024: there is no valid tar header here" in problem(path)
 
 
 @pytest.mark.parametrize(

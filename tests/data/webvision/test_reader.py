@@ -238,7 +238,7 @@ def test_a_large_list_is_looked_at_by_a_spread(root: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "content", "said"),
     [
-        ("google/q0001.json", None, r"q0001\.json is missing, and texts were asked for"),
+        ("google/q0001.json", None, r"q0001\.json is missing, and this run needs texts"),
         ("google/q0001.json", '[{"id": ', r"q0001\.json is not JSON"),
         ("google/q0001.json", "[" * 200_000, r"q0001\.json is not JSON"),
         ("google/q0001.json", '{"id": 1}', r"q0001\.json holds a dict, not a list"),
@@ -290,11 +290,11 @@ class Wrong:
 @pytest.mark.parametrize(
     "wrong",
     [
-        Wrong("webvision1", "needs the folder"),
+        Wrong("webvision1", "needs a folder"),
         Wrong("webvision1:/nowhere", "/nowhere/info/synsets.txt is missing"),
         Wrong("webvision1:ROOT?clases=0-1", "did you mean 'classes'"),
-        Wrong("webvision1:ROOT?classes=5-1", "is no range; try classes=0-49"),
-        Wrong("webvision1:ROOT?classes=all", "is no range; try classes=0-49"),
+        Wrong("webvision1:ROOT?classes=5-1", "is not a range; try classes=0-49"),
+        Wrong("webvision1:ROOT?classes=all", "is not a range; try classes=0-49"),
         Wrong("webvision1:ROOT?source=bing", "unknown source"),
     ],
     ids=lambda wrong: wrong.typed,
@@ -365,7 +365,7 @@ def test_a_broken_list_of_wnids_is_named(
     "classes", ["0-1,1", "0,", "-1", "1-", "0-9999999", "", "0-999999,0-999999"]
 )
 def test_classes_that_are_no_ranges_are_refused(root: Path, tmp_path: Path, classes: str) -> None:
-    with pytest.raises(DataError, match=r"is no range; try classes=0-49 or classes=0-49,77"):
+    with pytest.raises(DataError, match=r"is not a range; try classes=0-49 or classes=0-49,77"):
         WebVision1().load_samples(spec(f"webvision1:{root}?classes={classes}", tmp_path), "train")
 
 

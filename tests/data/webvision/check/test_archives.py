@@ -20,7 +20,7 @@ from harness.data.webvision.check.one_pass import check
 from harness.data.webvision.check.report import Report
 from harness.data.webvision.index.build import build_index
 
-TREE = Path(__file__).parents[1] / "trees" / "webvision1"
+TREE = Path(__file__).parents[2] / "trees" / "webvision1"
 GOOGLE, FLICKR, VAL = (f"{name}.tar" for name in ("google", "flickr", "val"))
 
 

@@ -19,7 +19,7 @@ from harness.data.webvision.check.one_pass import check
 from harness.data.webvision.check.report import Report
 from harness.errors import DataError
 
-TREES = Path(__file__).parents[1] / "trees"
+TREES = Path(__file__).parents[2] / "trees"
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from harness.data.webvision.check.plots import INCHES, draw, picture_format
 from harness.data.webvision.check.report import ClassCount, Report
 from harness.errors import HarnessError
 
-TREES = Path(__file__).parent / "trees"
+TREES = Path(__file__).parents[2] / "trees"
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from harness.data.webvision.index.open import open_index, read_marker
 from harness.errors import DataError
 from harness.spec import DataSpec, RunSpec
 
-TREE = Path(__file__).parents[1] / "trees" / "webvision1"
+TREE = Path(__file__).parents[2] / "trees" / "webvision1"
 GOOGLE = "info/train_filelist_google.txt"
 
 

@@ -24,7 +24,7 @@ from harness.data.webvision.index.open import open_index, verify_index
 from harness.errors import DataError
 from harness.samples import Text
 
-TREE = Path(__file__).parents[1] / "trees" / "webvision1"
+TREE = Path(__file__).parents[2] / "trees" / "webvision1"
 SOURCES = ("google", "flickr")
 
 

@@ -27,7 +27,7 @@ from harness.errors import DataError, NoLabelsError
 from harness.samples import Samples, Text
 from harness.spec import DataSpec, RunSpec
 
-TREES = Path(__file__).parent / "trees"
+TREES = Path(__file__).parents[2] / "trees"
 READERS = {"webvision1": WebVision1, "webvision2": WebVision2, "mini-webvision": MiniWebVision}
 
 
@@ -145,7 +145,7 @@ def test_the_second_edition_after_preprocessing_is_read(prepared: Path, tmp_path
     assert load(tmp_path, f"webvision2:{prepared}", "val").files[0] == "val/val000001.jpg"
     flickr = load(tmp_path, f"webvision2:{prepared}?source=flickr&classes=0-2")
     assert flickr.label.tolist() == [0, 0, 2, 1]
-    with pytest.raises(DataError, match=r"meta/train\.txt does not say where they are from"):
+    with pytest.raises(DataError, match=r"meta/train\.txt does not give their queries"):
         samples.texts()
 
 

@@ -12,7 +12,7 @@ from harness.data.webvision.lists.editions import WEBVISION1, WEBVISION2
 from harness.data.webvision.lists.queries import read_queries, read_query_map
 from harness.errors import DataError
 
-TREES = Path(__file__).parents[1] / "trees"
+TREES = Path(__file__).parents[2] / "trees"
 
 
 def write_map(root: Path, text: str) -> Path:

@@ -16,7 +16,7 @@ from harness.errors import DataError
 from harness.samples import Samples
 from harness.spec import DataSpec, RunSpec
 
-TREE = Path(__file__).parents[1] / "trees" / "webvision1"
+TREE = Path(__file__).parents[2] / "trees" / "webvision1"
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from harness.data.webvision.pack.pictures import Packing, shrink
 from harness.data.webvision.pack.write import Packed, pack
 from harness.errors import DataError
 
-TREE = Path(__file__).parents[1] / "trees" / "webvision1"
+TREE = Path(__file__).parents[2] / "trees" / "webvision1"
 
 
 def jpeg(width: int, height: int, seed: int = 0) -> bytes:
