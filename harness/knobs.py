@@ -1,29 +1,48 @@
-"""A method's knobs: dataclass fields whose metadata says where their value comes from."""
+"""Knobs and fields: where a default comes from, and which values are allowed.
+
+A range is part of the type, with pydantic's ``Field``: ``Annotated[float, Field(gt=0, le=1)]``.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar, cast, get_args, get_origin, get_type_hints
-
-from pydantic import PydanticUserError, TypeAdapter, ValidationError
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    NamedTuple,
+    TypeVar,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from harness.errors import HarnessError, PluginError, unknown
 
 T = TypeVar("T")
 
 UNSTATED = "the plugin's own default"
+BOUNDS: dict[str, Callable[[Any, Any], bool]] = {
+    "gt": lambda value, bound: value > bound,
+    "ge": lambda value, bound: value >= bound,
+    "lt": lambda value, bound: value < bound,
+    "le": lambda value, bound: value <= bound,
+}
 
 
 def published(default: T, source: str) -> T:
-    """A knob whose default a deck states: ``source`` names deck, slide and table."""
+    """Return a knob whose default a deck states; ``source`` names deck, slide and table."""
     return cast("T", _knob(default, "published", source))
 
 
 def assumed(default: T, why: str) -> T:
-    """A knob whose default the deck leaves open: ``why`` says what speaks for it."""
+    """Return a knob whose default the deck leaves open; ``why`` gives the reason for it."""
     return cast("T", _knob(default, "assumed", why))
 
 
@@ -32,7 +51,7 @@ def _knob(default: object, origin: str, source: str) -> object:
 
 
 class KnobInfo(NamedTuple):
-    """One knob: its default, its type in words, and where the default comes from."""
+    """One knob: its default, its type and range in words, and where the default comes from."""
 
     name: str
     default: Any
@@ -43,15 +62,15 @@ class KnobInfo(NamedTuple):
 
 
 def knobs_of(plugin: type) -> dict[str, KnobInfo]:
-    """Return the knobs of a plugin class by name; empty where it is no dataclass."""
+    """Return the knobs of a plugin class by name; empty if it is not a dataclass."""
     if not dataclasses.is_dataclass(plugin):
         return {}
     public = [f for f in dataclasses.fields(plugin) if f.init and not f.name.startswith("_")]
     try:
-        hints = get_type_hints(plugin, include_extras=True) if public else {}
+        hints = _hints(plugin) if public else {}
     except NameError as error:
         raise PluginError(
-            f"{plugin.__qualname__}: {error}; what a knob's type names must be imported"
+            f"{plugin.__qualname__}: {error}; import what the type of a knob names"
         ) from error
     return {
         field.name: KnobInfo(
@@ -66,17 +85,86 @@ def knobs_of(plugin: type) -> dict[str, KnobInfo]:
     }
 
 
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind, include_extras=True)
+
+
 def _default(field: dataclasses.Field[Any]) -> Any:
     if field.default_factory is not dataclasses.MISSING:
         return field.default_factory()
     return field.default
 
 
+def check_fields(value: object) -> None:
+    """Check the fields of a dataclass that have a range or choices, and tuples of such values.
+
+    Raises:
+        PluginError: A value is outside: "MixUp: alpha must be > 0, got 0".
+    """
+    hints = _hints(type(value))
+    for field in dataclasses.fields(cast("Any", value)):
+        for problem in _problems(hints[field.name], getattr(value, field.name)):
+            raise PluginError(f"{type(value).__name__}: {field.name} {problem}")
+
+
+def _problems(annotation: Any, value: Any) -> Iterator[str]:
+    """Yield "must be ..., got ..." if ``value`` is outside the range or choices of its type."""
+    kind, bounds = _split(annotation)
+    if get_origin(kind) is Literal:
+        if not any(value == known and type(value) is type(known) for known in get_args(kind)):
+            yield f"must be one of {_in_words(kind, ', ')}, got {value!r}"
+    elif get_origin(kind) is tuple:
+        yield from _of_members(kind, value, bounds.get("min_length", 0))
+    elif bounds and not _is_inside(value, kind, bounds):
+        yield f"must be {'an int ' * (kind is int)}{_range(bounds)}, got {value!r}"
+
+
+def _of_members(kind: Any, values: Any, least: int) -> Iterator[str]:
+    if not isinstance(values, tuple):
+        yield f"must be a tuple, got {values!r}"
+        return
+    if len(values) < least:
+        yield f"must have {least} or more values, got {values}"
+    kinds = get_args(kind)
+    if kinds[1:] == (...,):
+        kinds = kinds[:1] * len(values)
+    for part, value in zip(kinds, values, strict=False):
+        yield from _problems(part, value)
+
+
+def _split(annotation: Any) -> tuple[Any, dict[str, Any]]:
+    """Return a type without its range, and the values of ``BOUNDS`` and ``min_length``."""
+    if get_origin(annotation) is not Annotated:
+        return annotation, {}
+    kind, *more = get_args(annotation)
+    parts = [part for one in more for part in getattr(one, "metadata", [one])]
+    names = (*BOUNDS, "min_length")
+    return kind, {n: getattr(part, n) for part in parts for n in names if hasattr(part, n)}
+
+
+def _is_inside(value: Any, kind: Any, bounds: Mapping[str, Any]) -> bool:
+    number = Integral if kind is int else Real
+    if not isinstance(value, number) or isinstance(value, bool) or not math.isfinite(value):
+        return False
+    return all(BOUNDS[name](value, bound) for name, bound in bounds.items())
+
+
+def _range(bounds: Mapping[str, Any]) -> str:
+    """Return "in (0, 1]", "> 0", ">= 1"."""
+    low, high = bounds.get("ge", bounds.get("gt")), bounds.get("le", bounds.get("lt"))
+    if low is not None and high is not None:
+        return f"in {'[' if 'ge' in bounds else '('}{low}, {high}{']' if 'le' in bounds else ')'}"
+    if low is not None:
+        return f"{'>=' if 'ge' in bounds else '>'} {low}"
+    return f"{'<=' if 'le' in bounds else '<'} {high}" if high is not None else ""
+
+
 def parse_knobs(name: str, plugin: type, texts: Mapping[str, str]) -> dict[str, Any]:
     """Turn ``--set`` texts into values of the plugin's knobs.
 
-    Raises HarnessError where a knob is unknown (naming the nearest) or a text does not fit its
-    type (naming the choices).
+    Raises:
+        HarnessError: A knob is unknown, or a text does not fit its type or range.
     """
     known = knobs_of(plugin)
     values = {}
@@ -88,50 +176,75 @@ def parse_knobs(name: str, plugin: type, texts: Mapping[str, str]) -> dict[str, 
 
 
 def parse_value(what: str, annotation: Any, text: str) -> Any:
-    """Turn ``text`` into a value of the annotated type; raises HarnessError where it is none."""
-    if get_origin(annotation) is Literal:
-        choices = {str(choice): choice for choice in get_args(annotation)}
-        if text not in choices:
-            raise HarnessError(f"{what}={text!r} is none of its choices: {', '.join(choices)}")
-        return choices[text]
-    parts: Any = text
-    if get_origin(annotation) is tuple:
-        whole = text.strip().removesuffix(",")
-        parts = [part.strip() for part in whole.split(",")] if whole else []
-    try:
-        # JSON's rules, not strings': a tuple comes as a list, its members as strings.
-        value = TypeAdapter(annotation).validate_python(parts)
-    except ValidationError as error:
-        reason = error.errors(include_url=False)[0]["msg"]
-        raise HarnessError(f"{what}={text!r} is no {_in_words(annotation)}: {reason}") from error
-    except PydanticUserError as error:
-        raise PluginError(
-            f"{what} has the type {_in_words(annotation)}, which no text can be turned into; "
-            "leave it out of the knobs by a name that begins with _"
-        ) from error
+    """Turn ``text`` into a value of the annotated type; ``what`` names it in errors.
+
+    Raises:
+        HarnessError: ``text`` is not such a value, or is outside its range or choices.
+    """
+    value = _parsed(what, annotation, text)
+    for problem in _problems(annotation, value):
+        raise HarnessError(f"{what} {problem}")
     members = value if isinstance(value, tuple) else (value,)
     if any(isinstance(member, float) and not math.isfinite(member) for member in members):
         raise HarnessError(f"{what}={text!r} must be finite")
     return _expanded(what, value, text)
 
 
+def _parsed(what: str, annotation: Any, text: str) -> Any:
+    from pydantic import PydanticUserError, TypeAdapter, ValidationError
+
+    kind = _plain(annotation)
+    if get_origin(kind) is Literal:
+        return {str(choice): choice for choice in get_args(kind)}.get(text, text)
+    parts: Any = text
+    if get_origin(kind) is tuple:
+        whole = text.strip().removesuffix(",")
+        parts = [part.strip() for part in whole.split(",")] if whole else []
+    try:
+        # JSON's rules, not strings': a tuple comes as a list, its members as strings.
+        return TypeAdapter(kind).validate_python(parts)
+    except ValidationError as error:
+        reason = error.errors(include_url=False)[0]["msg"]
+        words = _in_words(kind)
+        article = "an" if words[0] in "aeiou" else "a"
+        raise HarnessError(f"{what}={text!r} is not {article} {words}: {reason}") from error
+    except PydanticUserError as error:
+        raise PluginError(
+            f"{what} has the type {_in_words(kind)}, which cannot be set by a text; "
+            "leave it out of the knobs by a name that begins with _"
+        ) from error
+
+
+def _plain(annotation: Any) -> Any:
+    """Return the type without ranges."""
+    kind, _ = _split(annotation)
+    if get_origin(kind) is tuple and get_args(kind):
+        return tuple[tuple(part if part is ... else _plain(part) for part in get_args(kind))]
+    return kind
+
+
 def _expanded(what: str, value: Any, text: str) -> Any:
-    """Put the user's home for the ~ of a path; refuse a path that names nothing."""
+    """Replace the ~ of a path by the user's home; refuse an empty path."""
     if isinstance(value, tuple):
         return tuple(_expanded(what, member, text) for member in value)
     if not isinstance(value, Path):
         return value
     if value == Path():
-        raise HarnessError(f"{what}={text!r} names no file or folder")
+        raise HarnessError(f"{what}={text!r} does not name a file or folder")
     try:
         return value.expanduser()
     except RuntimeError as error:
         raise HarnessError(f"{what}={text!r}: {error}") from error
 
 
-def _in_words(annotation: Any) -> str:
-    if get_origin(annotation) is Literal:
-        return " | ".join(str(choice) for choice in get_args(annotation))
-    if isinstance(annotation, type) and not get_args(annotation):
-        return annotation.__name__
-    return str(annotation).replace("typing.", "").replace("NoneType", "None")
+def _in_words(annotation: Any, between: str = " | ") -> str:
+    kind, bounds = _split(annotation)
+    if bounds:
+        return f"{_in_words(kind)} {_range(bounds)}".strip()
+    if get_origin(kind) is Literal:
+        return between.join(str(choice) for choice in get_args(kind))
+    if get_origin(kind) is tuple and get_args(kind):
+        return f"tuple[{', '.join('...' if p is ... else _in_words(p) for p in get_args(kind))}]"
+    if isinstance(kind, type) and not get_args(kind):
+        return kind.__name__
+    return str(kind).replace("typing.", "").replace("NoneType", "None")

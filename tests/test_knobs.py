@@ -6,13 +6,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import Field
+from pydantic import Field, NonNegativeFloat, PositiveInt
 
+from harness.assembly.activation import instance_of
+from harness.assembly.descriptions import describe
 from harness.errors import HarnessError, PluginError
-from harness.knobs import UNSTATED, assumed, knobs_of, parse_knobs, parse_value, published
+from harness.knobs import (
+    UNSTATED,
+    assumed,
+    check_fields,
+    knobs_of,
+    parse_knobs,
+    parse_value,
+    published,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +41,9 @@ class Method:
     networks: tuple[str, ...] = ("a",)
     words: str = ""
     share: Annotated[float, Field(ge=0, le=1)] = 0.5
+    steps: PositiveInt = 3
+    parts: Annotated[tuple[NonNegativeFloat, ...], Field(min_length=1)] = (1.0,)
+    either: Annotated[float, Field(lt=1)] = 0.0
     listing: list[int] = field(default_factory=lambda: [7])
     _hidden: int = 3
 
@@ -46,11 +60,23 @@ def test_hidden_fields_are_no_knobs_and_factories_give_their_default() -> None:
     knobs = knobs_of(Method)
     assert "_hidden" not in knobs
     assert knobs["listing"].default == [7]
-    assert [knobs[name].type for name in ("lr", "counts", "clip")] == [
-        "float",
-        "tuple[int, ...]",
-        "float | None",
-    ]
+    assert {name: knob.type for name, knob in knobs.items()} == {
+        "model": "A | B",
+        "percent": "0 | 50 | 100",
+        "epochs": "int",
+        "lr": "float",
+        "clip": "float | None",
+        "nesterov": "bool",
+        "counts": "tuple[int, ...]",
+        "pair": "tuple[int, float]",
+        "networks": "tuple[str, ...]",
+        "words": "str",
+        "share": "float in [0, 1]",
+        "steps": "int > 0",
+        "parts": "tuple[float >= 0, ...]",
+        "either": "float < 1",
+        "listing": "list[int]",
+    }
 
 
 def test_a_plugin_that_is_no_dataclass_has_no_knobs() -> None:
@@ -65,7 +91,7 @@ def test_a_type_that_cannot_be_found_is_said() -> None:
     class Wrong:
         knob: Missing = 1  # type: ignore[name-defined]  # noqa: F821
 
-    with pytest.raises(PluginError, match=r"Wrong.*'Missing' is not defined.*must be imported"):
+    with pytest.raises(PluginError, match=r"Wrong.*'Missing' is not defined; import what"):
         knobs_of(Wrong)
 
 
@@ -98,24 +124,28 @@ def test_texts_become_values_of_their_type(knob: str, text: str, value: object) 
 @pytest.mark.parametrize(
     ("knob", "text", "words"),
     [
-        ("model", "Z", "knob model='Z' is none of its choices: A, B"),
-        ("model", "a", "choices: A, B"),
-        ("percent", "51", "choices: 0, 50, 100"),
-        ("epochs", "many", "is no int"),
-        ("epochs", "1.5", "is no int"),
-        ("epochs", "", "is no int"),
-        ("epochs", "9" * 5000, "is no int"),
-        ("lr", "fast", "is no float"),
+        ("model", "Z", "knob model must be one of A, B, got 'Z'"),
+        ("model", "a", "one of A, B, got 'a'"),
+        ("percent", "51", "one of 0, 50, 100, got '51'"),
+        ("epochs", "many", "is not an int"),
+        ("epochs", "1.5", "is not an int"),
+        ("epochs", "", "is not an int"),
+        ("epochs", "9" * 5000, "is not an int"),
+        ("lr", "fast", "is not a float"),
         ("lr", "nan", "must be finite"),
         ("lr", "inf", "must be finite"),
         ("clip", "nan", "must be finite"),
         ("pair", "1,nan", "must be finite"),
-        ("pair", "1", "is no tuple"),
-        ("pair", "1,2,3", "is no tuple"),
-        ("counts", "1,x", "is no tuple"),
-        ("counts", "1,,2", "is no tuple"),
-        ("nesterov", "maybe", "is no bool"),
-        ("share", "1.5", "less than or equal to 1"),
+        ("pair", "1", "is not a tuple"),
+        ("pair", "1,2,3", "is not a tuple"),
+        ("counts", "1,x", "is not a tuple"),
+        ("counts", "1,,2", "is not a tuple"),
+        ("nesterov", "maybe", "is not a bool"),
+        ("share", "1.5", "mine: knob share must be in [0, 1], got 1.5"),
+        ("steps", "0", "knob steps must be an int > 0, got 0"),
+        ("parts", "1,-1", "knob parts must be >= 0, got -1.0"),
+        ("parts", "", "knob parts must have 1 or more values, got ()"),
+        ("either", "2", "knob either must be < 1, got 2.0"),
         ("modle", "A", "unknown knob of mine 'modle'; did you mean 'model'?"),
         ("_hidden", "4", "unknown knob"),
     ],
@@ -131,7 +161,7 @@ def test_a_type_that_no_text_can_have_is_the_plugins_fault() -> None:
     class Own:
         pass
 
-    with pytest.raises(PluginError, match="no text can be turned into"):
+    with pytest.raises(PluginError, match="cannot be set by a text"):
         parse_value("knob", Own, "text")
 
 
@@ -178,3 +208,61 @@ def test_a_path_is_read_and_a_home_is_meant_where_it_begins_with_a_tilde() -> No
 def test_a_path_that_leads_nowhere_is_refused(text: str) -> None:
     with pytest.raises(HarnessError, match=r"^reader: knob weights='.*'"):
         parse_knobs("reader", Reader, {"weights": text})
+
+
+def test_sound_fields_pass_numpy_numbers_among_them() -> None:
+    check_fields(Method())
+    check_fields(Method(share=np.float32(0.25), steps=np.int64(2), parts=(0, 1)))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"model": "Z"}, "Method: model must be one of A, B, got 'Z'"),
+        ({"percent": True}, "Method: percent must be one of 0, 50, 100, got True"),
+        ({"share": 1.5}, "Method: share must be in [0, 1], got 1.5"),
+        ({"share": float("nan")}, "Method: share must be in [0, 1], got nan"),
+        ({"share": "0.5"}, "Method: share must be in [0, 1], got '0.5'"),
+        ({"share": None}, "Method: share must be in [0, 1], got None"),
+        ({"steps": 2.5}, "Method: steps must be an int > 0, got 2.5"),
+        ({"steps": True}, "Method: steps must be an int > 0, got True"),
+        ({"parts": (1.0, float("inf"))}, "Method: parts must be >= 0, got inf"),
+        ({"parts": ()}, "Method: parts must have 1 or more values, got ()"),
+        ({"parts": 1.0}, "Method: parts must be a tuple, got 1.0"),
+    ],
+)
+def test_a_field_outside_its_range_is_refused(fields: dict[str, Any], words: str) -> None:
+    with pytest.raises(PluginError) as caught:
+        check_fields(Method(**fields))
+    assert str(caught.value) == words
+
+
+def test_a_knob_out_of_range_is_refused_before_the_plan() -> None:
+    with pytest.raises(PluginError, match="Wrong: share must be < 1, got 2"):
+        instance_of("wrong", Wrong, {})
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """A plugin whose default is outside its range."""
+
+    share: Annotated[float, Field(lt=1)] = 2
+
+
+@dataclass(frozen=True)
+class WithRange:
+    """A value whose field has a range."""
+
+    share: Annotated[float, Field(lt=1)] = 0.5
+
+
+@dataclass(frozen=True)
+class Plain:
+    """The same value without a range."""
+
+    share: float = 0.5
+
+
+def test_a_range_does_not_change_the_description_of_a_value() -> None:
+    (ranged,), (plain,) = (describe(v, "v").values() for v in (WithRange(), Plain()))
+    assert ranged[2:] == plain[2:] == [[["share", 0.5]], []]

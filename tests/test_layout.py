@@ -56,7 +56,7 @@ METHODS = "plugins/harness_plugins"
 DECKS = "reproductions/harness_reproductions/decks"
 REPRODUCTIONS = "reproductions/harness_reproductions"
 BOARD = "leaderboard/harness_leaderboard"
-NOISE = ("numpy", "torch", "sklearn", "scipy", "threadpoolctl")
+NOISE = ("numpy", "torch", "sklearn", "scipy", "threadpoolctl", "pydantic")
 
 ROOMS = (
     Room(
@@ -153,9 +153,9 @@ ROOMS = (
         ("torch", "tensorboard"),
     ),
     Room("harness/tricks", "one trick a file, by slot"),
-    Room("harness/tricks/batch", "tricks on a batch", (LANGUAGE,), ("torch", "numpy")),
-    Room("harness/tricks/loss", "losses", (LANGUAGE,), ("torch",)),
-    Room("harness/tricks/model", "tricks on a network", (LANGUAGE,), ("torch", "timm")),
+    Room("harness/tricks/batch", "tricks on a batch", (LANGUAGE,), ("torch", "numpy", "pydantic")),
+    Room("harness/tricks/loss", "losses", (LANGUAGE,), ("torch", "pydantic")),
+    Room("harness/tricks/model", "tricks on a network", (LANGUAGE,), ("torch", "timm", "pydantic")),
     Room(
         "harness/tricks/noise/clustering",
         "what noise tricks that cluster share",
@@ -172,7 +172,12 @@ ROOMS = (
         ),
         NOISE,
     ),
-    Room("harness/tricks/testing", "tricks on the views of a test picture", (LANGUAGE,)),
+    Room(
+        "harness/tricks/testing",
+        "tricks on the views of a test picture",
+        (LANGUAGE,),
+        ("pydantic",),
+    ),
     Room(
         "harness/assembly",
         "plugins to recipe: discovery, activation, hooks, identity",
@@ -241,7 +246,7 @@ ROOMS = (
         METHODS,
         "the methods, one page each",
         (LANGUAGE, "harness/language", *TRICKS),
-        ("torch", "numpy"),
+        ("torch", "numpy", "pydantic"),
     ),
     Room(
         DECKS,

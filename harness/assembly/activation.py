@@ -9,7 +9,7 @@ from typing import Any
 from harness.assembly.discovery import Entry, find_entry, find_plugins, load_plugin
 from harness.assembly.hooks import Active, Hooks
 from harness.errors import HarnessError, PluginError
-from harness.knobs import parse_knobs
+from harness.knobs import check_fields, parse_knobs
 from harness.spec import DataSpec, RunSpec
 
 NETWORKS = "timm"
@@ -57,13 +57,16 @@ def _active(name: str, entries: Mapping[str, Entry]) -> Active:
 
 
 def instance_of(name: str, loaded: Any, knobs: Mapping[str, str]) -> object:
-    """Return a plugin with these knobs; raises HarnessError where one does not fit."""
+    """Return a plugin with these knobs; raises HarnessError if one does not fit."""
     if not isinstance(loaded, type):
         if knobs:
             raise PluginError(f"plugin {name!r} has no knobs: it is no dataclass")
         return loaded
     values = parse_knobs(name, loaded, knobs)
     try:
-        return loaded(**values)
+        instance: object = loaded(**values)
     except (TypeError, ValueError) as error:
         raise PluginError(f"plugin {name!r} cannot be set up: {error}") from error
+    if dataclasses.is_dataclass(instance):
+        check_fields(instance)
+    return instance

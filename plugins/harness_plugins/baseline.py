@@ -5,24 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.hookspecs import hookimpl
-from harness.knobs import assumed
+from pydantic import PositiveInt
+
+from harness import Plan, Stage, assumed, hookimpl
 from harness.tricks.testing.crops import MultiCrop
-from harness.values import Plan, Stage
 
 
 @dataclass(frozen=True, kw_only=True)
 class Baseline:
-    """Cross-entropy with SGD, warm-up and cosine: no noise handling at all.
+    """Cross-entropy with SGD, warm-up and a cosine schedule, without noise handling.
 
-    Published baselines on noisy web labels were often left untuned, and methods look better beside
-    them than they are. This one has the schedule, augmentation and budget that every method gets.
+    Published baselines on noisy web labels were often not tuned, so methods looked better than they
+    are. This one has the schedule, augmentation and budget that every method gets.
     """
 
     backbone: str = assumed("resnet50", "the network that most WebVision results are given for")
-    epochs: int = assumed(75, "the budget of malong_curriculum's three tasks together")
+    epochs: PositiveInt = assumed(75, "the budget of malong_curriculum's three tasks together")
     lr: float = assumed(0.1, "the usual value for SGD with momentum at batch 256")
-    batch_size: int = assumed(256, "as in malong_curriculum, so that budgets are equal")
+    batch_size: PositiveInt = assumed(256, "as in malong_curriculum, so that budgets are equal")
     crops: Literal[1, 2, 5, 10] = assumed(10, "as malong_curriculum, so that protocols are equal")
 
     @hookimpl

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from harness.hookspecs import hookimpl
-from harness.knobs import assumed, published
+from harness import Loss, Plan, Stage, Trick, WarmupCosine, assumed, hookimpl, published
 from harness.plans import each_once
-from harness.schedules import WarmupCosine
 from harness.tricks.loss.focal import Focal
 from harness.tricks.loss.ghm import GHM
 from harness.tricks.loss.self_supervised import SelfSupervised
 from harness.tricks.noise.semantic_match import SemanticMatch
 from harness.tricks.testing.crops import MultiCrop
-from harness.values import Loss, Plan, Stage, Trick
-
-if TYPE_CHECKING:
-    from torch.nn import Module
 
 DECK, MESSAGE = "BigVideo deck, ", "BigVideo deck, 'Take-home Message'"
 Backbone = Literal[
@@ -29,7 +23,7 @@ Selection = Literal["all", "text"]
 LargerInput = Literal["off", "average", "gem"]
 Switch = Literal["off", "on"]
 Variant = tuple[Selection, LargerInput, Switch]
-# What differs between the ensemble's three networks: assumed, for the slide shows no text.
+# How the ensemble's three networks differ: assumed, the slide has no text.
 THREE: tuple[Variant, ...] = (
     ("all", "average", "off"),
     ("all", "gem", "on"),
@@ -39,12 +33,11 @@ THREE: tuple[Variant, ...] = (
 
 @dataclass(frozen=True, kw_only=True)
 class BigVideo:
-    """Train, fine-tune on larger inputs with GeM pooling, then on the network's own labels, too.
+    """Train, fine-tune on larger inputs with GeM pooling, then on the network's pseudo labels.
 
-    The order is that of the deck's overview. Assumed: SGD as in baseline; pseudo labels of the
-    converged network, fixed, as in the team's later code (SCC), at the larger input; focal loss or
-    GHM stand in every stage; the ensemble is the mean of ``THREE``, whatever the knobs of a single
-    network say.
+    The order is that of the deck's overview. Assumed: SGD as in baseline; fixed pseudo labels of
+    the converged network at the larger input, as in the team's later code (SCC); focal loss or GHM
+    in every stage; the ensemble is the mean of ``THREE`` and ignores the knobs of a single network.
     """
 
     backbone: Backbone = published(
@@ -59,16 +52,16 @@ class BigVideo:
     )
     selection: Selection = published("all", DECK + "'Using Description Text': a part did worse")
     ensemble: Literal["single", "two", "three"] = assumed(
-        "single", "three are the last step of the deck's pipeline; two leave the text's part out"
+        "single", "three are the last step of the deck's pipeline; two omit the one with text"
     )
-    pseudo: Literal["teacher", "self"] = assumed("teacher", "as SCC; 'self' fell to 26 % here")
-    encoder: str = assumed("minilm", "the slide says BERT, not which; small, and at hand")
-    share: float = assumed(0.5, "how much of a class the text selects is not on the slides")
-    epochs: int = assumed(75, "as baseline; the deck's 150 stand in an estimate of cost")
+    pseudo: Literal["teacher", "self"] = assumed("teacher", "as in SCC; 'self' fell to 26 % here")
+    encoder: str = assumed("minilm", "the slide says BERT, not which; small, in a package")
+    share: float = assumed(0.5, "the share of a class that the text selects is not on the slides")
+    epochs: int = assumed(75, "as in baseline; the deck's 150 is in an estimate of cost")
     larger_by: float = assumed(10 / 7, "the sizes are in a figure: 320 pixels for one of 224")
-    fine_tune_epochs: int = assumed(10, "not on the slides; the larger input is to cost little")
-    fine_tune_lr: float = assumed(0.05, "as later code of the team, SCC, goes on after convergence")
-    crops: Literal[1, 2, 5, 10] = assumed(10, "'Multi-Crop Testing' has no number; as baseline")
+    fine_tune_epochs: int = assumed(10, "not on the slides; the larger input should cost little")
+    fine_tune_lr: float = assumed(0.05, "as SCC, later code of the team, uses after convergence")
+    crops: Literal[1, 2, 5, 10] = assumed(10, "'Multi-Crop Testing' has no number; as in baseline")
 
     @hookimpl
     def plan(self) -> Plan:
@@ -83,6 +76,8 @@ class BigVideo:
 
     def _row(self, selection: Selection, larger: LargerInput, own_labels: Switch) -> list[Stage]:
         """Return the stages of one network, the finished one last."""
+        from harness.tricks.model.gem_pooling import GeMPooling  # imports torch
+
         size = INPUT_SIZES.get(self.backbone, 224)
         losses: dict[str, tuple[Trick[Loss], ...]] = {"focal": (Focal(),), "ghm": (GHM(),)}
         select = SemanticMatch(encoder=self.encoder, use="select", share=self.share)
@@ -100,7 +95,7 @@ class BigVideo:
             epochs=self.fine_tune_epochs,
             lr=self.fine_tune_lr,
             schedule=WarmupCosine(warmup=0.0),
-            model=(_gem_pooling(),) if larger == "gem" else (),
+            model=(GeMPooling(),) if larger == "gem" else (),
         )
         stages = [train]
         if larger != "off":
@@ -117,9 +112,3 @@ class BigVideo:
                 )
             )
         return stages
-
-
-def _gem_pooling() -> Trick[Module]:
-    from harness.tricks.model.gem_pooling import GeMPooling  # imports torch
-
-    return GeMPooling()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
+from typing import Annotated, Literal
 
-from harness.errors import PluginError
+from pydantic import Field
+
 from harness.hookspecs import hookimpl
 from harness.knobs import assumed, published
 from harness.plans import each_once, in_tasks
@@ -35,36 +36,34 @@ TAUGHT: dict[str, list[Noise]] = {"none": [], "baseline": ["none"], "top_ranked"
 
 @dataclass(frozen=True, kw_only=True)
 class Huawei:
-    """Handle noise by looking at one baseline, distil, and test several networks together.
+    """Handle noise by the features of one baseline, distil, and test several networks together.
 
-    Every row of the tables is a network of its own, trained from scratch. Assumed: the curriculum
-    adds one density subset at a time, in equal parts of one schedule; an ensemble is of ``members``
-    and the network of ``noise``, whose teachers the same members are if ``distil`` is "ensemble".
+    Every row of the tables is one network, trained from scratch. Assumed: the curriculum adds one
+    density subset at a time, in equal parts of one schedule; an ensemble has the ``members`` and
+    the network of ``noise``; with ``distil`` "ensemble" the members are its teachers.
     """
 
     noise: Noise = published("semantic", "Huawei deck, 'Summary of result ...': the best, 75.35")
     backbone: Backbone = published("resnet50", "Huawei deck, 'Model architecture': the baseline")
     distil: Literal["none", "baseline", "top_ranked", "ensemble"] = published(
-        "none", "Huawei deck, 'Model distillation': the row that the others are compared with"
+        "none", "Huawei deck, 'Model distillation': the row that others are compared with"
     )
     ensemble: Literal["none", "vote", "mean", "vote_mean_logits", "learned"] = published(
         "none", "Huawei deck: every table but 'Results of ensemble' is of single models"
     )
-    members: tuple[Noise, ...] = assumed(
+    members: Annotated[tuple[Noise, ...], Field(min_length=1)] = assumed(
         ("reweight_class", "top_ranked", "kmeans_distance", "density_weight", "semantic"),
         "the deck names none; the best row of each idea, all of one backbone",
     )
     reweight: Literal["on", "off"] = assumed(
-        "on", "the deck leaves open if rows on noise reweight classes, too; the best exceed 74.4"
+        "on", "the deck leaves open if rows on noise also reweight classes; the best exceed 74.4"
     )
-    encoder: str = assumed("minilm", "the deck says BERT; this is one for sentences, in a package")
-    crops: Literal[1, 2, 5, 10] = assumed(10, "as baseline, so that protocols are equal")
-    epochs: int = assumed(75, "not on the slides, nor is how large the large batch is; as baseline")
+    encoder: str = assumed("minilm", "the deck says BERT; this one is for sentences, in a package")
+    crops: Literal[1, 2, 5, 10] = assumed(10, "as in baseline, so that protocols are equal")
+    epochs: int = assumed(75, "not on the slides, nor is the large batch's size; as in baseline")
 
     @hookimpl
     def plan(self, spec: RunSpec) -> Plan:
-        if not self.members:
-            raise PluginError("huawei: members is empty; name the rows that make up an ensemble")
         taught = TAUGHT.get(self.distil, self.members)
         teachers = [self._row(noise, spec.seed) for noise in taught]
         final = self._row(self.noise, spec.seed, tuple(row[-1] for row in teachers))
@@ -79,7 +78,7 @@ class Huawei:
         )
 
     def _row(self, noise: Noise, seed: int, teachers: tuple[Stage, ...] = ()) -> list[Stage]:
-        """Return the stages of one row of a table, the one that it reports last."""
+        """Return the stages of one row of a table, the reported one last."""
         baseline = Stage(name="baseline", backbone=self.backbone, epochs=self.epochs)
         sees = (baseline,) if noise.startswith(("kmeans", "density")) else ()
         own = replace(

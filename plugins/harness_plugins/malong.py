@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field, PositiveInt
 
 from harness.hookspecs import hookimpl
 from harness.knobs import assumed, published
@@ -30,10 +32,10 @@ Backbone = Literal["inception_v2", "inception_v3", "inception_v4", "inception_re
 class MalongCurriculum:
     """Train on everything, split each category by density, then retrain from clean to noisy.
 
-    Model A trains on all data at once, B on the clean subset only, C goes on with the noisy one, D
-    with a part of the highly noisy one as well. That C has two subsets and D all three follows
-    from Table 2, whose rows of 0 % and 50 % are Table 1's C and D. Assumed: the tasks of a model
-    are equally long and share one learning-rate schedule and the epochs of model A.
+    Model A trains on all data at once, B on the clean subset only, C adds the noisy one, D also a
+    part of the highly noisy one. That C has two subsets and D three follows from Table 2: its rows
+    of 0 % and 50 % are Table 1's C and D. Assumed: the tasks of a model are equally long and share
+    one learning-rate schedule and the epochs of model A.
     """
 
     model: Literal["A", "B", "C", "D"] = published("D", RESULTS + ", Table 1: the best")
@@ -44,8 +46,8 @@ class MalongCurriculum:
     clustering: Literal["density", "kmeans"] = published(
         "density", "Malong deck, 'Result: Testing Loss', Figure 1 compares it with K-means"
     )
-    distance_quantile: float = assumed(
-        0.6, "the deck leaves d_c open; the team's published clustering code takes this percentile"
+    distance_quantile: Annotated[float, Field(ge=0, le=1)] = assumed(
+        0.6, "the deck leaves d_c open; the team's published clustering code uses this percentile"
     )
     batch_counts: tuple[int, int, int] = published((128, 64, 64), SCHEMES)
     weights: tuple[float, float, float] = published(
@@ -55,12 +57,12 @@ class MalongCurriculum:
         "plain", "the deck gives it about 0.5 %, but not which tables use it"
     )
     crops: Literal[1, 2, 5, 10] = published(10, RESULTS)
-    epochs: int = assumed(75, "not on the slides; the epochs of all tasks together")
+    epochs: PositiveInt = assumed(75, "not on the slides; the epochs of all tasks together")
     lr: float = assumed(0.1, "not on the slides; SGD as in baseline, so that budgets are equal")
 
     @property
     def subsets(self) -> int:
-        """How many subsets are trained on: Table 2's row of 0 % is model C."""
+        """The number of subsets that are trained on: Table 2's row of 0 % is model C."""
         kept = "ABCD".index(self.model)
         return 2 if kept == 3 and not self.highly_noisy_percent else kept
 
@@ -91,12 +93,12 @@ class MalongCurriculum:
         return Plan(stages=tuple(stages), testing=(MultiCrop(crops=self.crops),))
 
     def _batches(self, task: int) -> SubsetBatches:
-        """The deck's shares for three subsets; equal halves for two is assumed."""
+        """Return the deck's shares for three subsets; equal halves for two are assumed."""
         counts: tuple[int, ...] = {1: (1,), 2: (1, 1)}.get(task, self.batch_counts)
         return SubsetBatches(counts=counts, class_balanced=(True, False, False)[:task])
 
     def _subsets(self, sees: Stage, task: int, seed: int) -> tuple[Trick[Samples], ...]:
-        """Split every category by what ``sees`` learned, and keep and weigh the task's subsets."""
+        """Return tricks that split each category by features of ``sees``; keep, weigh subsets."""
         split: Trick[Samples] = DensitySubsets(
             sees=sees, quantile=self.distance_quantile, seed=seed
         )

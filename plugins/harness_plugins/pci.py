@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
-from harness.errors import PluginError
+from pydantic import Field, PositiveFloat, PositiveInt
+
 from harness.hookspecs import hookimpl
 from harness.knobs import assumed, published
 from harness.schedules import Steps, WarmupCosine
@@ -30,10 +31,10 @@ class Pci:
 
     Row A is the plain network, B1 adds the training strategies, B2 class weights, C image weights
     and retraining. The letters are read as one recipe for every network, though B2 is not printed
-    for ResNeXt and ResNeSt. Assumed: row A, before warm-up and cosine came, has the steps of the
-    challenge's own benchmark (a tenth after 30, 60 and 90 of 100 epochs); the ensemble is the mean
-    of the four networks' answers. Its networks have random draws of their own, so that four stay
-    four where a profile makes them one kind; single ones do not, so that luck is no architecture.
+    for ResNeXt and ResNeSt. Assumed: row A, without warm-up and cosine, has the steps of the
+    challenge's benchmark (a tenth after 30, 60 and 90 of 100 epochs); the ensemble is the mean of
+    the four networks' probabilities. Its networks have different random draws, so that they differ
+    even if a profile gives them one backbone; single networks have one draw and can be compared.
     """
 
     row: Literal["A", "B1", "B2", "C"] = published("C", RESULTS + " 1/2 and 2/2: the best")
@@ -43,27 +44,26 @@ class Pci:
     ensemble: Literal["single", "four_networks"] = published(
         "single", RESULTS + ": each table is of one network, 'final' is the ensemble"
     )
-    rounds: int = assumed(1, "'Solution alternative process' gives no number of rounds")
+    rounds: PositiveInt = assumed(1, "'Solution alternative process' gives no number of rounds")
     retrain: Literal["scratch", "weights"] = assumed(
-        "scratch", "not on the slides; B2 and C then differ in the images' weights alone"
+        "scratch", "not on the slides; B2 and C then differ only in the image weights"
     )
-    floor: float = assumed(0.1, "no formula on the slides; no image is lost, none counts tenfold")
-    mixup_alpha: float = assumed(0.2, "not on the slides; the usual value for ImageNet")
-    smoothing: float = assumed(0.1, "not on the slides; the usual value for ImageNet")
-    batch_size: int = assumed(1024, "'Large batch training' has no number on the slide")
-    lr: float = assumed(0.1, "for 256 images, as baseline; it grows with the batch")
-    warmup: float = assumed(0.05, "the curve on the slide has no scale; as baseline")
+    floor: Annotated[float, Field(gt=0, le=1)] = assumed(
+        0.1, "no formula on the slides; every image counts, at most tenfold"
+    )
+    mixup_alpha: PositiveFloat = assumed(0.2, "not on the slides; the usual value for ImageNet")
+    smoothing: Annotated[float, Field(ge=0, lt=1)] = assumed(
+        0.1, "not on the slides; the usual value for ImageNet"
+    )
+    batch_size: PositiveInt = assumed(1024, "'Large batch training' has no number on the slide")
+    lr: float = assumed(0.1, "for 256 images, as in baseline; proportional to the batch size")
+    warmup: float = assumed(0.05, "the curve on the slide has no scale; as in baseline")
     precision: Literal["fp16", "bf16", "fp32"] = published("fp16", TECHNIQUES + " 1/4")
-    epochs: int = assumed(75, "not on the slides; as baseline, so that budgets are equal")
-    crops: Literal[1, 2, 5, 10] = assumed(10, "'Multi-crop test' has no number; as baseline")
+    epochs: PositiveInt = assumed(75, "not on the slides; as baseline, so that budgets are equal")
+    crops: Literal[1, 2, 5, 10] = assumed(10, "'Multi-crop test' has no number; as in baseline")
     scales: tuple[float, ...] = assumed(
         (1.0, 8 / 7, 9 / 7), "'Multi-scale test' has no sizes: 224, 256, 288; for the ensemble"
     )
-
-    def __post_init__(self) -> None:
-        """Refuse a row C that is B2."""
-        if self.rounds < 1:
-            raise PluginError(f"pci retrains for {self.rounds} rounds; choose 1 or more, or row=B2")
 
     @hookimpl
     def plan(self) -> Plan:
@@ -77,7 +77,7 @@ class Pci:
         )
 
     def _row(self, network: Backbone) -> list[Stage]:
-        """Return the stages of one row of a table, the one that it reports last."""
+        """Return the stages of one row of a table, the reported one last."""
         plain = Stage(
             name=f"{network}-train",
             backbone=network,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from pydantic import NonNegativeInt, PositiveInt
+
 from harness.hookspecs import hookimpl
 from harness.knobs import assumed, published
 from harness.language.taggers import best_tagger
@@ -26,10 +28,10 @@ Switch = Literal["off", "on"]
 class WeChat:
     """Pre-train on keywords (WT) or weighted labels (LW), then fine-tune with a new head.
 
-    What follows goes on with that network: larger pictures, then pseudo labels by all networks of
-    the run. Assumed: pre-training and the row without it have baseline's schedule, and that row the
-    epochs of both stages; larger pictures keep the learning rate that fine-tuning ends with; pseudo
-    labels are fine-tuned on once more; an ensemble adds one network of the other pre-training.
+    Later stages continue with that network: larger images, then pseudo labels by all networks of
+    the run. Assumed: pre-training and the row without it have baseline's schedule, that row has the
+    epochs of both stages; larger images keep the last learning rate of fine-tuning; pseudo labels
+    are fine-tuned on once more; an ensemble adds one network with the other pre-training.
     """
 
     pretrain: Pretrain = published("WT", "WeChat deck, slide 9: the best, 77.8 % top-5")
@@ -39,24 +41,24 @@ class WeChat:
     ensemble: Switch = published("off", "WeChat deck, slide 9 is without, 10 has it")
     other_backbone: Backbone = assumed("resnext101_32x4d", "'different backbones' names none")
     sampling: Literal["balanced", "uniform"] = published("balanced", "WeChat deck, slides 6 and 10")
-    tagger: Literal["auto", "nltk", "textblob"] = assumed("auto", "the deck's NLTK if it is there")
-    least_images: int = assumed(5, "'least common' has no number")
-    most_common: float = assumed(0.01, "no number; by Zipf's law over half of what 35k words say")
-    keywords: int = published(35_000, "WeChat deck, slide 4")
-    keywords_per_image: int = published(5, "WeChat deck, slide 4: 'about five'; as the most")
+    tagger: Literal["auto", "nltk", "textblob"] = assumed("auto", "the deck's NLTK if installed")
+    least_images: PositiveInt = assumed(5, "'least common' has no number")
+    most_common: float = assumed(0.01, "no number; by Zipf's law over half the uses of 35k words")
+    keywords: PositiveInt = published(35_000, "WeChat deck, slide 4")
+    keywords_per_image: PositiveInt = published(5, "WeChat deck, slide 4: 'about five'; the most")
     encoder: str = assumed("minilm", "'text similarity' names no model; this one is packaged")
-    neighbours: int = published(5, "WeChat deck, slide 5: so many are drawn")
-    top: int = published(5, "WeChat deck, slide 5: so many weights are shown")
-    pretrain_epochs: int = assumed(75, "not on the slides; as baseline")
-    finetune_epochs: int = assumed(105, "a whole period of 90 and a short one: budget")
+    neighbours: NonNegativeInt = published(5, "WeChat deck, slide 5: five are drawn")
+    top: PositiveInt = published(5, "WeChat deck, slide 5: five weights are shown")
+    pretrain_epochs: PositiveInt = assumed(75, "not on the slides; as in baseline")
+    finetune_epochs: PositiveInt = assumed(105, "one period of 90 and a short one, for the budget")
     finetune_lr: float = published(0.01, "WeChat deck, slide 8")
-    decay_epochs: int = published(90, "WeChat deck, slide 8")
-    batch_size: int = published(256, "WeChat deck, slide 8")
-    accumulation: int = assumed(8, "'for each 8 steps' is read as 8 parts of one batch of 256")
-    large_size: int = assumed(320, "'larger input size' has no number")
-    large_epochs: int = assumed(15, "not on the slides")
-    pseudo_epochs: int = assumed(90, "not on the slides; one period of the learning rate")
-    crops: Literal[1, 2, 5, 10] = assumed(10, "as baseline, so that protocols are equal")
+    decay_epochs: PositiveInt = published(90, "WeChat deck, slide 8")
+    batch_size: PositiveInt = published(256, "WeChat deck, slide 8")
+    accumulation: PositiveInt = assumed(8, "'for each 8 steps' is read as 8 parts of a batch")
+    large_size: PositiveInt = assumed(320, "'larger input size' has no number")
+    large_epochs: PositiveInt = assumed(15, "not on the slides")
+    pseudo_epochs: PositiveInt = assumed(90, "not on the slides; one period of the learning rate")
+    crops: Literal[1, 2, 5, 10] = assumed(10, "as in baseline, so that protocols are equal")
 
     @hookimpl
     def plan(self) -> Plan:
@@ -70,9 +72,8 @@ class WeChat:
             own = {"epochs": epochs, "sees": sees, "noise": (PseudoLabels(sees=sees),)}
             best = [self._after(stage, "pseudo", **own) for stage in best]
             stages += best
-        return Plan(
-            stages=tuple(stages), members=tuple(best), testing=(MultiCrop(crops=self.crops),)
-        )
+        crops = (MultiCrop(crops=self.crops),)
+        return Plan(stages=tuple(stages), members=tuple(best), testing=crops)
 
     def _network(self, pretrain: Pretrain, backbone: Backbone) -> list[Stage]:
         first = Stage(
@@ -96,7 +97,7 @@ class WeChat:
         return stages
 
     def _after(self, stage: Stage, part: str, **changes: Any) -> Stage:
-        """Return the published fine-tuning, which goes on with ``stage``, and its changes."""
+        """Return the published fine-tuning of ``stage``, with ``changes``."""
         name, whole = f"{stage.name.partition('-')[0]}-{part}", self.finetune_epochs
         decays = range(self.decay_epochs, whole, self.decay_epochs)
         steps = Steps(milestones=tuple(epoch / whole for epoch in decays))
@@ -104,7 +105,7 @@ class WeChat:
         return replace(tuned, **{"epochs": whole, "lr": self.finetune_lr, **changes})
 
     def _targets(self, pretrain: Pretrain) -> tuple[Trick[Samples], ...]:
-        """Return what pre-training learns instead of the labels as found."""
+        """Return the tricks that set the targets of pre-training."""
         if pretrain == "WT":
             tags = KeywordTags(
                 tagger=best_tagger() if self.tagger == "auto" else self.tagger,

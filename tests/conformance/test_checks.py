@@ -204,11 +204,11 @@ def restless(self: Any) -> Plan:
         ),
         (
             variant(share=assumed("much", "why"), __annotations__={"share": float}),
-            "knob share='much' is no float",
+            "knob share='much' is not a float",
         ),
         (
             variant(model=assumed("Z", "why"), __annotations__={"model": Literal["A", "B"]}),
-            "knob model='Z' is none of its choices: A, B",
+            "model must be one of A, B, got 'Z'",
         ),
         (
             variant(count=assumed("3", "why"), __annotations__={"count": int}),

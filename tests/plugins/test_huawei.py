@@ -146,7 +146,7 @@ def test_every_row_on_noise_is_looked_at_here() -> None:
 
 
 def test_an_ensemble_of_nobody_is_refused() -> None:
-    with pytest.raises(PluginError, match="members is empty"):
+    with pytest.raises(PluginError, match="members must have 1 or more values"):
         recipe_of(ensemble="vote", members="")
 
 

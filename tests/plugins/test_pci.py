@@ -69,7 +69,7 @@ def test_two_rounds_alternate_from_scratch_or_go_on() -> None:
     scratch = recipe_of(rounds="2").stages
     assert [s.stage.start for s in scratch] == [None] * 3
     assert keys(recipe_of()) == [s.key for s in scratch[:2]]
-    with pytest.raises(PluginError, match="choose 1 or more, or row=B2"):
+    with pytest.raises(PluginError, match="rounds must be an int > 0, got 0"):
         recipe_of(rounds="0")
 
 

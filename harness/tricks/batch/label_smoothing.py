@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from harness.errors import PluginError
+from pydantic import Field
+
+from harness.knobs import check_fields
 from harness.values import Batch
 
 if TYPE_CHECKING:
@@ -22,12 +24,11 @@ class SmoothLabels:
     is assumed: C. Szegedy et al., "Rethinking the Inception Architecture", CVPR 2016, section 7.
     """
 
-    smoothing: float = 0.1
+    smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
 
     def __post_init__(self) -> None:
-        """Refuse a part that is none."""
-        if not 0 <= self.smoothing < 1:
-            raise PluginError(f"SmoothLabels has smoothing {self.smoothing}; choose one in [0, 1)")
+        """Check the ranges of the fields."""
+        check_fields(self)
 
     def __call__(self, batch: Batch) -> Batch:
         """Return the batch with smoothed targets."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from harness.errors import PluginError
+from pydantic import PositiveFloat
+
+from harness.knobs import check_fields
 from harness.samplers import generator
 from harness.values import Batch
 
@@ -30,12 +31,11 @@ class MixUp:
     0.4 best on ImageNet.
     """
 
-    alpha: float = 0.2
+    alpha: PositiveFloat = 0.2
 
     def __post_init__(self) -> None:
-        """Refuse an alpha that gives no distribution."""
-        if not (math.isfinite(self.alpha) and self.alpha > 0):
-            raise PluginError(f"MixUp has alpha {self.alpha}; choose a finite one above 0")
+        """Check the ranges of the fields."""
+        check_fields(self)
 
     def __call__(self, batch: Batch) -> Batch:
         """Return the mixed batch."""

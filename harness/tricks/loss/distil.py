@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field, PositiveFloat
 
 from harness.errors import PluginError
+from harness.knobs import check_fields
 from harness.values import Batch, Loss
 
 if TYPE_CHECKING:
@@ -28,17 +31,12 @@ class Distil:
     0.5 and 2 are assumed.
     """
 
-    weight: float = 0.5
-    temperature: float = 2.0
+    weight: Annotated[float, Field(ge=0, le=1)] = 0.5
+    temperature: PositiveFloat = 2.0
 
     def __post_init__(self) -> None:
-        """Refuse a weight outside [0, 1] and a temperature that is none."""
-        if not 0 <= self.weight <= 1:
-            raise PluginError(f"Distil has weight {self.weight}; choose one in [0, 1]")
-        if not (math.isfinite(self.temperature) and self.temperature > 0):
-            raise PluginError(
-                f"Distil has temperature {self.temperature}; choose a finite one above 0"
-            )
+        """Check the ranges of the fields."""
+        check_fields(self)
 
     def __call__(self, loss: Loss) -> Loss:
         """Return the mixed loss; it raises PluginError where the batch has no teacher's logits."""

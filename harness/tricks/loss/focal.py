@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.errors import PluginError
+from pydantic import NonNegativeFloat
+
+from harness.knobs import check_fields
 from harness.values import Batch, Loss
 
 if TYPE_CHECKING:
@@ -28,12 +29,11 @@ class Focal:
     equation 4 and table 1b; their class weight alpha, made for two classes, is left out.
     """
 
-    gamma: float = 2.0
+    gamma: NonNegativeFloat = 2.0
 
     def __post_init__(self) -> None:
-        """Refuse a gamma below 0: it would prefer what is learned already."""
-        if not (math.isfinite(self.gamma) and self.gamma >= 0):
-            raise PluginError(f"Focal has gamma {self.gamma}; choose a finite one from 0 up")
+        """Check the ranges of the fields."""
+        check_fields(self)
 
     def __call__(self, loss: Loss) -> Loss:
         """Return the loss with its factor."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.errors import PluginError
+from pydantic import PositiveInt
+
+from harness.knobs import check_fields
 from harness.values import Batch, Loss
 
 if TYPE_CHECKING:
@@ -32,12 +34,11 @@ class GHM:
     use where the paper has M.
     """
 
-    bins: int = 10
+    bins: PositiveInt = 10
 
     def __post_init__(self) -> None:
-        """Refuse fewer bins than one."""
-        if self.bins < 1:
-            raise PluginError(f"GHM has {self.bins} bins; choose one or more")
+        """Check the ranges of the fields."""
+        check_fields(self)
 
     def __call__(self, loss: Loss) -> Loss:
         """Return the harmonised loss."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from pydantic import NonNegativeFloat
+
 from harness.errors import PluginError
+from harness.knobs import check_fields
 from harness.values import Batch, Loss
 
 if TYPE_CHECKING:
@@ -34,22 +36,13 @@ class SelfSupervised:
     sigmoids; here softmax, as in all other stages.
     """
 
-    power: float = 2.0
+    power: NonNegativeFloat = 2.0
     pseudo: Literal["self", "teacher"] = "self"
-    temperature: float = 0.0
+    temperature: NonNegativeFloat = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse a power or temperature below 0 and pseudo labels of nobody."""
-        if not (math.isfinite(self.power) and self.power >= 0):
-            raise PluginError(f"SelfSupervised has power {self.power}; choose a finite one from 0")
-        if not (math.isfinite(self.temperature) and self.temperature >= 0):
-            raise PluginError(
-                f"SelfSupervised has temperature {self.temperature}; choose a finite one from 0"
-            )
-        if self.pseudo not in ("self", "teacher"):
-            raise PluginError(
-                f"SelfSupervised has no pseudo labels of {self.pseudo!r}; choose self or teacher"
-            )
+        """Check the ranges of the fields."""
+        check_fields(self)
 
     def __call__(self, loss: Loss) -> Loss:
         """Return the loss of the new targets; it raises PluginError where a teacher is missing."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
+from pydantic import Field
 from timm.layers import SelectAdaptivePool2d  # type: ignore[attr-defined]
 from torch import Tensor, nn
 
 from harness.errors import PluginError
+from harness.knobs import check_fields
 
 EPSILON = 1e-6
 
@@ -36,17 +38,12 @@ class GeMPooling:
     2018.
     """
 
-    p: float = 3.0
+    p: Annotated[float, Field(ge=1)] = 3.0
     exponent: Literal["learned", "fixed"] = "learned"
 
     def __post_init__(self) -> None:
-        """Refuse exponents under that of the mean."""
-        if not (math.isfinite(self.p) and self.p >= 1):
-            raise PluginError(f"GeMPooling has p {self.p}; choose a finite one from 1 up")
-        if self.exponent not in ("learned", "fixed"):
-            raise PluginError(
-                f"GeMPooling has no exponent {self.exponent!r}; choose learned or fixed"
-            )
+        """Check the ranges of the fields."""
+        check_fields(self)
 
     def __call__(self, network: nn.Module) -> nn.Module:
         """Return the changed network; raises PluginError where it has no average pooling."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import dataclass
-from typing import cast
+from typing import Annotated, cast
 
+from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional
 
 from harness.errors import PluginError
+from harness.knobs import check_fields
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,12 +30,11 @@ class MultiScaleStem:
     it fits every network, where a concatenation would change the next layer.
     """
 
-    kernels: tuple[int, ...] = (5, 9)
+    kernels: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (5, 9)
 
     def __post_init__(self) -> None:
-        """Refuse an empty list and kernels below one pixel."""
-        if not self.kernels or min(self.kernels) < 1:
-            raise PluginError(f"MultiScaleStem has kernels {self.kernels}; choose one or more > 0")
+        """Check the ranges of the fields."""
+        check_fields(self)
 
     def __call__(self, network: nn.Module) -> nn.Module:
         """Return the changed network; raises PluginError where it has no 2-D convolution."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import NonNegativeFloat
 
-from harness.errors import PluginError
+from harness.knobs import check_fields
 from harness.samples import Samples
 
 
@@ -25,14 +25,11 @@ class ReweightClasses:
     formula: inverse frequency is assumed, the usual one; the exponent is our choice.
     """
 
-    exponent: float = 1.0
+    exponent: NonNegativeFloat = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse an exponent that is negative or not finite."""
-        if not (math.isfinite(self.exponent) and self.exponent >= 0):
-            raise PluginError(
-                f"ReweightClasses has the exponent {self.exponent}; choose a finite one from 0 up"
-            )
+        """Check the ranges of the fields."""
+        check_fields(self)
 
     def __call__(self, samples: Samples) -> Samples:
         """Return the samples with new weights."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, NonNegativeInt, PositiveInt
 
-from harness.errors import PluginError
+from harness.knobs import check_fields
 from harness.samples import Samples, rows_by_class
 from harness.tricks.noise.clustering.cluster_uses import by_closeness, by_size, in_compact, in_large
 from harness.tricks.noise.clustering.clusters import fit_kmeans
@@ -48,22 +49,14 @@ class ConfusedClusters:
 
     sees: Stage
     use: Use
-    others: int = 3
-    clusters_per_class: int = 2
-    top_share: float = 0.1
+    others: NonNegativeInt = 3
+    clusters_per_class: PositiveInt = 2
+    top_share: Annotated[float, Field(gt=0, le=1)] = 0.1
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse a negative number of others, no cluster, and a share outside (0, 1]."""
-        if self.others < 0 or self.clusters_per_class < 1:
-            raise PluginError(
-                f"ConfusedClusters combines {self.others} other classes into "
-                f"{self.clusters_per_class} clusters each; choose from 0 and from 1 up"
-            )
-        if not 0 < self.top_share <= 1:
-            raise PluginError(
-                f"ConfusedClusters has the top_share {self.top_share}; choose above 0 up to 1"
-            )
+        """Check the ranges of the fields."""
+        check_fields(self)
 
     def __call__(self, samples: Samples) -> Samples:
         """Return the samples with new weights, or with ``subset`` -1 where they are left out."""

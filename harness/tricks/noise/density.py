@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from harness.errors import PluginError
+from harness.knobs import check_fields
 from harness.samples import Samples, rows_by_class
 from harness.tricks.noise.clustering.neighbours import count_nearer
 from harness.values import Stage
@@ -29,15 +32,13 @@ class DensitySubsets:
     """
 
     sees: Stage
-    quantile: float = 0.6
-    num_subsets: int = 3
+    quantile: Annotated[float, Field(ge=0, le=1)] = 0.6
+    num_subsets: Annotated[int, Field(ge=1, le=127)] = 3
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse a quantile outside [0, 1] and fewer than one subset."""
-        _check_quantile(self.quantile)
-        if not 1 <= self.num_subsets <= np.iinfo(np.int8).max:
-            raise PluginError(f"num_subsets is {self.num_subsets}; choose 1 to 127")
+        """Check the ranges of the fields."""
+        check_fields(self)
 
     def __call__(self, samples: Samples) -> Samples:
         """Return the samples with ``subset`` 0 (densest) to ``num_subsets`` - 1."""
@@ -80,7 +81,8 @@ def density(
     **Source:** Malong deck, "Methodology: Formulate our problem", steps one and two; the 60th
     percentile, its element and the count without the sample itself as in the published code.
     """
-    _check_quantile(quantile)
+    if not 0 <= quantile <= 1:
+        raise PluginError(f"quantile must be in [0, 1], got {quantile}")
     size = len(features_ND)
     position = min(int(size * size * quantile), size * size - 1)
     if position < size:  # d_c is one of the diagonal's zeros
@@ -111,8 +113,3 @@ def split_by_density(density_N: Counts, *, num_subsets: int = 3, seed: int = 0) 
         nearest = means.predict(levels.reshape(-1, 1).astype(np.float64))
     place = np.argsort(np.argsort(-means.cluster_centers_[:, 0]))
     return place[nearest][inverse].astype(np.int8)  # type: ignore[no-any-return]
-
-
-def _check_quantile(quantile: float) -> None:
-    if not 0 <= quantile <= 1:
-        raise PluginError(f"the quantile of the distances is {quantile}; choose 0 to 1")

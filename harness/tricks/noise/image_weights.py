@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from harness.errors import PluginError
+from harness.knobs import check_fields
 from harness.samples import Samples, rows_by_class
 from harness.values import Stage
 
@@ -26,11 +29,11 @@ class WeighByModel:
     """
 
     sees: Stage
-    floor: float = 0.1
+    floor: Annotated[float, Field(gt=0, le=1)] = 0.1
 
     def __post_init__(self) -> None:
-        """Refuse a floor outside (0, 1]."""
-        _check_floor(self.floor)
+        """Check the ranges of the fields."""
+        check_fields(self)
 
     def __call__(self, samples: Samples) -> Samples:
         """Return the samples with new weights; raises PluginError where ``sees`` is not seen."""
@@ -52,12 +55,8 @@ def belief(of_label_N: NDArray[np.float32], *, floor: float = 0.1) -> NDArray[np
 
     **Source:** our choice; see ``WeighByModel``.
     """
-    _check_floor(floor)
+    if not 0 < floor <= 1:
+        raise PluginError(f"floor must be in (0, 1], got {floor}")
     raised = np.maximum(of_label_N, floor, dtype=np.float64)
     weights: NDArray[np.float32] = (raised / raised.mean()).astype(np.float32)
     return weights
-
-
-def _check_floor(floor: float) -> None:
-    if not 0 < floor <= 1:
-        raise PluginError(f"the floor of an image's weight is {floor}; choose above 0 up to 1")

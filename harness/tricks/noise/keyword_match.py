@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
+from harness.knobs import check_fields
 from harness.language.masking import masked_gloss, masked_texts, singular, words_of
 from harness.samples import Samples, WebClass
-from harness.tricks.noise.ranking.match_scores import Scores, Use, check_use, use_scores
+from harness.tricks.noise.ranking.match_scores import Scores, Use, use_scores
 
 SHORTEST = 3  # letters of a keyword
 
@@ -30,12 +33,12 @@ class KeywordMatch:
     """
 
     use: Use = "weigh"
-    share: float = 0.5
-    floor: float = 0.5
+    share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    floor: Annotated[float, Field(ge=0, le=1)] = 0.5
 
     def __post_init__(self) -> None:
-        """Refuse a use that is none, a share outside (0, 1] and a floor outside [0, 1]."""
-        check_use("KeywordMatch", self.use, share=self.share, floor=self.floor)
+        """Check the ranges of the fields."""
+        check_fields(self)
 
     def __call__(self, samples: Samples) -> Samples:
         """Return the samples with new ``subset`` or ``weight``.

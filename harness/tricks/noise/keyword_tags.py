@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field, PositiveInt
 
 from harness.errors import PluginError
+from harness.knobs import check_fields
 from harness.language.taggers import TaggerName, load_tagger
 from harness.samples import Samples, Targets, Text
 
@@ -29,20 +32,14 @@ class KeywordTags:
     """
 
     tagger: TaggerName
-    least_images: int = 5
-    most_common: float = 0.01
-    max_keywords: int = 35_000
-    per_image: int = 5
+    least_images: PositiveInt = 5
+    most_common: Annotated[float, Field(ge=0, lt=1)] = 0.01
+    max_keywords: PositiveInt = 35_000
+    per_image: PositiveInt = 5
 
     def __post_init__(self) -> None:
-        """Refuse cut-offs that leave nothing."""
-        for name in ("least_images", "max_keywords", "per_image"):
-            if getattr(self, name) < 1:
-                raise PluginError(f"KeywordTags: {name} is {getattr(self, name)}; choose 1 or more")
-        if not 0 <= self.most_common < 1:
-            raise PluginError(
-                f"KeywordTags drops {self.most_common} of all keywords; choose from 0 to below 1"
-            )
+        """Check the ranges of the fields."""
+        check_fields(self)
 
     def __call__(self, samples: Samples) -> Samples:
         """Return the samples with keywords; raises PluginError where not one is left."""

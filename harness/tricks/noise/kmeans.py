@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
-from harness.errors import PluginError
+from harness.knobs import check_fields
 from harness.samples import Samples, rows_by_class
 from harness.tricks.noise.clustering.clusters import fit_kmeans
 from harness.values import Stage
@@ -26,13 +28,12 @@ class KMeansSubsets:
     """
 
     sees: Stage
-    num_subsets: int = 3
+    num_subsets: Annotated[int, Field(ge=1, le=127)] = 3
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse fewer than one subset."""
-        if not 1 <= self.num_subsets <= np.iinfo(np.int8).max:
-            raise PluginError(f"num_subsets is {self.num_subsets}; choose 1 to 127")
+        """Check the ranges of the fields."""
+        check_fields(self)
 
     def __call__(self, samples: Samples) -> Samples:
         """Return the samples with ``subset`` 0 (largest cluster) to ``num_subsets`` - 1."""

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import NonNegativeInt, PositiveInt
 
-from harness.errors import PluginError
+from harness.knobs import check_fields
 from harness.language.masking import mask, masked_texts, query_words
 from harness.language.wordnet import load_nouns
 from harness.samples import Samples, Targets, WebClass
@@ -36,17 +37,12 @@ class LabelWeights:
     """
 
     encoder: str
-    neighbours: int = 5
-    top: int = 5
+    neighbours: NonNegativeInt = 5
+    top: PositiveInt = 5
 
     def __post_init__(self) -> None:
-        """Refuse fewer than no neighbours, and fewer targets than one."""
-        if self.neighbours < 0:
-            raise PluginError(
-                f"LabelWeights looks at {self.neighbours} neighbours; choose 0 or more"
-            )
-        if self.top < 1:
-            raise PluginError(f"LabelWeights keeps {self.top} labels; choose 1 or more")
+        """Check the ranges of the fields."""
+        check_fields(self)
 
     def __call__(self, samples: Samples) -> Samples:
         """Return the samples with weighted targets among the data set's classes."""

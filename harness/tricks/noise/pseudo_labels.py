@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
+from pydantic import Field, PositiveInt
 
-from harness.errors import PluginError
+from harness.knobs import check_fields
 from harness.samples import Predictions, Samples, Targets
 from harness.values import Stage
 
@@ -27,18 +28,13 @@ class PseudoLabels:
     replaced, however sure the models are.
     """
 
-    sees: tuple[Stage, ...]
+    sees: Annotated[tuple[Stage, ...], Field(min_length=1)]
     kind: Literal["hard", "soft"] = "hard"
-    keep: int = 5
+    keep: PositiveInt = 5
 
     def __post_init__(self) -> None:
-        """Refuse to look at nothing, and unknown kinds."""
-        if not self.sees:
-            raise PluginError("PseudoLabels sees no stage; name the trained stages in sees=")
-        if self.kind not in ("hard", "soft"):
-            raise PluginError(f"PseudoLabels of kind {self.kind!r}; choose hard or soft")
-        if self.keep < 1:
-            raise PluginError(f"PseudoLabels keeps {self.keep} classes; choose 1 or more")
+        """Check the ranges of the fields."""
+        check_fields(self)
 
     def __call__(self, samples: Samples) -> Samples:
         """Return the samples with targets among the data set's classes."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field, NonNegativeFloat, PositiveInt
 
 from harness.errors import PluginError
+from harness.knobs import check_fields
 from harness.samplers import generator
 from harness.samples import Samples
 
@@ -21,12 +23,11 @@ class WeighSubsets:
     **Source:** Malong deck, "Methodology: Train with Curriculum Learning": r = {1, 0.5, 0.5}.
     """
 
-    weights: tuple[float, ...] = (1.0, 0.5, 0.5)
+    weights: tuple[NonNegativeFloat, ...] = (1.0, 0.5, 0.5)
 
     def __post_init__(self) -> None:
-        """Refuse weights that are negative or not finite."""
-        if not all(math.isfinite(weight) and weight >= 0 for weight in self.weights):
-            raise PluginError(f"subset weights are {self.weights}; choose finite ones from 0 up")
+        """Check the ranges of the fields."""
+        check_fields(self)
 
     def __call__(self, samples: Samples) -> Samples:
         """Return the samples with new weights; raises PluginError for a subset without a weight."""
@@ -53,18 +54,13 @@ class KeepSubsets:
     deck does not say which part was kept.
     """
 
-    count: int
-    highly_noisy_share: float = 1.0
+    count: PositiveInt
+    highly_noisy_share: Annotated[float, Field(ge=0, le=1)] = 1.0
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse to keep nothing, and a share outside [0, 1]."""
-        if self.count < 1:
-            raise PluginError(f"KeepSubsets keeps {self.count} subsets; choose 1 or more")
-        if not 0 <= self.highly_noisy_share <= 1:
-            raise PluginError(
-                f"KeepSubsets keeps a share of {self.highly_noisy_share}; choose 0 to 1"
-            )
+        """Check the ranges of the fields."""
+        check_fields(self)
 
     def __call__(self, samples: Samples) -> Samples:
         """Return the samples with ``subset`` -1 where they are left out."""

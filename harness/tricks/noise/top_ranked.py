@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from pydantic import PositiveInt
 
-from harness.errors import PluginError
+from harness.knobs import check_fields
 from harness.samples import Samples
 from harness.tricks.noise.ranking.search_order import top_ranked
 
@@ -28,12 +29,11 @@ class KeepTopRanked:
     class size of smaller data sets is our choice.
     """
 
-    count: int = 3_500
+    count: PositiveInt = 3_500
 
     def __post_init__(self) -> None:
-        """Refuse to keep nothing."""
-        if self.count < 1:
-            raise PluginError(f"KeepTopRanked keeps {self.count} samples; choose 1 or more")
+        """Check the ranges of the fields."""
+        check_fields(self)
 
     def __call__(self, samples: Samples) -> Samples:
         """Return the samples with ``subset`` -1 where they are left out."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from harness.errors import PluginError
+from harness.knobs import check_fields
 from harness.values import Corner, View, Views
 
 CENTER: tuple[Corner, ...] = ("center",)
@@ -33,9 +33,8 @@ class MultiCrop:
     crops: Literal[1, 2, 5, 10] = 10
 
     def __post_init__(self) -> None:
-        """Refuse another number of crops."""
-        if self.crops not in CROPS:
-            raise PluginError(f"MultiCrop has no set of {self.crops} crops; choose 1, 2, 5 or 10")
+        """Check the ranges of the fields."""
+        check_fields(self)
 
     def __call__(self, views: Views) -> Views:
         """Return the crops of every view, unmirrored before mirrored."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
+from typing import Annotated
 
-from harness.errors import PluginError
+from pydantic import Field, PositiveFloat
+
+from harness.knobs import check_fields
 from harness.values import View, Views
 
 STEP = 8  # pixels: what most networks' first layers shrink by
@@ -23,12 +25,15 @@ class MultiScale:
     than they were trained gain most up to there.
     """
 
-    scales: tuple[float, ...] = (1.0, 8 / 7, 9 / 7)
+    scales: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)] = (
+        1.0,
+        8 / 7,
+        9 / 7,
+    )
 
     def __post_init__(self) -> None:
-        """Refuse no scales, and scales that are not finite and above 0."""
-        if not self.scales or not all(math.isfinite(s) and s > 0 for s in self.scales):
-            raise PluginError(f"MultiScale has the scales {self.scales}; choose numbers above 0")
+        """Check the ranges of the fields."""
+        check_fields(self)
 
     def __call__(self, views: Views) -> Views:
         """Return every view in every scale, one scale after another."""

@@ -55,5 +55,5 @@ def test_nothing_else_changes(batch):
 
 @pytest.mark.parametrize("smoothing", [-0.1, 1.0, float("nan")])
 def test_a_part_that_is_none_is_refused(smoothing):
-    with pytest.raises(PluginError, match="smoothing"):
+    with pytest.raises(PluginError, match=r"SmoothLabels: smoothing must be in \[0, 1\), got"):
         SmoothLabels(smoothing=smoothing)

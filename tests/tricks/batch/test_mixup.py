@@ -139,5 +139,5 @@ def test_a_batch_of_one_stays_as_it_is():
 
 @pytest.mark.parametrize("alpha", [0, -1, float("nan"), float("inf")])
 def test_an_alpha_that_gives_no_distribution_is_refused(alpha):
-    with pytest.raises(PluginError, match="alpha"):
+    with pytest.raises(PluginError, match="alpha must be > 0, got"):
         MixUp(alpha=alpha)

@@ -65,5 +65,5 @@ def test_around_distillation_the_factor_is_on_the_whole(make_batch, inner):
 
 @pytest.mark.parametrize("gamma", [-1, float("nan"), float("inf")])
 def test_a_gamma_that_prefers_the_easy_is_refused(gamma):
-    with pytest.raises(PluginError, match="gamma"):
+    with pytest.raises(PluginError, match="gamma must be >= 0, got"):
         Focal(gamma=gamma)

@@ -94,5 +94,5 @@ def test_no_gradient_flows_through_the_factor(make_batch, inner):
 
 
 def test_no_bins_are_refused():
-    with pytest.raises(PluginError, match="0 bins"):
+    with pytest.raises(PluginError, match="bins must be an int > 0, got 0"):
         GHM(bins=0)

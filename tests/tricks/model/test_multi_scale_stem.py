@@ -109,5 +109,5 @@ def test_a_network_without_convolution_is_an_error():
 
 @pytest.mark.parametrize("kernels", [(), (0,)])
 def test_kernels_that_are_none_are_refused(kernels):
-    with pytest.raises(PluginError, match="kernels"):
+    with pytest.raises(PluginError, match=r"kernels must (be an int > 0|have 1 or more values)"):
         MultiScaleStem(kernels=kernels)

@@ -102,5 +102,5 @@ def test_the_clusters_are_scikit_learns(make_samples):
     "settings", [{"others": -1}, {"clusters_per_class": 0}, {"top_share": 0}, {"top_share": 1.5}]
 )
 def test_settings_that_make_no_sense_are_refused(settings):
-    with pytest.raises(PluginError, match=r"ConfusedClusters .*choose"):
+    with pytest.raises(PluginError, match=rf"ConfusedClusters: {next(iter(settings))} must be"):
         ConfusedClusters(sees=INITIAL, use="large", **settings)

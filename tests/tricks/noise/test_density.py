@@ -108,9 +108,9 @@ def test_features_that_are_not_finite_are_refused(value):
 
 @pytest.mark.parametrize("quantile", [-0.1, 1.1, np.nan])
 def test_a_quantile_that_is_none_is_refused(quantile):
-    with pytest.raises(PluginError, match="choose 0 to 1"):
+    with pytest.raises(PluginError, match=r"quantile must be in \[0, 1\], got"):
         density(np.ones((3, 1), np.float32), quantile=quantile)
-    with pytest.raises(PluginError, match="choose 0 to 1"):
+    with pytest.raises(PluginError, match=r"quantile must be in \[0, 1\], got"):
         DensitySubsets(sees=INITIAL, quantile=quantile)
 
 

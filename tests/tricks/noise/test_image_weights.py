@@ -98,9 +98,9 @@ def test_confident_learning_agrees(believed):
 
 @pytest.mark.parametrize("floor", [0.0, -0.1, 1.5, float("nan")])
 def test_a_bad_floor_is_refused(floor):
-    with pytest.raises(PluginError, match="choose above 0 up to 1"):
+    with pytest.raises(PluginError, match=r"floor must be in \(0, 1\], got"):
         WeighByModel(sees=TRAIN, floor=floor)
-    with pytest.raises(PluginError, match="choose above 0 up to 1"):
+    with pytest.raises(PluginError, match=r"floor must be in \(0, 1\], got"):
         belief(np.ones(2, np.float32), floor=floor)
 
 

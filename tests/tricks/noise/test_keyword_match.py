@@ -62,5 +62,5 @@ def test_what_has_more_of_the_keywords_is_selected_or_weighs_more(make_samples):
 
 
 def test_settings_that_make_no_sense_are_refused():
-    with pytest.raises(PluginError, match="KeywordMatch keeps a share of 2"):
+    with pytest.raises(PluginError, match=r"KeywordMatch: share must be in \(0, 1\], got 2"):
         KeywordMatch(share=2.0)

@@ -128,11 +128,11 @@ def test_without_a_keyword_one_line_says_why(make_samples):
 @pytest.mark.parametrize(
     ("bad", "said"),
     [
-        ({"least_images": 0}, "least_images is 0"),
-        ({"max_keywords": 0}, "max_keywords is 0"),
-        ({"per_image": 0}, "per_image is 0"),
-        ({"most_common": 1.0}, "drops 1.0 of all"),
-        ({"most_common": float("nan")}, "drops nan of all"),
+        ({"least_images": 0}, "least_images must be an int > 0, got 0"),
+        ({"max_keywords": 0}, "max_keywords must be an int > 0, got 0"),
+        ({"per_image": 0}, "per_image must be an int > 0, got 0"),
+        ({"most_common": 1.0}, r"most_common must be in \[0, 1\), got 1.0"),
+        ({"most_common": float("nan")}, r"most_common must be in \[0, 1\), got nan"),
     ],
 )
 def test_bad_cut_offs_are_refused(bad, said):

@@ -121,7 +121,10 @@ def test_classes_that_wordnet_does_not_have_are_said(make_samples):
 
 @pytest.mark.parametrize(
     ("bad", "said"),
-    [({"neighbours": -1}, "looks at -1 neighbours"), ({"top": 0}, "keeps 0 labels")],
+    [
+        ({"neighbours": -1}, "neighbours must be an int"),
+        ({"top": 0}, "top must be an int"),
+    ],
 )
 def test_bad_values_are_refused(bad, said):
     with pytest.raises(PluginError, match=said):

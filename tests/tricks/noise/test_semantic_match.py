@@ -103,10 +103,10 @@ def test_samples_without_texts_are_an_error(samples):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"use": "both"}, "can 'select' or 'weigh', not 'both'"),
-        ({"share": 0.0}, "keeps a share of 0.0"),
-        ({"share": float("nan")}, "keeps a share of nan"),
-        ({"floor": 1.5}, "has a least weight of 1.5"),
+        ({"use": "both"}, "use must be one of select, weigh, got 'both'"),
+        ({"share": 0.0}, r"share must be in \(0, 1\], got 0.0"),
+        ({"share": float("nan")}, r"share must be in \(0, 1\], got nan"),
+        ({"floor": 1.5}, r"floor must be in \[0, 1\], got 1.5"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(settings, said):

@@ -35,5 +35,5 @@ def test_nothing_left_stays_nothing(make_samples):
 
 
 def test_a_count_below_one_is_refused():
-    with pytest.raises(PluginError, match="keeps 0 samples"):
+    with pytest.raises(PluginError, match="count must be an int > 0, got 0"):
         KeepTopRanked(count=0)

@@ -41,5 +41,5 @@ def test_cropping_twice_changes_nothing():
 
 
 def test_another_number_is_refused():
-    with pytest.raises(PluginError, match="choose 1, 2, 5 or 10"):
+    with pytest.raises(PluginError, match="crops must be one of 1, 2, 5, 10, got"):
         MultiCrop(crops=7)

@@ -14,16 +14,6 @@ Use = Literal["select", "weigh"]
 Scores = NDArray[np.float32]
 
 
-def check_use(name: str, use: Use, *, share: float, floor: float) -> None:
-    """Raise PluginError where ``use`` is none, or ``share`` or ``floor`` out of its range."""
-    if use not in ("select", "weigh"):
-        raise PluginError(f"{name} can 'select' or 'weigh', not {use!r}; choose one of them")
-    if not 0 < share <= 1:
-        raise PluginError(f"{name} keeps a share of {share}; choose above 0, up to 1")
-    if not 0 <= floor <= 1:
-        raise PluginError(f"{name} has a least weight of {floor}; choose 0 to 1")
-
-
 def use_scores(
     samples: Samples, scores_N: Scores, use: Use, *, share: float, floor: float
 ) -> Samples:
