@@ -171,10 +171,11 @@ def test_values_that_differ_are_described_differently() -> None:
     assert told(describe(Point())) != told(Point())
 
 
-@pytest.mark.parametrize("value", DIFFERENT, ids=range(len(DIFFERENT)))
-def test_a_value_is_described_the_same_twice_and_inside_another(value: object) -> None:
-    assert told(value) == told(value)
-    assert told([value]) != told((value,)) != told(Point(value)) != told([value, value])
+def test_a_value_is_described_the_same_twice_and_inside_another() -> None:
+    for value in DIFFERENT:
+        assert told(value) == told(value), value
+        inside = (told([value]), told((value,)), told(Point(value)), told([value, value]))
+        assert len(set(inside)) == 4, value
 
 
 leaves = st.one_of(

@@ -56,11 +56,11 @@ def found_by(make_record, rows):
     return find
 
 
-@pytest.mark.parametrize(
-    "recipe", RECIPES, ids=lambda recipe: " ".join(map(str, cli_options(recipe)))
-)
-def test_a_run_of_a_recipe_finds_its_numbers_and_no_others(found_by, recipe):
-    assert set(map(published, found_by(recipe))) == RECIPES[recipe]
+def test_a_run_of_a_recipe_finds_its_numbers_and_no_others(found_by):
+    found = {recipe: set(map(published, found_by(recipe))) for recipe in RECIPES}
+    assert len(found) > 60
+    wrong = [cli_options(recipe) for recipe in RECIPES if found[recipe] != RECIPES[recipe]]
+    assert wrong == []
 
 
 def test_every_row_with_a_plugin_is_found_by_a_recipe(found_by, rows):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 
@@ -50,13 +51,15 @@ def test_four_points_on_a_line_by_hand():
 @pytest.mark.parametrize(
     "kind", ["plain", "duplicates", "ties", "identical", "far from the origin", "an outlier"]
 )
-@pytest.mark.parametrize(("size", "width"), [(1, 3), (2, 3), (3, 1), (10, 2), (90, 30)])
-@pytest.mark.parametrize("quantile", [0, 0.05, 0.6, 1])
-def test_the_same_as_the_deck_says_for_every_block_size(kind, size, width, quantile):
-    x = cloud(kind, size, width)
-    expected = literal(x, quantile)
-    for block in (7, 32, 1024):
-        np.testing.assert_array_equal(density(x, quantile=quantile, block=block), expected)
+def test_the_same_as_the_deck_says_for_every_block_size(kind):
+    wrong = []
+    for size, width in [(1, 3), (2, 3), (3, 1), (10, 2), (90, 30)]:
+        x = cloud(kind, size, width)
+        for quantile, block in itertools.product((0, 0.05, 0.6, 1), (7, 32, 1024)):
+            found = density(x, quantile=quantile, block=block)
+            if found.tolist() != literal(x, quantile).tolist():
+                wrong.append((size, width, quantile, block))
+    assert wrong == []
 
 
 def test_many_blocks_of_many_features():
