@@ -1,1 +1,1 @@
-"""What a difference between two methods is worth: intervals, verdicts, comparisons of two runs."""
+"""Statistics of accuracies: intervals, verdicts on claims, and tests on two runs."""

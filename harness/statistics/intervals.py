@@ -1,8 +1,8 @@
-"""Accuracies and their differences with intervals that know of seeds and of test images.
+"""Accuracies and their differences, with intervals that cover both seeds and test images.
 
-A table ``(S, N)`` says of every seed and test image how right a method was: 1 or 0, or any number
-whose mean is the metric (1 / (share of the image's class x K) in place of 1 for a class mean).
-Everything is in shares; people read points, 100 times that.
+A table ``(S, N)`` holds the correctness of a method for each seed and test image: 1 or 0, or any
+number whose mean is the metric (for a class mean, 1 / (share of the image's class x K) in place of
+1). All values are shares; printed values are points, 100 times the shares.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import math
 from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from harness.errors import HarnessError
 
-MOST_SEEDS = 1_000  # more are no advice
+MOST_SEEDS = 1_000  # advice to run more would be of no use
 
 SeedsByImages: TypeAlias = NDArray[np.float64]
 SeedTerm: TypeAlias = tuple[float, int]  # the variance between seeds, and their number
@@ -26,9 +26,9 @@ SeedTerm: TypeAlias = tuple[float, int]  # the variance between seeds, and their
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """A mean, or a difference of means, with the interval that is to hold the true one.
+    """A mean, or a difference of means, with its confidence interval.
 
-    The estimate is off from the truth by the luck of ``seeds`` seeds and of ``images`` images:
+    The error of the estimate comes from the choice of ``seeds`` seeds and of ``images`` images:
 
         se^2 = A + B,   A = sum of A_m,   A_m = v_m / S_m,   B = image_variance / images
         df = se^2 / (A / f + B / (images - 1)),   f = A^2 / sum of (A_m^2 / (S_m - 1))
@@ -38,9 +38,9 @@ class Interval:
     of the seeds (S - 1 for one term), and t Student's quantile with df of them.
 
     ``seed_terms`` holds one pair (v_m, S_m) for a paired difference or a single method, two for
-    methods that do not share seeds. It is empty where a method has one seed: then nothing is known
-    of the seeds' luck, and the interval knows of images alone. ``seeds`` is the fewest of any
-    method. The bounds may leave [0, 1] where few images stand behind them.
+    methods that do not share seeds. It is empty if a method has one seed: then the variance between
+    seeds is unknown, and the interval covers image sampling only. ``seeds`` is the smallest number
+    of any method. With few images the bounds may leave [0, 1].
 
     **Source:** our choice. Satterthwaite's df would be se^4 / (A^2 / f + B^2 / (images - 1)); with
     three seeds it covers 92 % at worst, this one 94 % (docs/statistics.md).
@@ -65,9 +65,11 @@ class Interval:
         images: int,
         confidence: float = 0.95,
     ) -> Interval:
-        """Put the bounds around an estimate; raises HarnessError for a confidence not in (0, 1)."""
+        """Return an estimate with its bounds; raises HarnessError unless 0 < confidence < 1."""
         if not 0 < confidence < 1:
-            raise HarnessError(f"a confidence of {confidence} is none; choose one such as 0.95")
+            raise HarnessError(
+                f"confidence must be in (0, 1), got {confidence}; choose one such as 0.95"
+            )
         error, degrees = _error_and_degrees(seed_terms, image_variance, images)
         half = error * _quantile(degrees, confidence)
         return cls(
@@ -81,6 +83,17 @@ class Interval:
             confidence=confidence,
         )
 
+    def __str__(self) -> str:
+        """Return the interval in points, with signs: "+2.35 [+0.41, +4.29]"."""
+        return self.in_points(sign="+")
+
+    def in_points(self, sign: Literal["", "+"] = "") -> str:
+        """Return the interval in points: "62.35 [60.41, 64.29]"; "+" is for differences."""
+        estimate, low, high = (
+            f"{100 * share:{sign}.2f}" for share in (self.estimate, self.low, self.high)
+        )
+        return f"{estimate} [{low}, {high}]"
+
     def p_value(self, truth: float = 0.0) -> float:
         """Return the two-sided p-value of ``truth``; outside the bounds it is < 1 - confidence."""
         from scipy.special import stdtr
@@ -92,18 +105,19 @@ class Interval:
         return float(2 * stdtr(degrees, -distance / error))
 
     def half_width(self, seeds: float) -> float:
-        """Return the half-width that ``seeds`` seeds of each method, 2 or more, would leave.
+        """Return the half-width with ``seeds`` seeds of each method, 2 or more.
 
-        The variances are taken as they are now; infinity leaves what the images alone leave.
+        The variances are those estimated now. With infinite seeds, the variance of the images
+        remains.
         """
         terms = ((variance, seeds) for variance, _ in self.seed_terms)
         error, degrees = _error_and_degrees(terms, self.image_variance, self.images)
         return error * _quantile(degrees, self.confidence)
 
     def seeds_for(self, half_width: float) -> int | None:
-        """Return the fewest seeds, in all, that would leave less than ``half_width``.
+        """Return the smallest total number of seeds with a half-width below ``half_width``.
 
-        None where more than ``MOST_SEEDS`` would be needed, or nothing is known of the seeds.
+        None if more than ``MOST_SEEDS`` would be needed, or if the variance of seeds is unknown.
         """
         if not self.seed_terms or not self.half_width(MOST_SEEDS) < half_width:
             return None
@@ -131,15 +145,15 @@ def _error_and_degrees(
     return math.sqrt(total), total / per_degree if per_degree else images - 1
 
 
-def mean_accuracy(right_SN: ArrayLike, *, confidence: float = 0.95) -> Interval:
+def mean_accuracy(correct_SN: ArrayLike, *, confidence: float = 0.95) -> Interval:
     """Return the accuracy of one method, ``(S, N)`` or ``(N,)``, over its seeds and test images."""
-    return _crossed([_table(right_SN, "right")], confidence)
+    return _crossed([_table(correct_SN, "correct")], confidence)
 
 
 def paired_difference(
     better_SN: ArrayLike, worse_SN: ArrayLike, *, confidence: float = 0.95
 ) -> Interval:
-    """Return by how much ``better`` beats ``worse`` on shared seeds and images, ``(S, N)`` each.
+    """Return the difference ``better`` - ``worse`` on shared seeds and images, ``(S, N)`` each.
 
     Row s of both has the same seed, column i the same image. The differences d are a two-way
     table, d_si = mu + a_s + b_i + e_si, so that
@@ -160,7 +174,7 @@ def paired_difference(
     if better.shape != worse.shape:
         raise HarnessError(
             f"a paired difference needs the same seeds and images: better has {better.shape}, "
-            f"worse {worse.shape}; use unpaired_difference where seeds differ"
+            f"worse {worse.shape}; use unpaired_difference if seeds differ"
         )
     return _crossed([better - worse], confidence)
 
@@ -168,10 +182,10 @@ def paired_difference(
 def unpaired_difference(
     better_SN: ArrayLike, worse_TN: ArrayLike, *, confidence: float = 0.95
 ) -> Interval:
-    """Return by how much ``better`` beats ``worse`` on the same images, but with other seeds.
+    """Return the difference ``better`` - ``worse`` on the same images with different seeds.
 
-    ``(S, N)`` and ``(T, N)``. As ``paired_difference``, except that each method has a seed term of
-    its own and MS_e / S becomes the sum of both methods' MS_e / S.
+    The shapes are ``(S, N)`` and ``(T, N)``. The formula is that of ``paired_difference``, except
+    that each method has its own seed term and MS_e / S becomes the sum of both methods' MS_e / S.
 
     Raises:
         HarnessError: The images differ in number, or a table is empty or not finite.
@@ -186,7 +200,7 @@ def unpaired_difference(
 
 
 def _crossed(tables: list[SeedsByImages], confidence: float) -> Interval:
-    """Return the interval of the sum of the tables' means: seeds apart, images shared."""
+    """Return the interval of the sum of the tables' means: separate seeds, shared images."""
     images = tables[0].shape[1]
     seeds = min(len(table) for table in tables)
     by_image = sum((table.mean(axis=0) for table in tables), np.zeros(images))
@@ -215,5 +229,7 @@ def _table(values: ArrayLike, name: str) -> SeedsByImages:
             f"{name} has the shape {table.shape}; give (seeds, images), at least 1 x 2"
         )
     if not np.isfinite(table).all():
-        raise HarnessError(f"{name} has values that are not finite; give 1 for right, 0 for wrong")
+        raise HarnessError(
+            f"{name} has values that are not finite; give 1 for correct, 0 for wrong"
+        )
     return table

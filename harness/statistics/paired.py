@@ -1,7 +1,6 @@
-"""Two trained networks on the same test images: what their differences are worth.
+"""Tests of the difference between two trained networks on the same test images.
 
-Nothing here speaks of seeds; for the methods behind the networks, see
-``harness.statistics.intervals``.
+Seeds are not part of these tests; to compare methods, use ``harness.statistics.intervals``.
 """
 
 from __future__ import annotations
@@ -15,8 +14,7 @@ CONFIDENCE = 0.95
 def mcnemar(gained: int, lost: int) -> float:
     """Return McNemar's exact two-sided p-value: 2 P(X <= min(gained, lost)), at most 1.
 
-    X is binomial with gained + lost tosses of a fair coin. **Source:** the exact form, any
-    textbook.
+    X is binomial with n = gained + lost and p = 0.5. **Source:** the exact form, any textbook.
     """
     from scipy.stats import binom
 
@@ -28,9 +26,9 @@ def bootstrap_mean(
 ) -> tuple[float, float]:
     """Return the 95 % percentile interval of the mean of ``values_N`` over resampled images.
 
-    For a paired bootstrap give the differences. Drawing N images with replacement is drawing how
-    often each *distinct* value occurs from a multinomial: the same distribution, at a cost that
-    does not grow with N where there are few values.
+    For a paired bootstrap, give the differences. N images drawn with replacement are drawn here as
+    the counts of each *distinct* value, from a multinomial: the same distribution, at a cost that
+    does not grow with N if there are few distinct values.
     """
     random = np.random.default_rng(seed)
     values, counts = np.unique(np.asarray(values_N), return_counts=True)

@@ -1,7 +1,7 @@
-"""What an interval says of a claim: five verdicts, and how many seeds would decide.
+"""Verdicts on claims, from an interval: five outcomes, and how many seeds would decide.
 
-A verdict rests on the one interval that is printed beside it. docs/statistics.md says the same to
-a reader, with measured error rates.
+A verdict depends only on the interval that is printed beside it. docs/statistics.md explains the
+verdicts, with measured error rates.
 """
 
 from __future__ import annotations
@@ -30,10 +30,11 @@ ENOUGH_SEEDS = 3  # with two, a 95 % interval may cover as little as 90 % (docs/
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What became of a claim, and why, in one line.
+    """The outcome of a claim, and the reason in one line.
 
-    ``seeds_needed`` stands on an inconclusive verdict: the seeds of each method, in all, with which
-    the present estimate and variances would decide. None elsewhere, and where no number does it.
+    ``seeds_needed`` belongs to an inconclusive verdict: the total number of seeds of each method
+    that would decide at the present estimate and variances. It is None for other verdicts, and if
+    no number of seeds would decide.
     """
 
     outcome: Outcome
@@ -52,14 +53,14 @@ def judge_difference(
 ) -> Verdict:
     """Judge "better beats worse by ``published``", in shares; None where no size is stated.
 
-    - contradicted: the interval lies below 0;
-    - reproduced: it lies above 0 and comes within ``margin`` of the published size;
-    - direction only: it lies above 0, but the size was not stated or is another;
-    - inconclusive: it holds 0, or there are fewer than ``ENOUGH_SEEDS`` seeds.
+    - contradicted: the interval is below 0;
+    - reproduced: it is above 0 and within ``margin`` of the published size;
+    - direction only: it is above 0, but the size was not stated or does not match;
+    - inconclusive: it contains 0, or there are fewer than ``ENOUGH_SEEDS`` seeds.
 
-    With no margin a claim is reproduced only where more than half its size was measured: the
-    estimate is farther from 0 than from the size. "It hurts" is judged with better and worse
-    swapped.
+    Without a margin, a claim is reproduced only if more than half its size was measured: the
+    estimate is farther from 0 than from the published size. To judge "it hurts", swap better and
+    worse.
 
     Raises:
         HarnessError: ``published`` is not in (0, 1], or ``margin`` is negative.
@@ -68,37 +69,38 @@ def judge_difference(
     """
     if published is not None and not 0 < published <= 1:
         raise HarnessError(
-            f"a published difference of {published} is not in (0, 1]; give shares (0.04 for 4 "
-            "points), and swap better and worse where it is negative"
+            f"published difference must be in (0, 1], got {published}; give a share (0.04 for 4 "
+            "points), and swap better and worse if it is negative"
         )
     if not 0 <= margin < 1:
-        raise HarnessError(f"a margin of {margin} is not in [0, 1); give shares (0.01: 1 point)")
-    measured = _points(interval)
+        raise HarnessError(
+            f"margin must be in [0, 1), got {margin}; give a share (0.01 for 1 point)"
+        )
     if interval.low <= 0 <= interval.high or interval.seeds < ENOUGH_SEEDS:
-        return _inconclusive(interval, f"measured {measured}", "0", abs(interval.estimate))
+        return _inconclusive(interval, "0", abs(interval.estimate), str(interval))
     outcome: Outcome = "direction only"
     if interval.high < 0:
-        outcome, reason = "contradicted", f"measured {measured}: below 0"
+        outcome, reason = "contradicted", f"measured {interval}: below 0"
     elif published is None:
-        reason = f"measured {measured}: above 0; no size was published"
+        reason = f"measured {interval}: above 0; no size was published"
     elif published < interval.low - margin or published > interval.high + margin:
         size = "more" if published < interval.low else "less"
-        reason = f"measured {measured}: above 0 but {size} than the {100 * published:.4g} published"
+        reason = f"measured {interval}: above 0 but {size} than the {100 * published:.4g} published"
     else:
         outcome = "reproduced"
-        reason = f"measured {measured}: above 0 and fits the {100 * published:.4g} published"
+        reason = f"measured {interval}: above 0 and fits the {100 * published:.4g} published"
     return Verdict(outcome=outcome, reason=reason, interval=interval)
 
 
 def judge_equality(interval: Interval, *, margin: float) -> Verdict:
     """Judge "the two are comparable": they differ by less than ``margin``, in shares.
 
-    - reproduced: the interval lies inside -margin to margin, which is two one-sided tests, each
+    - reproduced: the interval is inside -margin to margin, which is two one-sided tests, each
       at half of 1 - confidence;
-    - contradicted: it lies outside;
-    - inconclusive: it holds -margin or margin, or there are fewer than ``ENOUGH_SEEDS`` seeds.
+    - contradicted: it is outside;
+    - inconclusive: it contains -margin or margin, or there are fewer than ``ENOUGH_SEEDS`` seeds.
 
-    Raises HarnessError for a margin that is not in (0, 1). **Source:** our choice.
+    Raises HarnessError if the margin is not in (0, 1). **Source:** our choice.
     """
     return _within(interval, 0.0, margin)
 
@@ -113,23 +115,24 @@ def judge_level(
 ) -> Verdict:
     """Judge "the accuracy is ``published``", in shares, to within ``margin``.
 
-    As ``judge_equality``, around the published number. A shrunk recipe, or data other than the
-    published edition, split and protocol, has no level to compare: "not tested at this scale".
+    The rules are those of ``judge_equality``, around the published number. If the recipe is shrunk,
+    or edition, split or protocol are not the published ones, the level cannot be compared: "not
+    tested at this scale".
 
-    Raises HarnessError for a margin that is not in (0, 1) and a level that is not in [0, 1].
+    Raises HarnessError if the margin is not in (0, 1) or the level is not in [0, 1].
     **Source:** our choice.
     """
     if not 0 <= published <= 1:
-        raise HarnessError(f"a published accuracy of {published} is not in [0, 1]; give a share")
+        raise HarnessError(f"published accuracy must be in [0, 1], got {published}; give a share")
     if not full_size:
-        return not_tested("the recipe is shrunk: its level says nothing of the published one")
+        return not_tested("the recipe is shrunk: compare differences, not accuracies")
     if not published_data:
-        return not_tested("these are not the published data: compare differences, not levels")
+        return not_tested("this is not the published data: compare differences, not accuracies")
     return _within(interval, published, margin)
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:
-    """Return Holm's adjusted p-values: below 0.05, all hold together at 5 %.
+    """Return Holm's adjusted p-values: those below 0.05 hold together at 5 %.
 
     With p_(1) <= ... <= p_(m), the k-th is max over j <= k of min(1, (m - j + 1) p_(j)). Raises
     HarnessError for a value outside [0, 1].
@@ -148,14 +151,16 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
 
 def _within(interval: Interval, target: float, margin: float) -> Verdict:
     if not 0 < margin < 1:
-        raise HarnessError(f"a margin of {margin} is not in (0, 1); give shares (0.01: 1 point)")
+        raise HarnessError(
+            f"margin must be in (0, 1), got {margin}; give a share (0.01 for 1 point)"
+        )
     off = abs(interval.estimate - target)
     half = interval.high - interval.estimate
     band = f"{100 * target:.4g} +/- {100 * margin:.4g}"
-    measured = _points(interval, sign="" if target else "+")
+    measured = interval.in_points(sign="" if target else "+")
     if abs(margin - off) <= half or interval.seeds < ENOUGH_SEEDS:
         edge = f"an edge of {band}"
-        return _inconclusive(interval, f"measured {measured}", edge, abs(margin - off))
+        return _inconclusive(interval, edge, abs(margin - off), measured)
     if off < margin:
         reason = f"measured {measured}: inside {band}"
         return Verdict(outcome="reproduced", reason=reason, interval=interval)
@@ -163,35 +168,28 @@ def _within(interval: Interval, target: float, margin: float) -> Verdict:
     return Verdict(outcome="contradicted", reason=reason, interval=interval)
 
 
-def _inconclusive(interval: Interval, measured: str, held: str, distance: float) -> Verdict:
-    """Say how many seeds would keep the interval clear of what is ``distance`` away."""
+def _inconclusive(interval: Interval, held: str, distance: float, measured: str) -> Verdict:
+    """Return the verdict with the number of seeds that would exclude a value ``distance`` away."""
     needed = None
     if interval.seeds < ENOUGH_SEEDS:
         needed = ENOUGH_SEEDS
-        count = "one seed tells" if interval.seeds == 1 else f"{interval.seeds} seeds tell"
-        advice = f"{count} too little of the seeds' variance: run {needed - interval.seeds} more"
+        count = "one seed is" if interval.seeds == 1 else f"{interval.seeds} seeds are"
+        more = needed - interval.seeds
+        advice = f"{count} too few to estimate the variance between seeds: run {more} more"
     elif (found := interval.seeds_for(distance)) is not None:
         needed = max(found, interval.seeds + 1)
         more = needed - interval.seeds
         seeds = "seed" if more == 1 else "seeds"
-        advice = f"holds {held}; {more} more {seeds} would decide at the present variance"
+        advice = f"contains {held}; {more} more {seeds} would decide at the present variance"
     elif distance == 0:
-        advice = f"lies exactly on {held}; no number of seeds would decide at this estimate"
+        advice = f"is exactly at {held}; no number of seeds would decide at this estimate"
     elif interval.half_width(math.inf) >= distance:
-        advice = f"holds {held}; no number of seeds would decide: more test images"
+        advice = f"contains {held}; no number of seeds would decide: use more test images"
     else:
-        advice = f"holds {held}; more than {MOST_SEEDS:,} seeds would be needed"
+        advice = f"contains {held}; more than {MOST_SEEDS:,} seeds would be needed"
     return Verdict(
         outcome="inconclusive",
-        reason=f"{measured}: {advice}",
+        reason=f"measured {measured}: {advice}",
         interval=interval,
         seeds_needed=needed,
     )
-
-
-def _points(interval: Interval, sign: str = "+") -> str:
-    """Write an interval in points: "+2.35 [+0.41, +4.29]"."""
-    estimate, low, high = (
-        f"{100 * x:{sign}.2f}" for x in (interval.estimate, interval.low, interval.high)
-    )
-    return f"{estimate} [{low}, {high}]"

@@ -1,4 +1,4 @@
-"""What each trick of a method is worth: left out of the method, and added alone."""
+"""Ablation of a method: each trick left out of the method, and each trick added alone."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ OWN_STAGES = "its own stages"
 
 
 class AblatedTrick(NamedTuple):
-    """One trick of a method, however many of its stages have it."""
+    """One trick of a method, in all stages that have it."""
 
     name: str
     slots: tuple[str, ...]
-    stages: tuple[str, ...]  # empty where it is one of testing
+    stages: tuple[str, ...]  # empty for a testing trick
 
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """A run with a trick more or less than ``against``, or why there can be none.
+    """A run with one trick more or less than ``against``, or the reason why there is none.
 
-    The trick's contribution is ``sign`` times what the variant has more than ``against``. ``base``
-    says what a trick alone was added to.
+    The trick's contribution is ``sign`` times the difference from ``against`` to the variant.
+    ``base`` names what a trick alone was added to.
     """
 
     spec: RunSpec | None = None
@@ -56,7 +56,7 @@ class AblationRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Ablation:
-    """Every run that tells what a method's tricks are worth, each with the same seeds."""
+    """All runs of an ablation, each with the same seeds."""
 
     method: RunSpec
     seeds: tuple[int, ...]
@@ -64,18 +64,18 @@ class Ablation:
 
     @cached_property
     def runs(self) -> tuple[RunSpec, ...]:
-        """The runs, each once, seed by seed: what is stopped early has whole seeds."""
+        """The runs, each once, seed by seed, so that an early stop leaves complete seeds."""
         specs = [self.method]
         for row in self.rows:
             for variant in (row.left_out, row.alone):
                 specs += [spec for spec in (variant.against, variant.spec) if spec is not None]
-        # A spec holds mappings, so none of them has a hash.
+        # A spec contains mappings, so it is not hashable.
         once = [spec for place, spec in enumerate(specs) if spec not in specs[:place]]
         return tuple(replace(spec, seed=seed) for seed in self.seeds for spec in once)
 
 
 class AblationCost(NamedTuple):
-    """What is to be done: runs, stages, and their time where earlier records tell."""
+    """The runs and stages to do, and their time if earlier records allow an estimate."""
 
     runs: int
     finished_runs: int
@@ -86,16 +86,16 @@ class AblationCost(NamedTuple):
 
 
 def ablation(asked: RunSpec, seeds: int) -> Ablation:
-    """Return the runs of an ablation: the asked seed and those that follow it.
+    """Return the runs of an ablation for ``seeds`` seeds, from the seed of the spec upwards.
 
-    Raises HarnessError where the method cannot run, or has no trick.
+    Raises HarnessError if the method cannot run, or has no trick.
     """
     active = Activation(asked)
-    method = active.spec  # with its data set decided, so that the baseline has the same
+    method = active.spec  # with the data set filled in, so that the baseline has the same
     recipe = resolve(method, active.hooks, UNREAD)
     tricks = _tricks(recipe)
     if not tricks:
-        raise HarnessError(f"{method.label} has no trick to leave out")
+        raise HarnessError(f"{method.label} has no trick to leave out; choose a method with tricks")
     adding = _Adding(method, recipe)
     rows = (
         AblationRow(trick=trick, left_out=_without(method, trick.name), alone=adding.alone(trick))
@@ -108,7 +108,7 @@ def ablation(asked: RunSpec, seeds: int) -> Ablation:
 
 def _tricks(recipe: Recipe) -> list[AblatedTrick]:
     found: dict[str, tuple[dict[str, None], dict[str, None]]] = {}
-    for slot, stage, trick in _placed(recipe):
+    for slot, stage, trick in _tricks_by_slot(recipe):
         slots, stages = found.setdefault(type(trick).__name__, ({}, {}))
         slots[slot] = None
         if stage:
@@ -118,17 +118,17 @@ def _tricks(recipe: Recipe) -> list[AblatedTrick]:
     ]
 
 
-def _placed(recipe: Recipe) -> Iterator[tuple[str, str, Any]]:
+def _tricks_by_slot(recipe: Recipe) -> Iterator[tuple[str, str, Any]]:
     for stage in recipe.stages:
         for slot, tricks in stage.slots.items():
             yield from ((slot, stage.stage.name, trick) for trick in tricks)
     yield from (("testing", "", trick) for trick in recipe.testing)
 
 
-def _described(recipe: Recipe) -> dict[str, set[str]]:
-    """Return how each trick is set in the recipe's stages, by its name."""
+def _settings(recipe: Recipe) -> dict[str, set[str]]:
+    """Return the settings of each trick in the recipe's stages, by its name."""
     found: dict[str, set[str]] = {}
-    for _, _, trick in _placed(recipe):
+    for _, _, trick in _tricks_by_slot(recipe):
         found.setdefault(type(trick).__name__, set()).add(repr(trick))
     return found
 
@@ -139,10 +139,10 @@ def _without(method: RunSpec, name: str) -> Variant:
 
 
 class _Adding:
-    """What a method's tricks can be added to: the baseline, else the method without any."""
+    """The base of each single trick: the baseline if possible, else the method without tricks."""
 
     def __init__(self, method: RunSpec, recipe: Recipe) -> None:
-        self._method, self._set = method, _described(recipe)
+        self._method, self._settings = method, _settings(recipe)
         self._baseline = replace(
             method,
             plugin=BASELINE,
@@ -156,27 +156,33 @@ class _Adding:
     @cached_property
     def _own(self) -> dict[str, set[str]]:
         """The baseline's own tricks, which stay on both sides."""
-        return _described(resolve(self._baseline, Activation(self._baseline).hooks, UNREAD))
+        return _settings(resolve(self._baseline, Activation(self._baseline).hooks, UNREAD))
 
     @cached_property
-    def _met(self) -> dict[str, set[str]]:
-        """Those of the baseline that is lent all tricks of the method."""
-        return _described(resolve(self._with_all, Activation(self._with_all).hooks, UNREAD))
+    def _added(self) -> dict[str, set[str]]:
+        """The tricks of the baseline with the method added as an extra plugin."""
+        return _settings(resolve(self._with_all, Activation(self._with_all).hooks, UNREAD))
 
     def alone(self, trick: AblatedTrick) -> Variant:
-        """Return the run with one trick, or why there can be none.
+        """Return the run with one trick, or the reason why there is none.
 
-        A lent method has the defaults of its knobs, and knows no stages but its own: where that is
-        not the trick as the method has it, it is added to the method's own stages.
+        An added plugin has its knobs' defaults, and its stage tricks apply to its own stages only.
+        If the trick then differs from the method's, it is added to the method's own stages.
         """
         if self._method.plugin == BASELINE or trick.name in self._own:
             return Variant(reason="baseline has it already")
-        if self._met.get(trick.name, set()) and self._met[trick.name] <= self._set[trick.name]:
-            others = self._others(self._met, trick)
+        if (
+            self._added.get(trick.name, set())
+            and self._added[trick.name] <= self._settings[trick.name]
+        ):
+            others = self._others(self._added, trick)
             spec = replace(self._with_all, without=others)
             return Variant(spec=spec, against=self._baseline, base=BASELINE)
         spec, against = (
-            replace(self._method, without=(*self._method.without, *self._others(self._set, kept)))
+            replace(
+                self._method,
+                without=(*self._method.without, *self._others(self._settings, kept)),
+            )
             for kept in (trick, None)
         )
         return Variant(spec=spec, against=against, base=OWN_STAGES)
@@ -187,7 +193,7 @@ class _Adding:
 
 
 def cost_of(asked: Ablation) -> AblationCost:
-    """Return what is left to do; the data are read once."""
+    """Return the cost of the unfinished runs; the data is read once."""
     prepared = prepare(asked.runs[0])
     samples, home = prepared.samples, prepared.spec.home
     data = DataIdentity.of(samples, prepared.val)

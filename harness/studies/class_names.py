@@ -1,4 +1,4 @@
-"""The names of a data set's classes, for tables and pictures."""
+"""The names of a data set's classes, for tables and plots."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from harness.store.record import Data
 
 
 def class_names(data: Data, home: Path) -> tuple[str, ...]:
-    """Return the classes' names where this very copy of the data lies in ``home``, else ()."""
+    """Return the class names if exactly this copy of the data is in ``home``, else ()."""
     from harness.data.pictures.inventory import with_pictures
     from harness.data.webvision import read_split
 
@@ -25,5 +25,5 @@ def class_names(data: Data, home: Path) -> tuple[str, ...]:
 
 
 def first_lemmas(classes: Sequence[WebClass]) -> tuple[str, ...]:
-    """Return what each class is called, in a word or two."""
+    """Return the first lemma of each class."""
     return tuple(one.lemmas.partition(",")[0] for one in classes)

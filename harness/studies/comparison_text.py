@@ -1,17 +1,18 @@
-"""A comparison in words: seed by seed, overall, and the categories that changed most."""
+"""A comparison as text: by seed, overall, and the categories that changed most."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from harness.scores import metric_label
 from harness.statistics.paired import mcnemar
 from harness.terminal import visible, visible_in
 
 if TYPE_CHECKING:
     from harness.studies.comparison import Category, RunComparison
 
-TOP = 8  # categories of each sign: as many as a slide holds
+TOP = 8  # categories of each sign, as on a slide
 
 
 def comparison_text(found: RunComparison) -> str:
@@ -21,12 +22,12 @@ def comparison_text(found: RunComparison) -> str:
 
 def _parts(found: RunComparison) -> Iterator[str]:
     share = found.difference
-    known = "seeds and images" if share.seeds > 1 else "images only: one seed"
-    metric = {"top1": "top-1", "top5": "top-5"}[found.metric]
+    covered = "seeds and images" if share.seeds > 1 else "image sampling only: one seed"
     split = f"{found.split} ({found.images:,} images)"
     yield (
         f"{visible(found.before)}  ->  {visible(found.after)}\n"
-        f"{visible(found.edition)}, {split}, {visible(found.protocol)}, {metric}"
+        f"{visible(found.edition)}, {split}, {visible(found.protocol)}, "
+        f"{metric_label(found.metric)}"
     )
     yield _table(
         ("seed", "before %", "after %", "gained", "lost", "McNemar p"),
@@ -43,8 +44,8 @@ def _parts(found: RunComparison) -> Iterator[str]:
         ],
     )
     yield (
-        f"difference: {100 * share.estimate:+.2f} points, 95 % interval "
-        f"{100 * share.low:+.2f} to {100 * share.high:+.2f} ({known}), p {share.p_value():.2g}\n"
+        f"difference: {share} points, p {share.p_value():.2g} "
+        f"(95 % interval; covers {covered})\n"
         f"categories: {found.improved} improved, {found.reduced} reduced, {found.unchanged} "
         f"unchanged (sign test p = {mcnemar(found.improved, found.reduced):.2g})"
     )

@@ -53,7 +53,7 @@ class Outcomes:
         shared = shared_seeds(*sides)
         if not shared:
             return TrickEffect(intervals={}, reason=reasons[0])
-        intervals = {}
+        intervals: dict[str, Interval] = {}
         for metric in METRICS:
             tables = [
                 self._answers.correct([side[seed] for seed in shared], split, metric)

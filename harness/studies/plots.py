@@ -1,4 +1,4 @@
-"""Pictures of results. Need matplotlib, the extra ``plots``."""
+"""Plots of comparisons. They need matplotlib, the extra ``plots``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.figures import COLOURS, INK, PALE, drawn, picture_format
+from harness.scores import metric_label
 from harness.store.files import atomic_write
 from harness.studies.comparison import Category, RunComparison
 
@@ -21,12 +22,12 @@ NAME_SHOWN = 24
 
 
 def draw_comparison(found: RunComparison, output: Path) -> None:
-    """Draw every category's difference, and the top ones with their intervals.
+    """Draw the difference of every category, and the top categories with their intervals.
 
-    The same comparison gives the same bytes, an SVG or PNG by the name of ``output``.
+    The same comparison gives the same bytes. The suffix of ``output`` selects SVG or PNG.
 
     Raises:
-        HarnessError: matplotlib is not installed, or ``output`` ends otherwise or cannot be
+        HarnessError: matplotlib is not installed, or ``output`` has another suffix or cannot be
             written.
     """
 
@@ -43,16 +44,14 @@ def draw_comparison(found: RunComparison, output: Path) -> None:
 
 
 def _headline(found: RunComparison) -> str:
-    share = found.difference
     return (
         f"{found.before}  →  {found.after}\n{found.edition}, {found.split}, {found.protocol}, "
-        f"{found.metric.replace('top', 'top-')}: {100 * share.estimate:+.2f} points "
-        f"[{100 * share.low:+.2f}, {100 * share.high:+.2f}]"
+        f"{metric_label(found.metric)}: {found.difference} points"
     )
 
 
 def _draw_all(axes: Axes, found: RunComparison) -> None:
-    """Every category from the one that rose most to the one that fell most."""
+    """Draw all categories, from the most improved to the most reduced."""
     points = sorted((100 * one.difference for one in found.categories), reverse=True)
     places = range(1, len(points) + 1)
     for colour, values in (
@@ -74,7 +73,7 @@ def _draw_all(axes: Axes, found: RunComparison) -> None:
 
 
 def _draw_top(axes: Axes, found: RunComparison) -> None:
-    """The categories that moved most, each with the interval of its bootstrap."""
+    """Draw the categories that changed most, each with its bootstrap interval."""
     rose, fell = found.top(TOP, positive=True), found.top(TOP, positive=False)
     shown = [*rose, *reversed(fell)]
     axes.set_title("Top categories, with 95 % intervals")

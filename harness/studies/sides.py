@@ -1,4 +1,4 @@
-"""Runs by what people call them: a record's id, its beginning or path, or a row of the board."""
+"""Find runs by name: a record's id, prefix or path, or a row of the board."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ if TYPE_CHECKING:
 
 
 def two_sides(home: Path, texts: Sequence[str], fingerprint: str | None) -> tuple[Side, Side]:
-    """Return what two texts name: where one names runs on several data sets, on the one of both.
+    """Return the runs that two texts name.
 
-    Raises HarnessError where a text names nothing, or more than one row.
+    If a text names runs on several data sets, the data set that both have is used. Raises
+    HarnessError if a text names nothing, or more than one row.
     """
     from harness.store.groups import group_runs
 
     records = known_records(home / "records")
     groups, _ = group_runs(records)
-    found = [_named(text, home, records, groups) for text in texts]
+    found = [_find(text, home, records, groups) for text in texts]
     pairs = [
         (before, after)
         for before in found[0]
@@ -34,11 +35,11 @@ def two_sides(home: Path, texts: Sequence[str], fingerprint: str | None) -> tupl
     if len(pairs) == 1:
         return pairs[0]
     if not pairs and fingerprint is None and len(found[0]) == len(found[1]) == 1:
-        return found[0][0], found[1][0]  # who compares them says why that cannot be
-    raise HarnessError(_undecided(texts, found, pairs, fingerprint))
+        return found[0][0], found[1][0]  # the comparison raises the error that explains why
+    raise HarnessError(_ambiguity(texts, found, pairs, fingerprint))
 
 
-def _undecided(
+def _ambiguity(
     texts: Sequence[str],
     found: Sequence[Sequence[Side]],
     pairs: Sequence[tuple[Side, Side]],
@@ -49,17 +50,17 @@ def _undecided(
             f"{text!r} ran on {', '.join(sorted({_edition(side) for side in sides}))}"
             for text, sides in zip(texts, found, strict=True)
         )
-        asked = "the data asked for" if fingerprint else "the same data"
+        asked = "the data given" if fingerprint else "the same data"
         return f"nothing to compare on {asked}: {where}"
     if len({_fingerprint(before) for before, _ in pairs}) > 1:
         editions = dict.fromkeys(_edition(before) for before, _ in pairs)
         return f"both ran on {', '.join(editions)}; choose one with --data"
     sides = [sorted({pair[place].name for pair in pairs}) for place in (0, 1)]
     text, names = max(zip(texts, sides, strict=True), key=lambda one: len(one[1]))
-    return f"{text!r} names several rows: {'; '.join(names)}; write one in full"
+    return f"{text!r} names several rows: {'; '.join(names)}; write one of these in full"
 
 
-def _named(
+def _find(
     text: str, home: Path, records: Sequence[ResultRecord], groups: Sequence[Group]
 ) -> list[Side]:
     from harness.studies.comparison import Side
@@ -70,8 +71,8 @@ def _named(
         record = read_record(path)
         if (path.parent.name, path.stem) != ("records", record.id):
             raise HarnessError(
-                f"{text} does not lie where it was written, HOME/records/{record.id}.json, "
-                "so its predictions cannot be found"
+                f"{text} is not at its original place, HOME/records/{record.id}.json, so its "
+                "predictions cannot be found; move it back"
             )
         return [Side(_with_seed(record), (Run(record, path.parent.parent),))]
     whole = [record for record in records if record.id == text]
@@ -91,7 +92,9 @@ def _named(
         whole = [record for record in records if text and record.id.startswith(text)]
     if len(whole) > 1:
         ids = ", ".join(record.id for record in whole)
-        raise HarnessError(f"{text!r} begins {len(whole)} records: {ids}; write more of one")
+        raise HarnessError(
+            f"{text!r} is a prefix of {len(whole)} records: {ids}; write more of the id"
+        )
     if not whole:
         names = {group.name for group in groups}
         raise HarnessError(unknown("run", text, names, listing="on the board"))

@@ -1,4 +1,4 @@
-"""Which records may stand on the board: verified once, and again only if a file was changed."""
+"""Records that may be on the board: verified once, and again only if a file has changed."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from harness.store.record import ResultRecord
 from harness.store.seals import DamagedError, sealed, unsealed
 from harness.studies.verification import Verdict, compare, verify_record
 
-VERSION = 1  # of the checks: raised whenever they find more
-MOST = 1 << 30  # bytes of what is remembered
+VERSION = 1  # of the checks: raised when a check is added
+MOST = 1 << 30  # bytes of the cache file
 MANY = 20  # records; verifying more is announced
 
 
 class Standing(NamedTuple):
-    """Why records are not fine, by id; and those that keep no predictions to be scored again."""
+    """The problems of records, by id, and the records without predictions to score again."""
 
     problems: dict[str, list[str]]
     unverified: frozenset[str]
@@ -34,11 +34,11 @@ def standing(
 ) -> Standing:
     """Verify records of ``HOME/records`` as ``harness verify`` does.
 
-    What was found is remembered in HOME/verified.json, by size and time of change of the record and
-    of each file of its predictions.
+    Results are cached in HOME/verified.json, by size and modification time of the record and of
+    each file of its predictions.
     """
-    memory = home / "verified.json"
-    known = _read(memory)
+    cache = home / "verified.json"
+    known = _read(cache)
     stamped = [(record, home / "records" / f"{record.id}.json") for record in records]
     stamps = {record.id: _stamp(path) for record, path in stamped}
     new = [one for one, _ in stamped if known.get(one.id, {}).get("stamp") != stamps[one.id]]
@@ -50,19 +50,19 @@ def standing(
             unverified.add(record.id)
         elif record.id in fresh:
             verdicts.append(verify_record(path, record))
-            known[record.id] = _remembered(verdicts[-1], stamps[record.id])
+            known[record.id] = _cache_entry(verdicts[-1], stamps[record.id])
         else:
             verdicts.append(Verdict(path, record, **known[record.id]["found"]))
     if fresh - unverified:
-        with suppress(HarnessError):  # a memory that cannot be kept only costs time
-            write_text(memory, sealed({"version": VERSION, "records": known}))
+        with suppress(HarnessError):  # without the cache it only takes longer
+            write_text(cache, sealed({"version": VERSION, "records": known}))
     compare(verdicts)
     return Standing(
         {one.name: one.problems for one in verdicts if one.problems}, frozenset(unverified)
     )
 
 
-def _remembered(verdict: Verdict, stamp: str) -> dict[str, Any]:
+def _cache_entry(verdict: Verdict, stamp: str) -> dict[str, Any]:
     found = {
         "problems": list(verdict.problems),
         "pictures": verdict.pictures,
@@ -71,9 +71,9 @@ def _remembered(verdict: Verdict, stamp: str) -> dict[str, Any]:
     return {"stamp": stamp, "found": found}
 
 
-def _read(memory: Path) -> dict[str, Any]:
+def _read(cache: Path) -> dict[str, Any]:
     try:
-        content = json.loads(unsealed(read_plain(memory, MOST)))
+        content = json.loads(unsealed(read_plain(cache, MOST)))
     except (OSError, ValueError, DamagedError):
         return {}
     return dict(content["records"]) if content.get("version") == VERSION else {}

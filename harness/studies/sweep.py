@@ -1,4 +1,4 @@
-"""Many runs, one after the other: what is finished is read, what is missing is made."""
+"""Many runs in sequence: finished runs are read, missing runs are made."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from harness.store.record import ResultRecord, read_record
 
 
 class Outcome(NamedTuple):
-    """One run of a sweep: its record, or why there is none."""
+    """One run of a sweep: its record, or the reason why there is none."""
 
     spec: RunSpec
     record: ResultRecord | None
@@ -25,8 +25,8 @@ class Outcome(NamedTuple):
 def sweep(specs: Iterable[RunSpec], tell: Callable[[str], None]) -> Iterator[Outcome]:
     """Make the runs in order; stages that several of them share are trained once.
 
-    A run that cannot be made is told and does not stop the others. A signal raises Interrupted, and
-    the same sweep goes on from there.
+    A run that fails is reported and does not stop the others. A signal raises Interrupted; the same
+    sweep later continues from there.
     """
     asked = list(specs)
     for number, spec in enumerate(asked, 1):
@@ -40,7 +40,7 @@ def sweep(specs: Iterable[RunSpec], tell: Callable[[str], None]) -> Iterator[Out
 
 
 def finished(specs: Iterable[RunSpec]) -> Iterator[Outcome]:
-    """Return the runs that are finished already, and make nothing."""
+    """Return the finished runs; make none."""
     for spec in specs:
         try:
             path = prepare(spec, world_size()).record

@@ -109,7 +109,7 @@ def test_a_picture_is_written_and_said(board: Path, call: Call, tmp_path: Path) 
     [
         (("basline", "baseline"), "unknown run 'basline'; did you mean 'baseline'? on the board:"),
         (("", "baseline"), "unknown run ''"),
-        (("baseline-", "baseline"), "'baseline-' begins 3 records: "),
+        (("baseline-", "baseline"), "'baseline-' begins 3 record ids: "),
         (("baseline", "baseline"), "both ran on WebVision 1.0, synthweb-small v1; choose one with"),
         (("baseline-seed0-Web", "malong_curriculum"), "cannot be compared: baseline-seed0-W"),
         (("baseline-seed0-Web", "baseline-seed0-syn"), "runs on different data cannot be compared"),
@@ -133,13 +133,13 @@ def test_a_record_away_from_its_predictions_is_said(
     moved = tmp_path / "baseline-seed0-syn.json"
     moved.write_bytes((board / "records" / "baseline-seed0-syn.json").read_bytes())
     error = call("compare", str(moved), "malong_curriculum").error
-    assert "does not lie where it was written, HOME/records/baseline-seed0-syn.json" in error
+    assert "is not at its original place, HOME/records/baseline-seed0-syn.json" in error
 
 
 def test_the_data_asked_for_must_be_theirs(board: Path, call: Call, drawn_data: Path) -> None:
     (board / "data").symlink_to(drawn_data)
     error = call("compare", "baseline", "malong_curriculum", "--data", "synthweb:tiny").error
-    assert error.startswith("nothing to compare on the data asked for: 'baseline' ran on WebVision")
+    assert error.startswith("nothing to compare on the data given: 'baseline' ran on WebVision")
 
 
 def test_several_rows_of_one_name_are_told_apart(
@@ -151,6 +151,6 @@ def test_several_rows_of_one_name_are_told_apart(
     error = call("compare", "baseline", "malong_curriculum").error
     assert error == (
         "'malong_curriculum' names several rows: malong_curriculum model=B; "
-        "malong_curriculum model=C; write one in full"
+        "malong_curriculum model=C; write one of these in full"
     )
     assert call("compare", "baseline", label).status == 0

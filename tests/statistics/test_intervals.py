@@ -166,11 +166,11 @@ def test_refusals() -> None:
         paired_difference(table(2, 9), table(3, 9))
     with pytest.raises(HarnessError, match="same test images: better has 9, worse 8"):
         unpaired_difference(table(2, 9), table(2, 8))
-    with pytest.raises(HarnessError, match=r"right has the shape \(2, 1\)"):
+    with pytest.raises(HarnessError, match=r"correct has the shape \(2, 1\)"):
         mean_accuracy([[1], [0]])
-    with pytest.raises(HarnessError, match="right has the shape"):
+    with pytest.raises(HarnessError, match="correct has the shape"):
         mean_accuracy(np.zeros((1, 2, 3)))
     with pytest.raises(HarnessError, match="not finite"):
         mean_accuracy([[1, math.nan]])
-    with pytest.raises(HarnessError, match="a confidence of 95 is none"):
+    with pytest.raises(HarnessError, match=r"confidence must be in \(0, 1\), got 95"):
         mean_accuracy([[1, 0]], confidence=95)

@@ -99,7 +99,8 @@ def test_seeds_needed_are_the_fewest_that_keep_clear_of_zero() -> None:
     verdict = judge_difference(found, published=0.04)
     assert (verdict.outcome, verdict.seeds_needed, fewest) == ("inconclusive", 12, 12)
     assert verdict.reason == (
-        "measured +2.00 [-2.77, +6.77]: holds 0; 8 more seeds would decide at the present variance"
+        "measured +2.00 [-2.77, +6.77]: contains 0; "
+        "8 more seeds would decide at the present variance"
     )
 
 
@@ -107,7 +108,7 @@ def test_where_images_are_too_few_it_says_so() -> None:
     few = Interval.of(0.02, seed_terms=((1e-6, 5),), image_variance=0.2, images=1_000)
     verdict = judge_difference(few, published=0.04)
     assert verdict.seeds_needed is None
-    assert "no number of seeds would decide: more test images" in verdict.reason
+    assert "no number of seeds would decide: use more test images" in verdict.reason
 
 
 def test_where_a_thousand_seeds_are_too_few_it_says_so() -> None:
@@ -121,7 +122,7 @@ def test_two_recipes_that_are_one_are_inconclusive() -> None:
     right = np.random.default_rng(0).random((3, 50)) < 0.5
     verdict = judge_difference(paired_difference(right, right), published=0.04)
     assert (verdict.outcome, verdict.seeds_needed) == ("inconclusive", None)
-    assert "lies exactly on 0" in verdict.reason
+    assert "is exactly at 0" in verdict.reason
     assert judge_equality(paired_difference(right, right), margin=0.01).outcome == "reproduced"
 
 
@@ -186,7 +187,7 @@ def test_seeds_needed_for_a_level_keep_clear_of_the_edge() -> None:
     assert verdict.seeds_needed is not None
     assert found.half_width(verdict.seeds_needed) < 0.008
     assert found.half_width(verdict.seeds_needed - 1) >= 0.008
-    assert verdict.reason.startswith("measured 70.20 [69.20, 71.20]: holds an edge of 70 +/- 1;")
+    assert verdict.reason.startswith("measured 70.20 [69.20, 71.20]: contains an edge of 70 +/- 1;")
 
 
 def test_not_tested_says_why() -> None:
@@ -204,14 +205,14 @@ def test_holm_by_hand() -> None:
 def test_refusals() -> None:
     found = interval(1, 2)
     for published in (0.0, -0.04, 4.0, math.nan):
-        with pytest.raises(HarnessError, match="give shares"):
+        with pytest.raises(HarnessError, match="give a share"):
             judge_difference(found, published=published)
-    with pytest.raises(HarnessError, match=r"a margin of -0\.1"):
+    with pytest.raises(HarnessError, match=r"margin must be in .0, 1., got -0\.1; give a share"):
         judge_difference(found, published=0.04, margin=-0.1)
     for margin in (0.0, 1.0, math.nan):
-        with pytest.raises(HarnessError, match="a margin of"):
+        with pytest.raises(HarnessError, match="margin must be in"):
             judge_equality(found, margin=margin)
-    with pytest.raises(HarnessError, match="a published accuracy of 70"):
+    with pytest.raises(HarnessError, match=r"published accuracy must be in .0, 1., got 70"):
         judge_level(found, published=70, margin=0.01, full_size=True, published_data=True)
     for wrong in ([0.1, 1.1], [math.nan], [[0.1]]):
         with pytest.raises(HarnessError, match="numbers from 0 to 1"):
