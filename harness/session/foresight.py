@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from torch import nn
 
@@ -12,7 +13,13 @@ from harness.errors import HarnessError
 from harness.store.stages import stage_folder
 from harness.testing.ensemble import NEEDS_VAL
 from harness.training.batch_norm import check_pictures
-from harness.training.memory import check_memory
+from harness.training.memory import (
+    batches_ahead,
+    check_memory,
+    free_bytes,
+    step_memory,
+    weight_bytes,
+)
 from harness.training.ranks import Ranks
 from harness.training.rehearsal import rehearse
 
@@ -32,17 +39,23 @@ def check_stages(
         raise HarnessError(NEEDS_VAL)
     classes, builder = prepared.samples.num_classes, prepared.hooks.provider("build_model").name
     rehearsed: set[tuple[str, bool]] = set()
-    backbones: set[str] = set()
+    backbones: dict[str, int] = {}  # and the bytes of their weights
+    free = free_bytes(ranks)
     for stage in recipe.stages:
         seen = stage.stage.name in recipe.seen
         left = stage_folder(prepared.spec.home, stage.key).done() is None
         new = left and (stage.rehearsal, seen) not in rehearsed
         if not new and stage.stage.backbone in backbones:
             continue
-        backbones.add(stage.stage.backbone)
         network = draw(stage)
+        backbones[stage.stage.backbone] = weight_bytes(network)
         if new:
             rehearsed.add((stage.rehearsal, seen))
             check_pictures(network, stage.stage, ranks.world_size)
-            check_memory(network, stage.stage, ranks)
-            rehearse(stage, network.to(ranks.device), builder, classes, seen=seen)
+            teachers = sum(backbones.get(teacher.backbone, 0) for teacher in stage.stage.teachers)
+            steps = stage.stage.epochs * -(-len(prepared.samples) // stage.stage.batch_size)
+            ahead = batches_ahead(prepared.spec.loader_threads, steps)
+            least = step_memory(network, ranks, teachers=teachers, ahead=ahead)
+            check_memory(least, stage.stage, ranks, free)
+            kept = rehearse(stage, network.to(ranks.device), builder, classes, seen=seen)
+            check_memory(replace(least, activations=kept), stage.stage, ranks, free)

@@ -1,51 +1,152 @@
-"""Whether a step can fit at all, told before the first one."""
+"""An estimate of the memory of a training step, compared with what is free before the first one."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from platform import node
+from typing import cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from harness.errors import HarnessError
 from harness.training.layout import micro_batch_size
-from harness.training.ranks import Ranks
+from harness.training.ranks import Ranks, counted
 from harness.values import Stage
 
+CLEARLY = 1.25  # a step is refused if its estimate is more than this many times what is free
 FLOAT, CHANNELS = 4, 3
 CROP_DRAWS = 10 * 4 * 8  # bytes of random numbers for each sample of the global batch
 
 
-def check_memory(module: nn.Module, stage: Stage, ranks: Ranks) -> None:
-    """Raise HarnessError if even the least that a step needs is more than what is free.
+@dataclass(frozen=True, kw_only=True)
+class StepMemory:
+    """What a step of one rank needs, in bytes.
 
-    The least: weights, gradients and momentum, the pictures of a batch as bytes and of a
-    micro-batch as floats, and the draws for their crops. Activations, which need more, are not
-    counted, so that no run is refused that would fit. The same if the batch cannot be split.
+    ``weights`` and ``trained`` are the bytes of all parameters and buffers and of the trained
+    parameters, ``teachers`` those of the stage's teachers; ``activations`` is what backward keeps
+    for each sample. ``ahead`` is the number of batches, as bytes of pixels, that the loader holds
+    in the same memory: 0 on a GPU.
     """
-    micro = micro_batch_size(stage, ranks.world_size)
-    free = _free_bytes(ranks.device)
-    if free is None:
-        return
-    pixels = CHANNELS * stage.input_size**2
-    weights = 3 * FLOAT * sum(p.numel() for p in module.parameters() if p.requires_grad)
-    per_sample = FLOAT * pixels
-    least = weights + micro * per_sample
-    if ranks.device.type == "cpu":
-        least += stage.batch_size * CROP_DRAWS + micro * stage.accumulation * pixels
-    if least <= free:
-        return
-    fitting = max(0, int((free - weights) / per_sample)) * ranks.world_size
-    advice = (
-        f"try --stage batch_size={1 << (fitting.bit_length() - 1)} or less"
-        if fitting > 1
-        else "choose a smaller network or input_size"
+
+    weights: int
+    trained: int
+    activations: int = 0
+    teachers: int = 0
+    ahead: int = 0
+
+    def bytes(self, stage: Stage, ranks: int) -> int:
+        """Return the estimated peak of a step."""
+        micro = micro_batch_size(stage, ranks)
+        pixels = CHANNELS * stage.input_size**2
+        per_sample = self.activations if stage.precision == "fp32" else self.activations // 2
+        forward = micro * max(per_sample, FLOAT * pixels)
+        momentum = self.trained if stage.optimizer.momentum else 0
+        # Without accumulation, gradients grow while backward gives activations back.
+        gradients = self.trained
+        grown = forward + gradients if stage.accumulation > 1 else max(forward, gradients)
+        loader = micro * stage.accumulation * pixels * self.ahead
+        draws = stage.batch_size * CROP_DRAWS if self.ahead else 0
+        return self.weights + self.teachers + momentum + grown + loader + draws
+
+
+def step_memory(
+    module: nn.Module, ranks: Ranks, *, activations: int = 0, teachers: int = 0, ahead: int = 0
+) -> StepMemory:
+    """Return what a step with this network needs; ``ahead`` counts only if training on a CPU."""
+    return StepMemory(
+        weights=weight_bytes(module),
+        trained=sum(_bytes(p) for p in module.parameters() if p.requires_grad),
+        activations=activations,
+        teachers=teachers,
+        ahead=ahead if ranks.device.type == "cpu" else 0,
     )
+
+
+def weight_bytes(module: nn.Module) -> int:
+    """Return the bytes of a network's parameters and buffers."""
+    return sum(map(_bytes, [*module.parameters(), *module.buffers()]))
+
+
+def _bytes(tensor: Tensor) -> int:
+    return tensor.numel() * tensor.element_size()
+
+
+@contextmanager
+def saved_for_backward(module: nn.Module) -> Iterator[dict[int, int]]:
+    """Yield a table that fills with the bytes of each storage that backward will need.
+
+    What the network itself holds is left out, and tensors that share a storage count once.
+    """
+    own = {t.untyped_storage().data_ptr() for t in [*module.parameters(), *module.buffers()]}
+    sizes: dict[int, int] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            sizes[storage.data_ptr()] = storage.nbytes()
+        return tensor.detach()  # the tensor itself could refer to the node that holds it
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        yield sizes
+
+
+def check_memory(memory: StepMemory, stage: Stage, ranks: Ranks, free: int | None) -> None:
+    """Raise HarnessError, with a smaller batch that fits, if a step clearly does not fit.
+
+    ``free`` is in bytes; None, if it is not known, lets everything pass. The same if the batch
+    cannot be split over the ranks.
+    """
+    needed = memory.bytes(stage, ranks.world_size)
+    if free is None or needed <= CLEARLY * free:
+        return
+    share = f" for each of {counted(ranks.world_size)}" if ranks.world_size > 1 else ""
     raise HarnessError(
         f"stage {stage.name!r}: a step with batch_size={stage.batch_size} and "
-        f"input_size={stage.input_size} needs more than {least / 2**30:.1f} GiB on "
-        f"{ranks.device.type}, and {free / 2**30:.1f} GiB are free; {advice}"
+        f"input_size={stage.input_size} needs about {needed / 2**30:.1f} GiB on "
+        f"{ranks.device.type}, and {free / 2**30:.1f} GiB are free{share}; "
+        f"{_advice(memory, stage, ranks.world_size, free)}"
     )
+
+
+def _advice(memory: StepMemory, stage: Stage, ranks: int, free: int) -> str:
+    micro, group = micro_batch_size(stage, ranks), stage.norm_group or 1
+    halves = (group * (micro // group >> k) for k in range(1, micro.bit_length()))
+    advice = ""
+    for size in (half for half in halves if half > 1):  # batch norm cannot train on one sample
+        smaller = replace(stage, batch_size=size * ranks * stage.accumulation)
+        if not advice and memory.bytes(smaller, ranks) <= free:
+            advice = f"try --stage batch_size={smaller.batch_size}"
+        split = replace(stage, accumulation=stage.accumulation * micro // size)
+        if micro % size == 0 and memory.bytes(split, ranks) <= free:
+            kept = "" if stage.norm_group else f" but shows batch norm {size * ranks} at a time"
+            return (
+                f"{advice} or --stage accumulation={split.accumulation}, which keeps the batch "
+                f"of {stage.batch_size}{kept}"
+            )
+    return advice or "choose a smaller network or input_size"
+
+
+def batches_ahead(threads: int, steps: int) -> int:
+    """Return how many batches the loader and the step hold at once."""
+    return min(2 * threads + 1, steps)
+
+
+def free_bytes(ranks: Ranks) -> int | None:
+    """Return what each rank may take, the same in every rank; all ranks must ask.
+
+    CPU ranks on one machine share what is free there. None if any rank cannot tell.
+    """
+    free = _free_bytes(ranks.device)
+    place = node() if ranks.device.type == "cpu" else f"rank {ranks.rank}"
+    found = cast("list[tuple[str, int | None]]", ranks.gather((place, free)))
+    sharing = Counter(place for place, _ in found)
+    shares = [free // sharing[place] for place, free in found if free is not None]
+    return min(shares) if len(shares) == len(found) else None
 
 
 def _free_bytes(device: torch.device) -> int | None:
@@ -54,9 +155,9 @@ def _free_bytes(device: torch.device) -> int | None:
         return int(torch.cuda.mem_get_info(device)[0])
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
-        (line,) = (line for line in lines if line.startswith("MemAvailable:"))
-        free = int(line.split()[1]) * 1024
-    except (OSError, ValueError, IndexError):
+        sizes = {name: int(size.split()[0]) for name, size in (x.split(":") for x in lines)}
+        free = 1024 * (sizes["MemAvailable"] + sizes.get("SwapFree", 0))
+    except (OSError, ValueError, IndexError, KeyError):
         return None
     try:  # what is held for files can be given back, so that the limit alone counts
         limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()

@@ -17,6 +17,7 @@ from harness.assembly.contract import (
 from harness.assembly.recipe import StageRecipe
 from harness.errors import PluginError
 from harness.training.batches import cross_entropy
+from harness.training.memory import saved_for_backward
 from harness.training.optimizer import sgd
 from harness.values import Batch, Loss
 
@@ -26,12 +27,13 @@ PROGRESS = 100  # places of a stage at which its schedule is asked
 
 def rehearse(
     recipe: StageRecipe, module: nn.Module, builder: str, outputs: int, *, seen: bool
-) -> None:
+) -> int:
     """Try a stage's schedule, batch tricks, network, optimiser and loss on drawn pictures.
 
     ``builder`` is the plugin that built ``module``, whose weights and statistics are changed;
     ``seen`` says whether a later stage looks at this one. Torch's random state is left as it was.
-    Raises PluginError for what cannot train, naming plugin, trick and stage.
+    Returns the bytes that backward keeps for each picture. Raises PluginError for what cannot
+    train, naming plugin, trick and stage.
     """
     stage = recipe.stage
     named = "; ".join([f"plugin {builder!r}: build_model", *(given.who for given in recipe.model)])
@@ -43,7 +45,9 @@ def rehearse(
         device = next((p.device for p in module.parameters()), torch.device("cpu"))
         batch = handled(recipe, drawn_batch(recipe, outputs, device))
         _check_optimizer(recipe, module, named)
-        logits = _answer(module.train(), batch.images, named)
+        with saved_for_backward(module) as saved:
+            logits = _answer(module.train(), batch.images, named)
+        activations = sum(saved.values()) // len(batch.images)
         check_logits(named, logits, tuple(batch.targets.shape))
         loss_values(recipe, logits, batch).mean().backward()  # type: ignore[no-untyped-call]
         with torch.no_grad():
@@ -53,6 +57,7 @@ def rehearse(
                 _check_features(module, batch, named)
         if stage.head == "new":
             _check_head(module, named)
+    return activations
 
 
 def drawn_batch(recipe: StageRecipe, outputs: int, device: torch.device | str = "cpu") -> Batch:

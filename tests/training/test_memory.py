@@ -1,21 +1,111 @@
-"""A step that cannot fit is refused before it begins."""
+"""A step that clearly does not fit is refused before it starts; one that fits never is."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+import timm
+import torch
 from torch import nn
 
 from harness.errors import HarnessError
-from harness.training.memory import check_memory
+from harness.training.memory import (
+    CLEARLY,
+    batches_ahead,
+    check_memory,
+    free_bytes,
+    saved_for_backward,
+    step_memory,
+)
 from harness.training.ranks import Ranks
-from harness.values import Stage
+from harness.values import Sgd, Stage
+
+MIB = 1 << 20
+STAGE = Stage(name="train", batch_size=256, input_size=32)
 
 
-def test_a_step_that_cannot_fit_names_a_smaller_batch(ranks: Ranks) -> None:
-    stage = Stage(name="train", batch_size=1 << 24, input_size=2048)
-    with pytest.raises(HarnessError, match=r"needs more than .* GiB .*--stage batch_size=\d+ or"):
-        check_memory(nn.Linear(2, 2), stage, ranks)
+def test_activations_are_what_backward_keeps_and_grow_with_the_batch() -> None:
+    module = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 6 * 6, 2))
+    for images in (2, 4):
+        with saved_for_backward(module) as saved:
+            module(torch.zeros(images, 3, 8, 8)).sum().backward()
+        # The images, and what the ReLU returns, which flattening shares.
+        assert sum(saved.values()) == images * 4 * (3 * 8 * 8 + 8 * 6 * 6)
 
 
-def test_a_step_that_fits_passes(ranks: Ranks) -> None:
-    check_memory(nn.Linear(2, 2), Stage(name="train", batch_size=32, input_size=32), ranks)
+def test_hooks_change_no_gradient() -> None:
+    module = timm.create_model("test_resnet", num_classes=3)
+    images = torch.randn(4, 3, 32, 32)
+    module(images).sum().backward()
+    plain = [p.grad.clone() for p in module.parameters()]
+    module.zero_grad()
+    with saved_for_backward(module):
+        module(images).sum().backward()
+    assert all(torch.equal(a, p.grad) for a, p in zip(plain, module.parameters(), strict=True))
+
+
+def test_weights_momentum_teachers_and_batches_ahead_are_counted(ranks: Ranks) -> None:
+    module, picture = nn.Linear(1024, 1024, bias=False), 3 * 32**2
+    stage = replace(STAGE, batch_size=2)
+    weights = 4 * MIB
+    plain = step_memory(module, ranks).bytes(stage, 1)
+    assert plain == 3 * weights  # the gradients are more than two pictures
+    no_momentum = replace(stage, optimizer=Sgd(momentum=0.0))
+    assert step_memory(module, ranks).bytes(no_momentum, 1) == 2 * weights
+    more = step_memory(module, ranks, teachers=MIB, ahead=5).bytes(stage, 1)
+    assert more - plain == MIB + 2 * (5 * picture + 320)
+    assert batches_ahead(threads=2, steps=100) == 5
+    assert batches_ahead(threads=2, steps=1) == 1
+
+
+def test_a_step_that_clearly_cannot_fit_names_what_does(ranks: Ranks) -> None:
+    memory = step_memory(nn.Linear(2, 2), ranks, activations=MIB)
+    with pytest.raises(HarnessError) as error:
+        check_memory(memory, STAGE, ranks, 100 * MIB)
+    assert "needs about 0.3 GiB on" in str(error.value)
+    assert str(error.value).endswith(
+        "and 0.1 GiB are free; try --stage batch_size=64 or --stage accumulation=4, "
+        "which keeps the batch of 256 but shows batch norm 64 at a time"
+    )
+    for advised in ({"batch_size": 64}, {"accumulation": 4}):
+        check_memory(memory, replace(STAGE, **advised), ranks, 100 * MIB)
+    grouped = replace(STAGE, norm_group=32)
+    with pytest.raises(HarnessError, match=r"accumulation=4, which keeps the batch of 256$"):
+        check_memory(memory, grouped, ranks, 100 * MIB)
+
+
+def test_no_smaller_batch_is_advised_if_the_weights_alone_do_not_fit(ranks: Ranks) -> None:
+    memory = step_memory(nn.Linear(1024, 1024), ranks, activations=MIB)
+    with pytest.raises(HarnessError, match="choose a smaller network or input_size"):
+        check_memory(memory, STAGE, ranks, MIB)
+
+
+def test_ranks_share_the_batch(ranks: Ranks) -> None:
+    two = replace(ranks, world_size=2)
+    memory = step_memory(nn.Linear(2, 2), two, activations=MIB)
+    check_memory(memory, STAGE, two, 130 * MIB)
+    with pytest.raises(HarnessError, match=r"free for each of 2 ranks; try --stage batch_size=128"):
+        check_memory(memory, STAGE, two, 100 * MIB)
+
+
+def test_nothing_is_refused_that_is_not_clearly_too_large(ranks: Ranks) -> None:
+    memory = step_memory(nn.Linear(2, 2), ranks, activations=MIB)
+    needed = memory.bytes(STAGE, 1)
+    check_memory(memory, STAGE, ranks, int(needed / CLEARLY) + 1)
+    check_memory(memory, STAGE, ranks, None)
+    with pytest.raises(HarnessError, match="GiB are free"):
+        check_memory(memory, STAGE, ranks, int(needed / CLEARLY) - 1)
+
+
+def test_half_precision_keeps_at_least_half(ranks: Ranks) -> None:
+    memory = step_memory(nn.Linear(2, 2), ranks, activations=MIB)
+    half = memory.bytes(replace(STAGE, precision="bf16"), 1)
+    assert half == pytest.approx(memory.bytes(STAGE, 1) / 2, rel=1e-3)
+
+
+def test_what_is_free_here_holds_a_small_step(ranks: Ranks) -> None:
+    free = free_bytes(ranks)
+    assert free is not None
+    assert free > 50 * MIB
+    check_memory(step_memory(nn.Linear(2, 2), ranks), replace(STAGE, batch_size=8), ranks, free)

@@ -1,0 +1,109 @@
+"""The estimated memory of a training step against its measured peak.
+
+Each network trains a few steps with the plain torch engine in a process of its own. On a CPU the
+peak is what the resident memory grew by, on a GPU what torch had allocated.
+
+    python benchmarks/step_memory.py --output step_memory.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+from tabulate import tabulate
+
+CASES = ("test_resnet:32:128", "test_resnet:224:64", "resnet18:224:8", "resnet50:224:8")
+STEPS, CLASSES = 3, 1000
+
+
+def measured(case, precision):
+    """Return estimate and measured peak of one case, in MiB."""
+    import timm
+
+    from harness.assembly.recipe import StageRecipe
+    from harness.training.engine import make_engine
+    from harness.training.memory import step_memory
+    from harness.training.ranks import join_ranks
+    from harness.training.rehearsal import rehearse
+    from harness.values import Stage
+
+    backbone, size, batch = case.split(":")
+    ranks = join_ranks()
+    stage = Stage(name="train", backbone=backbone, input_size=int(size), batch_size=int(batch),
+                  precision=precision)  # fmt: skip
+    recipe = StageRecipe(
+        stage=stage, origins={}, noise=(), model=(), batch=(), loss=(), depth=0, key="0"
+    )
+    # A first step of another network: the libraries' own memory is not the step's.
+    step(make_engine("torch", timm.create_model("test_resnet", num_classes=2), stage, ranks, {}),
+         ranks.device, 2, 32, 2)  # fmt: skip
+    before = resident(ranks.device)
+    module = timm.create_model(backbone, num_classes=CLASSES)
+    engine = make_engine("torch", module, stage, ranks, {})
+    for _ in range(STEPS):
+        step(engine, ranks.device, int(batch), int(size), CLASSES)
+    peak = peak_of(ranks.device) - before
+    kept = rehearse(recipe, engine.module, "benchmark", CLASSES, seen=False)
+    estimate = step_memory(engine.module, ranks, activations=kept).bytes(stage, 1)
+    return {"network": backbone, "input size": int(size), "batch": int(batch),
+            "precision": precision, "estimate, MiB": estimate / 2**20, "peak, MiB": peak / 2**20,
+            "estimate / peak": estimate / peak}  # fmt: skip
+
+
+def step(engine, device, batch, size, classes):
+    images = torch.randn(batch, 3, size, size, device=device)
+    images = images.contiguous(memory_format=torch.channels_last)
+    labels = torch.arange(batch, device=device) % classes
+    engine.module.train()
+    loss = torch.nn.functional.cross_entropy(engine(images).float(), labels)
+    del images
+    engine.backward(loss)
+    engine.step()
+
+
+def resident(device):
+    """Return what is held now, after forgetting earlier peaks, in bytes."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        return torch.cuda.memory_allocated()
+    Path("/proc/self/clear_refs").write_text("5")
+    return status("VmRSS")
+
+
+def peak_of(device):
+    return torch.cuda.max_memory_allocated() if device.type == "cuda" else status("VmHWM")
+
+
+def status(name):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cases", nargs="*", default=CASES, metavar="NETWORK:PIXELS:BATCH")
+    parser.add_argument("--precision", nargs="*", default=["fp32"])
+    parser.add_argument("--output", type=Path)
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.one:
+        print(json.dumps(measured(asked.one, asked.precision[0])))
+        return
+    rows = []
+    for precision in asked.precision:
+        for case in asked.cases:
+            command = [sys.executable, __file__, "--one", case, "--precision", precision]
+            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+            rows.append(json.loads(done.stdout.splitlines()[-1]))
+    print(tabulate(rows, "keys", floatfmt=".2f"))
+    if asked.output:
+        asked.output.write_text(json.dumps({"rows": rows}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
