@@ -1,4 +1,4 @@
-"""Label smoothing: a small part of every target goes to all classes alike."""
+"""Label smoothing: every class gets an equal share of a small part of each target."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class SmoothLabels:
-    """Give every class its part of ``smoothing``: t' = (1 - s) t + s sum(t) / K.
+    """Smooth the targets: t' = (1 - s) t + s sum(t) / K, with s = ``smoothing``.
 
-    The sum of a sample's targets stays, 1 or not.
+    The sum of a sample's targets does not change, also if it is not 1.
 
-    **Source:** PCI deck, "Solution Techniques 1/4": label smooth; how much is not on the slide, 0.1
-    is assumed: C. Szegedy et al., "Rethinking the Inception Architecture", CVPR 2016, section 7.
+    **Source:** PCI deck, "Solution Techniques 1/4": label smooth, without a value; 0.1 is assumed:
+    C. Szegedy et al., "Rethinking the Inception Architecture", CVPR 2016, section 7.
     """
 
     smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
@@ -36,5 +36,8 @@ class SmoothLabels:
 
 
 def smooth(targets: Tensor, smoothing: float) -> Tensor:
-    """Return smoothed targets ``(B, K)``."""
+    """Return smoothed targets ``(B, K)``.
+
+    **Source:** see ``SmoothLabels``.
+    """
     return targets.lerp(targets.mean(dim=1, keepdim=True), smoothing)

@@ -1,4 +1,4 @@
-"""Mixing the samples of a batch with one another."""
+"""Mixup of the samples of a batch, with sample weights."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from harness.values import Batch
 if TYPE_CHECKING:
     from torch import Tensor
 
-# Draws of its own, so that no other trick's shift when this one comes or goes.
+# A separate stream: adding or removing this trick does not change other tricks' draws.
 STREAM = int.from_bytes(b"MixUp", "big")
 
 
 @dataclass(frozen=True, kw_only=True)
 class MixUp:
-    """Add to every image a share of another one of its micro-batch, and likewise to the targets.
+    """Mix every image with another one of its micro-batch, and their targets alike.
 
-    One share s ~ Beta(alpha, alpha) and one random permutation per micro-batch, from its seed; see
-    ``mix`` for what becomes of images, targets and weights. ``index`` stays that of the first of
-    the two. Mixing and smoothing give the same in either order where the weights are equal.
+    One share s ~ Beta(alpha, alpha) and one random permutation per micro-batch, from its seed;
+    ``mix`` has the formulas for images, targets and weights. ``index`` is that of the first image.
+    If the weights are equal, mixup and label smoothing give the same result in either order.
 
     **Source:** PCI deck, "Solution Techniques 1/4": mixup; alpha is not on the slide, 0.2 is
     assumed: H. Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018, find 0.1 to
@@ -48,14 +48,16 @@ class MixUp:
 
 
 def mix(batch: Batch, share: float, partners: Tensor) -> Batch:
-    """Mix each sample i with its partner j, ``partners`` ``(B,)``, which counts 1 - ``share`` = u.
+    """Mix each sample i with its partner j, given by ``partners`` ``(B,)``.
 
-    With s = ``share``: image ``s x_i + u x_j``, weight ``w = s w_i + u w_j`` and targets
-    ``(s w_i t_i + u w_j t_j) / w``. So w times cross-entropy, which is linear in its targets, is
-    ``s w_i CE(t_i) + u w_j CE(t_j)``: each label counts as much as its own sample's weight says, a
-    sample of weight 0 teaches nothing, the sum of the weights stays where ``partners`` is a
-    permutation, and with equal weights it is plain mixup. Where both weigh nothing, the targets,
-    which nobody looks at, are mixed like the images.
+    With s = ``share`` and u = 1 - s: image ``s x_i + u x_j``, weight ``w = s w_i + u w_j`` and
+    targets ``(s w_i t_i + u w_j t_j) / w``. Cross-entropy is linear in its targets, so w times it
+    is ``s w_i CE(t_i) + u w_j CE(t_j)``: each label counts with the weight of its sample, and a
+    sample of weight 0 does not count. The sum of the weights does not change if ``partners`` is a
+    permutation. With equal weights it is plain mixup. If both weights are 0, the targets are mixed
+    like the images; they do not enter the loss.
+
+    **Source:** our choice for weighted samples; see ``MixUp``.
     """
     own = share * batch.weights
     weights = own + (1 - share) * batch.weights[partners]

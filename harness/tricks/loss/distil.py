@@ -1,4 +1,4 @@
-"""Distillation: learn from what earlier networks say of the same images."""
+"""Distillation: learn from the logits of earlier networks on the same images."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Distil:
-    """Mix the loss inside with the divergence from the teachers: (1 - w) loss + w T^2 KL(q || p).
+    """Mix the inner loss with the divergence from the teachers: (1 - w) loss + w T^2 KL(q || p).
 
     w = ``weight``, T = ``temperature``, p = softmax(logits / T) and q the mean over the M teachers
     of softmax(their logits / T), on the same images after the batch tricks. T^2 keeps the size of
-    the gradient where T changes. Nothing flows into the teachers. Weight 1 learns from them alone,
-    whatever the label says.
+    the gradient if T changes. No gradient flows into the teachers. With weight 1 the labels do not
+    count.
 
     **Source:** Huawei deck, "Model distillation": from the baseline, from top-ranked images +
     oversampling, from an ensemble of models. Loss, weight and temperature are not on the slides:
@@ -39,12 +39,12 @@ class Distil:
         check_fields(self)
 
     def __call__(self, loss: Loss) -> Loss:
-        """Return the mixed loss; it raises PluginError where the batch has no teacher's logits."""
+        """Return the mixed loss; it raises PluginError if the batch has no teacher logits."""
 
         def distilled(logits: Tensor, batch: Batch) -> Tensor:
             if batch.teacher_logits is None:
                 raise PluginError(
-                    "Distil needs teachers, but the batch has no teacher's logits; "
+                    "Distil needs teachers, but the batch has no teacher logits; "
                     "name earlier stages in teachers= of this one"
                 )
             away = divergence(logits, batch.teacher_logits, self.temperature)
@@ -54,7 +54,10 @@ class Distil:
 
 
 def divergence(logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
-    """Return T^2 KL(q || p) ``(B,)``; logits ``(B, K)``, the teachers' ``(M, B, K)``."""
+    """Return T^2 KL(q || p) ``(B,)``; logits ``(B, K)``, the teachers' ``(M, B, K)``.
+
+    **Source:** see ``Distil``.
+    """
     log_p = (logits / temperature).log_softmax(dim=1)
     each = (teacher_logits.detach() / temperature).log_softmax(dim=2)
     log_q = each.logsumexp(dim=0) - math.log(len(teacher_logits))

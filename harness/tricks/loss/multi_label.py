@@ -1,4 +1,4 @@
-"""Several right answers: one yes or no for every class."""
+"""Multi-label cross-entropy: one sigmoid for every class."""
 
 from __future__ import annotations
 
@@ -13,25 +13,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class SigmoidCrossEntropy:
-    """Take the place of the loss inside: the sum over classes of two-class cross-entropies.
+    """Replace the inner loss by the sum over classes of two-class cross-entropies.
 
     -sum_k (t_k log s_k + (1 - t_k) log(1 - s_k)), s = sigmoid(logits), targets t in [0, 1]. Put it
-    first of the loss tricks: what stands before it is dropped. At the start it is K log 2, so it
-    wants a smaller learning rate, or clipping, where there are many classes.
+    first among the loss tricks: those before it have no effect. Its first value is K log 2, so many
+    classes need a smaller learning rate, or clipping.
 
-    **Source:** our choice, as the other reading of the WeChat deck, "Pretraining with weakly-tagged
+    **Source:** our choice, another reading of the WeChat deck, "Pretraining with weakly-tagged
     image set": the multi-label loss is "to sum over cross-entropy losses on each target label".
     Taken literally that is -sum_k t_k log softmax(logits)_k, which plain cross-entropy gives for
     multi-hot targets, and with weights for the label-weighted set; it needs no trick.
     """
 
-    def __call__(self, loss: Loss) -> Loss:  # noqa: ARG002 - it takes the place of the loss inside
+    def __call__(self, loss: Loss) -> Loss:  # noqa: ARG002 - replaces the inner loss
         """Return the loss."""
         return sigmoid_cross_entropy
 
 
 def sigmoid_cross_entropy(logits: Tensor, batch: Batch) -> Tensor:
-    """Return the sum over classes ``(B,)`` for logits ``(B, K)``."""
+    """Return the sum over classes ``(B,)`` for logits ``(B, K)``.
+
+    **Source:** see ``SigmoidCrossEntropy``.
+    """
     from torch.nn import functional
 
     # log s = -softplus(-x) and log(1 - s) = log s - x.

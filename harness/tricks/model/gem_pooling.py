@@ -1,4 +1,4 @@
-"""Generalised-mean pooling in the place of a network's global average pooling."""
+"""Generalised-mean pooling instead of a network's global average pooling."""
 
 from __future__ import annotations
 
@@ -22,20 +22,19 @@ EPSILON = 1e-6
 class GeMPooling:
     """Pool ``(B, C, H, W)`` to ``mean(x ** p) ** (1 / p)`` over H and W: the larger p, the sharper.
 
-    p = 1 is average pooling and p without end the maximum; one p for all channels. ``exponent``
-    "learned" trains p with the network, without weight decay as all parameters of one dimension,
-    and holds it at 1 or more; "fixed" leaves it. Activations below 1e-6 count as 1e-6, which
-    matters only where a network ends in none that are positive (DPN's ELU). Worked out in float32
-    whatever the precision.
+    p = 1 is average pooling, p to infinity the maximum; one p for all channels. ``exponent``
+    "learned" trains p with the network, without weight decay like all parameters of one dimension,
+    and keeps it >= 1; "fixed" does not train it. Activations below 1e-6 count as 1e-6, which
+    matters only if a network's last activations are negative (DPN's ELU). Computed in float32 at
+    every precision.
 
     A stage may start from one with average pooling: p then begins at ``p``. At p = 3 the pooled
-    features begin larger than the head has learned with; at p = 1 they begin as they were. Returns
-    a changed copy; a later ``reset_classifier`` of timm's would bring average pooling back.
+    features are at first larger than those the head was trained on; at p = 1 they are equal.
+    Returns a changed copy; timm's ``reset_classifier`` would restore average pooling.
 
     **Source:** BigVideo deck, "Fine-tuning with Expanded Input Size": GeM adapts to large inputs
     better than global average pooling; p is not on the slide. 3, one p and learning it are assumed,
-    as is usual: F. Radenovic et al., "Fine-tuning CNN Image Retrieval with No Human Annotation",
-    2018.
+    as in F. Radenovic et al., "Fine-tuning CNN Image Retrieval with No Human Annotation", 2018.
     """
 
     p: Annotated[float, Field(ge=1)] = 3.0
@@ -46,9 +45,9 @@ class GeMPooling:
         check_fields(self)
 
     def __call__(self, network: nn.Module) -> nn.Module:
-        """Return the changed network; raises PluginError where it has no average pooling."""
+        """Return the changed network; raises PluginError if it has no average pooling."""
         network = copy.deepcopy(network)
-        # timm's own layer keeps what it says and does beside the pooling: flattening or not.
+        # timm's layer stays, for it also flattens or not.
         heads = [part for part in network.modules() if isinstance(part, SelectAdaptivePool2d)]
         inside = heads[-1] if heads else network
         names = [name for name, part in inside.named_modules() if _is_average(part)]
@@ -74,7 +73,7 @@ class PowerMean(nn.Module):
         )
 
     def forward(self, activations: Tensor) -> Tensor:
-        """Return ``exp((log sum exp(p log x) - log(H W)) / p)``, which no p makes overflow."""
+        """Return ``exp((log sum exp(p log x) - log(H W)) / p)``, which never overflows."""
         p = self.p.float().clamp(min=1)
         logs = p * activations.float().clamp(min=EPSILON).log()
         places = math.log(activations.shape[2] * activations.shape[3])
@@ -87,5 +86,5 @@ def _is_average(part: nn.Module) -> bool:
 
 
 def _begin_with_own_p(module: PowerMean, weights: dict[str, Any], prefix: str, *_: object) -> None:
-    """Weights of a network with average pooling have no p: the new one's stays."""
+    """Keep the new p: weights of a network with average pooling have none."""
     weights.setdefault(f"{prefix}p", module.p.detach())

@@ -1,4 +1,4 @@
-"""A first convolution that looks at several scales at once."""
+"""A first convolution with several kernel sizes."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from harness.knobs import check_fields
 
 @dataclass(frozen=True, kw_only=True)
 class MultiScaleStem:
-    """Put convolutions of other kernel sizes beside the network's first one, and add them up.
+    """Add the outputs of convolutions of other kernel sizes to those of the network's first one.
 
     The new ones have the first one's stride, channels and output size. With m of them,
-    y = (conv(x) + sum_k conv_k(x)) / sqrt(1 + m), and each draws its weights, from torch's current
-    random state, so that it adds as much power as the first (by its raw weights, where a network
-    standardises them): the activations keep their scale. Weights that are in the network already
-    stay as they are. Returns a changed copy.
+    y = (conv(x) + sum_k conv_k(x)) / sqrt(1 + m). Their weights are drawn from torch's current
+    random state so that each adds as much power as the first (by its raw weights, if a network
+    standardises them): the activations keep their scale. Existing weights do not change. Returns a
+    changed copy.
 
     **Source:** Malong deck, "Methodology: Multi-Scale Convolutional Kernel", about 0.5 %; 5 x 5 and
     9 x 9 beside Inception-v2's 7 x 7. How they are joined is not on the slide; the sum is assumed:
-    it fits every network, where a concatenation would change the next layer.
+    it fits every network, a concatenation would change the next layer.
     """
 
     kernels: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (5, 9)
@@ -37,7 +37,7 @@ class MultiScaleStem:
         check_fields(self)
 
     def __call__(self, network: nn.Module) -> nn.Module:
-        """Return the changed network; raises PluginError where it has no 2-D convolution."""
+        """Return the changed network; raises PluginError if it has no 2-D convolution."""
         network = copy.deepcopy(network)
         for name, module in network.named_modules():
             if isinstance(module, nn.Conv2d):
@@ -54,7 +54,7 @@ class MultiScaleStem:
 
 
 class MultiScaleConv2d(nn.Module):
-    """The scaled sum of one convolution and others of different kernel sizes beside it."""
+    """The scaled sum of one convolution and others of different kernel sizes."""
 
     def __init__(self, first: nn.Conv2d, kernels: tuple[int, ...]) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class MultiScaleConv2d(nn.Module):
         self.scale = 1 / math.sqrt(1 + len(kernels))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map ``(B, C, H, W)`` to what the first convolution alone would give in shape."""
+        """Map ``(B, C, H, W)`` to the output shape of the first convolution."""
         total: Tensor = self.first(images)
         height, width = total.shape[-2:]
         for other in self.others:
@@ -97,8 +97,8 @@ def _padding(
 ) -> tuple[int, int]:
     """Return how to pad (or, below 0, crop) one axis so that ``other`` gives ``wanted`` places.
 
-    The kernels' centres stay on those of ``first``, whose own padding may be in numbers or, as in
-    TensorFlow's networks, whatever keeps size / stride places.
+    The kernels' centres stay on those of ``first``. Its padding is in pixels or, as in
+    TensorFlow's networks, what keeps size / stride places.
     """
     step = other.stride[axis]
     reach = first.dilation[axis] * (first.kernel_size[axis] - 1) + 1

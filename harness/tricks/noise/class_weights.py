@@ -16,13 +16,13 @@ from harness.samples import Samples
 class ReweightClasses:
     """Multiply weights by the inverse frequency of the class, label as found.
 
-    Samples that were left out (subset -1) are not counted and keep their weight; those that are
-    kept have a mean weight of 1 afterwards, so that the learning rate means what it did before.
-    An ``exponent`` of 1 weighs all classes equally, 0 leaves their proportions, 1/2 lies between.
+    Samples that were left out (subset -1) are not counted and keep their weight. The others have a
+    mean weight of 1 afterwards, so the learning rate keeps its meaning. ``exponent`` 1 gives all
+    classes the same total weight, 0 changes nothing, 1/2 is in between.
 
     **Source:** Huawei deck, "Handle imbalance - reweight class" (73.6 to 74.4), and PCI deck,
-    "Solution Techniques 3/4" ("adding more weights to the long-tail classes"). Neither prints the
-    formula: inverse frequency is assumed, the usual one; the exponent is our choice.
+    "Solution Techniques 3/4" ("adding more weights to the long-tail classes"). Neither has the
+    formula: inverse frequency, the usual one, is assumed; the exponent is our choice.
     """
 
     exponent: NonNegativeFloat = 1.0
@@ -44,7 +44,9 @@ class ReweightClasses:
 def class_factors(label_N: NDArray[np.int32], *, exponent: float = 1.0) -> NDArray[np.float32]:
     """Map labels ``(N,)`` to factors ``(N,)``: (mean class size / n_k) ** exponent.
 
-    n_k is the number of samples of class k; the mean is over the classes that have any.
+    n_k is the number of samples of class k; the mean is over the classes with samples.
+
+    **Source:** see ``ReweightClasses``.
     """
     classes, inverse, sizes = np.unique(label_N, return_inverse=True, return_counts=True)
     factors = (len(label_N) / (max(len(classes), 1) * sizes)) ** exponent

@@ -1,4 +1,4 @@
-"""K-means over the images of classes that a trained stage confuses, and four uses of it."""
+"""K-means over the images of classes that a trained stage confuses, with four uses."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ USES: tuple[Use, ...] = get_args(Use)
 
 @dataclass(frozen=True, kw_only=True)
 class ConfusedClusters:
-    """Cluster every class together with those it is confused with; keep or weigh by cluster.
+    """Cluster every class with the classes it is confused with; select or weigh by cluster.
 
     Per label as found, on the features and predictions of the stage ``sees``: the samples of the
-    class and of the ``others`` classes that ``confused_classes`` names are clustered by K-means
-    into ``clusters_per_class`` clusters for each class taken part. Wrongly labelled samples are to
-    fall into clusters that mostly belong to another class, so what counts is how the samples of the
-    class itself lie in them. By ``use``:
+    class and of its ``others`` most confused classes (``confused_classes``) are clustered by
+    K-means into ``clusters_per_class`` clusters per class. Wrongly labelled samples should be in
+    clusters that mostly belong to another class, so only the samples of the class itself are
+    counted in a cluster. By ``use``:
 
-    - "large" and "compact" keep what ``in_large`` or ``in_compact`` marks; the rest gets subset -1;
+    - "large" and "compact" keep what ``in_large`` or ``in_compact`` marks; others get subset -1;
     - "size" multiplies weights by ``by_size``;
     - "distance" multiplies weights by ``by_closeness``, of the Euclidean distances of the clusters'
       centres from the mean feature of the class's first ``top_share`` by rank.
 
-    A class always keeps a sample, and its mean weight where the weights of its samples were equal.
-    Samples that an earlier trick left out (subset -1) stay out of everything.
+    A class always keeps a sample, and its mean weight if the weights of its samples were equal.
+    Samples that an earlier trick left out (subset -1) stay out and are not clustered.
 
     **Source:** Huawei deck, "Handle noise - clustering" ("combine the images from most confused
     classes and then cluster them") and "How to use the cluster result?" (69.7 for large clusters,
@@ -59,7 +59,7 @@ class ConfusedClusters:
         check_fields(self)
 
     def __call__(self, samples: Samples) -> Samples:
-        """Return the samples with new weights, or with ``subset`` -1 where they are left out."""
+        """Return the samples with new weights, or ``subset`` -1 for those that are left out."""
         features_ND = samples.features(self.sees)
         subset, weight = samples.subset.copy(), samples.weight.copy()
         for rows, combined in self._classes(samples):
@@ -81,7 +81,7 @@ class ConfusedClusters:
         return samples.assign(subset=subset, weight=weight)
 
     def _classes(self, samples: Samples) -> Iterator[tuple[Rows, list[Rows]]]:
-        """Yield the rows of every class with those of the classes it is confused with."""
+        """Yield the rows of every class and those of the classes it is confused with."""
         rows = {int(samples.label[own[0]]): own for own in rows_by_class(samples)}
         kept = np.concatenate([*rows.values()]) if rows else np.empty(0, np.int64)
         others = confused_classes(

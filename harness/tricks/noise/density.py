@@ -1,4 +1,4 @@
-"""CurriculumNet's split of every category by the density of its samples in feature space."""
+"""CurriculumNet's split of every class by the density of its samples in feature space."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ Counts = NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class DensitySubsets:
-    """Split every category into subsets of falling density; subset 0 is the clean one.
+    """Split every class into subsets by falling density; subset 0 is the clean one.
 
     Per label as found: ``density`` on the features of the stage ``sees``, then
     ``split_by_density``. Only ``subset`` changes. Samples that an earlier trick left out
-    (subset -1) stay out and are nobody's neighbours.
+    (subset -1) stay out and do not count as neighbours.
 
     **Source:** Malong deck, "Methodology: Formulate our problem" (density clustering in each
     category) and "Methodology: Curriculum Design" (three subsets); ``quantile`` and the 3-means on
@@ -58,25 +58,25 @@ def density(
     spread: float = 4.0,
     seed: int = 0,
 ) -> Counts:
-    """Count for every sample the others that are nearer than d_c: ``(N, D)`` to ``(N,)``.
+    """Count for every sample the others closer than d_c: ``(N, D)`` to ``(N,)``.
 
     rho_i = #{j != i : D_ij < d_c}, where d_c is the element ``int(N * N * quantile)`` of all N * N
-    distances in rising order, the N zeros of the diagonal included. D is the Euclidean distance;
-    the deck's step one prints its square, but since d_c is taken from the same list, only the
-    order counts and both give the same rho. The deck's step three, delta, plays no part in the
-    split: neither "Curriculum Design" nor the published code uses it there.
+    distances in rising order, including the N zeros of the diagonal. D is the Euclidean distance;
+    the deck's step one has its square, but d_c is taken from the same list, so only the order
+    counts and both give the same rho. The deck's step three, delta, is not used: neither
+    "Curriculum Design" nor the published code uses it for the split.
 
-    No N x N matrix is made. A sample of N pairs brackets d_c; one pass over the upper triangle of
-    ``block`` x ``block`` matrix products in float32 counts the pairs below the bracket and collects
-    those in it; the few that float32 cannot tell from d_c are measured again in float64. A bracket
-    that missed d_c is noticed and the pass repeated with a wider one, so the counts are exact and
-    depend neither on ``block``, ``spread`` (of the bracket, in standard errors) and ``seed`` (of
-    the sample) nor on the order of the rows. One limit: where more pairs than can be measured
-    again lie within float32's rounding of d_c, they are taken as equal to it, hence not nearer.
+    No N x N matrix is made. A sample of N pairs gives a bracket for d_c. One pass over the upper
+    triangle of ``block`` x ``block`` matrix products in float32 counts the pairs below the bracket
+    and collects those in it; the few that float32 cannot separate from d_c are computed again in
+    float64. If d_c is not in the bracket, the pass is repeated with a wider one. So the counts are
+    exact: they do not depend on ``block``, ``spread`` (of the bracket, in standard errors),
+    ``seed`` (of the sample) or the order of the rows. One limit: if too many pairs are within
+    float32's rounding of d_c, they count as equal to it, so not closer.
 
     Raises:
         PluginError: ``quantile`` is not in [0, 1].
-        TrainingError: A feature is not finite, or its square is not in float32.
+        TrainingError: A feature is not finite, or its square overflows float32.
 
     **Source:** Malong deck, "Methodology: Formulate our problem", steps one and two; the 60th
     percentile, its element and the count without the sample itself as in the published code.
@@ -85,20 +85,20 @@ def density(
         raise PluginError(f"quantile must be in [0, 1], got {quantile}")
     size = len(features_ND)
     position = min(int(size * size * quantile), size * size - 1)
-    if position < size:  # d_c is one of the diagonal's zeros
+    if position < size:  # d_c is a zero of the diagonal
         return np.zeros(size, np.int64)
-    rank = (position - size) // 2  # every other distance stands in the list twice
+    rank = (position - size) // 2  # every other distance is in the list twice
     return count_nearer(features_ND, rank, block=block, spread=spread, seed=seed)
 
 
 def split_by_density(density_N: Counts, *, num_subsets: int = 3, seed: int = 0) -> NDArray[np.int8]:
     """Cut the densities ``(N,)`` by 1-D K-means into ``num_subsets``; 0 holds the densest.
 
-    Where fewer different densities than subsets occur, there are only as many subsets as
+    If there are fewer different densities than subsets, there are only as many subsets as
     densities. The result does not depend on the order of the samples.
 
     **Source:** Malong deck, "Methodology: Curriculum Design" (three subsets, ranked); K-means on
-    the densities from the published code. Its ten restarts are scikit-learn's default of that time.
+    the densities from the published code. Its ten restarts were scikit-learn's default then.
     """
     from sklearn.cluster import KMeans
     from threadpoolctl import threadpool_limits
@@ -108,7 +108,7 @@ def split_by_density(density_N: Counts, *, num_subsets: int = 3, seed: int = 0) 
     if clusters <= 1:
         return np.zeros(len(density_N), np.int8)
     means = KMeans(clusters, n_init=10, random_state=seed)
-    with threadpool_limits(1):  # several threads would add up in the order they finish in
+    with threadpool_limits(1):  # the sums of several threads depend on their timing
         means.fit(np.sort(density_N).reshape(-1, 1).astype(np.float64))
         nearest = means.predict(levels.reshape(-1, 1).astype(np.float64))
     place = np.argsort(np.argsort(-means.cluster_centers_[:, 0]))

@@ -1,4 +1,4 @@
-"""Image reweighting: a picture counts as much as a trained model believes its label."""
+"""Image reweighting: an image counts by the probability that a model gives its label."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from harness.values import Stage
 
 @dataclass(frozen=True, kw_only=True)
 class WeighByModel:
-    """Multiply weights by how probable the stage ``sees`` finds each label, beside its class.
+    """Multiply weights by the label's probability under the stage ``sees``, relative to its class.
 
-    ``belief`` class by class, label as found: every class keeps the weight that it had, so class
-    reweighting before or after this means what it means alone, and a hard class is not taken for a
-    noisy one. Samples that were left out (subset -1) are not counted and keep their weight.
+    ``belief`` class by class, label as found: the mean factor of every class is 1, so class
+    reweighting before or after keeps its meaning, and a hard class does not count as a noisy one.
+    Samples that were left out (subset -1) are not counted and keep their weight.
 
     **Source:** PCI deck, "Solution Techniques 3/4": "Reweighting images: using trained model to
-    generate the weight for each image". No formula is printed; the probability of the label, the
+    generate the weight for each image". No formula is given; the probability of the label, the
     mean per class, as in confident learning's thresholds, and the floor are assumed.
     """
 
@@ -36,7 +36,7 @@ class WeighByModel:
         check_fields(self)
 
     def __call__(self, samples: Samples) -> Samples:
-        """Return the samples with new weights; raises PluginError where ``sees`` is not seen."""
+        """Return the samples with new weights; raises PluginError if ``sees`` is not seen."""
         of_label_N = samples.predictions(self.sees).of_label
         weight = samples.weight.copy()
         for rows in rows_by_class(samples):
@@ -47,8 +47,8 @@ class WeighByModel:
 def belief(of_label_N: NDArray[np.float32], *, floor: float = 0.1) -> NDArray[np.float32]:
     """Map probabilities ``(N,)`` of the labels of one class to weights ``(N,)`` of mean 1.
 
-    w_i = max(p_i, floor) / mean_j max(p_j, floor). With ``floor`` above 0 no sample is lost and no
-    weight leaves [floor, 1 / floor]; 1 gives all the same weight.
+    w_i = max(p_i, floor) / mean_j max(p_j, floor). Every weight is in
+    [floor, 1 / floor]; ``floor`` 1 gives all samples the same weight.
 
     Raises:
         PluginError: ``floor`` is not in (0, 1].

@@ -1,4 +1,4 @@
-"""Keyword matching: how many words of the description of its class the text of a picture has."""
+"""Keyword matching: the share of a class's keywords that the text of an image has."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ SHORTEST = 3  # letters of a keyword
 
 @dataclass(frozen=True, kw_only=True)
 class KeywordMatch:
-    """Select or weigh samples by the share of their class's keywords that their text has.
+    """Select or weigh samples by the share of their class's keywords in their text.
 
-    ``keyword_scores`` on title, description and tags in one, then ``use``, ``share`` and ``floor``
-    as in ``SemanticMatch``: "select" keeps the best share of every class that says anything, of
-    equal scores the first ones; "weigh" multiplies by ``floor`` to 2 - ``floor`` by rank, mean 1
-    per class. Samples without a text are not selected and keep their weight.
+    ``keyword_scores`` on title, description and tags joined, then ``use``, ``share`` and ``floor``
+    as in ``SemanticMatch``: "select" keeps the best share of the samples of a class that have text,
+    of equal scores the first ones; "weigh" multiplies by ``floor`` to 2 - ``floor`` by rank, mean 1
+    per class. Samples without text are not selected and keep their weight.
 
     **Source:** Huawei deck, "Leverage meta information": "Keyword matching: match the keywords
     between image descriptions/tags with synset descriptions", without a result. What a keyword is,
@@ -43,7 +43,7 @@ class KeywordMatch:
     def __call__(self, samples: Samples) -> Samples:
         """Return the samples with new ``subset`` or ``weight``.
 
-        Raises PluginError where no text can be compared with a gloss.
+        Raises PluginError if no text can be compared with a gloss.
         """
         scores_N = keyword_scores(masked_texts(samples), samples.label, samples.classes)
         return use_scores(samples, scores_N, self.use, share=self.share, floor=self.floor)
@@ -54,8 +54,10 @@ def keyword_scores(
 ) -> Scores:
     """Return the share ``(N,)``, 0 to 1, of the keywords of each label that a masked text has.
 
-    s_i = |words(said_i) & keywords_k| / |keywords_k|, k the label. It is not a number where the
-    text says nothing, or the class has no keywords.
+    s_i = |words(said_i) & keywords_k| / |keywords_k|, k the label. It is NaN if the text is empty
+    or the class has no keywords.
+
+    **Source:** see ``KeywordMatch``.
     """
     wanted = [keywords_of(known) for known in classes]
     scores_N = np.full(len(said), np.nan, np.float32)
@@ -66,9 +68,9 @@ def keyword_scores(
 
 
 def keywords_of(known: WebClass) -> frozenset[str]:
-    """Return the words of a class's gloss, in the singular, that are neither lemmas nor empty.
+    """Return the words of a class's gloss, in the singular, without lemmas and stop words.
 
-    Empty are scikit-learn's English stop words and words of one or two letters.
+    Stop words are scikit-learn's for English and words of one or two letters.
     """
     from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 

@@ -1,4 +1,4 @@
-"""WT-Set: train on the nouns and adjectives of an image's text instead of its label."""
+"""WT-Set: train on nouns and adjectives of an image's text instead of its label."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from harness.samples import Samples, Targets, Text
 
 @dataclass(frozen=True, kw_only=True)
 class KeywordTags:
-    """Tag every image with up to ``per_image`` keywords of its title, tags and description.
+    """Tag every image with up to ``per_image`` keywords from its title, tags and description.
 
     ``targets`` become those keywords, each with weight 1, and ``target_names`` the vocabulary that
-    ``choose_keywords`` makes of the words which ``tagger`` finds: with cross-entropy the loss is
+    ``choose_keywords`` makes from the words that ``tagger`` finds. With cross-entropy the loss is
     the deck's sum over an image's keywords. Images without a keyword, and those that an earlier
     trick left out, get subset -1. The order of the samples does not matter.
 
     **Source:** WeChat deck, "Tagging images with multiple keywords": nouns and adjectives, the most
     and least common removed, 35k keywords, about five for each image; "Pretraining with
     weakly-tagged image set (WT-Set)": the loss. Assumed: both cut-offs, words as they are written
-    (the slide shows plain surface forms), and that of more than ``per_image`` keywords the first
-    are kept, title before tags before description.
+    (the slide shows surface forms), and that the first ``per_image`` keywords are kept, title
+    before tags before description.
     """
 
     tagger: TaggerName
@@ -42,7 +42,7 @@ class KeywordTags:
         check_fields(self)
 
     def __call__(self, samples: Samples) -> Samples:
-        """Return the samples with keywords; raises PluginError where not one is left."""
+        """Return the samples with keywords; raises PluginError if none is left."""
         tag = load_tagger(self.tagger)
         kept = np.flatnonzero(samples.subset >= 0)
         texts = samples.texts()
@@ -75,7 +75,7 @@ def choose_keywords(
     """Choose a vocabulary and every image's keywords ``(N, per_image)`` from N images' words.
 
     Words in fewer than ``least_images`` images are dropped, then the share ``most_common``, rounded
-    down, of the others: those in the most images. Of what is left the ``max_keywords`` in the most
+    down, of the others: those in the most images. The ``max_keywords`` of the rest in the most
     images are the vocabulary, in that order, equally common ones by name. An image keeps the first
     ``per_image`` of its words that are in the vocabulary, each once.
 

@@ -1,4 +1,4 @@
-"""K-means on the features themselves: what the density curriculum was compared with."""
+"""K-means on the features: what the density curriculum was compared with."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from harness.values import Stage
 
 @dataclass(frozen=True, kw_only=True)
 class KMeansSubsets:
-    """Split every category into the K-means clusters of its features; the largest is subset 0.
+    """Split every class into the K-means clusters of its features; the largest is subset 0.
 
     Per label as found, on the features of the stage ``sees``. Only ``subset`` changes; samples that
     an earlier trick left out (subset -1) stay out.
 
     **Source:** Malong deck, Figure 1: "also comparing to K-mean clustering in curriculum design";
     three clusters as in the curriculum. That the clusters are ranked by size is assumed (the slide
-    does not say how): the noise of a category is taken to be less alike and rarer than its content.
+    does not say how): noise should be rarer and less alike than the content of a class.
     """
 
     sees: Stage
@@ -51,8 +51,10 @@ def split_by_kmeans(
 ) -> NDArray[np.int8]:
     """Cluster features ``(N, D)``; return ``(N,)`` ranks by size, 0 for the largest cluster.
 
-    Fewer different features than subsets give fewer clusters. Of clusters of one size, the one that
-    appears first in the list comes first.
+    Fewer different features than subsets give fewer clusters. Of clusters of equal size, the
+    one that appears first in the list comes first.
+
+    **Source:** see ``KMeansSubsets``.
     """
     clusters = fit_kmeans(features_ND, count=num_subsets, seed=seed).of_sample
     _, first, inverse, sizes = np.unique(

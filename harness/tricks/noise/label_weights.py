@@ -1,4 +1,4 @@
-"""LW-Set: weigh an image's label and the classes near it by what its text says."""
+"""LW-Set: weigh an image's label and the classes near it by its text."""
 
 from __future__ import annotations
 
@@ -18,22 +18,21 @@ TEXTS_AT_ONCE = 65_536  # 100 MB of vectors of 384 dimensions
 
 @dataclass(frozen=True, kw_only=True)
 class LabelWeights:
-    """Give every image the ``top`` likeliest of its label and the ``neighbours`` nearest classes.
+    """Give every image the ``top`` most similar of its label and ``neighbours`` classes near it.
 
     The candidates of an image are its label as found and the classes nearest to it by path length
     in WordNet. Each is weighed by the cosine of its lemmas and gloss with the image's title,
-    description and tags, both encoded by ``encoder``; the words of the label are left out of both,
-    and those of the query out of the texts: every text holds the words that found it, so they would
-    only say that the query was the query.
-    A cosine below 0 counts as 0; the weights are not normalised. Images without a weight, for they
-    have no other words, and those that an earlier trick left out, get subset -1.
+    description and tags, both encoded by ``encoder``. The words of the label are removed from both,
+    and those of the query from the texts: every text has the words that found it, so they carry no
+    information. A cosine below 0 counts as 0; the weights are not normalised. Images without a
+    weight (they have no other words), and those that an earlier trick left out, get subset -1.
 
-    All classes must be noun synsets of WordNet 3.0, or DataError is raised.
+    Raises DataError if a class is not a noun synset of WordNet 3.0.
 
     **Source:** WeChat deck, "Weighting labels with semantic similarity" (text similarity, nearest
     synsets defined by WordNet, top-k) and "Pretraining with label-weighted image set (LW-Set)".
     The figure shows five neighbours, and five labels with the weights .77, .45, .31, .28 and .11.
-    Assumed: the encoder, what of a class is compared, and the masking, our choice.
+    Assumed: the encoder and which text of a class is compared. The masking is our choice.
     """
 
     encoder: str
@@ -86,8 +85,8 @@ class LabelWeights:
 def candidates_of(classes: tuple[WebClass, ...], neighbours: int) -> NDArray[np.int32]:
     """Return for each of K classes itself and then its nearest ones by WordNet: ``(K, C)``.
 
-    C is ``neighbours`` + 1, or K where there are fewer classes. Raises DataError where a class is
-    no noun of WordNet 3.0.
+    C is ``neighbours`` + 1, or K if there are fewer classes. Raises DataError if a class is
+    not a noun of WordNet 3.0.
     """
     near = load_nouns().nearest([known.wnid for known in classes], neighbours)
     return np.concatenate([np.arange(len(classes), dtype=np.int32)[:, None], near], axis=1)

@@ -1,4 +1,4 @@
-"""Train again on what the best models say each image shows."""
+"""Train again on labels that the best models predict."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from harness.values import Stage
 
 @dataclass(frozen=True, kw_only=True)
 class PseudoLabels:
-    """Replace the targets by what the trained stages ``sees`` predict, averaged over them.
+    """Replace the targets by the mean predictions of the trained stages ``sees``.
 
     "hard" takes the most probable class with weight 1, "soft" the ``keep`` most probable ones in
-    proportion to their mean probabilities. ``label`` stays as found, so balanced sampling goes on
-    by it; samples that were left out (subset -1) stay out.
+    proportion to their mean probabilities. ``label`` stays as found and decides
+    balanced sampling; samples that were left out (subset -1) stay out.
 
     **Source:** WeChat deck, "Tricks to boost performance": "Use best models to assign pseudo labels
     to each image and train them again." Assumed: hard labels ("labels", and no temperature is
-    named), the mean of the probabilities where there are several models, and every image's label
-    replaced, however sure the models are.
+    named), the mean of the probabilities if there are several models, and every image's label
+    replaced, without a threshold on confidence.
     """
 
     sees: Annotated[tuple[Stage, ...], Field(min_length=1)]
@@ -53,8 +53,10 @@ def average_predictions(predictions: Sequence[Predictions], *, keep: int) -> Tar
     """Average the top-k predictions ``(N, k)`` of M stages and keep the ``keep`` best classes.
 
     ``mean_c = sum_m p_mc / M``, where p_mc is 0 if c is not among the classes that stage m kept, so
-    a class below one stage's top k loses the little that this stage gave it. Best first; equal ones
-    by the lower class. Returns classes and mean probabilities, ``(N, min(keep, sum of k))``.
+    a class below a stage's top k loses that stage's small share. Best first, of equal ones the
+    lower class. Returns classes and mean probabilities, ``(N, min(keep, sum of k))``.
+
+    **Source:** see ``PseudoLabels``.
     """
     classes = np.concatenate([stage.classes for stage in predictions], axis=1)
     shares = np.concatenate([stage.probabilities for stage in predictions], axis=1)

@@ -1,4 +1,4 @@
-"""Semantic matching: how near the text around a picture is to the description of its class."""
+"""Semantic matching: the similarity of an image's text and the description of its class."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ BLOCK = 65_536  # texts encoded at once: a hundred megabytes of MiniLM's vectors
 class SemanticMatch:
     """Select or weigh samples by the cosine of their text and their class's gloss.
 
-    Per sample: title, description and tags in one, without the words of its query and of the
+    Per sample: title, description and tags joined, without the words of its query and of the
     label's lemmas, against the gloss of the label without the lemmas; ``semantic_scores``. Then
     ``use``:
 
-    - "select": ``round(share * n)`` of the n samples of a class that say anything, the best.
-      Samples without a text are left out (subset -1), unless no sample of the class has one.
+    - "select": ``round(share * n)`` best of the n samples of a class that have text.
+      Samples without text are left out (subset -1), unless no sample of the class has any.
     - "weigh": multiply by ``floor`` to 2 - ``floor``, linear in the rank within the class, mean 1
-      per class; samples without a text keep their weight, which is in the middle.
+      per class; samples without text keep their weight, in the middle.
 
-    The words that found the picture are masked, because every text has them, whatever the picture
-    shows. Samples that an earlier trick left out stay out and are not counted.
+    The words that found the image are masked: every text has them, right or wrong. Samples
+    that an earlier trick left out stay out and are not counted.
 
     **Source:** Huawei deck, "Leverage meta information" and "Summary of result based on meta
     information" ("Semantic Matching" 65.5, "Baseline + Semantic Matching" 75.35); BigVideo deck,
     "Using Description Text" (selection). No deck gives an encoder's layer, a share or a weight:
     reading the first as selection and the second as weights is assumed, and so are ``share``,
-    ``floor`` and what becomes of samples without a text.
+    ``floor`` and the treatment of samples without text.
     """
 
     encoder: str = "minilm"
@@ -54,8 +54,8 @@ class SemanticMatch:
     def __call__(self, samples: Samples) -> Samples:
         """Return the samples with new ``subset`` or ``weight``.
 
-        Raises PluginError where no text can be compared with a gloss, HarnessError where the
-        encoder is not there.
+        Raises PluginError if no text can be compared with a gloss, HarnessError if the
+        encoder is not installed.
         """
         encode = partial(samples.encode, self.encoder)
         scores_N = semantic_scores(masked_texts(samples), samples.label, samples.classes, encode)
@@ -73,8 +73,10 @@ def semantic_scores(
     """Return the cosine ``(N,)``, -1 to 1, of every masked text and the masked gloss of its label.
 
     s_i = e(said_i) . e(gloss_k without the words of k's lemmas), k the label. ``encode`` maps texts
-    to rows of length 1 and is given ``block`` texts at once; where a text or a gloss says nothing,
-    the score is not a number.
+    to rows of length 1 and gets ``block`` texts at once. The score is NaN if a
+    text or a gloss is empty.
+
+    **Source:** see ``SemanticMatch``.
     """
     glosses = [masked_gloss(known) for known in classes]
     described = [number for number, gloss in enumerate(glosses) if gloss]

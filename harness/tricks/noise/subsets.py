@@ -1,4 +1,4 @@
-"""What a curriculum does with its subsets: weigh them, or keep only the first."""
+"""Weigh the subsets of a curriculum, or keep only the first ones."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ class WeighSubsets:
 
 @dataclass(frozen=True, kw_only=True)
 class KeepSubsets:
-    """Keep the first ``count`` subsets, of the last of them only a share; leave out the rest.
+    """Keep the first ``count`` subsets, and only a share of the last of them.
 
     ``round(share * n)`` of the n samples of subset ``count - 1`` stay, chosen at random over all
-    classes; what is kept at a smaller share is kept at a larger one. Left-out samples get subset -1
-    and keep their weight.
+    classes; a larger share keeps what a smaller one keeps. The other samples get subset -1 and keep
+    their weight.
 
     **Source:** Malong deck, Tables 1 and 2: model B keeps 1 subset, C 2, D 3 and half of the
     highly noisy one; its share is Table 2's "noise data". That the choice is random is assumed: the
-    deck does not say which part was kept.
+    deck does not name the part.
     """
 
     count: PositiveInt
@@ -63,7 +63,7 @@ class KeepSubsets:
         check_fields(self)
 
     def __call__(self, samples: Samples) -> Samples:
-        """Return the samples with ``subset`` -1 where they are left out."""
+        """Return the samples, with ``subset`` -1 for those that are left out."""
         subset = samples.subset.copy()
         subset[subset >= self.count] = -1
         last = np.flatnonzero(subset == self.count - 1)

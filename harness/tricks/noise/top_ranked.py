@@ -1,4 +1,4 @@
-"""Trust the search engine's order: keep the first results of every class."""
+"""Keep the first search results of every class."""
 
 from __future__ import annotations
 
@@ -16,17 +16,16 @@ WEBVISION2_CLASS_SIZE = 16_076_665 / 5_000  # training images per class
 
 @dataclass(frozen=True, kw_only=True)
 class KeepTopRanked:
-    """Keep the top-ranked samples of every class, label as found; leave out the rest.
+    """Keep the top-ranked samples of every class, label as found.
 
-    ``count`` is meant for WebVision 2.0, whose classes hold 3,215 samples on average: of a split
-    whose n samples have K different labels, ``round(count / 3215.3 * n / K)`` per class are kept,
-    at least 1, which is ``count`` on WebVision 2.0 itself. A class that has fewer keeps them all.
-    Samples that an earlier trick left out (subset -1) stay out and are not counted. Left-out
-    samples keep their weight.
+    ``count`` is for WebVision 2.0, with 3,215 samples per class on average. Of n samples with K
+    different labels, ``round(count / 3215.3 * n / K)`` per class are kept, at least 1; that is
+    ``count`` on WebVision 2.0. A class with fewer samples keeps them all. The others get subset -1
+    and keep their weight. Samples that an earlier trick left out stay out and are not counted.
 
     **Source:** Huawei deck, "Handle imbalance - top ranked images + oversampling": 3,500 (75.02).
-    The oversampling is the sampler of the stage, ``ClassBalanced``. That the count follows the mean
-    class size of smaller data sets is our choice.
+    The oversampling is the sampler of the stage, ``ClassBalanced``. Scaling the count with the mean
+    class size is our choice.
     """
 
     count: PositiveInt = 3_500
@@ -36,7 +35,7 @@ class KeepTopRanked:
         check_fields(self)
 
     def __call__(self, samples: Samples) -> Samples:
-        """Return the samples with ``subset`` -1 where they are left out."""
+        """Return the samples, with ``subset`` -1 for those that are left out."""
         rows = np.flatnonzero(samples.subset >= 0)
         label = samples.label[rows]
         share = self.count / WEBVISION2_CLASS_SIZE

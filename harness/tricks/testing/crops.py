@@ -1,4 +1,4 @@
-"""Testing on several crops of one picture."""
+"""Test on several crops of one image."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ CROPS: dict[int, tuple[tuple[Corner, ...], tuple[bool, ...]]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class MultiCrop:
-    """Look at every view's four corners and centre, each mirrored, too: ten crops.
+    """Test on the four corners and the centre of every view, each also mirrored: ten crops.
 
-    ``crops`` 5 leaves the mirrored ones out, 2 the corners, 1 both. A view that is a corner or
-    mirrored already is passed on as it is, and no view is looked at twice.
+    ``crops`` 5 omits the mirrored ones, 2 the corners, 1 both. A view that is already a corner or
+    mirrored does not change, and no view is used twice.
 
-    **Source:** Malong deck, "Results: Single Model, 10 Crops". Which ten is not on the slide; these
-    are the usual ones.
+    **Source:** Malong deck, "Results: Single Model, 10 Crops". The slide does not say which
+    ten; these are the usual ones.
     """
 
     crops: Literal[1, 2, 5, 10] = 10
@@ -42,7 +42,10 @@ class MultiCrop:
 
 
 def multi_crop(view: View, crops: int) -> Views:
-    """Return ``crops`` views for a centre view, and any other view alone."""
+    """Return ``crops`` views for a centre view, or any other view unchanged.
+
+    **Source:** see ``MultiCrop``.
+    """
     if view.crop != "center" or view.flip:
         return (view,)
     corners, flips = CROPS[crops]

@@ -1,4 +1,4 @@
-"""K-means clusters of features: scikit-learn's, in one place."""
+"""K-means clusters of features, by scikit-learn."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ class Clusters(NamedTuple):
 def fit_kmeans(features_ND: NDArray[np.float32], *, count: int, seed: int) -> Clusters:
     """Cluster features ``(N, D)`` by scikit-learn's K-means, k-means++ and one start.
 
-    There are at most as many clusters as samples; where fewer different features exist, some of
-    them are empty. One thread does it: several add up their sums in the order in which they happen
-    to finish, so the clusters would differ from run to run, and on cores that are busy they wait
-    for one another most of the time.
+    There are at most as many clusters as samples; if there are fewer different features, some
+    clusters are empty. One thread computes them: with several, the order of the sums would differ
+    from run to run, and on busy cores threads mostly wait for one another.
+
+    **Source:** our choice; scikit-learn's defaults.
     """
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
@@ -30,7 +31,7 @@ def fit_kmeans(features_ND: NDArray[np.float32], *, count: int, seed: int) -> Cl
 
     means = KMeans(min(count, len(features_ND)), n_init="auto", random_state=seed)
     with threadpool_limits(1), warnings.catch_warnings():
-        # Said where fewer different features than clusters exist, which is no fault here.
+        # Raised if there are fewer different features than clusters, which is fine here.
         warnings.simplefilter("ignore", ConvergenceWarning)
         means.fit(features_ND)
     return Clusters(means.labels_, means.cluster_centers_)

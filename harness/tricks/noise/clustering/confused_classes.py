@@ -18,8 +18,8 @@ def confused_classes(
     """Return for each of K classes up to ``count`` others, the most confused first.
 
     Of classes k and j, ``C_kj / n_k + C_jk / n_j`` says how confused they are: C_kj samples are
-    labelled k and predicted j, n_k are labelled k. Classes that are not confused at all are no
-    answer; of equally confused ones the lower comes first. Nothing of size K x K is made.
+    labelled k and predicted j, n_k are labelled k. Classes that are not confused are not returned;
+    of equally confused ones the lower comes first. No K x K matrix is made.
 
     **Source:** Huawei deck, "Handle noise - clustering": "focus more on confused classes". How
     confusion is measured is assumed: the share of each class, so that large ones do not always win.

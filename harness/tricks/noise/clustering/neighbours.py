@@ -23,13 +23,15 @@ PAIRS_AT_ONCE = 128  # measured in float64 at a time: 4 MB at 2,048 features, wi
 
 
 def count_nearer(features_ND: Floats, rank: int, *, block: int, spread: float, seed: int) -> Counts:
-    """Count for every sample ``(N, D)`` the others nearer than the pair of that ``rank``: ``(N,)``.
+    """Count for every sample ``(N, D)`` the others closer than the pair of ``rank``: ``(N,)``.
 
-    ``rank`` counts from 0 through all N (N - 1) / 2 pairs in order of their distance. The other
-    arguments decide the way, not the result: see ``density``.
+    ``rank`` counts from 0 over all N (N - 1) / 2 pairs in order of distance. The other arguments
+    do not change the result: see ``density``.
 
     Raises:
-        TrainingError: A feature is not finite, or its square is not in float32.
+        TrainingError: A feature is not finite, or its square overflows float32.
+
+    **Source:** see ``density``.
     """
     cloud = Cloud.of(features_ND)
     everything = len(features_ND) <= block
@@ -39,7 +41,7 @@ def count_nearer(features_ND: Floats, rank: int, *, block: int, spread: float, s
 
 
 class Bracket(NamedTuple):
-    """Where the square of d_c is looked for, and how many pairs may be collected there."""
+    """The interval in which the square of d_c is searched, and the most pairs to collect in it."""
 
     low: float
     high: float
@@ -50,7 +52,7 @@ EVERYTHING = Bracket(-math.inf, math.inf, math.inf)
 
 
 class Cloud(NamedTuple):
-    """The samples of one category, laid out so that a matrix product gives squared distances.
+    """The samples of one class, arranged so that a matrix product gives squared distances.
 
     ``rows`` is ``(N, D + 2)``: x - mean, |x - mean|^2, 1. ``norms`` is ``(N,)``. A float32 squared
     distance is off by less than ``slack`` times the sum of its two norms: four times what random
@@ -64,7 +66,7 @@ class Cloud(NamedTuple):
 
     @classmethod
     def of(cls, features_ND: Floats) -> Cloud:
-        """Return the cloud of the features ``(N, D)``; raises TrainingError, see above."""
+        """Return the cloud of the features ``(N, D)``; raises TrainingError as ``count_nearer``."""
         size, width = features_ND.shape
         rows = np.empty((size, width + 2), np.float32)
         centred = rows[:, :width]
@@ -73,8 +75,8 @@ class Cloud(NamedTuple):
             norms = np.einsum("nd,nd->n", centred, centred)
         if not np.all(np.isfinite(norms)):
             raise TrainingError(
-                f"{np.count_nonzero(~np.isfinite(norms))} of {size} feature vectors of a category "
-                "are not finite; look at the loss of the stage that they come from"
+                f"{np.count_nonzero(~np.isfinite(norms))} of {size} feature vectors of a class "
+                "are not finite; check the loss of the stage that they come from"
             )
         rows[:, width] = norms
         rows[:, width + 1] = 1
@@ -92,7 +94,7 @@ class Cloud(NamedTuple):
         return np.float32(self.slack) * (self.norms[first] + self.norms[second])
 
     def measure(self, first: Rows, second: Rows) -> NDArray[np.float64]:
-        """Return the pairs' squared distances in float64, the same whatever else is measured."""
+        """Return the pairs' squared distances in float64, equal for any grouping of the pairs."""
         squares = np.empty(len(first), np.float64)
         for start in range(0, len(first), PAIRS_AT_ONCE):
             part = slice(start, start + PAIRS_AT_ONCE)
@@ -103,7 +105,7 @@ class Cloud(NamedTuple):
 
 
 def _brackets(cloud: Cloud, rank: int, spread: float, seed: int) -> Iterator[Bracket]:
-    """Yield ever wider brackets, each from a new random sample of N pairs."""
+    """Yield wider and wider brackets, each from a new random sample of N pairs."""
     size = len(cloud.norms)
     share = (rank + 0.5) / (size * (size - 1) / 2)
     for attempt in itertools.count():
@@ -129,23 +131,23 @@ class _Inside(NamedTuple):
 
 
 def _count(cloud: Cloud, rank: int, bracket: Bracket, block: int) -> Counts | None:
-    """Return the densities, or None where d_c, the pair of that ``rank``, is not in the bracket."""
+    """Return the densities, or None if d_c, the pair of that ``rank``, is not in the bracket."""
     nearer, collected, (first, second, squares) = _sweep(cloud, bracket, block)
     size = len(nearer)
     rank -= int(nearer.sum()) // 2
     if not 0 <= rank < collected:
         return None
-    if collected > bracket.limit:  # ties with d_c: none of them is nearer
+    if collected > bracket.limit:  # ties with d_c: none of them is closer
         return nearer
     errors = cloud.errors(first, second)
-    least = np.partition(squares - errors, rank)[rank]  # d_c lies between these two
+    least = np.partition(squares - errors, rank)[rank]  # d_c is between these two
     most = np.partition(squares + errors, rank)[rank]
     margin = errors.max()
     if least - margin < bracket.low or most + margin > bracket.high:
         return None
     below = squares + errors < least
     unsure = np.flatnonzero(~below & (squares - errors <= most))
-    if len(unsure) <= max(65_536, 64 * size):  # more are ties, too: none of them is nearer
+    if len(unsure) <= max(65_536, 64 * size):  # more are ties: none of them is closer
         exact = cloud.measure(first[unsure], second[unsure])
         d_c = np.sort(exact)[rank - np.count_nonzero(below)]
         below[unsure] = exact < d_c
@@ -157,7 +159,7 @@ def _count(cloud: Cloud, rank: int, bracket: Bracket, block: int) -> Counts | No
 def _sweep(cloud: Cloud, bracket: Bracket, block: int) -> tuple[Counts, int, _Inside]:
     """Visit every pair once: count per sample those below the bracket, collect those inside.
 
-    The pairs inside are counted, too; where they are more than ``bracket.limit``, none is kept.
+    The pairs inside are also counted; if they are more than ``bracket.limit``, none is kept.
     """
     size = len(cloud.norms)
     nearer = np.zeros(size, np.int64)
@@ -174,7 +176,7 @@ def _sweep(cloud: Cloud, bracket: Bracket, block: int) -> tuple[Counts, int, _In
             columns = slice(start, min(start + block, size))
             squares = times(cloud.rows[columns])
             if start == top:
-                squares[np.tri(len(squares), dtype=bool)] = np.nan  # no pair twice, no self
+                squares[np.tri(len(squares), dtype=bool)] = np.nan  # each pair once, no self
             below = squares < bracket.low
             ones = below.view(np.uint8)  # sums to uint16 are four times as fast as count_nonzero
             nearer[rows] += ones.sum(axis=1, dtype=np.uint16)
@@ -192,7 +194,7 @@ def _sweep(cloud: Cloud, bracket: Bracket, block: int) -> tuple[Counts, int, _In
 
 
 def _join(parts: list[NDArray[Value]]) -> NDArray[Value]:
-    """Return the parts as one array; they are let go, so that only one list is held twice."""
+    """Return the parts as one array and clear the list, to free memory early."""
     whole = np.concatenate(parts)
     parts.clear()
     return whole
@@ -201,8 +203,8 @@ def _join(parts: list[NDArray[Value]]) -> NDArray[Value]:
 def _times(left: Floats, *, many: bool) -> Callable[[Floats], Floats]:
     """Return the function that maps ``right`` to ``left @ right.T``.
 
-    For many products oneDNN, which torch brings, is used: with AVX-512 it is twice as fast as
-    numpy's OpenBLAS. Few are not worth importing torch.
+    Many products use torch's oneDNN: with AVX-512 it is twice as fast as numpy's OpenBLAS. For few
+    products torch is not imported.
     """
     if many:
         import torch

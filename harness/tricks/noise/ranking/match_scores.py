@@ -1,4 +1,4 @@
-"""What a trick does with one score per sample: keep the best of every class, or weigh by rank."""
+"""Two uses of one score per sample: select the best of every class, or weigh by rank."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ def use_scores(
 ) -> Samples:
     """Return the samples with new ``subset`` ("select") or ``weight`` ("weigh").
 
-    Label as found, class by class. Samples that were left out (subset -1) are not counted and stay
-    as they are. A score that is not a number marks a sample that says nothing: it is not selected,
-    unless no sample of its class says anything, and its weight stays.
+    Label as found, class by class. Samples that were left out (subset -1) are not counted and do
+    not change. A NaN score marks a sample without text: it is not selected, unless no sample of its
+    class has a score, and keeps its weight.
 
     Raises:
-        PluginError: No sample that is left has a score.
+        PluginError: No remaining sample has a score.
     """
     if not np.isfinite(scores_N[samples.subset >= 0]).any():
         raise PluginError(
             "no text of these samples can be compared with the gloss of its class: there are no "
-            "texts, or no glosses; leave the trick out, or choose data that has both"
+            "texts, or no glosses; leave the trick out, or choose data with both"
         )
     subset, weight = samples.subset.copy(), samples.weight.copy()
     for rows in rows_by_class(samples):
@@ -46,9 +46,9 @@ def use_scores(
 
 
 def best_of(scores_N: Scores, *, share: float) -> NDArray[np.int64]:
-    """Return the places of the ``round(share * N)`` best scores, at least 1, in rising order.
+    """Return the positions of the ``round(share * N)`` best scores, at least 1, in rising order.
 
-    Of equal scores those that stand first are taken: the search engine's order.
+    Of equal scores the first are taken, in the search engine's order.
     """
     count = max(1, round(share * len(scores_N)))
     return np.sort(np.argsort(-scores_N, kind="stable")[:count])
@@ -58,11 +58,13 @@ def rank_weights(scores_N: Scores, *, floor: float) -> NDArray[np.float32]:
     """Map the scores ``(N,)`` of one class to weights ``(N,)`` of mean 1, rising with their rank.
 
     w_i = floor + 2 (1 - floor) (r_i - 1/2) / N, where r_i from 1 to N is the rank from the lowest
-    score up; equal scores share the mean of their ranks. All weights lie in [floor, 2 - floor].
+    score up; equal scores get the mean of their ranks. All weights are in [floor, 2 - floor].
 
-    Only the order counts, because the cosines of different encoders, and of different glosses, have
-    different ranges. The mean is 1 per class, so that a class with a vague gloss does not lose
-    weight as a whole: what classes weigh is another trick's business.
+    Only the order counts, because cosines of different encoders and glosses have different ranges.
+    The mean is 1 per class, so a class with a vague gloss does not lose total weight; other tricks
+    decide the weights of classes.
+
+    **Source:** our choice; see ``SemanticMatch``.
     """
     from scipy.stats import rankdata
 

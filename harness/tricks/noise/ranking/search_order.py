@@ -17,8 +17,8 @@ def top_ranked(
 ) -> NDArray[np.bool_]:
     """Mark the first ``count`` samples of every class: ``(N,)`` columns to ``(N,)``.
 
-    The first of all its queries come before the second of any; of equal ranks the lower query comes
-    first, then the sample that stands first in the list.
+    The first results of all its queries come before the second ones; of equal ranks the lower query
+    comes first, then the sample that is first in the list.
     """
     order = np.lexsort((query_N, rank_N, label_N))
     label = label_N[order]

@@ -1,0 +1,128 @@
+"""The Python face: its names, what importing it costs, and its five calls."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import subprocess
+import sys
+import types
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import harness
+from harness import functional
+from harness.errors import HarnessError
+
+HEAVY = {"torch", "pandas", "numpy", "scipy", "timm", "deepspeed", "pydantic", "pluggy", "click"}
+
+
+def typed_imports(module: types.ModuleType) -> set[tuple[str, str]]:
+    """Return (module, name) of the imports under TYPE_CHECKING."""
+    tree = ast.parse(Path(str(module.__file__)).read_text())
+    blocks = [node for node in tree.body if isinstance(node, ast.If)]
+    imports = [node for block in blocks for node in block.body if isinstance(node, ast.ImportFrom)]
+    return {(str(node.module), name.name) for node in imports for name in node.names}
+
+
+def test_the_names_are_those_that_type_checkers_see() -> None:
+    loaded = {(module, name) for module, names in harness._NAMES.items() for name in names}
+    assert typed_imports(harness) == loaded
+    assert sorted(harness.__all__) == sorted(name for _, name in loaded)
+    assert set(harness.__all__) <= set(dir(harness))
+
+
+@pytest.mark.parametrize("name", harness.__all__)
+def test_a_name_is_what_its_module_has(name: str) -> None:
+    value = getattr(harness, name)
+    assert value is getattr(sys.modules[harness._HOMES[name]], name)
+    assert not isinstance(value, types.ModuleType)
+
+
+@pytest.mark.parametrize("module", [harness, functional], ids=lambda module: module.__name__)
+def test_an_unknown_name_is_an_attribute_error(module: types.ModuleType) -> None:
+    with pytest.raises(AttributeError, match=rf"module '{module.__name__}' has no attribute 'rnu'"):
+        module.rnu  # noqa: B018 - reading it is the test
+
+
+def test_importing_harness_loads_nothing_heavy() -> None:
+    script = "import sys, harness, harness.functional; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    loaded = set(done.stdout.split())
+    assert not HEAVY & loaded
+    assert {name for name in loaded if name.split(".")[0] == "harness"} == {
+        "harness",
+        "harness.functional",
+    }
+
+
+def test_no_module_shadows_a_call() -> None:
+    modules = {path.stem for path in Path(str(harness.__file__)).parent.glob("*.py")}
+    folders = {path.name for path in Path(str(harness.__file__)).parent.iterdir() if path.is_dir()}
+    assert not set(harness.__all__) & (modules | folders)
+
+
+@pytest.mark.parametrize("name", functional.__all__)
+def test_a_function_is_documented_with_its_source(name: str) -> None:
+    function = getattr(functional, name)
+    assert inspect.isfunction(function)
+    assert function.__module__ in functional._NAMES
+    assert "**Source:**" in inspect.getdoc(function)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("name", functional.__all__)
+def test_a_function_reads_no_global_state(name: str) -> None:
+    tree = ast.parse(inspect.getsource(getattr(functional, name)))
+    assert not [node for node in ast.walk(tree) if isinstance(node, (ast.Global, ast.Nonlocal))]
+    called = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    drawn = [
+        call
+        for call in called
+        if call == "open" or call.startswith(("np.random", "torch.rand", "random."))
+    ]
+    assert drawn == []
+
+
+def test_a_trick_and_a_formula_of_functional_agree() -> None:
+    import torch
+
+    targets = torch.eye(3)
+    before = targets.clone()
+    smoothed = functional.smooth(targets, 0.3)
+    assert smoothed[0].tolist() == pytest.approx([0.8, 0.1, 0.1])
+    assert torch.equal(targets, before)
+
+
+def test_the_calls_plan_run_and_compare(tiny_home: Path) -> None:
+    asked = {"data": "synthweb:tiny", "engine": "torch", "stage": {"epochs": 1}}
+    planned = harness.plan("baseline", crops=1, **asked)
+    assert [stage["name"] for stage in planned["stages"]] == ["train"]
+    records = [harness.run("baseline", crops=1, seed=seed, **asked) for seed in (0, 1)]
+    assert [record.seed for record in records] == [0, 1]
+    assert harness.run("baseline", crops=1, seed=1, **asked) == records[1]
+    assert [record.id for record in harness.records()] == [record.id for record in records]
+    board = harness.leaderboard(data="synthweb")
+    assert set(board["method"]) == {"baseline crops=1 epochs=1"}
+    assert len(harness.leaderboard(data="webvision")) == 0
+    compared = harness.compare(records[0].id, records[1].id, data="synthweb:tiny", split="test")
+    assert compared.images == 60
+    assert "baseline" in repr(compared)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: harness.plan("basline"), "did you mean 'baseline'"),
+        (lambda: harness.plan("baseline", epoch=3), "unknown knob of baseline 'epoch'"),
+        (lambda: harness.plan("baseline", epochs=0), "knob epochs must be an int > 0, got 0"),
+        (lambda: harness.compare("one", "two"), "one"),
+    ],
+)
+def test_a_wrong_call_is_one_line(call: Callable[[], object], words: str, tiny_home: Path) -> None:
+    with pytest.raises(HarnessError, match=words) as caught:
+        call()
+    assert "\n" not in str(caught.value)
