@@ -1,1 +1,1 @@
-"""Tables of what was measured, beside what was published; importing this loads nothing."""
+"""The board: measured results beside published ones. Importing this package loads no library."""

@@ -1,4 +1,4 @@
-"""Tables and flat lists as text. What stands in a record comes from strangers and is escaped."""
+"""Tables and flat lists as text. Records may come from others, so their text is escaped."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NARROWEST, _WIDEST = 24, 30  # the methods' column; any other
 _HEADER = 14
 _LONGEST = 300  # characters of any one text
 
-# These stand for characters that tabulate must not see; clean() lets none in from elsewhere.
+# Placeholders for characters that tabulate would interpret; clean() removes them from input.
 _BRACKET, _STAR = "\ue000", "\ue001"
 
 _STYLE = """
@@ -61,7 +61,7 @@ def as_table(tables: Sequence[BoardTable], notes: Sequence[str]) -> str:
 
 
 def as_markdown(tables: Sequence[BoardTable], notes: Sequence[str]) -> str:
-    """Return GitHub's Markdown, every table under a heading of its own."""
+    """Return GitHub's Markdown, with a heading for each table."""
     parts = []
     for table in tables:
         lines = [f"### {_markdown(table.title)}", "", _grid(table, "pipe", _markdown)]
@@ -87,7 +87,7 @@ def as_latex(tables: Sequence[BoardTable], notes: Sequence[str]) -> str:
 
 
 def as_html(tables: Sequence[BoardTable], notes: Sequence[str]) -> str:
-    """Return one page that needs nothing else and may load or run nothing."""
+    """Return one self-contained page that loads no file and runs no script."""
     sections = [
         "\n".join(
             [
@@ -120,7 +120,7 @@ def as_csv(frame: pd.DataFrame) -> str:
 
 
 def as_json(frame: pd.DataFrame) -> str:
-    """Return the flat list as an array of objects, null where there is nothing."""
+    """Return the flat list as an array of objects, null for missing values."""
     lines = [
         {str(name): _rounded(value) for name, value in line.items()}
         for line in frame.to_dict(orient="records")
@@ -138,10 +138,10 @@ LISTS: dict[str, Callable[[pd.DataFrame], str]] = {"csv": as_csv, "json": as_jso
 
 
 def render(board: Board, form: str, show: Show = "all") -> tuple[str, list[str]]:
-    """Return the board in a form of ``PAGES`` or ``LISTS``, and the notes that it has no room for.
+    """Return the board in a form of ``PAGES`` or ``LISTS``, and the notes that the form leaves out.
 
-    A flat list has one kind of row: the noise-detection quality where ``show`` is "noise", the
-    accuracies otherwise.
+    A flat list has one kind of row: noise-detection quality if ``show`` is "noise", else
+    accuracies.
     """
     notes = [note for _, note in board.notes]
     if form in LISTS:
@@ -149,7 +149,7 @@ def render(board: Board, form: str, show: Show = "all") -> tuple[str, list[str]]
         return LISTS[form](frame), notes
     tables = score_tables(board.rows) if show != "noise" else []
     if show != "scores":
-        # The measured tables stay together, in front of what is published only.
+        # The measured tables stay together, before tables of published rows only.
         measured = sum("measured" in table.title.rpartition("(")[2] for table in tables)
         tables[measured:measured] = noise_tables(board.noise)
     return PAGES[form](tables, notes), []
@@ -171,7 +171,7 @@ def _sides(table: BoardTable) -> list[str]:
 
 
 def _plain(table: BoardTable) -> str:
-    """Lay out for a terminal: long headers wrapped, the methods' column as wide as is left."""
+    """Lay out for a terminal: long headers wrapped, the methods' column in the remaining width."""
     names = [clean(name) for name in table.frame.columns]
     lines = [[clean(cell) for cell in line] for line in table.frame.to_numpy().tolist()]
     widths = [
@@ -197,14 +197,14 @@ def _plain(table: BoardTable) -> str:
 
 
 def _markdown(value: str) -> str:
-    """Escape what Markdown or the HTML in it would read as markup."""
+    """Escape the markup of Markdown and HTML."""
     text = html.escape(clean(value), quote=False)
     text = re.sub(r"([\\`*\[\]|~#])", r"\\\1", text)
     return re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", text)
 
 
 def _keep_from_rows(value: str) -> str:
-    r"""Hide what ``\\``, the end of the row before, would read as its argument."""
+    r"""Hide what ``\\``, the end of the row before, would take as its argument."""
     return clean(value).replace("[", _BRACKET).replace("*", _STAR)
 
 
@@ -224,5 +224,5 @@ def _csv_cell(value: Any) -> Any:
 
 
 def _rounded(value: Any) -> Any:
-    """Return numbers to a millionth, so that no tail of binary digits is read as a figure."""
+    """Round numbers to a millionth, so that binary rounding errors are not printed."""
     return round(value, 6) if isinstance(value, float) else value

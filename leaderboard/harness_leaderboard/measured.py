@@ -1,4 +1,4 @@
-"""Records grouped over their seeds: mean, standard deviation, and what a reader must be told."""
+"""Rows of records grouped over their seeds: mean, standard deviation, and published reference."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def measured_rows(
 ) -> list[BoardRow]:
     """Return one row per group, split, protocol and epoch, with the published row it reproduces.
 
-    ``unverified`` are the ids of records whose predictions were not scored again; None: nobody
-    looked.
+    ``unverified`` are the ids of records whose predictions were not scored again; None if none was
+    checked.
     """
     published, epochs = list(published), set(epochs)
     rows = []
@@ -96,9 +96,9 @@ def _row(records: list[ResultRecord], scores: list[Score]) -> BoardRow:
 
 
 def _reference(references: list[PublishedRow], terms: tuple[str, str, str]) -> tuple[str, str]:
-    """Return where and what was published, under the same terms if possible.
+    """Return the terms and numbers of the published row, under the same terms if possible.
 
-    On another edition it is what was published of val, so that differences are of one split.
+    On another edition, the published row of val is preferred, so that differences are of one split.
     """
     if not references:
         return "", ""
@@ -117,7 +117,7 @@ def _reference(references: list[PublishedRow], terms: tuple[str, str, str]) -> t
 
 
 def noise_rows(groups: Iterable[Group]) -> list[NoiseRow]:
-    """Return one row per group and stage whose weights were compared with the truth."""
+    """Return one row per group and stage whose weights were compared with the true labels."""
     rows = []
     for group in groups:
         by_stage: dict[str, list[NoiseQuality]] = defaultdict(list)

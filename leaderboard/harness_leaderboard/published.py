@@ -1,4 +1,4 @@
-"""Published rows: read from the file that the decks' tables are written to, as percent."""
+"""Published rows, in percent, read from the file that is generated from the decks."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from harness_leaderboard.rows import BoardRow
 FILE = Path(__file__).with_name("published.json")
 
 Text = Annotated[str, Field(min_length=1)]
-# Plain digits only, so that what is kept is what was printed.
+# Plain digits only, so that the text is stored as printed.
 Printed = Annotated[str, Field(pattern=r"^(\d{1,3}(\.\d+)?)?$")]
 
 
 class PublishedRow(BaseModel):
-    """One line of a published table, as printed, with where it stands and which run reproduces it.
+    """One line of a published table, as printed, with its source and the run that reproduces it.
 
     ``printed_as`` says what the printed numbers are; ``top1_percent`` and ``top5_percent`` are the
     accuracies, exact. ``printed_runs`` are the top-5 of a challenge's several entries, of which
@@ -48,12 +48,12 @@ class PublishedRow(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> PublishedRow:
-        """Refuse numbers that cannot be what they say."""
+        """Refuse impossible accuracies."""
         known = [value for value in (self.top1_percent, self.top5_percent) if value is not None]
         if not known:
             raise ValueError("expected printed_top1 or printed_top5, found neither")
         if not all(0 <= value <= 100 for value in known):
-            raise ValueError(f"an accuracy must lie within 0 and 100 %, found {known}")
+            raise ValueError(f"an accuracy must be in [0, 100] %, found {known}")
         if known != sorted(known):
             raise ValueError(f"top-5 must not be below top-1, found {known[1]} below {known[0]}")
         return self
@@ -100,10 +100,10 @@ def load_published(path: Path = FILE) -> tuple[PublishedRow, ...]:
 
 
 def corresponding(record: ResultRecord, rows: Iterable[PublishedRow]) -> list[PublishedRow]:
-    """Return the published rows whose recipe this run has, on whatever edition.
+    """Return the published rows with the recipe of this run, on any edition.
 
-    Every knob must have the row's value, and the user must have left out no trick and have added no
-    plugin ("+name" in the label).
+    Every knob must have the row's value, without a trick left out or a plugin added ("+name" in the
+    label).
     """
     if record.without or any(word.startswith("+") for word in record.label.split()):
         return []
@@ -112,7 +112,7 @@ def corresponding(record: ResultRecord, rows: Iterable[PublishedRow]) -> list[Pu
 
 
 def published_row(row: PublishedRow) -> BoardRow:
-    """Return the line of the board for a published row."""
+    """Return the board row of a published row."""
     edition, split, protocol = row.terms
     return BoardRow(
         edition=edition,

@@ -1,4 +1,4 @@
-"""The lines of the board as values: measured over seeds, read from a publication, noise quality."""
+"""The rows of the board as values: measured, published, and noise quality."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ class BoardRow:
     """One method under one edition, split and protocol.
 
     Accuracies are in percent, ``_sd`` are sample standard deviations (divided by n - 1) in
-    points, None where they were not measured or n is 1. ``reference`` names where the published
+    points, None if they were not measured or n is 1. ``reference`` names where the published
     row that a measured one reproduces was tested ("WebVision 1.0 val, 10 views"), and
     ``reference_percent`` is that row's "top-1 / top-5". ``printed_`` values are as the publication
     prints them, in the unit ``printed_as``; ``runs`` is the top-5 of each of several entries.
     ``verified`` is "yes" if the predictions of all seeds were scored again and gave these figures,
-    "no" if some are not kept.
+    "no" if some are missing.
     """
 
     edition: str
@@ -53,7 +53,7 @@ class BoardRow:
 class NoiseRow:
     """How well one stage told clean labels from wrong ones: shares, means over the seeds.
 
-    The shares are those of ``harness.store.record.NoiseQuality``; None where no seed has the value.
+    The shares are those of ``harness.store.record.NoiseQuality``; None if no seed has the value.
     """
 
     edition: str

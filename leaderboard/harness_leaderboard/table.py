@@ -1,4 +1,4 @@
-"""Rows sorted into titled tables: one per edition, split and protocol, never two in one."""
+"""Rows sorted into titled tables: one table for each edition, split and protocol."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SHRUNK = (
 
 @dataclass(frozen=True, kw_only=True)
 class BoardTable:
-    """A titled table of text cells; ``left`` names the columns that are words, not numbers."""
+    """A titled table of text cells; ``left`` names the columns of words, not numbers."""
 
     title: str
     frame: pd.DataFrame
@@ -36,9 +36,9 @@ class BoardTable:
 
 @dataclass(frozen=True, kw_only=True)
 class Board:
-    """Every row there is, and what a reader must be told about how they came about.
+    """All rows, and notes on how they were made.
 
-    A note is an edition and a sentence; without an edition it is about the whole board.
+    A note is an edition and a sentence; the edition is empty if the note is about the whole board.
     """
 
     rows: tuple[BoardRow, ...]
@@ -54,11 +54,10 @@ def make_board(
     sort: Metric = "top1",
     unverified: Collection[str] | None = None,
 ) -> Board:
-    """Group the records over seeds and set them beside the published rows, best first.
+    """Group the records over seeds and add the published rows, best first.
 
-    ``unverified`` are the ids of records whose predictions were not scored again; None: nobody
-    looked.
-    Where some row of a table lacks the accuracy that sorts, all rows of that table go by the other.
+    ``unverified`` are the ids of records whose predictions were not scored again; None if none was
+    checked. If a row of a table lacks the accuracy to sort by, that table is sorted by the other.
     """
     published = list(published)
     groups, notes = group_runs(records)
@@ -81,9 +80,9 @@ def make_board(
 
 
 def narrow(board: Board, *, edition: str | None = None, split: str | None = None) -> Board:
-    """Keep one edition, or those that begin so whatever the case, and one split.
+    """Keep the editions and splits that begin with these texts, in any case.
 
-    Raises HarnessError where nothing is left, naming what there is.
+    Raises HarnessError if no row is left, naming the choices.
     """
     for kind, asked, known in (
         ("edition", edition, {row.edition for row in board.rows}),
@@ -117,7 +116,7 @@ def _percent(row: BoardRow, metric: Metric) -> float | None:
 def flat(
     rows: Sequence[BoardRow] | Sequence[NoiseRow], kind: type[BoardRow] | type[NoiseRow]
 ) -> pd.DataFrame:
-    """Return the rows as one list, a column per field, numbers unrounded; for scripts."""
+    """Return the rows as one list for scripts: a column for each field, numbers unrounded."""
     names = [field.name for field in fields(kind)]
     columns = {
         name: pd.Series([getattr(row, name) for row in rows], dtype=object) for name in names
@@ -160,7 +159,7 @@ def noise_tables(rows: Iterable[NoiseRow]) -> list[BoardTable]:
 def _gather(
     rows: Iterable[AnyRow], name: Callable[[AnyRow], tuple[str, ...]]
 ) -> dict[tuple[str, ...], list[AnyRow]]:
-    """Return the rows by what ``name`` says of them, in the order met."""
+    """Return the rows grouped by ``name``, in order of appearance."""
     found: dict[tuple[str, ...], list[AnyRow]] = {}
     for row in rows:
         found.setdefault(name(row), []).append(row)
@@ -188,12 +187,12 @@ def _score_table(terms: tuple[str, ...], rows: list[BoardRow]) -> BoardTable:
     }
     places = _places(rows)
     columns |= {
-        # Where all were tested in one place, the header has room for it; else a note for each.
+        # One place for all fits into the header; several get a note each.
         f"published %, {places[0]}" if len(places) == 1 else "published %": [
             row.reference_percent + (_mark(places, row.reference) if len(places) > 1 else "")
             for row in rows
         ],
-        # Beside measured rows there is no room for it; the flat lists have it always.
+        # Tables with measured rows have no room for it; the flat lists always have it.
         "printed": ["" if "measured" in kinds else _printed(row) for row in rows],
         "top-5 % of each run": [row.runs for row in rows],
         "table": [row.table for row in rows],
@@ -213,7 +212,7 @@ def _frame(columns: dict[str, list[str]]) -> pd.DataFrame:
 
 
 def _notes(terms: tuple[str, ...], rows: list[BoardRow]) -> tuple[str, ...]:
-    """Say what a reader of this table must know."""
+    """Return the notes of this table."""
     edition, split, _ = terms
     notes = [*_copies(edition, rows)]
     if any(row.size == "shrunk" and row.reference for row in rows) or (
@@ -221,7 +220,7 @@ def _notes(terms: tuple[str, ...], rows: list[BoardRow]) -> tuple[str, ...]:
     ):
         notes.append(_SHRUNK)
     if split == "val" and any(row.epoch == "best" for row in rows):
-        notes.append("The best epoch was chosen on this very split: its numbers flatter.")
+        notes.append("The best epoch was chosen on this split: its numbers are too high.")
     if len({row.top1_percent is None for row in rows}) == 2:
         notes.append("Sorted by top-5: not every row has top-1.")
     places = _places(rows)
@@ -232,7 +231,7 @@ def _notes(terms: tuple[str, ...], rows: list[BoardRow]) -> tuple[str, ...]:
 
 
 def _places(rows: Iterable[BoardRow]) -> list[str]:
-    """Return where the published rows that measured ones reproduce were tested, each once."""
+    """Return the terms of the published rows that measured ones reproduce, each once."""
     return sorted({row.reference for row in rows if row.reference})
 
 
@@ -241,7 +240,7 @@ def _mark(places: list[str], place: str) -> str:
 
 
 def _copies(edition: str, rows: Sequence[BoardRow] | Sequence[NoiseRow]) -> tuple[str, ...]:
-    """Warn where rows of one edition come from different files."""
+    """Return a warning if rows of one edition come from different files."""
     fingerprints = dict.fromkeys(row.fingerprint[:8] for row in rows if row.fingerprint)
     if len(fingerprints) < 2:
         return ()
@@ -252,7 +251,7 @@ def _copies(edition: str, rows: Sequence[BoardRow] | Sequence[NoiseRow]) -> tupl
 
 
 def _class_means(rows: list[BoardRow]) -> list[str]:
-    """Return "top-1 / top-5", nothing where every class is as large as the others in all rows."""
+    """Return "top-1 / top-5", or nothing if all classes are equally large in all rows."""
     means = [(row.top1_class_mean_percent, row.top5_class_mean_percent) for row in rows]
     plain = [(row.top1_percent, row.top5_percent) for row in rows]
     if all(

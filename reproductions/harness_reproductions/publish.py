@@ -1,4 +1,4 @@
-"""Writes the board's file of published rows from the decks: ``python -m`` this prints it."""
+"""Print the board's file of published rows, generated from the decks (with ``python -m``)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PROTOCOLS = {"unstated": "protocol not stated"}
 
 
 def published_json() -> str:
-    """Return every row with numbers, as the JSON that the board reads."""
+    """Return all rows with numbers as the JSON file of the board."""
     return json.dumps(list(_rows()), indent=1, ensure_ascii=False) + "\n"
 
 
@@ -24,7 +24,7 @@ def _rows() -> Iterator[dict[str, Any]]:
     met: set[tuple[str, str]] = set()
     for table in all_tables():
         for row in table.rows:
-            # The challenge's row of BigVideo stands in its own list and in Huawei's deck.
+            # BigVideo's challenge row is in its own table and in Huawei's table.
             if row.printed and (row.source, row.name) not in met:
                 yield _row(table, row)
                 met.add((row.source, row.name))

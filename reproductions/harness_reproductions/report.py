@@ -1,4 +1,4 @@
-"""One self-contained page of a reproduction: text, tables and pictures, readable from a file.
+"""One self-contained HTML page of a reproduction: text, tables and plots.
 
 Needs matplotlib, the extra ``plots``.
 """
@@ -31,8 +31,8 @@ SHOWN = 70  # characters of a claim beside its interval
 def write_report(folder: Path, found: Mapping[str, Any]) -> Path:
     """Write the page of ``results`` into ``folder``, whole or not at all; return its path.
 
-    It loads nothing from elsewhere. Raises HarnessError where matplotlib is missing or the folder
-    cannot be written.
+    The page loads no other file. Raises HarnessError if matplotlib is missing or the folder cannot
+    be written.
     """
     path = folder / PAGE
     write_text(path, page(found))
@@ -43,9 +43,9 @@ def page(found: Mapping[str, Any]) -> str:
     """Return the page; the same results give the same bytes."""
     from jinja2 import Environment, StrictUndefined
 
-    # Names come from records of others, so everything is escaped but our own pictures.
+    # Names may come from records of others, so all text is escaped except our own plots.
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, finalize=_seen
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, finalize=_visible
     )
     template = environment.from_string((Path(__file__).parent / "report.html").read_text("utf-8"))
     tested = [claim for claim in found["claims"] if claim["measured"]]
@@ -58,15 +58,15 @@ def page(found: Mapping[str, Any]) -> str:
     )
 
 
-def _seen(value: object) -> object:
-    """Spell out what a name hides; our own pictures are markup and stay as they are."""
+def _visible(value: object) -> object:
+    """Make hidden characters of a text visible; our own plots are markup and unchanged."""
     from markupsafe import Markup
 
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _inline(paint: Any, values: Any, inches: tuple[float, float]) -> Any:
-    """Return a picture as markup of the page."""
+    """Return a plot as markup of the page."""
     from markupsafe import Markup
 
     svg = drawn(lambda figure: paint(figure, values), inches).decode()
@@ -74,7 +74,7 @@ def _inline(paint: Any, values: Any, inches: tuple[float, float]) -> Any:
 
 
 def _counts(figure: Figure, verdicts: Mapping[str, int]) -> None:
-    """Paint how many claims came to which verdict, as one bar."""
+    """Draw the number of claims per verdict as one bar."""
     axes = figure.subplots()
     left = 0
     for outcome, count in verdicts.items():
@@ -89,7 +89,7 @@ def _counts(figure: Figure, verdicts: Mapping[str, int]) -> None:
 
 
 def _claims(figure: Figure, claims: Sequence[Mapping[str, Any]]) -> None:
-    """Paint each tested claim's measured difference with its interval, and the published one."""
+    """Draw each tested claim's measured difference with its interval, and the published one."""
     axes = figure.subplots()
     axes.axvline(0, color=INK, linewidth=0.8)
     for place, claim in enumerate(claims):

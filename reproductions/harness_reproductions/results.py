@@ -1,4 +1,4 @@
-"""A reproduction as plain values: what the table on the screen, the JSON and the page all show."""
+"""A reproduction as plain values, for the terminal table, the JSON and the report."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from harness.statistics.intervals import Interval
     from harness_reproductions.decks.claims import Claim
 
-LEVEL_MARGIN = 0.01  # one point: what an unshrunk recipe may miss its published accuracy by
+LEVEL_MARGIN = 0.01  # one point: how far an unshrunk recipe may be from its published accuracy
 
 
 def results(tables: Sequence[Table], claims: Sequence[Claim], trials: Trials) -> dict[str, Any]:
-    """Return tables, findings and cost, all accuracies and differences in points.
+    """Return tables, verdicts and cost, with all accuracies and differences in points.
 
-    Raises HarnessError where predictions behind a record are lost or damaged.
+    Raises HarnessError if predictions of a record are missing or damaged.
     """
     from harness.statistics.verdicts import OUTCOMES
 
@@ -67,7 +67,7 @@ def results(tables: Sequence[Table], claims: Sequence[Claim], trials: Trials) ->
 
 
 def _adjust(shown: Sequence[dict[str, Any]]) -> None:
-    """Put Holm's adjusted p-value beside each: of fifty claims some look true by luck."""
+    """Add Holm's adjusted p-value to each claim: of fifty claims some look true by chance."""
     from harness.statistics.verdicts import holm
 
     judged = [claim for claim in shown if claim["p_value"] is not None]
@@ -118,7 +118,7 @@ def _row(row: Row, table: Table, trials: Trials) -> dict[str, Any]:
 
 
 def _level(row: Row, table: Table, trials: Trials) -> str:
-    """Judge a row's accuracy itself, which only an unshrunk recipe on its own data allows."""
+    """Judge a row's accuracy; only an unshrunk recipe on the published data allows it."""
     from harness.statistics.verdicts import judge_level
 
     records = trials[row.recipe].records.values()
@@ -137,7 +137,7 @@ def _level(row: Row, table: Table, trials: Trials) -> str:
 
 
 def _categories(comparison: CategoryComparison, trials: Trials) -> dict[str, Any]:
-    """Count categories as the slide does, by top-1 means over seeds; empty without any run."""
+    """Count categories as on the slide, by top-1 means over seeds; empty if there is no run."""
     better, worse = comparison.better.recipe, comparison.worse.recipe
     seeds = trials.shared_seeds(better, worse)
     if not seeds:
@@ -167,7 +167,7 @@ def _cost(cost: NetworkCost) -> dict[str, Any]:
 
 
 def _options(recipe: object) -> str:
-    """The recipe as the command line takes it."""
+    """Return the recipe as options of the command line."""
     plugin, knobs = cli_options(recipe)
     return " ".join(
         [f"--plugin {plugin}", *(f"--set {name}={value}" for name, value in knobs.items())]
@@ -189,14 +189,14 @@ def _finding(finding: Judgement) -> dict[str, Any]:
         "p_value": verdict.interval.p_value() if verdict.interval else None,
         "p_holm": None,
         "verdict": verdict.outcome,
-        # The measured interval, which a verdict's reason begins with, stands beside it.
+        # A reason begins with the measured interval, which has its own column.
         "reason": verdict.reason.partition(": ")[2] if verdict.interval else verdict.reason,
         "seeds_needed": verdict.seeds_needed,
     }
 
 
 def points(interval: Interval) -> dict[str, float]:
-    """Return an interval in points: 100 times the shares that statistics work in."""
+    """Return an interval in points: 100 times its shares."""
     return {
         "mean": round(100 * interval.estimate, 3),
         "low": round(100 * interval.low, 3),

@@ -21,19 +21,19 @@ def all_claims() -> tuple[Claim, ...]:
 
 
 def all_category_comparisons() -> tuple[CategoryComparison, ...]:
-    """Return the comparisons of two rows category by category."""
+    """Return the comparisons of two rows by category."""
     return (malong.CATEGORIES,)
 
 
 def all_costs() -> tuple[NetworkCost, ...]:
-    """Return what networks are said to cost: ``harness estimate`` gives the same column."""
+    """Return the published cost of networks; ``harness estimate`` computes the same column."""
     return bigvideo.NETWORKS
 
 
 def find_tables(name: str) -> tuple[Table, ...]:
     """Return the table of this name, or all of a team's: "huawei/clustering", "huawei".
 
-    Raises HarnessError naming the nearest table where there is none.
+    Raises HarnessError naming the nearest table if there is none.
     """
     tables = all_tables()
     found = tuple(table for table in tables if name in (table.name, table.name.partition("/")[0]))
@@ -43,13 +43,13 @@ def find_tables(name: str) -> tuple[Table, ...]:
 
 
 def claims_of(table: Table) -> tuple[Claim, ...]:
-    """Return the claims that are about a row of the table; the other row may stand elsewhere."""
+    """Return the claims about a row of the table; the other row may be of another table."""
     rows = {id(row) for row in table.rows}  # two decks may print equal rows
     return tuple(claim for claim in all_claims() if id(claim.subject) in rows)
 
 
 def find_claim(name: str) -> Claim:
-    """Return the claim of this name; raises HarnessError naming the nearest where there is none."""
+    """Return the claim of this name; raises HarnessError naming the nearest if there is none."""
     claims = {claim.name: claim for claim in all_claims()}
     if name not in claims:
         raise HarnessError(unknown("claim", name, claims))

@@ -154,7 +154,7 @@ def test_a_run_with_other_tricks_or_of_another_plugin_reproduces_nothing(
     ("change", "message"),
     [
         ({"printed_top1": "3O.28"}, r"0\.printed_top1: "),
-        ({"printed_top1": "130.28"}, r"within 0 and 100 %"),
+        ({"printed_top1": "130.28"}, r"must be in \[0, 100\] %"),
         ({"printed_top5": "42.98"}, r"top-5 must not be below top-1"),
         ({"printed_top1": "", "printed_top5": ""}, r"found neither"),
         ({"printed_as": "per cent"}, r"0\.printed_as: "),

@@ -155,7 +155,7 @@ def test_the_best_epoch_of_val_and_two_copies_of_the_data_are_told(make_record, 
     assert table.notes == (
         "These rows come from 2 different copies of synthweb-small v1 (ffffffff, 00000000): do not "
         "compare across them.",
-        "The best epoch was chosen on this very split: its numbers flatter.",
+        "The best epoch was chosen on this split: its numbers are too high.",
     )
 
 

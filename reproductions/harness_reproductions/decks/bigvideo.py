@@ -1,4 +1,4 @@
-"""BigVideo, WebVision 2019: what networks cost, and which techniques the slides credit."""
+"""BigVideo, WebVision 2019: the cost of networks, and the techniques on the slides."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OWN_LABELS = "BigVideo deck, 'On-the-fly Self-supervised Loss'"
 TEXT = "BigVideo deck, 'Using Description Text'"
 HOME = "BigVideo deck, 'Take-home Message'"
 
-# The slides add one technique to another; each row stops at the technique that it is about.
+# The slides add techniques in sequence; each row ends with the technique that it is about.
 trained = partial(BigVideo, larger_input="off", self_supervised="off")
 tuned = partial(BigVideo, self_supervised="off")
 
@@ -45,7 +45,7 @@ NETWORKS = (
         recipe=estimated(backbone="resnext152_32x4d"),
         imagenet_top1=81.53,
         days=12,
-        doubt="'our primary model'; in which way it is a variant is not stated",
+        doubt="'our primary model'; the deck does not state how it is a variant",
     ),
     cost(
         name="Inception-ResNet-v2 (299)",
@@ -81,7 +81,7 @@ TECHNIQUES = Table(
             name="selected by text, from scratch",
             recipe=trained(selection="text"),
             source=TEXT,
-            doubt="how many are selected, and by which threshold, is not stated",
+            doubt="the number of selected images and the threshold are not stated",
         ),
         Row(name="focal loss", recipe=trained(loss="focal"), source=HOME),
         Row(name="GHM", recipe=trained(loss="ghm"), source=HOME),
@@ -94,7 +94,7 @@ TECHNIQUES = Table(
             name="ensemble of three models",
             recipe=BigVideo(ensemble="three"),
             source=OVERVIEW,
-            doubt="which three is in a picture only",
+            doubt="the three models are given in a picture only",
         ),
     ),
 )
@@ -147,7 +147,7 @@ CLAIMS = (
         better=TECHNIQUES["self-supervised loss"],
         worse=GEM,
         source=OWN_LABELS,
-        doubt="tested by what they do to accuracy, not by their own correctness",
+        doubt="tested by the effect on accuracy, not by the correctness of the labels",
     ),
     Claim(
         text="Training from scratch on the images selected by text does not do as well as on all",
@@ -175,7 +175,7 @@ CLAIMS = (
         worse=PRIMARY,
         source=HOME,
         kind="equal",
-        doubt="the deck says 'hard to tune well'; that it stays at 0 is our reading",
+        doubt="the deck says 'hard to tune well'; a gain of 0 is our reading",
     ),
     Claim(
         text="GHM brings nothing without tuning",
@@ -183,6 +183,6 @@ CLAIMS = (
         worse=PRIMARY,
         source=HOME,
         kind="equal",
-        doubt="the deck says 'hard to tune well'; that it stays at 0 is our reading",
+        doubt="the deck says 'hard to tune well'; a gain of 0 is our reading",
     ),
 )

@@ -1,4 +1,4 @@
-"""What a deck says of two rows: one beats the other, a trick hurts, or two are equal."""
+"""Claims of a deck about two rows: one beats the other, a trick hurts, or they are equal."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Claim:
     doubt: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse a difference that contradicts the kind."""
+        """Refuse a difference whose sign contradicts the kind."""
         points = self.points
         if points is not None and (points != 0 if self.kind == "equal" else points <= 0):
             wanted = "0" if self.kind == "equal" else "above 0; swap better and worse"

@@ -8,9 +8,9 @@ from harness_plugins.bigvideo import BigVideo
 from harness_plugins.huawei import Huawei
 from harness_reproductions.decks.rows import Row, Table, errors, top5
 
-STANDS_ON = "if it stands on 'Baseline' or on 'Baseline + reweight class', as ours, is not stated"
+BASE = "not stated whether added to 'Baseline' or, as here, to 'Baseline + reweight class'"
 MAKERS = "WebVision benchmark"
-ALONE = "read as it is printed: without reweighting classes"
+ALONE = "read as printed: without reweighting classes"
 
 val = partial(Table, team="Huawei Cloud", edition="webvision2")
 strategy = partial(Row, source="Huawei deck, 'Training strategy'")
@@ -39,7 +39,7 @@ STRATEGY = val(
 PRETRAINED = val(
     name="huawei/pretrained",
     title="Pretrained models: of the benchmark's makers",
-    doubt="an epoch is 1.28 million images; classes are equally large by repetition",
+    doubt="an epoch is 1.28 million images; classes are balanced by repetition",
     rows=(
         official(name="ResNet-50 (101 Epoch)", printed=errors("54.28", "30.69")),
         official(name="ResNet-50 (205 Epoch)", printed=errors("52.10", "28.51")),
@@ -112,37 +112,37 @@ CLUSTERING = val(
             name="K-means + choose large cluster",
             recipe=Huawei(noise="kmeans_large"),
             printed=top5("69.7"),
-            doubt=STANDS_ON,
+            doubt=BASE,
         ),
         summary(
             name="K-means + reweight based on cluster size",
             recipe=Huawei(noise="kmeans_size"),
             printed=top5("74.6"),
-            doubt=STANDS_ON,
+            doubt=BASE,
         ),
         summary(
             name="K-means + reweight based on distance to top ranked images",
             recipe=Huawei(noise="kmeans_distance"),
             printed=top5("74.8"),
-            doubt=STANDS_ON,
+            doubt=BASE,
         ),
         summary(
             name="Density clustering + choose clean cluster",
             recipe=Huawei(noise="density_clean"),
             printed=top5("70.8"),
-            doubt=STANDS_ON,
+            doubt=BASE,
         ),
         summary(
             name="Density clustering + curriculum learning",
             recipe=Huawei(noise="density_curriculum"),
             printed=top5("72.3"),
-            doubt=STANDS_ON,
+            doubt=BASE,
         ),
         summary(
             name="Density clustering + reweight cluster",
             recipe=Huawei(noise="density_weight"),
             printed=top5("74.8"),
-            doubt=STANDS_ON,
+            doubt=BASE,
         ),
     ),
 )
@@ -204,7 +204,7 @@ ARCHITECTURE = val(
 DISTILLATION = val(
     name="huawei/distillation",
     title="Model distillation",
-    doubt="the students' own images are not stated; the teachers' temperature and share neither",
+    doubt="the students' images and the teachers' temperature and share are not stated",
     rows=(
         distilled(name="baseline", recipe=PLAIN, printed=top5("73.6")),
         distilled(
@@ -222,7 +222,7 @@ DISTILLATION = val(
             name="Distillation with ensemble of models",
             recipe=Huawei(noise="none", distil="ensemble"),
             printed=top5("77.3"),
-            doubt="which models teach is not stated",
+            doubt="the teacher models are not stated",
         ),
     ),
 )
@@ -239,13 +239,13 @@ COMBINATIONS = val(
 ENSEMBLE = val(
     name="huawei/ensemble",
     title="Results of ensemble",
-    doubt="which models are combined is not stated",
+    doubt="the combined models are not stated",
     rows=(
         ensemble(
             name="Simple ensemble",
             recipe=Huawei(ensemble="mean"),
             printed=top5("80.4"),
-            doubt="which of the three simple strategies is not stated; read as the average",
+            doubt="the deck does not state which simple strategy; read as the average",
         ),
         ensemble(name="Learned ensemble", recipe=Huawei(ensemble="learned"), printed=top5("81.3")),
     ),

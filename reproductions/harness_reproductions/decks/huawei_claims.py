@@ -1,4 +1,4 @@
-"""What Huawei's deck says of its rows, slide by slide."""
+"""The claims of Huawei's deck, by slide."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from harness_reproductions.decks.huawei import (
 )
 
 HOME = "Huawei deck, 'Take-home messages'"
-OFFICIAL = "a model of the benchmark's makers: no recipe of ours"
+OFFICIAL = "a model of the benchmark's makers: we have no recipe for it"
 CLUSTER_BASE, CLASSES, LARGE, SIZE, DISTANCE, CLEAN, CURRICULUM, DENSITY = CLUSTERING.rows
 META_BASE, ONLY, SEMANTIC = META.rows
 R50, SE50, R152, R200, RX101 = ARCHITECTURE.rows
 UNTAUGHT, BY_BASELINE, BY_TOP_RANKED, BY_ENSEMBLE = DISTILLATION.rows
 SIMPLE, LEARNED = ENSEMBLE.rows
-MEMBER = "set against that of our members which was published as the best"
+MEMBER = "compared with the member of ours whose published accuracy is the best"
 
 official = partial(Claim, source=PRETRAINED.source, doubt=OFFICIAL)
 clusters = partial(Claim, source=CLUSTERING.source)
@@ -171,8 +171,8 @@ NOISE = (
         better=MATCHING["Keyword matching"],
         worse=REWEIGHT["Reweight class"],
         source=HOME,
-        doubt="the message is on semantic information in general; no number is of keywords. Ours "
-        "reweights classes, and so does what it is compared with",
+        doubt="the message is about semantic information in general; no number is for keywords. "
+        "Both sides reweight classes",
     ),
 )
 MODELS = (
@@ -218,7 +218,7 @@ MODELS = (
         text="A simple ensemble beats the best single model",
         better=SIMPLE,
         worse=BY_ENSEMBLE,
-        doubt="the single models of the ensemble are not named; this is the best that is printed",
+        doubt="the ensemble's single models are not named; this is the best printed model",
     ),
     ensemble(text="A learned ensemble is even better", better=LEARNED, worse=SIMPLE),
     ensemble(

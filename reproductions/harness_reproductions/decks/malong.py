@@ -41,7 +41,7 @@ def noisy(percent: Literal[0, 25, 50, 75, 100], top1_error: str, top5_error: str
 
 
 def entries(team: str, *printed: str) -> Row:
-    """Return a team's runs, of models that are not stated; the best of them counts."""
+    """Return a team's runs, whose models are not stated; the best run is the row's number."""
     return Row(name=team, recipe=None, printed=shares(*printed), source=ENTRIES)
 
 
@@ -105,7 +105,7 @@ TABLE3 = val(
 FIGURE1 = val(
     name="malong/figure1",
     title="Figure 1: Testing loss of four different models, and of K-means",
-    doubt="the curves are a picture; tested by accuracy instead of loss",
+    doubt="the curves are a picture without numbers; tested by accuracy instead of loss",
     rows=(
         curve(name="Model-A", recipe=MalongCurriculum(model="A")),
         curve(name="Model-B", recipe=MalongCurriculum(model="B")),
@@ -114,7 +114,7 @@ FIGURE1 = val(
         curve(
             name="K-mean clustering in curriculum design",
             recipe=MalongCurriculum(model="D", clustering="kmeans"),
-            doubt="of which of the four models is not stated; read as D",
+            doubt="the deck does not state which of the four models; read as D",
         ),
     ),
 )
@@ -153,7 +153,7 @@ CATEGORIES = CategoryComparison(
     reduced=195,
     unchanged=137,
     source=CATEGORY,
-    doubt="by top-1 or top-5 is not stated",
+    doubt="the deck does not state whether by top-1 or top-5",
 )
 
 A, B, C, D = TABLE1.rows
@@ -162,7 +162,7 @@ V2, V3, V4, RESNET = TABLE3.rows
 
 
 def both(text: str, better: Row, worse: Row) -> tuple[Claim, Claim]:
-    """Return a claim of both metrics, from a table that prints both."""
+    """Return a claim for each metric, from a table that prints both."""
     claim = partial(Claim, text=text, better=better, worse=worse, source=better.source)
     return claim(metric="top1"), claim(metric="top5")
 
@@ -187,7 +187,7 @@ CLAIMS = (
         better=FIGURE1["Model-D"],
         worse=FIGURE1["K-mean clustering in curriculum design"],
         source=FIGURE,
-        doubt="the figure shows testing loss; the direction is read from the team's choice",
+        doubt="the figure shows testing loss; the direction is inferred from the team's choice",
     ),
     Claim(
         text="The multi-scale kernel improves the performance by about 0.5 %",
@@ -196,6 +196,6 @@ CLAIMS = (
         metric="top1",
         stated=0.5,
         source=KERNEL,
-        doubt="of which metric and model is not stated; read as top-1 of Model-D",
+        doubt="metric and model are not stated; read as top-1 of Model-D",
     ),
 )

@@ -1,4 +1,4 @@
-"""PCI, WebVision 2020: what training strategies, class weights and image weights are worth."""
+"""PCI, WebVision 2020: training strategies, class weights and image weights."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from harness_reproductions.decks.rows import Row, Table, percent, top5
 
 ONE = "PCI deck, 'Experiment Results 1/2'"
 TWO = "PCI deck, 'Experiment Results 2/2'"
-LETTERS = "the deck does not say what A, B1, B2 and C are: read from the order of its techniques"
+LETTERS = "the deck does not define A, B1, B2 and C: inferred from the order of its techniques"
 
 r101 = partial(Row, source=ONE + ", ResNet 101")
 deep = partial(Pci, backbone="resnet152")
@@ -35,7 +35,7 @@ RESNET101 = Table(
             name="C",
             recipe=Pci(row="C"),
             printed=percent("54.74", "78.69"),
-            doubt="top-1 falls where all other numbers rise: a misprint, of 56.74 perhaps",
+            doubt="top-1 falls although all other numbers rise: perhaps a misprint of 56.74",
         ),
     ),
 )
@@ -101,7 +101,7 @@ FINAL = Table(
             recipe=Pci(row="C", ensemble="four_networks"),
             printed=top5("79.88"),
             source=TWO,
-            doubt="which models, scales and crops is not stated",
+            doubt="models, scales and crops are not stated",
         ),
     ),
 )
@@ -183,6 +183,6 @@ CLAIMS = (
         better=FINAL.rows[0],
         worse=RESNEST101["C"],
         stated=None,
-        doubt="79.88 is of the test set, 79.23 of val: the size is not comparable",
+        doubt="79.88 was measured on test, 79.23 on val: the size is not comparable",
     ),
 )

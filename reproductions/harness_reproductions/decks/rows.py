@@ -1,7 +1,7 @@
-"""What a published table is made of: rows with their numbers, and the recipe that makes each again.
+"""The parts of a published table: rows with their numbers, and the recipe that reproduces each.
 
-A number is written as it is printed, with its unit, here and nowhere else: claims compute
-their differences from it, and the board's file is generated from it.
+Each number is written once, as it is printed, with its unit. Claims compute their differences from
+it, and the board's file is generated from it.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ class Printed:
 class Row:
     """One line of a table or a list, named as it is printed.
 
-    ``recipe`` is a plugin's value, None if the line is not a recipe of ours: an official model,
-    another team. ``printed`` is None if the deck has words only. ``source`` names deck and slide;
-    ``doubt`` says what of the line is uncertain. ``team`` is given if it is not the table's.
+    ``recipe`` is a plugin's value; None if we have no recipe for the line (an official model,
+    another team). ``printed`` is None if the deck gives no number. ``source`` names deck and slide;
+    ``doubt`` is what is uncertain. ``team`` is given if it is not the table's.
     """
 
     name: str
@@ -86,7 +86,7 @@ class Table:
 
     @property
     def source(self) -> str:
-        """Where the rows stand, each place once."""
+        """The sources of the rows, each once."""
         return "; ".join(dict.fromkeys(row.source for row in self.rows))
 
     def __getitem__(self, name: str) -> Row:
@@ -99,9 +99,9 @@ class Table:
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkCost:
-    """What a network is worth on ImageNet and what it would cost on WebVision 2.0.
+    """The accuracy of a network on ImageNet and its estimated cost on WebVision 2.0.
 
-    ``imagenet_top1`` is in percent; ``recipe`` takes ``days`` of ``gpus`` devices, it is estimated.
+    ``imagenet_top1`` is in percent; the deck estimates ``days`` on ``gpus`` devices for ``recipe``.
     """
 
     name: str
@@ -116,7 +116,7 @@ class NetworkCost:
 
 @dataclass(frozen=True, kw_only=True)
 class CategoryComparison:
-    """How many categories ``better`` improves, reduces and leaves unchanged against ``worse``."""
+    """The number of categories that ``better`` improves, reduces and leaves unchanged."""
 
     better: Row
     worse: Row
@@ -151,7 +151,7 @@ def cli_options(recipe: object) -> tuple[str, dict[str, str]]:
     """Return the name under which a recipe's plugin is installed, and its knobs as texts.
 
     The knobs are those that differ from the plugin's defaults, as ``RunSpec.knobs`` and ``--set``
-    take them. Raises HarnessError where no installed plugin is of the recipe's class.
+    take them. Raises HarnessError if no installed plugin has the recipe's class.
     """
     kind = type(recipe)
     place = f"{kind.__module__}:{kind.__qualname__}"
@@ -165,7 +165,7 @@ def cli_options(recipe: object) -> tuple[str, dict[str, str]]:
 
 @cache
 def _names() -> dict[str, str]:
-    """Every installed plugin's name by the class that it stands for."""
+    """Return the name of every installed plugin, by its class."""
     return {point.value: point.name for point in entry_points(group="harness.plugins")}
 
 

@@ -1,6 +1,6 @@
-"""WeChat AI, WebVision 2020: what pre-training on weak tags is worth, and further tricks.
+"""WeChat AI, WebVision 2020: pre-training on weak tags, and further tricks.
 
-The conclusion's "faster convergence" is no claim here: it has no number and no curve.
+The conclusion's "faster convergence" is not a claim here: it has no number and no curve.
 """
 
 from __future__ import annotations
