@@ -1,4 +1,4 @@
-"""The road: spec -> samples -> noise handling -> model -> training -> testing -> record."""
+"""One run: spec -> samples -> noise handling -> model -> training -> testing -> record."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from harness.values import Plan
 
 
 def run(asked: RunSpec) -> ResultRecord:
-    """Do what was asked, or go on with it, and return its record; nothing is done twice.
+    """Train and test as asked and return the record; finished work is reused, never repeated.
 
-    Raises HarnessError where the user can mend it, and Interrupted after a signal, with its place
-    kept: the same call goes on.
+    Raises HarnessError for an error that the user can correct. Raises Interrupted after a signal,
+    once the state is saved: the same call resumes the run.
     """
     ranks = join_ranks()
     check_one_home(ranks, asked.home)
     prepared = prepare(asked, ranks.world_size)
     spec, hooks, recipe = prepared.spec, prepared.hooks, prepared.recipe
     check_one_identity(ranks, prepared.identity)
-    # Only rank 0 looks, so that all do the same.
+    # Only rank 0 reads the file, so all ranks take the same branch.
     found = ranks.broadcast(finished_record(prepared.record) if ranks.first else None)
     if found is not None:
         return cast("ResultRecord", found)
@@ -38,24 +38,24 @@ def run(asked: RunSpec) -> ResultRecord:
         sweep_leftovers(spec.home)
     else:
         hooks.silence()
-    maker = StageRunner(prepared, ranks)
-    maker.check(recipe)
+    runner = StageRunner(prepared, ranks)
+    runner.check(recipe)
     hooks.on_run_start(spec, Plan(stages=tuple(stage.stage for stage in recipe.stages)))
-    made = [maker.make(stage) for stage in recipe.stages]
+    finished = [runner.run(stage) for stage in recipe.stages]
     prepared = prepared.once_made()
-    examination = Evaluation(
+    evaluation = Evaluation(
         tested=prepared.tested,
-        members=maker.members(recipe),
+        members=runner.members(recipe),
         combine=recipe.combine,
         ranks=ranks,
         threads=spec.loader_threads,
         folder=prepared.record.with_suffix(""),
     )
-    scores = examination.scores()
-    handled = {stage.stage.name: maker.samples(stage) for stage in recipe.stages}
+    scores = evaluation.scores()
+    handled = {stage.stage.name: runner.samples(stage) for stage in recipe.stages}
     truth = hooks.load_truth(spec, prepared.samples)
     quality = qualities(prepared.samples, handled, truth)
-    record = record_of(prepared, made, scores, quality, ranks)
+    record = record_of(prepared, finished, scores, quality, ranks)
     if ranks.first:
         write_record(prepared.record.parent, record)
     ranks.barrier()

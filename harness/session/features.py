@@ -14,7 +14,7 @@ from harness.errors import HarnessError, PluginError
 from harness.samples import Predictions, Samples, StageOutputs, Targets
 from harness.store.files import atomic_write, sync_folder, unwritable
 from harness.store.seals import write_marker
-from harness.store.stages import PARTS, SAMPLES, SIGHT
+from harness.store.stages import OUTPUTS, PARTS, SAMPLES
 from harness.testing.metrics import top_classes
 from harness.testing.predict import FeatureBatch
 from harness.training.ranks import Ranks
@@ -62,7 +62,7 @@ def save_outputs(
         sync_folder(folder)
         columns = joined._asdict()
         atomic_write(folder / "predictions.npz", lambda file: np.savez(file, **columns))
-        write_marker(folder / SIGHT, {**(about or {}), "samples": len(samples)}, PARTS[SIGHT])
+        write_marker(folder / OUTPUTS, {**(about or {}), "samples": len(samples)}, PARTS[OUTPUTS])
     ranks.barrier()
 
 
@@ -86,9 +86,9 @@ def _of_all(own: list[Predictions], ranks: Ranks) -> list[Predictions]:
 def load_outputs(folder: Path) -> StageOutputs | None:
     """Return what was kept, the features memory-mapped; None where it is not all there.
 
-    Only for a stage whose part ``SIGHT`` was found whole: nothing is checked here.
+    Only for a stage whose part ``OUTPUTS`` was found whole: nothing is checked here.
     """
-    if not (folder / SIGHT).exists():
+    if not (folder / OUTPUTS).exists():
         return None
     with np.load(folder / "predictions.npz") as arrays:
         predictions = Predictions(**{name: arrays[name] for name in Predictions._fields})

@@ -1,4 +1,4 @@
-"""Joining what a run did into its record."""
+"""Build the record of a finished run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from harness.assembly.identity import (
 )
 from harness.assembly.prepare import Prepared
 from harness.assembly.sources import file_sha256
-from harness.session.stage_runner import FinishedStage
+from harness.session.stage_loader import FinishedStage
 from harness.spec import RunSpec
 from harness.store.record import (
     Cost,
@@ -32,12 +32,12 @@ from harness.training.ranks import Ranks
 
 def record_of(
     prepared: Prepared,
-    made: Sequence[FinishedStage],
+    finished: Sequence[FinishedStage],
     scores: Sequence[Score],
     noise: Sequence[NoiseQuality],
     ranks: Ranks,
 ) -> ResultRecord:
-    """Join what was asked, what was effective, what came out and what it cost."""
+    """Return the record: what was asked, which values were effective, the results and the cost."""
     spec, active, samples = prepared.spec, prepared.active, prepared.samples
     commit, dirty = source_state()
     return ResultRecord(
@@ -58,24 +58,24 @@ def record_of(
         ),
         seed=spec.seed,
         full_size=prepared.recipe.full_size,
-        stages=tuple(_stage(m) for m in made),
+        stages=tuple(_stage(one) for one in finished),
         members=tuple(member.stage.name for member in prepared.recipe.members),
         combine=prepared.recipe.combine if len(prepared.recipe.members) > 1 else "",
         scores=tuple(scores),
         noise=tuple(noise),
         commit=commit,
         dirty=dirty,
-        cost=cost_of(spec, made, ranks),
+        cost=cost_of(spec, finished, ranks),
     )
 
 
-def cost_of(spec: RunSpec, made: Sequence[FinishedStage], ranks: Ranks) -> Cost:
-    """Return what the stages cost when they were trained, here or in an earlier run."""
-    seconds = {m.recipe.stage.name: float(m.marker["seconds"]) for m in made}
-    speeds = {m.recipe.stage.name: float(m.marker["images_per_second"]) for m in made}
+def cost_of(spec: RunSpec, finished: Sequence[FinishedStage], ranks: Ranks) -> Cost:
+    """Return the cost of training the stages, in this run or in an earlier one."""
+    seconds = {one.recipe.stage.name: float(one.marker["seconds"]) for one in finished}
+    speeds = {one.recipe.stage.name: float(one.marker["images_per_second"]) for one in finished}
     return Cost(
         wall_seconds=sum(seconds.values()),
-        device_seconds=sum(m.marker["seconds"] * m.marker["devices"] for m in made),
+        device_seconds=sum(one.marker["seconds"] * one.marker["devices"] for one in finished),
         stage_seconds=seconds,
         images_per_second=speeds,
         peak_memory_bytes=_peak_memory(ranks),
@@ -96,9 +96,9 @@ def _plugin(entry: Entry) -> Plugin:
     )
 
 
-def _stage(made: FinishedStage) -> EffectiveStage:
-    recipe = made.recipe
-    history: list[Mapping[str, float]] = made.marker["history"]
+def _stage(finished: FinishedStage) -> EffectiveStage:
+    recipe = finished.recipe
+    history: list[Mapping[str, float]] = finished.marker["history"]
     return EffectiveStage(
         name=recipe.stage.name,
         key=recipe.key,
@@ -106,8 +106,8 @@ def _stage(made: FinishedStage) -> EffectiveStage:
         origins=dict(recipe.origins),
         tricks={slot: tuple(map(repr, tricks)) for slot, tricks in recipe.slots.items()},
         history=tuple(dict(entry) for entry in history),
-        broken_images=made.marker["broken_images"],
-        ranks=tuple(made.marker["ranks"]),
+        broken_images=finished.marker["broken_images"],
+        ranks=tuple(finished.marker["ranks"]),
     )
 
 

@@ -1,21 +1,23 @@
-"""Sweeping up what killed runs were writing; what a running process writes is left alone."""
+"""Removing the unfinished files of killed runs; files of running processes are left alone."""
 
 from __future__ import annotations
 
 import fcntl
 import os
+import re
 import time
 from contextlib import suppress
 from pathlib import Path
 
 OLD_SECONDS = 60.0  # younger files may belong to a process that has not locked them yet
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}")  # the names that files.atomic_write chooses
 
 
 def sweep_leftovers(home: Path) -> None:
-    """Remove unfinished files under HOME/records and HOME/stages, also of stages nobody asks for.
+    """Remove unfinished files under HOME/records and HOME/stages, of every record and stage.
 
-    Such a file begins with a dot. It goes if it is a minute old and its writer, who holds a lock on
-    it or on its stage, is gone.
+    The name of an unfinished file begins with a dot. It is removed if it is a minute old and no
+    process holds the lock on it or on its stage.
     """
     for folder in (home / "records", *_folders(home / "records")):
         for path in _unfinished(folder):
@@ -23,6 +25,13 @@ def sweep_leftovers(home: Path) -> None:
     for folder in _folders(home / "stages"):
         for path in _unfinished(folder):
             _remove_unlocked(path, folder / "lock")
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what ``atomic_write`` left below a folder; only for the holder of its lock."""
+    for path in folder.rglob(".*"):
+        if _TEMPORARY.fullmatch(path.name) and path.is_file():
+            path.unlink(missing_ok=True)
 
 
 def _folders(parent: Path) -> list[Path]:
@@ -43,12 +52,12 @@ def _unfinished(folder: Path) -> list[Path]:
                 and one.is_file(follow_symlinks=False)
                 and time.time() - one.stat().st_mtime > OLD_SECONDS
             ]
-    except OSError:  # it may be gone by now
+    except OSError:  # it may have been removed meanwhile
         return []
 
 
 def _remove_unlocked(path: Path, lock: Path) -> None:
-    with suppress(OSError):  # BlockingIOError: its writer lives
+    with suppress(OSError):  # BlockingIOError: its writer is running
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT * (lock != path), 0o666)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

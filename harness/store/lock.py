@@ -1,43 +1,74 @@
-"""One process at a time in a folder that is being written, and no leftovers of killed ones."""
+"""One process at a time in a folder; who waits reads once a minute who holds it and since when.
+
+The operating system frees the lock when its holder ends, even if it is killed. The lock file holds
+its holder's pid, host, start time and command. The library filelock was tried: it empties the file
+when it opens it, so the waiting processes could not read who holds it.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
-import re
+import platform
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.errors import DataError
+from harness.errors import HarnessError
 from harness.store.files import unwritable
+from harness.terminal import note
 
-LOCK = ".lock"
-_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}")  # as files.write_whole calls them
+LOCK = ".lock"  # the lock file of a data folder
+POLL_SECONDS = 0.1
+REPORT_SECONDS = 60.0
+MAX_BYTES = 1_000  # of the holder's description
 
 
 @contextlib.contextmanager
-def exclusive_lock(folder: Path) -> Iterator[None]:
-    """Hold ``folder``, which is made where needed; the system frees the lock of a killed process.
+def exclusive_lock(path: Path, work: str) -> Iterator[None]:
+    """Hold the lock file ``path``, which is made with its folder; wait if another process holds it.
 
-    Raises:
-        DataError: Another process holds it, or it cannot be written.
+    ``work`` completes "waiting for process ..., which", as in "makes the same stage". Raises
+    HarnessError if the disk is full or the folder cannot be written.
     """
-    import fcntl
-
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError as error:
-        raise DataError(f"{unwritable(folder, error)}; name another folder") from error
+        raise HarnessError(unwritable(path, error)) from error
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            text = f"another process is writing to {folder}; wait until it ends"
-            raise DataError(text) from None
-        for path in folder.rglob(".*"):
-            if _TEMPORARY.fullmatch(path.name) and path.is_file():
-                path.unlink(missing_ok=True)
+        _wait(lock, work)
+        with contextlib.suppress(OSError):  # a full disk: the lock holds, only its text is missing
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, _holder(), 0)
         yield
     finally:
         os.close(lock)
+
+
+def _wait(lock: int, work: str) -> None:
+    start = time.monotonic()
+    reported = -REPORT_SECONDS
+    while not _acquire(lock):
+        waited = time.monotonic() - start
+        if waited - reported >= REPORT_SECONDS:
+            reported = waited
+            holder = os.pread(lock, MAX_BYTES, 0).decode(errors="replace").strip() or "unknown"
+            note(f"waiting for process {holder}, which {work} ({waited:.0f} s so far)")
+        time.sleep(POLL_SECONDS)
+
+
+def _acquire(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _holder() -> bytes:
+    command = " ".join(["harness", *sys.argv[1:]])
+    text = f"{os.getpid()} on {platform.node()} since {time.strftime('%F %T')} ({command})"
+    return text.encode(errors="replace")[:MAX_BYTES]

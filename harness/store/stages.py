@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from harness.errors import HarnessError
-from harness.store.files import unwritable
-from harness.store.locks import take
+from harness.store.lock import exclusive_lock
 from harness.store.record import digest
 from harness.store.seals import DamagedError, check_marker, read_marker, set_aside, write_marker
 from harness.terminal import note
@@ -18,8 +15,8 @@ from harness.terminal import note
 PROTOCOL = 3
 """Raised whenever the engine computes something else from the same values: old stages are stale."""
 
-DONE, SIGHT, SAMPLES = "done.json", "sight.json", "samples.json"
-PARTS = {DONE: (), SIGHT: ("features.npy", "predictions.npz"), SAMPLES: ("samples.npz",)}
+DONE, OUTPUTS, SAMPLES = "done.json", "outputs.json", "samples.json"
+PARTS = {DONE: (), OUTPUTS: ("features.npy", "predictions.npz"), SAMPLES: ("samples.npz",)}
 """The files of each part of a stage beside its marker; the weights' are named in the marker."""
 
 
@@ -95,21 +92,12 @@ class StageFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes from making this stage; the lock dies with its holder.
+        """Hold the stage's lock; wait if another process holds it.
 
-        Raises HarnessError where the disk is full or the folder cannot be written.
+        Raises HarnessError if the disk is full or the folder cannot be written.
         """
-        path = self.path / "lock"
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        except OSError as error:
-            raise HarnessError(unwritable(path, error)) from error
-        try:
-            take(lock, "the same stage")
+        with exclusive_lock(self.path / "lock", "makes the same stage"):
             yield
-        finally:
-            os.close(lock)
 
 
 def _whole_numbers(value: object) -> list[int]:

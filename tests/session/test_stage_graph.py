@@ -87,7 +87,7 @@ def run(call: Call, install: Callable[..., Path], tiny_home: Path) -> Callable[.
 
 def test_a_stage_is_taught_by_earlier_ones(run: Callable[..., ResultRecord]) -> None:
     record = run("teachers")
-    assert record.stages[2].values["teachers"] == "(Stage('first'), Stage('second'))"
+    assert record.stages[2].values["teachers"] == "('first', 'second')"
     assert len({stage.key for stage in record.stages}) == 3
     first, second = (stage.history[0]["loss"] for stage in record.stages[:2])
     assert first != second  # equal stages of another draw

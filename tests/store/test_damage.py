@@ -125,8 +125,8 @@ def test_damaged_features_alone_are_made_again(
     aside = home / "damaged" / f"{seen.name}-1"
     assert sorted(path.name for path in aside.iterdir()) == [
         "features.npy",
+        "outputs.json",
         "predictions.npz",
-        "sight.json",
     ]
     new = stamps(home)
     assert {path.name for path in old if path.suffix == ".pt" and old[path] != new[path]} == set()
@@ -136,14 +136,14 @@ def test_features_of_other_weights_are_not_used(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     seen, last = stage(home, FIRST), stage(home, LAST)
-    sight = read_marker(seen / "sight.json")
+    sight = read_marker(seen / "outputs.json")
     assert sight is not None
     write_marker(
-        seen / "sight.json", {**sight, "weights": {"size": 1, "digest": ""}}, sight["files"]
+        seen / "outputs.json", {**sight, "weights": {"size": 1, "digest": ""}}, sight["files"]
     )
     empty(last / "samples.npz")
     again(home)
-    assert f"{seen / 'features.npy'} is of other weights" in capsys.readouterr().err
+    assert f"{seen / 'features.npy'} was computed from other weights" in capsys.readouterr().err
 
 
 def test_a_stage_trained_on_other_samples_than_its_tricks_choose_is_trained_again(

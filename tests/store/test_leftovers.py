@@ -16,13 +16,13 @@ from harness.store.stages import StageFolder
 WRITE = """
 import sys
 from pathlib import Path
-from harness.store.files import write_whole
+from harness.store.files import atomic_write
 def write(file):
     file.write(b"half")
     file.flush()
     print("writing", flush=True)
     sys.stdin.readline()
-write_whole(Path(sys.argv[1]), write)
+atomic_write(Path(sys.argv[1]), write)
 """
 
 

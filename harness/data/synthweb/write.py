@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import platform
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from harness.data.synthweb.plan import SOURCES, Crawl, Entry
 from harness.data.synthweb.text import write_about
 from harness.errors import DataError
 from harness.store.files import sync_folder, unwritable
+from harness.store.lock import exclusive_lock
 from harness.store.reading import read_plain
 
 MARKER = "synthweb.json"
@@ -45,7 +45,7 @@ def write_crawl(
     """
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(root, lambda: progress and progress(0, len(_jobs(crawl)))):
+        with exclusive_lock(root.parent / f".{root.name}.lock", "draws the same pictures"):
             if not is_whole(root, about):
                 _remove_leftovers(root)
                 _write_beside(root, crawl, about, seed, processes, progress)
@@ -108,20 +108,6 @@ def _write_beside(
 def _prefix(root: Path) -> str:
     """Names the machine too, since a lock may not reach beyond it on a network file system."""
     return f".{root.name}.{platform.node()}."
-
-
-@contextlib.contextmanager
-def _alone(root: Path, waiting: Callable[[], object]) -> Iterator[None]:
-    """Let one process at a time write ``root``; the system frees the lock of a killed one."""
-    import fcntl
-
-    with (root.parent / f".{root.name}.lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            waiting()
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _remove_leftovers(root: Path) -> None:

@@ -25,7 +25,8 @@ from harness.data.webvision.index.open import COLUMNS, FOLDER, FORMAT, MARKER, T
 from harness.data.webvision.index.texts import Metadata, write_texts
 from harness.errors import DataError, unknown
 from harness.store.files import atomic_write, sync_folder, unwritable, write_text
-from harness.store.lock import exclusive_lock
+from harness.store.leftovers import remove_unfinished
+from harness.store.lock import LOCK, exclusive_lock
 
 Progress = Callable[[str], object]
 WALKS = "walks"
@@ -69,12 +70,13 @@ def build_index(
     take. What was walked before a stop, ``piece`` members at a time, is not walked again.
 
     Raises:
-        DataError: There is no archive or no list, one is damaged, or another process is at work.
+        DataError: There is no archive or no list, or one is damaged.
         HarnessError: The index cannot be written.
     """
     index = root / FOLDER if output is None else output
     tars = find_tars(root, only)
-    with exclusive_lock(index):
+    with exclusive_lock(index / LOCK, "indexes the same archives"):
+        remove_unfinished(index)
         lists = read_lists(root, index)
         join = Join(Strings.joined([listed.names for listed in lists.splits]))
         metadata = Metadata(root, lists.edition)

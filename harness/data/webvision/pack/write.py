@@ -23,6 +23,7 @@ from harness.data.webvision.pack.lists import copy_lists, pack_metadata
 from harness.data.webvision.pack.pictures import Made, Packing, make
 from harness.errors import DataError
 from harness.store.files import atomic_write, write_text
+from harness.store.leftovers import remove_unfinished
 from harness.store.lock import LOCK, exclusive_lock
 from harness.store.reading import look_for, read_plain
 
@@ -64,7 +65,8 @@ def pack(
     """
     if output.resolve() == root.resolve():
         raise DataError(f"{output} is the data set itself; name another folder for the archives")
-    with exclusive_lock(output):
+    with exclusive_lock(output / LOCK, "packs into the same folder"):
+        remove_unfinished(output)
         begun = _read_marker(output)
         lists = read_lists(root, output)
         packer = _Packer(output, packing, lists.digests, begun, progress)

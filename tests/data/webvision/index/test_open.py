@@ -23,6 +23,7 @@ from harness.data.webvision.index.build import Built, build_index
 from harness.data.webvision.index.open import open_index, verify_index
 from harness.errors import DataError
 from harness.samples import Text
+from harness.store.lock import exclusive_lock
 
 TREE = Path(__file__).parents[2] / "trees" / "webvision1"
 SOURCES = ("google", "flickr")
@@ -431,15 +432,19 @@ def test_what_cannot_be_indexed(root: Path, tmp_path: Path) -> None:
     assert "info.tar holds no list" in refused(root)
 
 
-def test_two_indexings_at_once(root: Path) -> None:
-    import fcntl
-
-    index = root / ".harness-index"
-    index.mkdir()
-    with (index / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        assert "another process is writing" in refused(root)
-    build_index(root)
+def test_a_second_indexing_waits_for_the_first(
+    root: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with ThreadPoolExecutor(1) as threads:
+        with exclusive_lock(root / ".harness-index" / ".lock", "indexes the same archives"):
+            second = threads.submit(build_index, root)
+            said = ""
+            while not said and not second.done():
+                said = capfd.readouterr().err
+            assert not second.done()
+        assert second.result().tars > 0
+    assert said.startswith(f"waiting for process {os.getpid()} on ")
+    assert "which indexes the same archives" in said
 
 
 def test_index_json_says_what_was_read(root: Path) -> None:

@@ -1,0 +1,150 @@
+"""Loading what a run needs of its stages: networks, weights and the outputs that tricks use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from harness.assembly.prepare import Prepared
+from harness.assembly.recipe import StageRecipe, plain_view
+from harness.data.pictures.loader import Pictures
+from harness.errors import PluginError, TrainingError
+from harness.samplers import generator
+from harness.samples import StageOutputs
+from harness.session.features import load_outputs, save_outputs
+from harness.store.stages import OUTPUTS, StageFolder
+from harness.terminal import note
+from harness.testing.predict import extract_features
+from harness.testing.score import Epoch
+from harness.training.checkpoints import drop_unfinished, load_tensors
+from harness.training.ranks import Ranks
+from harness.values import apply
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinishedStage:
+    """A finished stage: its recipe, its folder and the content of its marker."""
+
+    recipe: StageRecipe
+    folder: StageFolder
+    marker: dict[str, Any]
+
+    def weights(self) -> dict[Epoch, Path]:
+        """Return the files of the last epoch's weights and, if val was scored, of the best's."""
+        files: dict[Epoch, Path] = {"last": self.folder.path / "weights.pt"}
+        if 0 < self.marker["best_epoch"] < self.recipe.stage.epochs:
+            files["best"] = self.folder.path / "best.pt"
+        elif self.marker["best_epoch"]:
+            files["best"] = files["last"]
+        return files
+
+
+class StageLoader:
+    """Builds the networks of one run's stages and loads what finished stages have saved."""
+
+    def __init__(self, prepared: Prepared, ranks: Ranks) -> None:
+        self._prepared, self._ranks = prepared, ranks
+        self._reported: set[str] = set()
+
+    def network(
+        self, recipe: StageRecipe, weights: Path | None, outputs: int, *, start: bool = False
+    ) -> nn.Module:
+        """Build a stage's network, initialised by the run's seed or with the weights of a file.
+
+        With ``start`` the weights are an earlier stage's: the network keeps its initialised head
+        if the stage asks for a new one.
+        """
+        torch.manual_seed(int(self.random(recipe, 0).integers(1 << 62)))
+        hooks, spec = self._prepared.hooks, self._prepared.spec
+        module: nn.Module = apply(recipe.model, hooks.build_model(spec, recipe.stage, outputs))
+        if weights is not None:
+            _load(module, load_tensors(weights), recipe, new_head=start)
+        return module
+
+    def random(self, recipe: StageRecipe, stream: int) -> np.random.Generator:
+        """Return a generator of the run's seed for one stage; each ``stream`` has other numbers."""
+        return generator(self._prepared.spec.seed, recipe.depth, recipe.stage.draw, stream)
+
+    def finished_network(self, finished: FinishedStage, weights: Path) -> nn.Module:
+        """Load a file of a finished stage's weights onto the device."""
+        module = self.network(finished.recipe, weights, finished.marker["outputs"])
+        return module.to(self._ranks.device).to(memory_format=torch.channels_last)
+
+    def teacher(self, finished: FinishedStage) -> nn.Module:
+        """Return a finished stage's network in evaluation mode; PluginError if it cannot teach."""
+        if finished.marker["outputs"] != self._prepared.samples.num_classes:
+            stage = finished.recipe.stage.name
+            raise PluginError(f"stage {stage!r} predicts keywords, so it cannot teach classes")
+        return self.finished_network(finished, finished.weights()["last"]).eval()
+
+    def outputs(self, finished: FinishedStage) -> StageOutputs:
+        """Return a finished stage's outputs for every training sample, computed once and saved."""
+        with self.locked(finished.folder):
+            if not self._ranks.broadcast(self._ranks.first and _has_outputs(finished)):
+                self._save_outputs(finished)
+        outputs = load_outputs(finished.folder.path)
+        if outputs is None:
+            folder = finished.folder.path
+            raise TrainingError(f"{folder} lost its features; start the command again")
+        return outputs
+
+    def _save_outputs(self, finished: FinishedStage) -> None:
+        prepared, ranks = self._prepared, self._ranks
+        module = self.finished_network(finished, finished.weights()["last"])
+        (view,) = plain_view(finished.recipe.stage)
+        pictures = Pictures(prepared.samples, self.report)
+        batches = extract_features(module, pictures, view, ranks, prepared.spec.loader_threads)
+        about = {"weights": finished.marker["files"]["weights.pt"]}
+        save_outputs(finished.folder.path, batches, prepared.samples, ranks, about)
+        pictures.learn(ranks.union(pictures.broken))
+
+    @contextmanager
+    def locked(self, folder: StageFolder) -> Iterator[None]:
+        """Hold a stage's lock, and remove the unfinished files of a killed run."""
+        with folder.locked() if self._ranks.first else nullcontext():
+            if self._ranks.first:
+                drop_unfinished(folder.path)
+            yield
+
+    def report(self, line: str) -> None:
+        """Print a line once: every stage finds the same broken images."""
+        if line not in self._reported:
+            self._reported.add(line)
+            note(line)
+
+
+def _has_outputs(finished: FinishedStage) -> bool:
+    """Return whether the outputs are whole and were computed from the weights in the folder."""
+    outputs = finished.folder.whole(OUTPUTS)
+    if outputs is None:
+        return False
+    if outputs["weights"] != finished.marker["files"]["weights.pt"]:
+        features = finished.folder.path / "features.npy"
+        finished.folder.set_aside(f"{features} was computed from other weights", OUTPUTS)
+        return False
+    return True
+
+
+def _load(
+    module: nn.Module, weights: dict[str, Any], recipe: StageRecipe, *, new_head: bool
+) -> None:
+    if new_head and recipe.stage.head == "new":
+        own = module.state_dict()
+        head = module.get_classifier()  # type: ignore[operator]
+        prefix = next(name for name, part in module.named_modules() if part is head)
+        weights = {k: own[k] if k.startswith(f"{prefix}.") else v for k, v in weights.items()}
+    stage = recipe.stage.name
+    try:
+        module.load_state_dict(weights)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise TrainingError(
+            f"stage {stage!r} cannot start from weights of another network: {reason}"
+        ) from error
