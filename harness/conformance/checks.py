@@ -33,7 +33,7 @@ from harness.knobs import UNSTATED, KnobInfo, knobs_of, parse_value
 from harness.samplers import Rows
 from harness.samples import Samples
 from harness.spec import DataSpec, RunSpec, default_home
-from harness.training.rehearsal import drawn_batch, handled, loss_values, rehearse
+from harness.training.rehearsal import apply_batch_tricks, drawn_batch, loss_values, rehearse
 from harness.values import Trick, apply
 
 STEPS = range(3)  # that a sampler is asked for
@@ -203,7 +203,7 @@ def check_batch_tricks(stage: StageRecipe, outputs: int) -> Iterator[str]:
 
 def check_loss(stage: StageRecipe, outputs: int) -> Iterator[str]:
     """A loss follows from logits and batch alone."""
-    batch = handled(stage, drawn_batch(stage, outputs))
+    batch = apply_batch_tricks(stage, drawn_batch(stage, outputs))
     random = torch.Generator().manual_seed(0)
     logits = torch.randn(batch.targets.shape, generator=random, requires_grad=True)
     values, again = twice(partial(loss_values, stage, logits, batch))

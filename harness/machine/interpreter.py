@@ -1,4 +1,4 @@
-"""Starting Python again: what lies in the working folder is never imported there."""
+"""Start another Python that never imports from the working folder."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ _LEAVE_OUT_FOLDER = "import sys; sys.path[:1] == [''] and sys.path.pop(0)"
 def python(code: str, *arguments: str) -> list[str]:
     """Return the command that runs ``code`` in another Python; ``sys.argv[1:]`` are ``arguments``.
 
-    It finds what this one finds by installation and by PYTHONPATH.
+    It imports installed packages and those on PYTHONPATH, as this process does.
     """
     return [sys.executable, "-c", f"{_LEAVE_OUT_FOLDER}\n{code}", *arguments]

@@ -1,4 +1,4 @@
-"""What to say of a rank that a signal ended: which one, most likely why, and what to try."""
+"""The message about a rank that a signal ended: which one, the likely cause, and what to try."""
 
 from __future__ import annotations
 

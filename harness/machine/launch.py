@@ -1,4 +1,4 @@
-"""Starting one process per rank, and ending all of them when one ends."""
+"""Start one process per rank, and end all of them when one fails."""
 
 from __future__ import annotations
 
@@ -25,44 +25,44 @@ from harness.terminal import page
 
 POLL_SECONDS = 0.2
 SETTLE_SECONDS = 1.0
-LOST_SECONDS = 5.0  # that a rank keeps silent when a collective breaks: who broke it speaks first
+LOST_SECONDS = 5.0  # that a rank delays its error if a collective breaks: the cause comes first
 GRACE_SECONDS = 30.0
 TAIL = 2000
-DONE, SOCKET = "HARNESS_DONE", "HARNESS_SOCKET"  # told to rank 0: a file to make, a file descriptor
+DONE, SOCKET = "HARNESS_DONE", "HARNESS_SOCKET"  # given to rank 0: a file, a file descriptor
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 
 
 def share_cores() -> None:
     """Let torch's threads sleep while they wait; call it before torch is imported.
 
-    By default they spin. Where another process or our own loader wants the core, a spinning thread
-    keeps it from the one that everybody waits for: a step on two busy cores was 3 to 16 times
-    slower, and with sleeping threads no slower than with one.
+    By default they spin. If another process or our loader needs the core, a spinning thread blocks
+    the thread that all others wait for: a step on two busy cores was 3 to 16 times slower, and
+    with sleeping threads not slower than with one thread.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def quieten_sockets() -> None:
-    """Keep torch's stack traces of a refused connection away; call it before torch is imported."""
+    """Hide torch's stack traces of a refused connection; call it before torch is imported."""
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
 
 def keep_freed_memory() -> None:
-    """Let glibc keep what a step freed for the next one; without glibc, do nothing.
+    """Let glibc keep freed memory for the next step; without glibc, do nothing.
 
-    By default it returns it to the system and asks for it again, page by page. On a CPU a step of
-    test_resnet took 34 ms then and 29 ms since, for 1 % more memory.
+    By default it returns memory to the system and requests it again, page by page. On a CPU a step
+    of test_resnet took 34 ms with the default and 29 ms without it, for 1 % more memory.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):
         return
-    mallopt(M_MMAP_THRESHOLD, 32 << 20)  # the largest that glibc takes
+    mallopt(M_MMAP_THRESHOLD, 32 << 20)  # the largest value that glibc accepts
     mallopt(M_TRIM_THRESHOLD, 1 << 30)
 
 
 def choose_ranks(gpus: int | None, cpu_ranks: int | None, place: Place | None = None) -> int:
-    """Return how many processes train together; with a ``place`` they are started already.
+    """Return how many processes train together; if ``place`` is given, they are already running.
 
     ``gpus`` 0 and ``cpu_ranks`` hide the GPUs from everything that is imported after this. Raises
     HarnessError if the machine has too few GPUs, or another number of processes was started.
@@ -102,9 +102,9 @@ def _check_number(gpus: int | None, cpu_ranks: int | None, place: Place) -> None
 def launch(arguments: Sequence[str], ranks: int) -> int:
     """Run ``harness ARGUMENTS`` in ``ranks`` processes; return the status of the first that failed.
 
-    Rank 0 speaks; what the others say is shown only where one of them failed first. A signal to
-    this process goes to all of them, and they end in their own time. Raises HarnessError if all
-    ended well but rank 0 did not do its work.
+    The output of rank 0 is shown; that of another rank only if it failed first. A signal to this
+    process is passed on to all ranks, which end when they are ready. Raises HarnessError if all
+    ended with status 0 but rank 0 did not finish its work.
     """
     with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as store:
         group = _Group(list(arguments), ranks, Path(folder), store)
@@ -140,13 +140,13 @@ def launch(arguments: Sequence[str], ranks: int) -> int:
 
 
 def say_done() -> None:
-    """Tell the process that started this rank that its work is done; without one, do nothing."""
+    """Report to the launching process that this rank has finished; without one, do nothing."""
     if DONE in os.environ:
         Path(os.environ[DONE]).touch()
 
 
 def heeded_signals() -> list[signal.Signals]:
-    """Return the signals that ask for a stop, without those that nohup or a shell switched off."""
+    """Return the signals that stop a run, without those that nohup or a shell disabled."""
     asking = (
         *(signal.SIGINT, signal.SIGTERM, signal.SIGHUP),
         *(signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU),  # schedulers' warnings
@@ -155,7 +155,7 @@ def heeded_signals() -> list[signal.Signals]:
 
 
 def follow_parent() -> None:
-    """Ask this rank to stop when the process that started it is gone, however that ended."""
+    """Stop this rank when the process that started it has ended in any way."""
     parent = os.getppid()
 
     def watch() -> None:
@@ -168,7 +168,7 @@ def follow_parent() -> None:
 
 @dataclass(frozen=True)
 class _Group:
-    """What the ranks of one launch share: their command, and the socket that they meet at."""
+    """The ranks of one launch: their command, and the socket at which they meet."""
 
     arguments: list[str]
     ranks: int
@@ -177,15 +177,15 @@ class _Group:
 
     @property
     def done(self) -> Path:
-        """The file that rank 0 makes at the end of its work."""
+        """The file that rank 0 creates when it has finished its work."""
         return self.folder / "done"
 
     def log(self, rank: int) -> Path:
-        """The file of what a rank says; rank 0 speaks for itself."""
+        """The output file of a rank; rank 0 has none."""
         return self.folder / f"rank{rank}"
 
     def start(self, rank: int) -> subprocess.Popen[bytes]:
-        """Start one rank; rank 0 inherits the socket, so that nobody else can take its port."""
+        """Start one rank; rank 0 inherits the socket, so no other process can take its port."""
         environment = os.environ | {
             "RANK": str(rank),
             "LOCAL_RANK": str(rank),
@@ -211,13 +211,13 @@ def _wait(processes: Sequence[subprocess.Popen[bytes]], heard: Sequence[int]) ->
     """Wait until all ended or one failed; return the rank that did, or None."""
     while all(not process.poll() for process in processes) and _running(processes):
         time.sleep(POLL_SECONDS)
-    # One error ends several ranks: let the first one say it, and after a signal let all of them.
+    # One error ends several ranks: wait for the first to print it, after a signal for all.
     deadline = time.monotonic() + (GRACE_SECONDS if heard else SETTLE_SECONDS)
     while time.monotonic() < deadline and _running(processes if heard else processes[:1]):
         time.sleep(POLL_SECONDS)
     ended = [(rank, process.poll() or 0) for rank, process in enumerate(processes)]
     failed = [rank for rank, status in ended if status]
-    # The others only lost their connection to one that was killed.
+    # The other ranks only lost their connection to the killed one.
     killed = [rank for rank, status in ended if status < 0 and -status != signal.SIGABRT]
     return next(iter(killed + failed), None)
 
@@ -227,7 +227,7 @@ def _running(processes: Sequence[subprocess.Popen[bytes]]) -> bool:
 
 
 def _last_words(log: Path) -> str:
-    """Return the one line of an error that the user can mend, else the end of what was said."""
+    """Return the line of a HarnessError, or otherwise the end of the output."""
     text = log.read_text(errors="replace")
     errors = [line for line in text.splitlines(keepends=True) if line.startswith("Error: ")]
     return errors[-1] if errors else text[-TAIL:]

@@ -1,4 +1,4 @@
-"""This process's place among those that a launcher started, as it says in the environment."""
+"""This process's rank among those that a launcher started, read from the environment."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 from harness.errors import HarnessError
 
 NAMES = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
-MOST = 1 << 20  # a WORLD_SIZE above it is no number of processes
+MOST = 1 << 20  # a larger WORLD_SIZE is not a plausible number of processes
 
 
 class Place(NamedTuple):
@@ -25,7 +25,7 @@ class Place(NamedTuple):
 def read_place(environment: Mapping[str, str] = os.environ) -> Place | None:
     """Return this process's place, or None if no launcher started it.
 
-    MASTER_ADDR and MASTER_PORT alone decide nothing. Raises HarnessError if the variables
+    MASTER_ADDR and MASTER_PORT alone have no effect. Raises HarnessError if the variables
     contradict each other or are left over from something else.
     """
     given = {name: environment[name] for name in NAMES if name in environment}

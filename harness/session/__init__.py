@@ -1,1 +1,1 @@
-"""From a recipe to finished stages and their record."""
+"""Run a recipe: finished stages and their record."""

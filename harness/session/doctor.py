@@ -1,4 +1,4 @@
-"""What works on this machine, part by part, each found out by trying it."""
+"""Checks of this machine: each part is tried, and its state reported."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STAGE_PARTS = ("data", "stages", "records")
 
 
 class PartState(NamedTuple):
-    """One part and whether it works; "note" is for what no run must have."""
+    """The state of one part; "note" marks problems that do not stop a run."""
 
     part: str
     state: Literal["works", "note", "fails"]
@@ -29,7 +29,7 @@ class PartState(NamedTuple):
 
 
 def check_machine(home: Path) -> list[PartState]:
-    """Try every part and say what was found."""
+    """Try every part and return its state."""
     return [
         _python(),
         *_libraries(),
@@ -57,7 +57,7 @@ def _libraries() -> Iterator[PartState]:
 def _devices() -> Iterator[PartState]:
     try:
         import torch
-    except Exception as error:  # a half-installed torch raises anything
+    except Exception as error:  # a broken installation of torch may raise any exception
         yield PartState("devices", "fails", f"torch cannot be imported: {error}")
         return
     yield PartState("cpu", "works", f"{cores()} cores, {torch.get_num_threads()} threads for torch")

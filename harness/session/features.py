@@ -1,4 +1,4 @@
-"""What later stages may see of a finished one, and the samples of a stage, kept on disk."""
+"""The outputs and the samples of a stage, saved for later stages and later runs."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ from harness.testing.metrics import top_classes
 from harness.testing.predict import FeatureBatch
 from harness.training.ranks import Ranks
 
-SEEN_CLASSES = 5
+SAVED_CLASSES = 5
 
 
 def save_outputs(
     folder: Path,
-    seen: Iterator[FeatureBatch],
+    batches: Iterator[FeatureBatch],
     samples: Samples,
     ranks: Ranks,
     about: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write features and predictions of every training sample as they come, the marker last.
+    """Write the features and predictions of every training sample, then the marker.
 
-    The marker says ``about``, whose features they are. Every rank writes its own rows of one
-    file, so no process ever holds all features. Raises HarnessError where the disk has no room for
-    them, before the first is written.
+    ``about`` goes into the marker and identifies the weights. Every rank writes its own rows of one
+    file, so no process holds all features. Raises HarnessError before the first row is written if
+    the disk is too full.
     """
-    path = folder / ".features.npy"  # swept up with the stage's other unfinished files
+    path = folder / ".features.npy"  # removed with the stage's other unfinished files
     features: NDArray[np.float32] | None = None
     predictions: list[Predictions] = []
-    for rows, part, probabilities in seen:
+    for rows, part, probabilities in batches:
         if features is None:
             if ranks.first:
-                _make_room(path, (len(samples), part.shape[1]))
+                _allocate(path, (len(samples), part.shape[1]))
             ranks.barrier()
             features = np.load(path, mmap_mode="r+")
         features[rows[0] : rows[-1] + 1] = part
@@ -50,7 +50,7 @@ def save_outputs(
                 f"a stage that predicts {probabilities.shape[1]} keywords cannot be seen; "
                 "name one that predicts the data set's classes in sees="
             )
-        top = top_classes(probabilities, SEEN_CLASSES)
+        top = top_classes(probabilities, SAVED_CLASSES)
         of_label = probabilities[np.arange(len(rows)), samples.label[rows]]
         predictions.append(Predictions(top.classes, top.probabilities, of_label))
     if isinstance(features, np.memmap):
@@ -66,12 +66,12 @@ def save_outputs(
     ranks.barrier()
 
 
-def _make_room(path: Path, shape: tuple[int, int]) -> None:
-    """Make an empty ``(N, D)`` file whose every byte has its place on the disk."""
+def _allocate(path: Path, shape: tuple[int, int]) -> None:
+    """Create a file for ``(N, D)`` values and reserve its space on the disk."""
     try:
         np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape).flush()
         with path.open("r+b") as file:
-            # A memory-mapped file that outgrows the disk kills the process without a word.
+            # Writing to a memory-mapped file on a full disk kills the process without an error.
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
     except OSError as error:
         path.unlink(missing_ok=True)
@@ -84,9 +84,9 @@ def _of_all(own: list[Predictions], ranks: Ranks) -> list[Predictions]:
 
 
 def load_outputs(folder: Path) -> StageOutputs | None:
-    """Return what was kept, the features memory-mapped; None where it is not all there.
+    """Return the saved outputs, features memory-mapped, or None if there are none.
 
-    Only for a stage whose part ``OUTPUTS`` was found whole: nothing is checked here.
+    Nothing is checked here: call it after ``StageFolder.whole(OUTPUTS)``.
     """
     if not (folder / OUTPUTS).exists():
         return None
@@ -112,7 +112,7 @@ def save_samples(path: Path, samples: Samples) -> None:
 
 
 def load_samples(path: Path, before: Samples) -> Samples:
-    """Return ``before`` with the columns that ``keep_samples`` wrote."""
+    """Return ``before`` with the columns that ``save_samples`` wrote."""
     with np.load(path) as arrays:
         targets = None
         if "target_classes" in arrays:

@@ -1,4 +1,4 @@
-"""What is tried of all stages before the first of them is made."""
+"""Checks of all stages before the first one is trained."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def check_stages(
 ) -> None:
     """Raise HarnessError now if a later stage, or the test, could not even begin.
 
-    ``draw`` builds a fresh network of a stage. Every stage that is left to train is rehearsed, and
-    equal ones once.
+    ``draw`` builds a stage's network with initial weights. Every stage that is left to train is
+    rehearsed; equal ones once.
     """
     if recipe.combine == "learned" and len(recipe.members) > 1 and prepared.val is None:
         raise HarnessError(NEEDS_VAL)

@@ -1,1 +1,1 @@
-"""What lies under HOME: files written whole, locks, stages, records."""
+"""The content of HOME: files written whole, locks, stages, records."""

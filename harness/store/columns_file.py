@@ -1,4 +1,4 @@
-"""Numpy columns in one file that carries its own digest, so that a damaged one is never used."""
+"""Numpy columns in one file with a digest, so a damaged file is never used."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def save_columns(path: Path, columns: Mapping[str, NDArray[Any]]) -> None:
 
 
 def load_columns(path: Path) -> dict[str, NDArray[Any]] | None:
-    """Return what ``save_columns`` wrote; None if it is missing or damaged."""
+    """Return the columns of a file, or None if it is missing or damaged."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
             columns: dict[str, NDArray[Any]] = {name: kept[name] for name in kept.files}

@@ -1,4 +1,4 @@
-"""What a record says twice must agree: a cheap check of every record that is read."""
+"""A cheap check of every record that is read: its fields must not contradict each other."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from harness.store.record import ResultRecord, Score
 
-ROUNDING = 1e-9  # sums in another order differ by less
+ROUNDING = 1e-9  # sums in a different order differ by less
 Shares = Sequence[float | None]
 
 
 def contradictions(record: ResultRecord, identity: str) -> Iterator[str]:
-    """Yield everything in a record that something else in it contradicts, each in a few words.
+    """Yield each contradiction between fields of a record, in a few words.
 
-    ``identity`` is the id that belongs to what decides the run.
+    ``identity`` is the id that follows from ``decides``.
     """
     if record.id != identity:
         yield "its id is not that of its plugin, its seed and what decides it"
@@ -32,7 +32,7 @@ def contradictions(record: ResultRecord, identity: str) -> Iterator[str]:
 
 
 def _decisions(record: ResultRecord) -> Iterator[str]:
-    """Compare what the id is a digest of with what the record says elsewhere."""
+    """Compare ``decides``, of which the id is a digest, with the record's other fields."""
     said: dict[str, Any] = {
         "label": record.label,
         "seed": record.seed,

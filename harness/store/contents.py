@@ -1,4 +1,4 @@
-"""What a file or a folder holds: its content, whatever its path and its time."""
+"""The content of a file or a folder, independent of its path and time."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ MAX_BYTES = 64 << 30
 
 
 def content_of(path: Path) -> Any:
-    """Return a JSON-able description of what ``path`` holds: its name, and its content's digest.
+    """Return the name and the digest of a file, or of every file in a folder, as JSON values.
 
-    Of a folder every file counts, by its name in the folder. Raises HarnessError if there is
-    nothing there, if it cannot be read, is neither a file nor a folder, or holds more than
-    ``MAX_FILES`` files or ``MAX_BYTES`` bytes.
+    Raises HarnessError if ``path`` is missing, cannot be read, is neither a file nor a folder, or
+    holds more than ``MAX_FILES`` files or ``MAX_BYTES`` bytes.
     """
     try:
         if not path.is_dir():
@@ -36,7 +35,7 @@ def content_of(path: Path) -> Any:
 
 
 def file_digest(path: Path) -> str:
-    """Return the sha256 of a file; read again if its number, size or time is another.
+    """Return the sha256 of a file; it is read again if its inode, size or time has changed.
 
     Raises OSError if it cannot be read, HarnessError if it is a pipe, a device or the like.
     """

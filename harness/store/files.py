@@ -17,16 +17,16 @@ from harness.errors import HarnessError
 def atomic_write(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Let ``write`` fill a temporary file beside ``path``, then put it in place.
 
-    Raises HarnessError where the disk is full or the folder cannot be written; the file that stood
-    there before is then still whole.
+    Raises HarnessError if the disk is full or the folder cannot be written; an earlier file at
+    ``path`` is then unchanged.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Not tempfile's: its files are for their owner only, and a finished one is for all.
+        # Not tempfile: only the owner could read its files.
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
         try:
             with temporary.open("xb") as file:
-                with suppress(OSError):  # tells who sweeps up after killed runs that this one lives
+                with suppress(OSError):  # marks the file as in use for sweep_leftovers
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 _write_through(file, write)
                 file.flush()
@@ -41,7 +41,7 @@ def atomic_write(path: Path, write: Callable[[IO[bytes]], object]) -> None:
 
 
 class _Watched:
-    """A file that remembers why it could not be written."""
+    """A file that remembers its first error of writing."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -63,7 +63,7 @@ def _write_through(file: IO[bytes], write: Callable[[IO[bytes]], object]) -> Non
     try:
         write(cast("IO[bytes]", watched))
     except Exception:
-        # Where the disk is full, torch raises an error of its own that does not say so.
+        # If the disk is full, torch raises an error that does not mention it.
         if watched.error is not None:
             raise watched.error from None
         raise
@@ -75,7 +75,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a rename inside ``folder`` outlive a power cut."""
+    """Make a rename inside ``folder`` survive a power failure."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -84,7 +84,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def unwritable(path: Path, error: OSError) -> str:
-    """Say in one line why ``path`` could not be written and what to do."""
+    """Return a line on why ``path`` could not be written and what to do."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return (
             f"cannot write {path}: the disk is full; free some room there, or choose another "

@@ -1,4 +1,4 @@
-"""A run that is finished already: its record is used if nothing of it was altered since."""
+"""The record of a finished run, which is used if it has not been altered."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from harness.store.record import ResultRecord, Score, read_record
 from harness.store.seals import DamagedError, set_aside
 from harness.terminal import note
 
-MOST = 16 << 30  # bytes of the predictions of one split; a picture takes about 25
+MOST = 16 << 30  # bytes of the predictions of one split; an image takes about 25
 
 
 def finished_record(path: Path) -> ResultRecord | None:
     """Return the record at ``path`` with its predictions whole, or None if there is none.
 
-    What was altered is named on standard error and set aside with its predictions, so that the run
-    is made again; finished stages are not trained again.
+    An altered record is reported on standard error and moved away with its predictions, so the run
+    is scored again; finished stages are not trained again.
     """
     if not is_there(path):
         return None
@@ -43,11 +43,11 @@ def _check_predictions(folder: Path, record: ResultRecord) -> None:
 
 
 def predictions_file(folder: Path, score: Score) -> Path:
-    """Return the file that keeps the predictions of a score.
+    """Return the file of a score's predictions.
 
-    Raises DamagedError where it is missing, or its bytes are not those whose digest the score has.
+    Raises DamagedError if it is missing or its digest is not the score's.
     """
-    # Where both epochs are the same weights, their predictions are kept once.
+    # If both epochs have the same weights, their predictions are saved once.
     stem = f"{score.split}-{score.protocol.replace(' ', '-')}"
     paths = [
         folder / f"{stem}-{epoch}.npz" for epoch in dict.fromkeys((score.epoch, "last", "best"))

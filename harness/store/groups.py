@@ -1,4 +1,4 @@
-"""Records grouped over their seeds, and what a reader must be told about each group."""
+"""Records grouped over their seeds, with notes on each group."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Literal
 
 from harness.store.record import ResultRecord
 
-_KNOB = "knob "  # so that no knob's name meets another setting's
+_KNOB = "knob "  # no knob's name collides with another setting's
 _SEED = re.compile(r"\b(seed|random_state)=-?\d+")
 _SHOWN_DIFFERENCES = 3
 _SHOWN_CHARACTERS = 24
@@ -18,7 +18,7 @@ _SHOWN_CHARACTERS = 24
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """Runs that differ in nothing but the seed: one record per seed, by seed."""
+    """Runs that differ only in the seed: one record per seed, by seed."""
 
     name: str
     records: tuple[ResultRecord, ...]
@@ -105,7 +105,7 @@ def _code(record: ResultRecord) -> str:
 
 
 def _name(record: ResultRecord) -> str:
-    """Return the label, the tricks left out where it does not tell, and what an ensemble is."""
+    """Return the label, the tricks left out if the label omits them, and the ensemble."""
     left_out = [name for name in record.without if name not in record.label]
     without = f" without {', '.join(left_out)}" if left_out else ""
     ensemble = f" ({len(record.members)} members, {record.combine})" if record.combine else ""
@@ -113,7 +113,7 @@ def _name(record: ResultRecord) -> str:
 
 
 def _mixtures(group: Group) -> Iterable[str]:
-    """Say where the seeds of a group ran under different code or on different hardware."""
+    """Yield a line if the seeds of a group ran under different code or on different hardware."""
     code = dict.fromkeys(_code(record) for record in group.records)
     if len(code) > 1:
         yield f"{group.name}: its seeds ran under different code ({'; '.join(code)})."
@@ -125,7 +125,7 @@ def _mixtures(group: Group) -> Iterable[str]:
 
 
 def _tell_apart(groups: Sequence[Group]) -> list[Group]:
-    """Add to the name of each group what sets it apart from its namesakes on the same edition."""
+    """Add to each group's name how it differs from groups of equal name and edition."""
     namesakes: dict[tuple[str, str], list[Group]] = defaultdict(list)
     for group in groups:
         namesakes[group.settings["edition"], group.name].append(group)

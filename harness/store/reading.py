@@ -1,8 +1,8 @@
-"""Files are read whole, once they are known to be plain; an error that may pass is waited out.
+"""Read whole plain files; reading is tried again after an error that may be temporary.
 
-A network file system that is away for a second, or a process with too many open files, says
-nothing about a file's content. What reads a file here gets its bytes, an OSError that the file
-itself proves (it is missing, a folder, a pipe, too large), or the end of the run.
+A network file system that is away for a second, or too many open files, is no evidence about a
+file's content. These functions return the bytes, or raise an OSError that the file itself causes
+(it is missing, a folder, a pipe, too large), or end the run with a HarnessError.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from harness.errors import HarnessError
 from harness.terminal import note, visible
 
 WAITS = (0.1, 0.4, 1.5, 4.0)  # seconds before each further try
-SAY_EVERY = 60.0  # seconds: eight threads that wait for one server say so once
+SAY_EVERY = 60.0  # seconds: eight threads that wait for one server print one line
 
-# What the same file answers for ever: it is not there, or is not a file of a sensible size.
+# Permanent errors of this file: it is missing, or is not a file of a sensible size.
 PROVEN = frozenset(
     {
         *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG),
         *(errno.EINVAL, errno.ENXIO, errno.ENODEV, errno.EFBIG),
     }
 )
-# What says nothing about the file.
+# Errors that may be temporary.
 PASSING = frozenset(
     {
         *(errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN),
@@ -36,7 +36,7 @@ PASSING = frozenset(
         *(errno.ENOTCONN, errno.ECONNRESET, errno.EREMOTEIO),
     }
 )
-_LASTING = frozenset({errno.EACCES, errno.EPERM})  # no wait mends these
+_LASTING = frozenset({errno.EACCES, errno.EPERM})  # waiting does not help
 _WHAT_TO_DO = {
     errno.EMFILE: "this process has too many open files: raise the limit with ulimit -n",
     errno.ENFILE: "this machine has too many open files: end other programs",
@@ -55,17 +55,17 @@ def read_plain(path: Path, most: int) -> bytes:
     """Return the bytes of a plain file of at most ``most`` bytes.
 
     Raises:
-        OSError: It is missing, no plain file (a folder, pipe, socket or device) or too large.
-        HarnessError: It could not be read, and not a few seconds later either.
+        OSError: It is missing, not a plain file (a folder, pipe, socket or device) or too large.
+        HarnessError: It could not be read, not even a few seconds later.
     """
     return patiently(lambda: _read(path, most), path.__str__)
 
 
 def look_for(path: Path | bytes) -> bool:
-    """Say whether there is a plain file; unlike ``Path.is_file``, never False for another reason.
+    """Return whether a plain file exists; unlike ``Path.is_file``, False only if it does not.
 
     Raises:
-        HarnessError: It could not be found out, and not a few seconds later either.
+        HarnessError: It could not be determined, not even a few seconds later.
     """
     try:
         status = patiently(lambda: os.stat(path), lambda: os.fsdecode(path))  # noqa: PTH116 - bytes
@@ -75,10 +75,10 @@ def look_for(path: Path | bytes) -> bool:
 
 
 def is_there(path: Path) -> bool:
-    """Say whether there is anything of that name; unlike ``Path.exists``, never False if unknown.
+    """Return whether the path exists; unlike ``Path.exists``, False only if it does not.
 
     Raises:
-        HarnessError: It could not be found out, and not a few seconds later either.
+        HarnessError: It could not be determined, not even a few seconds later.
     """
     try:
         patiently(path.stat, path.__str__)
@@ -88,7 +88,7 @@ def is_there(path: Path) -> bool:
 
 
 def check_plain(path: Path) -> None:
-    """Raise OSError unless ``path`` is a plain file: what opens it next would wait for a pipe."""
+    """Raise OSError if ``path`` is not a plain file: opening a pipe would block."""
     mode = path.stat().st_mode
     if not stat.S_ISREG(mode):
         _refuse_kind(mode, path)
@@ -112,8 +112,8 @@ def patiently(read: Callable[[], T], name: Callable[[], object]) -> T:
     """Return what ``read`` returns, called again after growing waits if the error may pass.
 
     Raises:
-        OSError: An error that the file itself proves, at once.
-        HarnessError: Another one, or MemoryError, that did not pass; says ``name()``.
+        OSError: A permanent error of the file, at once.
+        HarnessError: Another error, or MemoryError, that did not pass; it names ``name()``.
     """
     for wait in (*WAITS, None):
         try:
@@ -129,12 +129,12 @@ def patiently(read: Callable[[], T], name: Callable[[], object]) -> T:
 
 
 def is_proven(error: OSError | MemoryError) -> bool:
-    """Say whether an error tells of the file, not of the moment at which it was read."""
+    """Return whether an error is permanent for this file, not a temporary one."""
     return isinstance(error, OSError) and error.errno in PROVEN
 
 
 def unreadable(what: object, error: OSError | MemoryError) -> str:
-    """Say in one line what could not be read, why, and what to do."""
+    """Return a line on what could not be read, why, and what to do."""
     number = errno.ENOMEM if isinstance(error, MemoryError) else error.errno or errno.EIO
     advice = _WHAT_TO_DO.get(number, _PASSING)
     return (
@@ -147,9 +147,9 @@ def open_plain(path: Path | bytes, most: int) -> tuple[int, int]:
     """Open a plain file of at most ``most`` bytes; return its descriptor and its size in bytes.
 
     Raises:
-        OSError: It cannot be opened, is no plain file or too large.
+        OSError: It cannot be opened, is not a plain file or is too large.
     """
-    # A pipe must not stop the run while it waits for who writes into it.
+    # Opening a pipe without a writer must not block the run.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     try:
         status = os.fstat(descriptor)
@@ -181,7 +181,7 @@ def read_range(descriptor: int, size: int, offset: int, name: str) -> bytes:
 
 
 def _read(path: Path, most: int) -> bytes:
-    check_plain(path)  # a device is not even opened: a tape would begin to turn
+    check_plain(path)  # a device is not even opened: a tape would start
     descriptor, size = open_plain(path, most)
     try:
         return read_range(descriptor, size, 0, str(path))

@@ -1,4 +1,4 @@
-"""What one run did, on what, at what cost and with what result: one immutable JSON file."""
+"""The record of one run, with its inputs, results and cost: one immutable JSON file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from harness.store.seals import DamagedError, sealed, unsealed
 from harness.terminal import note
 
 SCHEMA_VERSION: Literal[2] = 2
-MAX_RECORD_BYTES = 64 << 20  # a record is read from strangers, too
+MAX_RECORD_BYTES = 64 << 20  # records of other people are read too
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -31,7 +31,7 @@ class _Value(BaseModel):
 
 
 class Knob(_Value):
-    """One effective knob of the method and where its value comes from."""
+    """One effective knob of the method and the origin of its value."""
 
     value: str
     origin: str  # "published", "assumed" or "command line"
@@ -39,7 +39,7 @@ class Knob(_Value):
 
 
 class Plugin(_Value):
-    """One active plugin: where it was installed from and what its source was."""
+    """One active plugin: its distribution, version and source."""
 
     name: str
     distribution: str
@@ -48,7 +48,7 @@ class Plugin(_Value):
 
 
 class EffectiveStage(_Value):
-    """One stage as it was trained: every value, each with its origin, and every trick."""
+    """One stage as trained: every value with its origin, and every trick."""
 
     name: str
     key: str  # the digest of everything that decides its result
@@ -57,13 +57,13 @@ class EffectiveStage(_Value):
     tricks: dict[str, tuple[str, ...]]
     history: tuple[dict[str, float], ...]  # per epoch: loss, val_top1, val_top5
     broken_images: int = 0
-    ranks: tuple[int, ...] = (1,)  # that trained it, one entry for each change of their number
+    ranks: tuple[int, ...] = (1,)  # number that trained it, one entry for each change
 
 
 class Data(_Value):
-    """What the run was trained on. Rows of different editions never share a table.
+    """The data of the run. Rows of different editions never share a table.
 
-    ``fingerprint`` names the training pictures with their lists, ``tested`` those of each split
+    ``fingerprint`` identifies the training images with their lists, ``tested`` those of each split
     that was scored.
     """
 
@@ -75,7 +75,7 @@ class Data(_Value):
     tested: dict[str, str] = {}
 
     def scored_on(self, split: str) -> str:
-        """Return what names the training data and the pictures of a scored split together."""
+        """Return a digest of the training data and the images of a scored split."""
         if split not in self.tested:
             return self.fingerprint
         return digest([self.fingerprint, self.tested[split]])
@@ -85,7 +85,7 @@ class Score(_Value):
     """Accuracy of one set of weights on one split under one testing protocol, as shares.
 
     ``top1`` and ``top5`` are flat means over images; the ``_class_mean`` ones first average within
-    each class. ``per_class_top1`` and ``per_class_top5`` are in label order; null where a class
+    each class. ``per_class_top1`` and ``per_class_top5`` are in label order; null if a class
     has no image.
     """
 
@@ -103,9 +103,9 @@ class Score(_Value):
 
 
 class NoiseQuality(_Value):
-    """How well a stage's weights tell clean labels from wrong ones, where the truth is known.
+    """How well a stage's weights separate clean labels from wrong ones, if the truth is known.
 
-    ``auc`` is the area under the ROC curve of the weights (0 for what was left out), null where
+    ``auc`` is the area under the ROC curve of the weights (0 for what was left out), null if
     all weights are equal. ``kept`` is the share of the entries with a weight above 0; precision
     and recall are of clean entries among those kept. ``rare_clean_lost`` is the share of the clean
     entries of the rarest quarter of the classes that were left out.
@@ -121,7 +121,7 @@ class NoiseQuality(_Value):
 
 
 class Cost(_Value):
-    """What the run cost. Stages that were found finished keep what they cost when trained."""
+    """The cost of the run. Reused stages count with the cost of their training."""
 
     wall_seconds: float
     device_seconds: float
@@ -135,11 +135,11 @@ class Cost(_Value):
 
 
 class ResultRecord(_Value):
-    """One run. Everything but ``cost`` is the same however often it was interrupted."""
+    """One run. Everything except ``cost`` is the same if the run was interrupted."""
 
     schema_version: Literal[2] = 2
     id: str
-    decides: dict[str, JsonValue] = {}  # all that decides the run: the id is its digest
+    decides: dict[str, JsonValue] = {}  # everything that decides the run; the id is its digest
     plugin: str
     label: str  # the method and the knobs that the user set: "malong_curriculum model=A"
     knobs: dict[str, Knob]
@@ -150,7 +150,7 @@ class ResultRecord(_Value):
     full_size: bool  # no profile and no override shrank the recipe
     stages: tuple[EffectiveStage, ...]
     members: tuple[str, ...]  # the stages that were tested together
-    combine: str  # how their answers were joined; empty for one
+    combine: str  # how their predictions were combined; empty for one stage
     scores: tuple[Score, ...]
     noise: tuple[NoiseQuality, ...]
     commit: str
@@ -171,7 +171,7 @@ class ResultRecord(_Value):
     def score(
         self, split: str, protocol: str, epoch: Literal["last", "best"] = "last"
     ) -> Score | None:
-        """Return the score under these terms, or None where it was not measured."""
+        """Return the score under these terms, or None if it was not measured."""
         for score in self.scores:
             if (score.split, score.protocol, score.epoch) == (split, protocol, epoch):
                 return score
@@ -189,15 +189,15 @@ def write_record(folder: Path, record: ResultRecord) -> Path:
 
 
 class EarlierRecordError(HarnessError):
-    """A record of an earlier schema, which nothing protects from changes."""
+    """A record of an earlier schema, which has no digest."""
 
 
 def read_record(path: Path) -> ResultRecord:
     """Read and check one record.
 
     Raises:
-        DamagedError: It was altered, contradicts itself or lies under another one's name.
-        HarnessError: It is of another version, cannot be read or is no record.
+        DamagedError: It was altered, contradicts itself or has another record's name.
+        HarnessError: It has another version, cannot be read or is not a record.
     """
     try:
         data = read_plain(path, MAX_RECORD_BYTES)
@@ -223,7 +223,7 @@ def read_record(path: Path) -> ResultRecord:
     decides = record.decides
     identity = record_id(record.plugin, record.seed, decides) if decides else record.id
     for problem in contradictions(record, identity):
-        raise DamagedError(f"{path} was altered, for it contradicts itself: {problem}")
+        raise DamagedError(f"{path} was altered: it contradicts itself: {problem}")
     return record
 
 
@@ -246,7 +246,7 @@ def _refuse_other_versions(path: Path, data: bytes) -> None:
 
 
 def read_records(folder: Path) -> tuple[list[ResultRecord], list[str]]:
-    """Read every record of ``folder``, oldest first; the second list says what was left out."""
+    """Read every record of ``folder``, oldest first; the second list names those left out."""
     records, problems, earlier = [], [], 0
     for path in sorted(folder.glob("*.json")):
         try:
@@ -264,7 +264,7 @@ def read_records(folder: Path) -> tuple[list[ResultRecord], list[str]]:
 
 
 def known_records(folder: Path) -> list[ResultRecord]:
-    """Read every record of ``folder``, oldest first; say on standard error what is left out."""
+    """Read every record of ``folder``, oldest first; report those left out on standard error."""
     records, problems = read_records(folder)
     for problem in problems:
         note(f"left out: {problem}")
@@ -272,8 +272,8 @@ def known_records(folder: Path) -> list[ResultRecord]:
 
 
 def record_id(plugin: str, seed: int, decides: Mapping[str, Any]) -> str:
-    """Return a run's identity: a readable name and a digest of everything that decides it."""
-    name = re.sub(r"[^\w.-]", "_", plugin)  # a plugin may be called what no file may
+    """Return a run's id: a readable name and a digest of everything that decides it."""
+    name = re.sub(r"[^\w.-]", "_", plugin)  # a plugin's name may be no file name
     return f"{name}-seed{seed}-{digest(decides)[:16]}"
 
 

@@ -1,4 +1,4 @@
-"""Seals: what is read is what was written, or it is named as damaged."""
+"""Digests that are stored with files, so that a damaged file is detected and named."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ _HEX = 64  # characters of a sha256
 BLOCK = 16 << 20  # bytes that one thread digests at a time
 THREADS = 16  # more were no faster; fewer where there are fewer cores
 MOST_MARKER = 64 << 20  # bytes
-MOST_FILE = 1 << 50  # bytes: no bound but that of numbers
+MOST_FILE = 1 << 50  # bytes: no practical bound
 
 
 class DamagedError(HarnessError):
-    """A file is not what was written: altered, cut short, of another place, or gone."""
+    """A file differs from what was written: altered, cut short, moved, or missing."""
 
 
 def sealed(content: Mapping[str, Any]) -> str:
     """Return canonical JSON that holds its own digest.
 
     Keys are sorted, except that ``digest`` comes first: the sha256 of the text without its line.
-    Raises ValueError where a number is not finite.
+    Raises ValueError if a number is not finite.
     """
     text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False)
     digest = hashlib.sha256(text.encode()).hexdigest()
@@ -42,9 +42,9 @@ def sealed(content: Mapping[str, Any]) -> str:
 
 
 def unsealed(data: bytes) -> bytes:
-    """Return what ``sealed`` was given, as JSON without the digest.
+    """Return the content given to ``sealed``, as JSON without the digest.
 
-    Raises DamagedError where there is no digest, or any byte is not as it was written.
+    Raises DamagedError if there is no digest, or any byte was changed.
     """
     start = len(_HEAD) + _HEX
     if not (data.startswith(_HEAD) and data[start : start + len(_END)] == _END):
@@ -56,9 +56,9 @@ def unsealed(data: bytes) -> bytes:
 
 
 def write_marker(path: Path, content: Mapping[str, Any], files: Iterable[str]) -> dict[str, Any]:
-    """Write a sealed marker beside finished files; return all that it says.
+    """Write a sealed marker beside finished files; return its whole content.
 
-    Beside ``content`` it names itself and its folder, and size and digest of each file.
+    It holds ``content``, its own name and folder, and the size and digest of each file.
     """
     whole = {
         **content,
@@ -70,9 +70,9 @@ def write_marker(path: Path, content: Mapping[str, Any], files: Iterable[str]) -
 
 
 def read_marker(path: Path) -> dict[str, Any] | None:
-    """Return what a marker says, or None if there is none; its files are not looked at.
+    """Return a marker's content, or None if there is no marker; its files are not checked.
 
-    Raises DamagedError where it is not as it was written, or was written for another folder.
+    Raises DamagedError if it was changed, or was written for another folder.
     """
     try:
         data = read_plain(path, MOST_MARKER)
@@ -90,9 +90,9 @@ def read_marker(path: Path) -> dict[str, Any] | None:
 
 
 def check_marker(path: Path) -> dict[str, Any] | None:
-    """Return what a marker says if all its files are as they were written, or None without one.
+    """Return a marker's content once its files are checked, or None if there is no marker.
 
-    Raises DamagedError that names the first file that is not.
+    Raises DamagedError that names the first file that was changed.
     """
     content = read_marker(path)
     for name, seal in (content or {"files": {}})["files"].items():
@@ -111,8 +111,8 @@ def check_marker(path: Path) -> dict[str, Any] | None:
 def file_seal(path: Path) -> dict[str, Any]:
     """Return size and digest of a file: its sha256, or that of its blocks' if it has several.
 
-    A process digests the same file once, unless it was changed. Raises OSError where it is missing
-    or no plain file, and HarnessError where it cannot be read for another reason.
+    A process digests a file once, and again if it was changed. Raises OSError if it is missing or
+    not a plain file, and HarnessError if it cannot be read for another reason.
     """
 
     def seal() -> dict[str, Any]:
@@ -148,9 +148,9 @@ def _place(path: Path) -> str:
 
 
 def set_aside(home: Path, name: str, paths: Iterable[Path]) -> Path | None:
-    """Move what is damaged into ``HOME/damaged/NAME-N``; return that folder.
+    """Move damaged files into ``HOME/damaged/NAME-N``; return that folder.
 
-    None where another process was faster. Raises HarnessError where nothing can be moved.
+    Returns None if another process was faster. Raises HarnessError if nothing can be moved.
     """
     there = [path for path in paths if path.exists()]
     folders = (home / "damaged" / f"{name}-{number}" for number in count(1))

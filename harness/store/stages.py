@@ -1,4 +1,4 @@
-"""The content-addressed store of stages: what was trained once is never trained again."""
+"""The content-addressed store of stages: a finished stage is never trained again."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from harness.store.seals import DamagedError, check_marker, read_marker, set_asi
 from harness.terminal import note
 
 PROTOCOL = 3
-"""Raised whenever the engine computes something else from the same values: old stages are stale."""
+"""Raised when the engine computes other results from equal values; older stages are stale."""
 
 DONE, OUTPUTS, SAMPLES = "done.json", "outputs.json", "samples.json"
 PARTS = {DONE: (), OUTPUTS: ("features.npy", "predictions.npz"), SAMPLES: ("samples.npz",)}
-"""The files of each part of a stage beside its marker; the weights' are named in the marker."""
+"""The files of each part of a stage, without its marker; the marker of the weights names them."""
 
 
 class StageFolder:
-    """What is kept of one stage, under its key."""
+    """The files of one stage, under its key."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     @property
     def marker(self) -> Path:
-        """The file that is written last: with it, the stage is done."""
+        """The file that is written last, when the stage is finished."""
         return self.path / DONE
 
     def done(self) -> dict[str, Any] | None:
-        """Return what the marker says, or None where the stage is not finished.
+        """Return the marker's content, or None if the stage is not finished.
 
-        Its files are not looked at: before they are used, ``whole`` is asked.
+        Its files are not checked: call ``whole`` before they are used.
         """
         try:
             return read_marker(self.marker)
@@ -42,14 +42,14 @@ class StageFolder:
             return None
 
     def finish(self, content: Mapping[str, Any], files: Iterable[str] = ()) -> dict[str, Any]:
-        """Write the marker with the seals of ``files``, which must be on disk by then."""
+        """Write the marker with the seals of ``files``, which must be on disk."""
         return write_marker(self.marker, content, files)
 
     def whole(self, part: str = DONE) -> dict[str, Any] | None:
-        """Return what the marker of a part says, with every file as it was written, or None.
+        """Return the content of a part's marker, or None if the part is missing or damaged.
 
-        What is damaged is named on standard error and set aside: the part alone, or with the
-        weights all that was made from them. Only for who holds the lock.
+        A damaged part is reported on standard error and set aside; with the weights, everything
+        computed from them. Only for the holder of the lock.
         """
         try:
             content = check_marker(self.path / part)
@@ -61,24 +61,24 @@ class StageFolder:
         return content
 
     def _lost_its_marker(self) -> bool:
-        # Who is killed between the weights and the marker leaves checkpoints, too.
+        # A run that was killed between the weights and the marker leaves checkpoints, too.
         weights = (self.path / "weights.pt").exists()
         return weights and not any(self.path.glob("checkpoint-*.json"))
 
     def set_aside(self, why: str, part: str = DONE) -> None:
-        """Move a part out of the way, into HOME/damaged, and say so; all of it for the weights."""
+        """Move a part into HOME/damaged and report it; the whole stage if it is the weights."""
         names = [part, *PARTS[part]]
         paths = [self.path / name for name in names]
         if part == DONE:
             rest = (path for path in sorted(self.path.iterdir()) if path.name not in {DONE, "lock"})
-            paths = [self.marker, *rest]  # the marker first: what is left is not taken for done
+            paths = [self.marker, *rest]  # the marker first: without it a stage is unfinished
         folder = set_aside(self.path.parent.parent, self.path.name, paths)
         note(f"{why}; moved to {folder} and made again")
 
     def ranks(self, now: int) -> list[int]:
         """Return how many ranks trained the stage, one entry for each change of their number.
 
-        If it is not finished, ``now`` ranks will train it, or go on with it.
+        If it is not finished, ``now`` ranks will train it or resume it.
         """
         marker = self.done()
         if marker is not None:

@@ -1,1 +1,1 @@
-"""Testing a trained network: the only rooms that read the labels of val and test."""
+"""Predictions and scores; the only folder that reads the labels of val and test."""

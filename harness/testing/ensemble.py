@@ -1,4 +1,4 @@
-"""Joining what several networks say of the same pictures into one answer."""
+"""Combine the predictions of several networks for the same images."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Weights = NDArray[np.float64]
 
 
 class Ensemble:
-    """Joins members' answers split by split; what it learns, it learns on val alone."""
+    """Combines the members' probabilities by split; weights are learned on val only."""
 
     def __init__(self, combine: Combine) -> None:
         self._combine = combine
@@ -35,9 +35,9 @@ class Ensemble:
     def join(
         self, samples: Samples, protocol: str, members: Sequence[Probabilities]
     ) -> Probabilities:
-        """Return one answer ``(N, K)``; val comes first, where weights are learned.
+        """Return combined probabilities ``(N, K)``; if weights are learned, call it for val first.
 
-        Raises HarnessError where weights are to be learned and there is no labelled val.
+        Raises HarnessError if weights are to be learned and there is no labelled val.
         """
         if len(members) == 1:
             return members[0]
@@ -52,12 +52,12 @@ class Ensemble:
 
 
 def combined(members: Sequence[Probabilities], combine: Combine) -> Probabilities:
-    """Join M members' probabilities ``(N, K)`` without looking at a label.
+    """Combine M members' probabilities ``(N, K)`` without labels.
 
     ``mean`` averages them. ``vote`` counts for each class the members that have it among their
-    five likeliest; among classes of equal votes, the one that more members put first wins.
+    five likeliest; between classes of equal votes, the one that more members rank first wins.
     ``vote_mean_logits`` breaks those ties by the softmax of the mean log-probability. Votes are
-    returned as shares that sum to 1 and rank as the votes do.
+    returned as shares that sum to 1, in the order of the votes.
 
     **Source:** Huawei deck, "Ensemble strategy": majority voting, average combination, vote +
     average logits. How a network votes for five guesses, and how ties are broken, is assumed.
@@ -83,7 +83,7 @@ def weighed(members: Sequence[Probabilities], weights: Weights) -> Probabilities
 
 
 def learned_weights(members: Sequence[Probabilities], labels: NDArray[np.int32]) -> Weights:
-    """Return the weights ``(M,)``, none below 0, of the least mean -log p of the labels.
+    """Return the weights ``(M,)``, all >= 0, that minimise the mean -log p of the labels.
 
     The problem is convex; L-BFGS starts from equal weights.
 
@@ -111,9 +111,9 @@ def learned_weights(members: Sequence[Probabilities], labels: NDArray[np.int32])
 
 
 def cross_fitted(members: Sequence[Probabilities], labels: NDArray[np.int32]) -> Probabilities:
-    """Answer each of five parts of the pictures by weights that the other four taught.
+    """Combine each of five parts of the images with weights learned on the other four.
 
-    So no label takes part in the answer to its own picture.
+    So no label influences the prediction for its own image.
     """
     parts = np.array_split(generator(0, len(labels)).permutation(len(labels)), FOLDS)
     joined = np.empty_like(members[0])

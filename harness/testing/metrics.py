@@ -16,7 +16,7 @@ class Top(NamedTuple):
 
 
 class Accuracy(NamedTuple):
-    """Shares of right answers; ``per_class`` is ``(K,)``, NaN where a class has no sample."""
+    """Shares of correct predictions; ``per_class`` is ``(K,)``, NaN if a class has no sample."""
 
     flat: float
     class_mean: float
@@ -24,7 +24,7 @@ class Accuracy(NamedTuple):
 
 
 def top_classes(probabilities_NK: NDArray[np.float32], k: int) -> Top:
-    """Return the ``min(k, K)`` likeliest classes; the lower class first where two tie."""
+    """Return the ``min(k, K)`` likeliest classes; the lower class first if two tie."""
     k = min(k, probabilities_NK.shape[1])
     order = np.argsort(-probabilities_NK, axis=1, kind="stable")[:, :k]
     return Top(order.astype(np.int32), np.take_along_axis(probabilities_NK, order, axis=1))

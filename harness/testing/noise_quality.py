@@ -1,4 +1,4 @@
-"""How well noise handling tells clean labels from wrong ones, where the truth is known."""
+"""How well noise handling separates clean labels from wrong ones, if the truth is known."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from harness.samples import Samples
 from harness.store.record import NoiseQuality
 
-EQUAL = 1e-5  # weights that differ by less say nothing
+EQUAL = 1e-5  # weights that differ by less count as equal
 RARE = 0.25  # the quarter of the classes with the fewest entries
 
 
 def qualities(
     samples: Samples, handled: Mapping[str, Samples], truth: NDArray[np.int32] | None
 ) -> list[NoiseQuality]:
-    """Score the noise handling of every stage that did any; empty if the truth is unknown.
+    """Score the noise handling of every stage that has any; empty if the truth is unknown.
 
     ``handled`` maps a stage's name to its samples after its noise tricks; ``truth`` is ``(N,)``.
     """
@@ -31,10 +31,10 @@ def qualities(
 
 
 def noise_quality(stage: str, samples: Samples, truth: NDArray[np.int32]) -> NoiseQuality:
-    """Score the weights that the noise tricks of a stage gave, 0 for what they left out.
+    """Score the weights from the noise tricks of a stage; samples left out have weight 0.
 
-    The AUC ranks each weight over the mean of its class, so that weighing rare classes up is not
-    taken for an opinion on their samples.
+    The AUC ranks each weight divided by the mean of its class: higher weights for rare classes are
+    not a judgement of individual samples.
     """
     clean = truth == samples.label
     kept = (samples.subset >= 0) & (samples.weight > 0)
@@ -58,7 +58,7 @@ def _auc(clean: NDArray[np.bool_], weights: NDArray[np.float64]) -> float | None
 
 
 def _within_class(weights: NDArray[np.float32], samples: Samples) -> NDArray[np.float64]:
-    """Return the weights over the mean of their class, rounded to what float32 can tell."""
+    """Return the weights divided by the mean of their class, rounded to float32's precision."""
     counts = np.bincount(samples.label, minlength=samples.num_classes)
     sums = np.bincount(samples.label, weights=weights, minlength=samples.num_classes)
     means = np.divide(sums, counts, out=np.ones(len(sums)), where=sums > 0)

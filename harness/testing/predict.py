@@ -1,4 +1,4 @@
-"""What a network says of pictures: probabilities under several views, and features."""
+"""A network's predictions for images: probabilities under several views, and features."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from harness.training.batches import normalize
 from harness.training.ranks import Ranks
 from harness.values import View, Views
 
-# Views of several pictures go through the network together: on a processor no more than its caches
-# hold, since eight times as many pixels at once cost half as much again.
+# Views of several images go through the network together. On a CPU at most as many pixels as its
+# caches hold: with eight times as many, a pixel takes 1.5 times as long.
 PIXELS_AT_ONCE = 1 << 19
 PIXELS_AT_ONCE_CUDA = 1 << 26
 
@@ -27,7 +27,7 @@ Probabilities = NDArray[np.float32]
 
 
 class FeatureBatch(NamedTuple):
-    """Features ``(B, D)`` and probabilities ``(B, K)`` of the pictures in these rows ``(B,)``."""
+    """Features ``(B, D)`` and probabilities ``(B, K)`` of the images in the rows ``(B,)``."""
 
     rows: Rows
     features: NDArray[np.float32]
@@ -43,8 +43,8 @@ def predict(
 ) -> dict[str, Probabilities]:
     """Return the mean probabilities ``(N, K)`` over each protocol's views.
 
-    Each picture is decoded once; a view that several protocols share is computed once. The result
-    does not depend on the number of ranks.
+    Each image is decoded once; a view that several protocols share is computed once. The result is
+    the same for any number of ranks.
     """
     views = tuple(dict.fromkeys(view for views in protocols.values() for view in views))
     places = {view: place for place, view in enumerate(views)}
@@ -60,7 +60,7 @@ def predict(
 def extract_features(
     module: nn.Module, pictures: Pictures, view: View, ranks: Ranks, threads: int
 ) -> Iterator[FeatureBatch]:
-    """Yield the features before the head, and the probabilities, of this rank's share in order.
+    """Yield the features before the head and the probabilities of this rank's rows, in order.
 
     Needs a network with timm's ``forward_features`` and ``forward_head``.
     """
@@ -71,7 +71,7 @@ def extract_features(
             images = normalize(batch, ranks.device)
             maps = module.forward_features(images)  # type: ignore[operator]
             pooled = module.forward_head(maps, pre_logits=True)  # type: ignore[operator]
-            # Not the classifier on the pooled: some networks' classifier is a convolution.
+            # Not classifier(pooled): the classifier of some networks is a convolution.
             logits = module.forward_head(maps)  # type: ignore[operator]
             features = pooled.float().flatten(1).cpu().numpy()
             probabilities = torch.softmax(logits.float(), dim=1).cpu().numpy()
@@ -81,7 +81,7 @@ def extract_features(
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Put a network in evaluation mode, without gradients, and back."""
+    """Put a network in evaluation mode without gradients, and restore its mode."""
     training = module.training
     module.eval()
     try:

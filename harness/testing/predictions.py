@@ -1,4 +1,4 @@
-"""What a finished run said of every picture of val and test, as kept beside its record."""
+"""The stored predictions of a finished run for every image of val and test."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Epoch = Literal["last", "best"]
 
 
 class StoredPredictions(NamedTuple):
-    """N pictures: ``files`` and ``labels`` ``(N,)``, ``classes`` ``(N, 5)``, best first.
+    """N images: ``files`` and ``labels`` ``(N,)``, ``classes`` ``(N, 5)``, best first.
 
     ``probabilities`` are those of the classes, empty in a file without them.
     """
@@ -32,7 +32,7 @@ class StoredPredictions(NamedTuple):
     probabilities: NDArray[np.float16] = np.empty((0, 0), np.float16)
 
     def correct(self, k: int) -> NDArray[np.bool_]:
-        """Return for each picture whether its label is among the first ``k`` classes, ``(N,)``."""
+        """Return for each image whether its label is among the first ``k`` classes, ``(N,)``."""
         found: NDArray[np.bool_] = (self.classes[:, :k] == self.labels[:, None]).any(axis=1)
         return found
 
@@ -42,8 +42,8 @@ def load_predictions(
 ) -> StoredPredictions:
     """Read the predictions behind one score of a record.
 
-    Raises HarnessError where the score was not measured, its file is missing, or its bytes are not
-    those whose digest the record holds.
+    Raises HarnessError if the score was not measured, its file is missing, or the file's digest
+    differs from the record's.
     """
     score = record.score(split, protocol, epoch)
     if score is None:
@@ -58,7 +58,7 @@ def load_predictions(
 
 
 def read_predictions(path: Path) -> StoredPredictions:
-    """Read the predictions of one split; raises HarnessError where they are damaged or too many."""
+    """Read the predictions of one split; raises HarnessError if they are damaged or too large."""
     try:
         with np.load(io.BytesIO(read_plain(path, MOST)), allow_pickle=False) as arrays:
             unpacked = sum(one.file_size for one in arrays.zip.infolist())

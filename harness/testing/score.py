@@ -1,4 +1,4 @@
-"""Scoring trained weights on val and test, and keeping what they said of every picture."""
+"""Score trained weights on val and test, and save the predictions for every image."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Epoch = Literal["last", "best"]
 def epoch_scorer(
     val: Samples | None, views: Views, ranks: Ranks, threads: int
 ) -> Callable[[nn.Module], dict[str, float]]:
-    """Return the function that scores a network on val after each epoch, under one plain view."""
+    """Return the function that scores a network on val after each epoch, under one centre view."""
 
     def score(module: nn.Module) -> dict[str, float]:
         if val is None:
@@ -45,7 +45,7 @@ def epoch_scorer(
 
 @dataclass(frozen=True, kw_only=True)
 class Member:
-    """One network of those tested together: its views by protocol, its weights by epoch."""
+    """One network of an ensemble: its views by protocol, its weights by epoch."""
 
     protocols: Mapping[str, Views]
     weights: Mapping[Epoch, Path]
@@ -54,7 +54,7 @@ class Member:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """Every split that has labels, under every protocol; predictions are kept in ``folder``."""
+    """Scores every labelled split under every protocol; saves predictions in ``folder``."""
 
     tested: Sequence[Samples]
     members: Sequence[Member]
@@ -93,10 +93,10 @@ class Evaluation:
         return scores
 
     def _answers(self, member: Member, file: Path, samples: Samples) -> list[Probabilities]:
-        """Return one network's probabilities, a matrix for each of its protocols."""
+        """Return one network's probabilities, one matrix per protocol."""
         pictures, views = _pictures(samples), member.protocols
-        said = predict(member.network(file), pictures, views, self.ranks, self.threads)
-        return list(said.values())
+        found = predict(member.network(file), pictures, views, self.ranks, self.threads)
+        return list(found.values())
 
 
 def score_of(samples: Samples, top: Top, protocol: str, epoch: Epoch, sha256: str = "") -> Score:
@@ -133,7 +133,7 @@ def save_predictions(path: Path, samples: Samples, top: Top) -> str:
 
 
 def _pictures(samples: Samples) -> Pictures:
-    # A broken picture of val or test is an error, so nothing is ever reported.
+    # A broken image of val or test is an error, so nothing is reported.
     return Pictures(samples, report=lambda _: None)
 
 

@@ -1,4 +1,4 @@
-"""What all ranks of a run must share: one home, and one idea of what is to be done."""
+"""Checks that all ranks of a run share one home folder and prepared the same run."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def check_one_home(ranks: Ranks, home: Path) -> None:
         name, problem = cast("tuple[str, str]", ranks.broadcast((token.name, problem)))
         if problem:
             raise HarnessError(problem)
-        blind = [text for text in ranks.gather("" if _seen(home / name) else _here(home)) if text]
+        blind = [text for text in ranks.gather("" if _sees(home / name) else _here(home)) if text]
     finally:
         if ranks.first:
             token.unlink(missing_ok=True)
@@ -54,11 +54,11 @@ def check_one_identity(ranks: Ranks, identity: str) -> None:
         machine = cast("list[tuple[str, str]]", found)[odd][1]
         raise HarnessError(
             f"the ranks prepared different runs: rank {odd} on {machine} has {ids[odd]}, others "
-            f"have {usual}; its data, its code or its command is another one than theirs"
+            f"have {usual}; its data, its code or its command differs from theirs"
         )
 
 
-def _seen(token: Path) -> bool:
+def _sees(token: Path) -> bool:
     until = time.monotonic() + SEEN_SECONDS
     while not token.exists() and time.monotonic() < until:
         time.sleep(0.1)

@@ -15,12 +15,12 @@ from harness.values import Stage
 
 
 def across_ranks(module: nn.Module, stage: Stage, ranks: Ranks) -> nn.Module:
-    """Return the network with batch norm as the stage asks for it.
+    """Return the network with the batch norm that the stage asks for.
 
-    With ``norm_group`` its statistics are those of that many consecutive samples, else those of
-    the micro-batch of all ranks. Names and values of the state are unchanged. On one rank and
-    without ``norm_group`` the network is returned as it is. Raises HarnessError if the network
-    has a batch norm with a ``forward`` of its own, which cannot be replaced.
+    With ``norm_group`` its statistics are those of that many consecutive samples, otherwise those
+    of the micro-batch of all ranks. Names and values of the state are unchanged. On one rank and
+    without ``norm_group`` the network is returned unchanged. Raises HarnessError if a batch norm of
+    the network overrides ``forward``: it cannot be replaced.
     """
     if stage.norm_group is None and ranks.world_size == 1:
         return module
@@ -37,7 +37,7 @@ def across_ranks(module: nn.Module, stage: Stage, ranks: Ranks) -> nn.Module:
 
 
 def check_pictures(module: nn.Module, stage: Stage, world_size: int) -> None:
-    """Raise HarnessError if batch norm would see one picture at a time: it would erase it."""
+    """Raise HarnessError if batch norm would see one image at a time; its output is constant."""
     together = stage.norm_group or stage.batch_size // stage.accumulation
     if together > 1 or not any(isinstance(part, _BatchNorm) for part in module.modules()):
         return
@@ -48,12 +48,12 @@ def check_pictures(module: nn.Module, stage: Stage, world_size: int) -> None:
     )
     raise HarnessError(
         f"stage {stage.name!r}: {found} leaves batch norm one picture at a time on "
-        f"{counted(world_size)}, which says nothing of a batch; choose at least two"
+        f"{counted(world_size)}, too few for statistics of a batch; choose at least two"
     )
 
 
 class _OwnBatchNorm(_BatchNorm):
-    """Takes the place of a batch norm, with its parameters and statistics."""
+    """Replacement of a batch norm, with its parameters and statistics."""
 
     def __init__(self, norm: _BatchNorm) -> None:
         super().__init__(
@@ -63,22 +63,22 @@ class _OwnBatchNorm(_BatchNorm):
         self.running_mean, self.running_var = norm.running_mean, norm.running_var
         self.num_batches_tracked = norm.num_batches_tracked
         self.train(norm.training)
-        # timm's batch norm has an activation in it.
+        # timm's batch norm includes an activation.
         self.drop, self.act = getattr(norm, "drop", None), getattr(norm, "act", None)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the normalised activations; in training by statistics of the batch."""
+        """Return the normalised activations; in training with the statistics of the batch."""
         output = self.normalised(images) if self.training else super().forward(images)
         for part in (self.drop, self.act):
             output = output if part is None else part(output)
         return output
 
     def normalised(self, images: Tensor) -> Tensor:
-        """Normalise by the statistics of the batch and learn from them."""
+        """Normalise by the statistics of the batch and update the running ones."""
         raise NotImplementedError
 
     def _share(self) -> float:
-        """Count a step; return the share of its statistics in the running ones."""
+        """Count a step; return the weight of its statistics in the running ones."""
         assert self.num_batches_tracked is not None
         self.num_batches_tracked.add_(1)
         if self.momentum is None:
@@ -86,14 +86,14 @@ class _OwnBatchNorm(_BatchNorm):
         return self.momentum
 
     def _check_input_dim(self, images: Tensor) -> None:
-        """Take any number of dimensions: the replaced one has checked nothing else."""
+        """Accept any number of dimensions; the replaced module checked nothing else."""
 
 
 class GroupedBatchNorm(_OwnBatchNorm):
     """Batch norm over groups of ``group`` consecutive samples; nothing is communicated.
 
-    The running statistics move once a step, towards the mean over all groups. They are linear in
-    it, so that averaging them over ranks gives what one rank would have.
+    The running statistics are updated once a step, towards the mean over all groups. The update is
+    linear in that mean, so averaging over ranks gives the statistics that one rank would have.
 
     **Source:** "ghost batch norm": E. Hoffer et al., "Train longer, generalize better", NeurIPS
     2017; P. Goyal et al., "Accurate, Large Minibatch SGD", 2017, normalise over 32 samples of a
@@ -142,10 +142,10 @@ class GroupedBatchNorm(_OwnBatchNorm):
 
 
 class SyncBatchNormOnCpu(_OwnBatchNorm):
-    """Batch norm over the micro-batch of all ranks; torch's own refuses tensors on a CPU.
+    """Batch norm over the micro-batch of all ranks; torch's own module refuses tensors on a CPU.
 
-    All ranks hold equally many samples. The moments are exchanged in 64 bits, because their
-    difference is taken.
+    All ranks hold the same number of samples. The moments are exchanged in 64 bits because they
+    are subtracted.
     """
 
     def normalised(self, images: Tensor) -> Tensor:
@@ -192,7 +192,7 @@ class _SumOverRanks(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: object, gradient: Tensor) -> Tensor:  # noqa: ARG004
-        """Return the sum of the gradients: what this rank holds is in every rank's sum."""
+        """Return the sum of the gradients: this rank's tensor is part of every rank's sum."""
         total = gradient.clone()
         dist.all_reduce(total)
         return total
@@ -213,7 +213,7 @@ def _check_kinds(module: nn.Module, stage: Stage) -> None:
 
 
 def _converted(module: nn.Module, convert: Callable[[_BatchNorm], nn.Module]) -> nn.Module:
-    """Replace every batch norm of a network, one that stands at several places by one."""
+    """Replace every batch norm of a network; one module used in several places stays one."""
     made = {part: convert(part) for part in module.modules() if isinstance(part, _BatchNorm)}
     for parent in list(module.modules()):
         for name, child in list(parent._modules.items()):

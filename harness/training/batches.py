@@ -1,4 +1,4 @@
-"""From decoded pictures to what a step looks at, on the device."""
+"""From decoded images to the batch of a step, on the device."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from harness.data.pictures.loader import Loaded
 from harness.samples import Samples
 from harness.values import Batch, Loss
 
-# ImageNet's, which every network of timm's expects unless it says otherwise.
+# ImageNet's statistics, the default of timm's networks.
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
@@ -23,7 +23,7 @@ STD = (0.229, 0.224, 0.225)
 def normalize(pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
     """Move ``(B, H, W, 3)`` uint8 to the device as normalised floats ``(B, 3, H, W)``.
 
-    Bytes travel, not floats; the permuted layout is channels_last as it stands.
+    Bytes are copied, not floats; the permuted layout already is channels_last.
     """
     return _floats(torch.from_numpy(pixels), device)
 
@@ -38,19 +38,19 @@ def _floats(source: Tensor, device: torch.device) -> Tensor:
 
 @lru_cache(maxsize=8)
 def _scale_and_shift(values: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """One entry per value of a picture: broadcasting three over the channels is 6 times slower."""
+    """Return one entry per value of an image; broadcasting over channels is 6 times slower."""
     mean, std = (torch.tensor(part).repeat(values // 3) for part in (MEAN, STD))
     return (1 / (255 * std)).to(device), (-mean / std).to(device)
 
 
 class Collator:
-    """The columns of the training samples; only a batch's part is copied, none per process."""
+    """The columns of the training samples; only the rows of a batch are copied."""
 
     def __init__(self, samples: Samples) -> None:
         self._samples = samples
 
     def collate(self, loaded: Loaded, seed: int) -> Batch:
-        """Return the batch of these pictures, bytes yet, with dense targets ``(B, K)``."""
+        """Return the batch of these images, still as bytes, with dense targets ``(B, K)``."""
         rows, samples = loaded.rows, self._samples
         targets = torch.zeros(len(rows), samples.num_outputs)
         if samples.targets:
@@ -80,7 +80,7 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
 
 
 def with_teacher_logits(batch: Batch, teachers: Sequence[nn.Module]) -> Batch:
-    """Return the batch with what each teacher says of its images, ``(M, B, K)``."""
+    """Return the batch with the logits of each teacher, ``(M, B, K)``."""
     if not teachers:
         return batch
     with torch.no_grad():
@@ -88,8 +88,8 @@ def with_teacher_logits(batch: Batch, teachers: Sequence[nn.Module]) -> Batch:
     return replace(batch, teacher_logits=logits)
 
 
-def parted(batch: Batch, seeds: Sequence[int]) -> list[Batch]:
-    """Return a batch as equal parts of consecutive samples, one for each seed; views, no copies."""
+def split_batch(batch: Batch, seeds: Sequence[int]) -> list[Batch]:
+    """Return equal parts of consecutive samples as views, one for each seed."""
     if len(seeds) == 1:
         return [batch if batch.seed == seeds[0] else replace(batch, seed=seeds[0])]
     columns = [column.chunk(len(seeds)) for column in (batch.images, batch.targets)]
@@ -104,8 +104,8 @@ def parted(batch: Batch, seeds: Sequence[int]) -> list[Batch]:
     ]  # fmt: skip
 
 
-def joined(parts: Sequence[Batch]) -> Batch:
-    """Return the parts as one batch again, with the first one's seed."""
+def join_batches(parts: Sequence[Batch]) -> Batch:
+    """Return the parts as one batch, with the seed of the first."""
     if len(parts) == 1:
         return parts[0]
     return replace(
@@ -118,12 +118,12 @@ def joined(parts: Sequence[Batch]) -> Batch:
 
 
 def in_parts(loss: Loss, seeds: Sequence[int]) -> Loss:
-    """Return the loss that sees one part of the batch at a time, as ``parted`` by these seeds."""
+    """Return the loss applied to one part of the batch at a time, as ``split_batch`` splits it."""
     if len(seeds) == 1:
         return loss
 
     def of_parts(logits: Tensor, batch: Batch) -> Tensor:
-        parts = zip(logits.chunk(len(seeds)), parted(batch, seeds), strict=True)
+        parts = zip(logits.chunk(len(seeds)), split_batch(batch, seeds), strict=True)
         return torch.cat([loss(part_logits, part) for part_logits, part in parts])
 
     return of_parts

@@ -1,4 +1,4 @@
-"""Checkpoints of a stage under way: written whole, the newest whole one is used."""
+"""Checkpoints of an unfinished stage: written whole; the newest undamaged one is used."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ KEPT = 2
 
 
 def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
-    """Write the state after ``step`` steps, then its digest, then drop what is older."""
+    """Write the state after ``step`` steps, then its digest, then remove older checkpoints."""
     path = folder / f"checkpoint-{step:010d}.pt"
     save_tensors(path, state)
-    says = {"step": step, "ranks": state["position"]["ranks"]}
-    write_marker(path.with_suffix(".json"), says, [path.name])
+    content = {"step": step, "ranks": state["position"]["ranks"]}
+    write_marker(path.with_suffix(".json"), content, [path.name])
     for old in sorted(folder.glob("checkpoint-*.json"))[:-KEPT]:
         old.unlink()
         old.with_suffix(".pt").unlink(missing_ok=True)
@@ -30,9 +30,9 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
 def newest_checkpoint(
     folder: Path, device: torch.device, tell: Callable[[str], object] | None = None
 ) -> dict[str, Any] | None:
-    """Return the newest checkpoint whose bytes are those that were written, or None.
+    """Return the newest checkpoint whose digest is right, or None.
 
-    ``tell`` hears of each that is damaged.
+    ``tell`` is called with a line about each damaged one.
     """
     for marker in sorted(folder.glob("checkpoint-*.json"), reverse=True):
         try:
@@ -49,13 +49,13 @@ def newest_checkpoint(
 
 
 def drop_checkpoints(folder: Path) -> None:
-    """Remove what a finished stage no longer needs."""
+    """Remove the checkpoints of a finished stage."""
     for path in (*folder.glob("checkpoint-*.json"), *folder.glob("checkpoint-*.pt")):
         path.unlink()
 
 
 def drop_unfinished(folder: Path) -> None:
-    """Remove what a killed run was writing; only for who holds the stage's lock."""
+    """Remove unfinished files of a killed run; only for the holder of the stage's lock."""
     for path in folder.glob(".*"):
         with suppress(OSError):
             path.unlink()
@@ -67,15 +67,15 @@ def save_tensors(path: Path, state: dict[str, Any]) -> None:
 
 
 def load_tensors(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """Read tensors and plain values; nothing else is ever unpickled.
+    """Read tensors and plain values; anything else is refused, not unpickled.
 
-    Raises TrainingError where the file is missing or damaged.
+    Raises TrainingError if the file is missing or damaged.
     """
     try:
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:  # a damaged file fails in more ways than torch names
         raise TrainingError(
             f"{path} is missing or was damaged during this run; start the same command again: "
-            "what is damaged is made anew"
+            "damaged files are made again"
         ) from error
     return state

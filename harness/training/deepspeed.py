@@ -1,4 +1,4 @@
-"""DeepSpeed behind the loop's small protocol: the only file that imports it."""
+"""DeepSpeed as an engine of the loop; no other file imports it."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ NEVER = 1 << 62
 def deepspeed_config(
     stage: Stage, world_size: int, user: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Derive DeepSpeed's configuration from a stage; the user's own is merged on top.
+    """Derive DeepSpeed's configuration from a stage; the user's is merged on top.
 
-    Micro-batch and accumulation are set and the total is left to DeepSpeed, so that the global
-    batch stays what the stage says. Mixed precision is autocast over fp32 weights: DeepSpeed's own
-    ``bf16`` and ``fp16`` cast the whole module, which breaks batch norm. Pure; needs no DeepSpeed.
-    Raises HarnessError where the batch cannot be split evenly.
+    Micro-batch and accumulation are set and DeepSpeed computes the total, so the global batch is
+    the stage's. Mixed precision is autocast over fp32 weights: DeepSpeed's own ``bf16`` and
+    ``fp16`` cast the whole module, which breaks batch norm. Does not import DeepSpeed. Raises
+    HarnessError if the batch cannot be split evenly.
     """
     config: dict[str, Any] = {
         "train_micro_batch_size_per_gpu": micro_batch_size(stage, world_size),
         "gradient_accumulation_steps": stage.accumulation,
         "steps_per_print": NEVER,
         "zero_optimization": {"stage": 0},
-        # Left out, it clips at 1.0 from some release on (seen in 0.19); 0 clips nothing.
+        # Without it, newer releases clip at 1.0 (seen in 0.19); 0 clips nothing.
         "gradient_clipping": stage.clip_norm or 0.0,
     }
     if stage.precision != "fp32":
@@ -46,7 +46,7 @@ def deepspeed_config(
 
 
 def unavailable() -> str | None:
-    """Return why DeepSpeed cannot be imported, or None where it can."""
+    """Return why DeepSpeed cannot be imported, or None if it can."""
     try:
         _deepspeed()
     except Exception as error:  # its import runs compilers and probes drivers
@@ -55,7 +55,7 @@ def unavailable() -> str | None:
 
 
 class DeepSpeedEngine:
-    """DeepSpeed with ZeRO 0 and a torch optimiser of ours."""
+    """DeepSpeed with ZeRO 0 and the optimiser of the plain engine."""
 
     name = "deepspeed"
 
@@ -73,7 +73,7 @@ class DeepSpeedEngine:
         # Its broadcast at the start fails on a channels_last module, so the layout comes after.
         self._engine.module.to(memory_format=torch.channels_last)
         if ranks.world_size == 1:
-            # Otherwise every step copies all gradients into buckets and back for nobody.
+            # Otherwise every step copies all gradients into buckets and back for no reason.
             self._engine.enable_backward_allreduce = False
         self.module: nn.Module = self._engine.module
 
@@ -87,7 +87,7 @@ class DeepSpeedEngine:
         self._engine.backward(loss)
 
     def step(self) -> None:
-        """Update the weights where this micro-batch ends an accumulation."""
+        """Update the weights if this micro-batch ends an accumulation."""
         self._engine.step()
 
     def set_lr(self, lr: float) -> None:
@@ -96,7 +96,7 @@ class DeepSpeedEngine:
             group["lr"] = lr
 
     def state(self) -> dict[str, Any]:
-        """Return module, optimiser and loss scale, free of the number of ranks."""
+        """Return module, optimiser and loss scale; independent of the number of ranks."""
         scaler = self._engine.torch_autocast_z0_gradscaler
         return {
             "module": self.module.state_dict(),
@@ -105,7 +105,7 @@ class DeepSpeedEngine:
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from ``state``."""
+        """Resume from ``state``."""
         self.module.load_state_dict(state["module"])
         self._optimizer.load_state_dict(state["optimizer"])
         scaler = self._engine.torch_autocast_z0_gradscaler
@@ -119,12 +119,12 @@ def _initialised(
     config: Mapping[str, Any],
     user: Mapping[str, Any] | None,
 ) -> Any:
-    # DeepSpeed reads it. Left behind alone, it would look like a launcher's to the next run.
+    # DeepSpeed reads it. If it stayed set, the next run would take it for a launcher's.
     alone = "LOCAL_RANK" not in os.environ
     os.environ.setdefault("LOCAL_RANK", "0")
     try:
         engine, *_ = _deepspeed().initialize(model=module, optimizer=optimizer, config=config)
-    except Exception as error:  # its own mistakes have many types; without a file they are ours
+    except Exception as error:  # of many types; without a user's file it is a bug of ours
         if not user:
             raise
         reason = " ".join(str(error).split())
@@ -148,7 +148,7 @@ def _deepspeed() -> Any:
     logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
     compatible = getattr(deepspeed.ops, "__compatible_ops__", None)
     if isinstance(compatible, dict):
-        # Else the first use on a CPU compiles a collective for 20 s, which gloo does as well.
+        # Otherwise the first use on a CPU compiles a collective for 20 s; gloo has the same one.
         compatible["deepspeed_shm_comm"] = False
     return deepspeed
 

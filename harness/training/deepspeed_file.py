@@ -1,6 +1,6 @@
-"""What a user's DeepSpeed JSON may say; read before any run, without importing DeepSpeed.
+"""Checks of a user's DeepSpeed JSON before any run, without importing DeepSpeed.
 
-DeepSpeed passes over a misspelt key in silence, and meets a wrong value in the middle of training.
+DeepSpeed ignores a misspelt key silently, and reads a wrong value in the middle of training.
 """
 
 from __future__ import annotations
@@ -78,14 +78,13 @@ ALLOWED: dict[str, type | tuple[type, ...]] = {
     "timers": Mapping,
     "aio": Mapping,
 }
-COMMENTS = ("_", "$", "//")  # how authors of JSON begin a key that is a remark
+COMMENTS = ("_", "$", "//")  # first characters of keys that hold comments
 
 
 def check_user_config(user: Mapping[str, Any]) -> None:
     """Raise HarnessError if a user's DeepSpeed JSON contradicts what the stage decides.
 
-    The same if it has a key that DeepSpeed does not know, a value that is left to somebody else
-    ("auto"), or one of the wrong type.
+    Also if a key is unknown to DeepSpeed, or a value is "auto", not finite or of the wrong type.
     """
     for place, value in _leaves(user):
         if value == "auto":

@@ -1,4 +1,4 @@
-"""What the loop needs of an engine, and the plain torch one, which is the reference."""
+"""The engine protocol of the loop, and the plain torch engine, which is the reference."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ DTYPES: dict[Precision, torch.dtype | None] = {
 class Engine(Protocol):
     """Forward, backward and update of one network on this rank's device.
 
-    Per global batch the loop calls forward, ``backward`` and ``step`` once for each micro-batch;
-    the engine divides by the accumulation and updates at its end.
+    For each micro-batch of a global batch the loop calls forward, ``backward`` and ``step``; the
+    engine divides the loss by the accumulation and updates the weights after the last one.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Engine(Protocol):
         ...
 
     def step(self) -> None:
-        """Update the weights where this micro-batch ends an accumulation."""
+        """Update the weights if this micro-batch ends an accumulation."""
         ...
 
     def set_lr(self, lr: float) -> None:
@@ -55,12 +55,12 @@ class Engine(Protocol):
         ...
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from what ``state`` returned."""
+        """Resume from a value that ``state`` returned."""
         ...
 
 
 class TorchEngine:
-    """Bare PyTorch: autocast, gradient scaling for fp16, accumulation and clipping."""
+    """Plain PyTorch: autocast, gradient scaling for fp16, accumulation and clipping."""
 
     name = "torch"
 
@@ -89,7 +89,7 @@ class TorchEngine:
         scaled.backward()  # type: ignore[no-untyped-call]
 
     def step(self) -> None:
-        """Update the weights where this micro-batch ends an accumulation."""
+        """Update the weights if this micro-batch ends an accumulation."""
         self._micro_steps += 1
         if self._micro_steps % self._stage.accumulation:
             return
@@ -117,7 +117,7 @@ class TorchEngine:
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from ``state``."""
+        """Resume from ``state``."""
         self.module.load_state_dict(state["module"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._scaler.load_state_dict(state["scaler"])
@@ -126,10 +126,10 @@ class TorchEngine:
 def make_engine(
     name: str, module: nn.Module, stage: Stage, ranks: Ranks, deepspeed: dict[str, Any]
 ) -> Engine:
-    """Return the engine called ``name``; DeepSpeed is imported only for its own.
+    """Return the engine called ``name``; imports DeepSpeed only if it is needed.
 
-    Raises HarnessError if the stage's batch cannot be split evenly over the ranks, or batch norm
-    would see one picture.
+    Raises HarnessError if the stage's batch cannot be split evenly over the ranks, or if
+    batch norm would see one image at a time.
     """
     from harness.training.deepspeed import DeepSpeedEngine
 
@@ -142,9 +142,9 @@ def make_engine(
 
 
 def usable_engine(spec: RunSpec) -> RunSpec:
-    """Return the spec with plain torch as its engine where DeepSpeed cannot be imported.
+    """Return the spec with plain torch as its engine if DeepSpeed cannot be imported.
 
-    Says so in one line; the record names the engine that ran.
+    Prints a line in that case; the record names the engine that ran.
     """
     if spec.engine == "torch":
         return spec

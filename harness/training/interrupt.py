@@ -1,4 +1,4 @@
-"""Signals that ask a run to stop: a training step is finished and kept first, all else broken off.
+"""Signals that stop a run: a training step is finished and saved first, other work is aborted.
 
 Ctrl-C, SIGTERM and SIGHUP stop, and so do the warnings that schedulers send before a time limit:
 SIGUSR1, SIGUSR2 and SIGXCPU.
@@ -16,24 +16,24 @@ from harness.machine.launch import heeded_signals
 
 
 class Interrupted(BaseException):
-    """The run was asked to stop, and its place is kept. No error, so no ``except`` stops it."""
+    """The run was asked to stop and its state is saved; not an Exception, so it is not caught."""
 
     def __init__(self, number: int) -> None:
-        self.number = number or signal.SIGTERM  # another rank heard it
+        self.number = number or signal.SIGTERM  # another rank received it
         super().__init__(signal.Signals(self.number).name)
 
 
 class Request:
-    """Whether a signal has come, and which one first."""
+    """The first signal that was received, if any."""
 
     def __init__(self) -> None:
         self.number = 0
         self._insists = False
 
     def hear(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a handler's form
-        """Remember the first signal; only a second Ctrl-C, which a person sends, breaks off.
+        """Remember the first signal; only a second Ctrl-C, which a person sends, aborts the step.
 
-        Schedulers and terminals send several, such as SIGTERM and then SIGHUP.
+        Schedulers and terminals may send several, such as SIGTERM and then SIGHUP.
         """
         if number == signal.SIGINT and self._insists:
             raise KeyboardInterrupt
@@ -42,13 +42,13 @@ class Request:
 
 
 def stop_at_once(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a handler's form
-    """Break off what is being done outside training: what is finished is on disk already."""
+    """Abort work outside training; finished work is already on disk."""
     raise Interrupted(number)
 
 
 @contextmanager
 def listening() -> Iterator[Request]:
-    """Let a signal ask for a stop instead of breaking a step off."""
+    """Record signals instead of aborting a step."""
     request = Request()
     with _handled(request.hear):
         yield request
@@ -56,13 +56,13 @@ def listening() -> Iterator[Request]:
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Let a signal raise Interrupted, so that files under way are removed and the user is told."""
+    """Let a signal raise Interrupted, so unfinished files are removed and a message is printed."""
     with _handled(stop_at_once):
         yield
 
 
 def ignore_signals() -> None:
-    """Let no further signal break off what a run that stops still has to say."""
+    """Ignore further signals while a stopping run prints its last lines."""
     for number in heeded_signals():
         signal.signal(number, signal.SIG_IGN)
 

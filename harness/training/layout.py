@@ -1,4 +1,4 @@
-"""Which samples of every global batch a rank takes, and the seeds of what looks across them."""
+"""The samples of a global batch that a rank takes, and the seeds of its tricks."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from harness.values import Stage
 
 
 def micro_batch_size(stage: Stage, world_size: int) -> int:
-    """Return how many samples one rank takes at once; raises HarnessError unless it is whole.
+    """Return the size of one rank's micro-batch; raises HarnessError if it is not an int.
 
-    It is a whole number of the groups, too, over which batch norm is asked to go.
+    With ``norm_group`` it must also be a multiple of that group.
     """
     parts = world_size * stage.accumulation
     if stage.batch_size % parts:
@@ -39,10 +39,10 @@ def micro_batch_size(stage: Stage, world_size: int) -> int:
 class Layout:
     """This rank's share of a stage's batches.
 
-    A micro-batch of all ranks is a row of consecutive samples of the global batch, and each rank
-    takes the part at its place in it: so batch norm over all ranks sees the same samples whatever
-    their number. ``unit`` is how many samples batch and loss tricks are handed together: a group
-    of ``norm_group``, else the rank's micro-batch.
+    The micro-batch of all ranks is a run of consecutive samples of the global batch, split over the
+    ranks in order. So batch norm over all ranks sees the same samples for any number of ranks.
+    ``unit`` is the number of samples that batch and loss tricks get at once: ``norm_group``, or the
+    rank's micro-batch if that is unset.
     """
 
     stage: Stage
@@ -58,25 +58,25 @@ class Layout:
 
     @property
     def unit(self) -> int:
-        """How many samples stand together for tricks."""
+        """The number of samples that tricks get at once."""
         return self.stage.norm_group or self.size
 
     def first(self, micro: int) -> int:
-        """Return the place in the global batch of a micro-batch's first sample."""
+        """Return the index in the global batch of a micro-batch's first sample."""
         return (micro * self.world_size + self.rank) * self.size
 
     def places(self) -> Rows:
-        """Return the places ``(accumulation * size,)`` in the global batch, micro by micro."""
+        """Return the indices ``(accumulation * size,)`` in the global batch, by micro-batch."""
         starts = [self.first(micro) for micro in range(self.stage.accumulation)]
         return (np.array(starts)[:, None] + np.arange(self.size)).ravel()
 
     def seeds(self, seed: int, step: int, micro: int) -> list[int]:
-        """Return one seed for each unit of a micro-batch, by its place in the global batch."""
+        """Return one seed for each unit of a micro-batch, by its index in the global batch."""
         first = self.first(micro) // self.unit
         return [batch_seed(seed, step, first + k) for k in range(self.size // self.unit)]
 
 
 def batch_seed(*counters: int) -> int:
-    """Return 62 bits for the batch's tricks; a digest costs a tenth of a numpy generator."""
+    """Return a seed of 62 bits for the batch's tricks; a digest is 10 times faster than numpy."""
     digest = hashlib.blake2b(repr(counters).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 2

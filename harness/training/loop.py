@@ -29,8 +29,8 @@ from harness.training.batches import (
     Collator,
     cross_entropy,
     in_parts,
-    joined,
-    parted,
+    join_batches,
+    split_batch,
     to_device,
     with_teacher_logits,
 )
@@ -52,8 +52,8 @@ class Job:
     """One stage to train: its recipe, its samples after the noise tricks, its seed and folder.
 
     ``teachers`` are networks on the device that are not trained. ``evaluate`` scores a network on
-    val after each epoch; ``report`` tells of broken pictures. An
-    epoch's end writes a checkpoint where the last one is ``checkpoint_seconds`` old.
+    val after each epoch; ``report`` takes a line about each broken image. A checkpoint is written
+    at the end of an epoch if the last one is ``checkpoint_seconds`` old.
     """
 
     recipe: StageRecipe
@@ -68,12 +68,12 @@ class Job:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps after which as many samples were drawn as the training list has entries."""
+        """The number of steps that draw as many samples as the training list has entries."""
         return math.ceil(len(self.samples) / self.recipe.stage.batch_size)
 
     @property
     def steps(self) -> int:
-        """Steps of the whole stage."""
+        """The number of steps of the whole stage."""
         return self.recipe.stage.epochs * self.steps_per_epoch
 
     def lr(self, step: int) -> float:
@@ -86,7 +86,7 @@ class Job:
 def train(job: Job, engine: Engine, ranks: Ranks, observer: Observer) -> tuple[TrainState, Meter]:
     """Train a stage to its end, from its newest checkpoint if there is one.
 
-    Raises TrainingError where a loss is not finite, and Interrupted after a signal, once the
+    Raises TrainingError if a loss is not finite. Raises Interrupted after a signal, once the
     checkpoint is written.
     """
     stage = job.recipe.stage
@@ -137,18 +137,18 @@ def train(job: Job, engine: Engine, ranks: Ranks, observer: Observer) -> tuple[T
 
 
 def _tricked(job: Job, batch: Batch, seeds: Sequence[int]) -> Batch:
-    """Return the batch after the batch tricks, which see one part at a time, and its teachers."""
+    """Return the batch with the teachers' logits, after the batch tricks, applied part by part."""
     if job.recipe.batch:
-        parts = [apply(job.recipe.batch, part) for part in parted(batch, seeds)]
-        batch = joined(parts)
+        parts = [apply(job.recipe.batch, part) for part in split_batch(batch, seeds)]
+        batch = join_batches(parts)
     return with_teacher_logits(batch, job.teachers)
 
 
 def weighted_mean(loss: Loss, logits: Tensor, batch: Batch, who: str = "the loss") -> Tensor:
-    """Return the batch's loss: over its size, so that a weight of 0.5 halves a gradient.
+    """Return the batch's loss, divided by its size: a weight of 0.5 halves a gradient.
 
     **Source:** Malong deck, "Methodology: Train with Curriculum Learning": each sample's gradient
-    is multiplied by r_t. Raises PluginError, naming ``who`` made the loss, unless it is one value
+    is multiplied by r_t. Raises PluginError that names ``who`` made the loss if it is not one value
     for each weight: another shape would be broadcast to a wrong mean.
     """
     values = loss(logits.float(), batch)
@@ -157,7 +157,7 @@ def weighted_mean(loss: Loss, logits: Tensor, batch: Batch, who: str = "the loss
 
 
 def _batches(job: Job, pictures: Pictures, layout: Layout, first: int) -> Iterator[list[Batch]]:
-    """Yield this rank's micro-batches of every step, made ahead in the loader's threads."""
+    """Yield this rank's micro-batches of every step, prepared ahead in the loader's threads."""
     stage = job.recipe.stage
     named = job.recipe.who(stage.sampler)
     with calling(named):
@@ -197,13 +197,13 @@ def _end_epoch(job: Job, engine: Engine, ranks: Ranks, position: TrainState) -> 
 
 
 def _is_unscored(job: Job, position: TrainState) -> bool:
-    """Whether a run ended between the checkpoint at an epoch's end and the epoch's score."""
+    """Return whether a run ended after the checkpoint of an epoch but before its score."""
     epochs, further = divmod(position.step, job.steps_per_epoch)
     return not further and epochs > len(position.history)
 
 
 class Keeper:
-    """Writes checkpoints when they are due, and stops the run after one where a signal came."""
+    """Writes checkpoints when they are due, and stops the run after a signal."""
 
     def __init__(self, job: Job, engine: Engine, ranks: Ranks, position: TrainState) -> None:
         self._job, self._engine, self._ranks, self._position = job, engine, ranks, position
@@ -211,20 +211,20 @@ class Keeper:
         self._kept_step = position.step
 
     def keep(self, request: Request, *, epoch_ends: bool) -> None:
-        """Write a checkpoint if it is time; raise Interrupted where any rank heard a signal."""
-        # What one rank wants, all do after the same step: a signal may still be on its way to some.
+        """Write a checkpoint if it is time; raise Interrupted if any rank received a signal."""
+        # All ranks stop after the same step: some may not have received the signal yet.
         stop, due = self._ranks.any(request.number > 0, self._is_due(epoch_ends=epoch_ends))
-        # What was kept before it was scored is scored again: to write over it would be a risk.
+        # A checkpoint of this step exists: overwriting it could lose it, and scoring is repeated.
         if (stop or due) and self._kept_step != self._position.step:
             if not epoch_ends:
                 self._ranks.average_buffers(self._engine.module)
             self._save()
         if stop:
-            self._ranks.barrier()  # else the launcher ends rank 0 while it still writes
+            self._ranks.barrier()  # otherwise the launcher ends rank 0 while it is writing
             raise Interrupted(request.number)
 
     def keep_unscored(self) -> None:
-        """Write a checkpoint if it is time, so that an error in scoring costs no epoch."""
+        """Write a checkpoint if it is time: an error in scoring then does not lose the epoch."""
         if self._ranks.any(self._is_due(epoch_ends=True))[0]:
             self._save()
 

@@ -150,7 +150,7 @@ def free_bytes(ranks: Ranks) -> int | None:
 
 
 def _free_bytes(device: torch.device) -> int | None:
-    """Return what is free on a device; on a CPU what this process's control group leaves of it."""
+    """Return the free bytes of a device; on a CPU at most the limit of the control group."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     try:
@@ -159,7 +159,7 @@ def _free_bytes(device: torch.device) -> int | None:
         free = 1024 * (sizes["MemAvailable"] + sizes.get("SwapFree", 0))
     except (OSError, ValueError, IndexError, KeyError):
         return None
-    try:  # what is held for files can be given back, so that the limit alone counts
+    try:  # the page cache can be freed, so only the limit counts
         limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
         return min(free, int(limit))
     except (OSError, ValueError):

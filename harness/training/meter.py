@@ -1,4 +1,4 @@
-"""Sums losses, stops on one that is not finite, and tells the observers."""
+"""Losses and speed of a stage; stops at a loss that is not finite."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from harness.training.position import TrainState
 from harness.training.ranks import Ranks
 from harness.values import Batch, Stage
 
-CUDA_READ_STEPS = 10  # reading a loss waits for the device, so there it is read in groups
+CUDA_READ_STEPS = 10  # reading a loss waits for the device, so several are read at once
 
 
 class Observer(Protocol):
-    """What is told of a stage's progress."""
+    """Receives the progress of a stage."""
 
     def on_stage_start(self, stage: Stage, steps: int, first_step: int) -> None:
-        """Hear that the stage begins or goes on."""
+        """Take the start of a stage, at ``first_step`` if it resumes."""
         ...
 
     def on_step_end(self, stage: Stage, step: int, scalars: Mapping[str, float]) -> None:
-        """Read what a step gave."""
+        """Take the scalars of a step."""
         ...
 
 
@@ -46,13 +46,13 @@ class Meter:
         self._weights.append(batch.weights)
 
     def due(self) -> bool:
-        """Whether enough steps were taken to read the losses."""
+        """Return whether enough steps were taken to read the losses."""
         return len(self._losses) >= self._every * self._stage.accumulation
 
     def read(self, lr: float) -> dict[str, float]:
         """Return the scalars of the steps since the last reading.
 
-        Raises TrainingError where a loss is not finite, naming stage, step and learning rate.
+        Raises TrainingError that names stage, step and learning rate if a loss is not finite.
         """
         micros = self._stage.accumulation
         steps = len(self._losses) // micros
@@ -82,7 +82,7 @@ class Meter:
 
     @property
     def images_per_second(self) -> float:
-        """Over the whole stage so far, without evaluation and checkpoints."""
+        """The mean over the stage so far, without evaluation and checkpoints."""
         images = self._position.step * self._stage.batch_size
         return images / self._position.seconds if self._position.seconds else 0.0
 

@@ -1,4 +1,4 @@
-"""Where a stage stands; with the engine's state, all that a resumed run needs."""
+"""The progress of a stage; with the engine's state, all that a resumed run needs."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 @dataclass
 class TrainState:
-    """Steps done, and what was summed up and found on the way."""
+    """Finished steps, with the sums and findings so far."""
 
     step: int = 0
-    loss_sum: float = 0.0  # of the epoch under way
+    loss_sum: float = 0.0  # of the current epoch
     history: list[dict[str, float]] = field(default_factory=list)
     best_epoch: int = 0
     best_top1: float = -1.0

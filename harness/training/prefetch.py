@@ -1,4 +1,4 @@
-"""Copies the next step's pictures to a GPU while it works on this one's."""
+"""Copies the next step's images to a GPU while it computes the current step."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ TENSORS = ("images", "targets", "weights", "index")
 def prefetch_to_device(steps: Iterator[list[Batch]], device: torch.device) -> Iterator[list[Batch]]:
     """Return the micro-batches of each step, on a CUDA device one step ahead; else ``steps``.
 
-    They travel as they are, pictures as bytes, from pinned memory and on a stream of their own.
-    What is yielded may be used on the stream that is current then. Costs the bytes of two steps on
-    the device.
+    Images are copied as bytes, from pinned memory, on a separate stream. The yielded batches may be
+    used on the stream that is current then. Needs the bytes of two steps on the device.
     """
     return _on_a_stream(steps, device) if device.type == "cuda" else steps
 
@@ -42,7 +41,7 @@ def _moved(batch: Batch, device: torch.device) -> Batch:
 
 
 def _ready(batches: list[Batch], arrived: torch.cuda.Event, device: torch.device) -> list[Batch]:
-    """Let the current stream wait for the copy, and keep the memory until it is done with it."""
+    """Let the current stream wait for the copy, and hold the memory until it has used it."""
     current = torch.cuda.current_stream(device)
     current.wait_event(arrived)
     for batch in batches:

@@ -1,4 +1,4 @@
-"""This process among those that train together."""
+"""The processes that train together, and the collectives between them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from harness.errors import HarnessError
 from harness.machine.place import Place, read_place
 from harness.training.joining import join_limit, meet
 
-# Rank 0 may cluster, or wait for another run's stage, for hours; torch gives up after 10 minutes.
+# Rank 0 may cluster, or wait for another run's stage, for hours; torch's default is 10 minutes.
 TIMEOUT = dt.timedelta(days=7)
 ALONE = Place(rank=0, world_size=1, local_rank=0, address="", port=0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ranks:
-    """This process's place, and the device that it computes on."""
+    """This process's rank, and the device that it computes on."""
 
     rank: int
     world_size: int
@@ -31,7 +31,7 @@ class Ranks:
 
     @property
     def first(self) -> bool:
-        """Whether this process is the one that writes and reports."""
+        """Whether this process is rank 0, which writes and reports."""
         return self.rank == 0
 
     def barrier(self) -> None:
@@ -56,15 +56,15 @@ class Ranks:
         return values
 
     def union(self, found: dict[int, str]) -> dict[int, str]:
-        """Return what any rank found; the loader's threads may still be adding to ``found``."""
+        """Return the entries of all ranks; the loader's threads may still add to ``found``."""
         copies = self.gather(dict(found))
         return {row: text for part in copies for row, text in cast("dict[int, str]", part).items()}
 
-    def any(self, *wishes: bool) -> tuple[bool, ...]:
-        """Return of each wish whether any rank has it."""
+    def any(self, *flags: bool) -> tuple[bool, ...]:
+        """Return for each flag whether any rank set it."""
         if self.world_size == 1:
-            return wishes
-        counts = torch.tensor(wishes, dtype=torch.float32, device=self.device)
+            return flags
+        counts = torch.tensor(flags, dtype=torch.float32, device=self.device)
         return tuple((self.mean(counts) > 0).tolist())
 
     def mean(self, tensor: Tensor) -> Tensor:
@@ -77,12 +77,12 @@ class Ranks:
     def average_buffers(self, module: nn.Module) -> None:
         """Average batch-norm statistics, which drift apart between ranks as they train.
 
-        Buffers of other modules are left alone: the mean of two queues of features is no queue.
+        Other buffers are not averaged: the mean of two queues of features is not a queue.
         """
         for part in module.modules():
             if isinstance(part, _BatchNorm) and self.world_size > 1:
                 for statistic in (part.running_mean, part.running_var):
-                    if statistic is not None:  # it does not track them
+                    if statistic is not None:  # it tracks no statistics
                         self.mean(statistic)
 
 
@@ -98,8 +98,8 @@ def counted(ranks: int) -> str:
 def join_ranks() -> Ranks:
     """Join the processes that the launcher started, or be the only one.
 
-    Alone, nothing listens on any port. They stay joined until the process ends. Raises HarnessError
-    if the launcher's variables contradict each other or a rank is missing.
+    A single process opens no port. The group stays joined until the process ends. Raises
+    HarnessError if the launcher's variables contradict each other or a rank is missing.
     """
     place = read_place() or ALONE
     cuda = torch.cuda.is_available()
@@ -122,7 +122,7 @@ def _join(backend: str, place: Place) -> None:
         dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
         return
     store = meet(place)
-    # A firewall between them would show here, and not after PATIENCE.
+    # A firewall between the ranks fails here, not after TIMEOUT.
     limit = dt.timedelta(seconds=join_limit())
     try:
         dist.init_process_group(
@@ -141,10 +141,10 @@ def _join(backend: str, place: Place) -> None:
 
 
 def _leave() -> None:
-    """End gloo's threads while Python still lives.
+    """End gloo's threads before the interpreter exits.
 
-    One that lets its last tensor go later wants the interpreter's lock, is ended by it, and takes
-    the process down with SIGABRT: that befell 14 of 80 ranks that had done all their work.
+    A thread that frees its last tensor later needs the interpreter's lock and ends the process with
+    SIGABRT: this happened to 14 of 80 ranks that had finished their work.
     """
     if dist.is_initialized():
         dist.destroy_process_group()

@@ -1,4 +1,4 @@
-"""A stage's first step tried on drawn pictures, with a network that is then thrown away."""
+"""A trial of a stage's first step on random images, with a network that is then discarded."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from harness.training.optimizer import sgd
 from harness.values import Batch, Loss
 
 PICTURES = 4
-PROGRESS = 100  # places of a stage at which its schedule is asked
+PROGRESS = 100  # points of a stage at which its schedule is evaluated
 
 
 def rehearse(
     recipe: StageRecipe, module: nn.Module, builder: str, outputs: int, *, seen: bool
 ) -> int:
-    """Try a stage's schedule, batch tricks, network, optimiser and loss on drawn pictures.
+    """Try a stage's schedule, batch tricks, network, optimiser and loss on random images.
 
     ``builder`` is the plugin that built ``module``, whose weights and statistics are changed;
     ``seen`` says whether a later stage looks at this one. Torch's random state is left as it was.
@@ -43,7 +43,7 @@ def rehearse(
     with torch.random.fork_rng():
         torch.manual_seed(0)
         device = next((p.device for p in module.parameters()), torch.device("cpu"))
-        batch = handled(recipe, drawn_batch(recipe, outputs, device))
+        batch = apply_batch_tricks(recipe, drawn_batch(recipe, outputs, device))
         _check_optimizer(recipe, module, named)
         with saved_for_backward(module) as saved:
             logits = _answer(module.train(), batch.images, named)
@@ -61,7 +61,7 @@ def rehearse(
 
 
 def drawn_batch(recipe: StageRecipe, outputs: int, device: torch.device | str = "cpu") -> Batch:
-    """Return a batch as a stage's tricks are given one, its images normalised already."""
+    """Return a random batch in the form that a stage's tricks get, with normalised images."""
     size, teachers = recipe.stage.input_size, len(recipe.stage.teachers)
     random = torch.Generator().manual_seed(0)
     index = torch.arange(PICTURES)
@@ -76,8 +76,8 @@ def drawn_batch(recipe: StageRecipe, outputs: int, device: torch.device | str = 
     )
 
 
-def handled(recipe: StageRecipe, batch: Batch) -> Batch:
-    """Return the batch after a stage's batch tricks, each watched and its numbers read."""
+def apply_batch_tricks(recipe: StageRecipe, batch: Batch) -> Batch:
+    """Return the batch after a stage's batch tricks, checked after each."""
     for given in recipe.batch:
         with calling(given.who):
             batch = given(batch)
@@ -136,7 +136,7 @@ def _check_optimizer(recipe: StageRecipe, module: nn.Module, named: str) -> None
 
 
 def _check_features(module: nn.Module, batch: Batch, named: str) -> None:
-    """Refuse a network that a later stage cannot look at."""
+    """Refuse a network whose features a later stage cannot use."""
     for method in ("forward_features", "forward_head"):
         if not callable(getattr(module, method, None)):
             raise PluginError(
@@ -152,7 +152,7 @@ def _check_features(module: nn.Module, batch: Batch, named: str) -> None:
 
 
 def _check_head(module: nn.Module, named: str) -> None:
-    """Refuse a network whose head cannot be told from the rest."""
+    """Refuse a network whose head cannot be identified."""
     ask: Any = getattr(module, "get_classifier", None)
     head = ask() if callable(ask) else None
     if head is None or not any(part is head for part in module.modules()):

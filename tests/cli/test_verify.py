@@ -140,10 +140,10 @@ def one_more_right(content: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (in_score("top1", 0.99), "was altered, for it contradicts itself"),
+        (in_score("top1", 0.99), "was altered: it contradicts itself"),
         (one_more_right, "top1 is 0."),
         (in_score("images", 120), "120 images, and 60 were predicted"),
-        (in_score("per_class_top1", []), "was altered, for it contradicts itself"),
+        (in_score("per_class_top1", []), "was altered: it contradicts itself"),
         (in_score("predictions_sha256", "0" * 64), "is missing or altered"),
         (in_score("split", "ilsvrc"), "ilsvrc-1-view-last.npz is missing or altered"),
         (lambda content: content.__setitem__("seed", 7), "its id is not that of its plugin"),

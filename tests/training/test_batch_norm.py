@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from harness.errors import HarnessError
 from harness.training.batch_norm import across_ranks, check_pictures
-from harness.training.batches import in_parts, joined, parted
+from harness.training.batches import in_parts, join_batches, split_batch
 from harness.training.engine import make_engine
 from harness.training.interrupt import Interrupted
 from harness.training.loop import train
@@ -109,10 +109,10 @@ def test_tricks_and_losses_see_one_part_at_a_time(
     batches: Callable[[int, int], list[Batch]],
 ) -> None:
     (batch,) = batches(1, 6)
-    parts = parted(batch, [7, 8, 9])
+    parts = split_batch(batch, [7, 8, 9])
     assert [part.seed for part in parts] == [7, 8, 9]
     assert [part.index.tolist() for part in parts] == [[0, 1], [2, 3], [4, 5]]
-    torch.testing.assert_close(joined(parts).images, batch.images)
+    torch.testing.assert_close(join_batches(parts).images, batch.images)
     seen = []
 
     def loss(logits: Tensor, batch: Batch) -> Tensor:
