@@ -229,6 +229,7 @@ def test_the_tables_name_what_there_is():
     assert [field for field in OVERRIDABLE if f"| `{field}` |" not in training] == []
 
 
+@pytest.mark.slow
 def test_every_hook_example_takes_part_in_a_run(tmp_path):
     page = ROOT / "docs" / "hooks.md"
     (pyproject,) = blocks(page, "toml")
@@ -291,6 +292,7 @@ def test_the_profile_of_a_hook_example_is_shown(hook_examples, tmp_path):
     assert epochs in large["values"]
 
 
+@pytest.mark.slow
 def test_the_hook_examples_keep_the_contract(hook_examples, tmp_path):
     names = [
         entry.name for entry in find_plugins().values() if entry.distribution == "hook-examples"
@@ -311,6 +313,7 @@ def draw_folders(root: Path) -> None:
                 Image.fromarray(pixels).save(root / split / name / f"{number}.jpg")
 
 
+@pytest.mark.slow
 def test_the_tutorial_runs(tutorial, tmp_path):
     data = DataSpec(name="synthweb", path="tiny")
     once = (Override("", "epochs", "1"),)
@@ -360,6 +363,7 @@ def test_the_method_of_the_readme_is_planned(tutorial, tmp_path):
     assert stage["tricks"] == {"noise": ["KeepFirst(count=3)"]}
 
 
+@pytest.mark.slow
 def test_the_plugins_of_tutorial_and_readme_keep_the_contract(tutorial):
     importlib.import_module("test_mine").test_mine_keeps_the_contract()
     assert check_plugin("first_results") == []

@@ -17,6 +17,8 @@ from harness.runner import run
 from harness.spec import DataSpec, Override, RunSpec
 from harness.store.record import ResultRecord, read_record
 
+pytestmark = pytest.mark.slow
+
 Call = Callable[..., Any]
 PATIENCE = 120  # seconds for a process to get anywhere on a busy machine
 COMMAND = (

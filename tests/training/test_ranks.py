@@ -25,6 +25,8 @@ from harness.machine.launch import choose_ranks
 from harness.spec import DataSpec, Override, RunSpec
 from harness.store.record import ResultRecord, read_record
 
+pytestmark = pytest.mark.slow
+
 Call = Callable[..., Any]
 PATIENCE = 120  # seconds for a process to get anywhere on a busy machine
 TWO = ("--cpu-ranks", "2")
