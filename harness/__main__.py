@@ -6,7 +6,7 @@ import sys
 
 if __name__ == "__main__":
     if not getattr(sys.flags, "safe_path", False):
-        del sys.path[0]  # the working folder: what lies there must not be taken for a library
+        del sys.path[0]  # the working folder: its files must not be imported as libraries
     from harness.cli import main
 
     main()

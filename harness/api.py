@@ -24,14 +24,14 @@ MOST_THREADS = 8
 def run(plugin: str, *, checkpoint_seconds: float = 5.0, **asked: Any) -> ResultRecord:
     """Train, test and record one method on this process's device, or read its record.
 
-    Takes what ``spec_of`` takes: data, seed, knobs of the method by name, and more. A killed or
-    stopped call goes on where it was when it is made again. ``checkpoint_seconds`` is the least
-    time between checkpoints at the ends of epochs.
+    Takes what ``spec_of`` takes: data, seed, knobs of the method by name, and more. After a kill or
+    stop, the same call resumes. ``checkpoint_seconds`` is the shortest time between checkpoints at
+    the ends of epochs.
 
     >>> record = run("malong_curriculum", data="synthweb:tiny", seed=1, model="B")  # doctest: +SKIP
 
     Raises:
-        HarnessError: What was asked cannot be done; one line says why and what to do.
+        HarnessError: The run is not possible; one line gives the reason and the fix.
         Interrupted: A signal came; the place is kept.
     """
     from harness.machine.launch import keep_freed_memory, share_cores
@@ -130,7 +130,7 @@ def spec_of(  # noqa: PLR0913 - one parameter per choice
     knobs: Mapping[str, object] | None = None,
     **more_knobs: object,
 ) -> RunSpec:
-    """Return what a run is asked to do.
+    """Return the specification of a run.
 
     ``data`` is "NAME[:PATH][?KEY=VALUE]", ``extra`` are further plugins, ``without`` the tricks to
     leave out, ``stage`` maps "FIELD" or "STAGE.FIELD" to a value. Further keywords are knobs of the

@@ -1,20 +1,20 @@
-"""What a user can mend: one line that says what was asked, what was found and what to do."""
+"""Errors that a user can fix: one line with what was asked, what was found and what to do."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
 
-LISTED = 40  # of more names, only the near ones are worth a reader's while
+LISTED = 40  # of more names, only similar ones are listed
 CHARACTERS = 900  # of their list
 
 
 class HarnessError(Exception):
-    """Printed as one line on standard error, exit code 2. Anything else keeps its traceback."""
+    """An error that is printed as one line on standard error, with exit code 2."""
 
 
 class PluginError(HarnessError):
-    """A plugin cannot be loaded, answers what it must not, or contradicts another plugin."""
+    """A plugin cannot be loaded, returns something wrong, or contradicts another plugin."""
 
 
 class DataError(HarnessError):
@@ -30,7 +30,7 @@ class TrainingError(HarnessError):
 
 
 def unknown(kind: str, asked: str, known: Iterable[str], *, listing: str = "known") -> str:
-    """Say that ``asked`` is no ``kind``, name the nearest and list what there is.
+    """Return a message that ``asked`` is not a known ``kind``, with the nearest and all names.
 
     >>> unknown("plugin", "pcl", ["huawei", "pci"], listing="installed")
     "unknown plugin 'pcl'; did you mean 'pci'? installed: huawei, pci"

@@ -1,4 +1,4 @@
-"""How every picture of ours is drawn: one style, and the same bytes for the same content.
+"""Figures in one style, with the same bytes for the same content.
 
 Needs matplotlib, the extra ``plots``.
 """
@@ -38,9 +38,9 @@ STYLE: dict[Any, Any] = {
 
 
 def drawn(paint: Callable[[Figure], None], inches: tuple[float, float], form: str = "svg") -> bytes:
-    """Return the picture, "svg" or "png", that ``paint`` puts on a figure of this size.
+    """Return the image, "svg" or "png", that ``paint`` draws on a figure of this size.
 
-    The same painting gives the same bytes. Raises HarnessError where matplotlib is not installed.
+    The same drawing gives the same bytes. Raises HarnessError if matplotlib is not installed.
     """
     check_matplotlib()
     from matplotlib import rc_context, rcdefaults, rcParams
@@ -58,7 +58,7 @@ def drawn(paint: Callable[[Figure], None], inches: tuple[float, float], form: st
 
 
 def check_matplotlib() -> None:
-    """Raise HarnessError where it is not installed: before anything long is begun."""
+    """Raise HarnessError if matplotlib is not installed, before any long computation."""
     try:
         import matplotlib as mpl  # noqa: F401 - whether it is there
     except ImportError as error:

@@ -53,7 +53,7 @@ class Provide:
     def encode_texts(
         self, spec: RunSpec, encoder: str, texts: Sequence[str]
     ) -> NDArray[np.float32] | None:
-        """Return ``(N, D)`` vectors of length 1, or None where ``encoder`` is another's."""
+        """Return ``(N, D)`` vectors of length 1, or None if it does not know ``encoder``."""
 
     @hookspec
     def load_truth(self, spec: RunSpec, samples: Samples) -> NDArray[np.int32] | None:
@@ -65,7 +65,7 @@ class Provide:
 
     @hookspec
     def encoder_identity(self, spec: RunSpec, encoder: str) -> object | None:
-        """Return what ``encoder`` exactly is, or None if it is another's."""
+        """Return what identifies ``encoder``, or None if another plugin provides it."""
 
 
 class Contribute:
@@ -107,15 +107,15 @@ class Contribute:
 
 
 class Observe:
-    """Any number of active plugins look on, on rank 0; what they return is ignored."""
+    """Any number of active plugins observe, on rank 0; what they return is ignored."""
 
     @hookspec
     def on_run_start(self, spec: RunSpec, plan: Plan) -> None:
-        """Hear that the stages of ``plan`` are about to be made."""
+        """Note that the stages of ``plan`` are about to be trained."""
 
     @hookspec
     def on_stage_start(self, stage: Stage, steps: int, first_step: int) -> None:
-        """Hear that a stage of ``steps`` steps goes on at ``first_step``."""
+        """Note that a stage of ``steps`` steps begins or resumes at ``first_step``."""
 
     @hookspec
     def on_step_end(self, stage: Stage, step: int, scalars: Mapping[str, float]) -> None:
@@ -123,7 +123,7 @@ class Observe:
 
     @hookspec
     def on_stage_end(self, stage: Stage, scalars: Mapping[str, float]) -> None:
-        """Hear that a stage is finished; ``cached`` is 1.0 where it was finished before."""
+        """Note that a stage is finished; ``cached`` is 1.0 if it was finished before."""
 
     @hookspec
     def on_run_end(self, record: ResultRecord) -> None:

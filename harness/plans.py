@@ -9,7 +9,7 @@ from harness.samples import Samples
 from harness.schedules import Part
 from harness.values import Stage, Trick
 
-EIGHT = 8  # pixels: what networks halve three times at least
+EIGHT = 8  # pixels: networks halve their input at least three times
 
 
 def each_once(stages: Iterable[Stage]) -> tuple[Stage, ...]:
@@ -50,14 +50,14 @@ def in_tasks(
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """Give every stage this network and batch, and smaller pictures and fewer epochs in proportion.
+    """Give every stage this network and batch, and smaller images and fewer epochs in proportion.
 
     ``input_size`` and ``lr`` are what ImageNet's usual 224 pixels and 0.1 for a batch of 256
-    become: a larger input stays larger, a gentler learning rate gentler. ``epochs_share``
+    become: a larger input stays larger, a smaller learning rate smaller. ``epochs_share``
     multiplies a stage's epochs, rounded, at least 1. All methods on a data set get the same
-    profile, so their budgets keep their proportions. What serves large networks only, low
-    precision and accumulation, is left out, and so is a ``norm_group``, which a smaller batch may
-    not hold.
+    profile, so their budgets keep their proportions. Low precision and accumulation, which only
+    large networks need, are dropped, and so is ``norm_group``, which may not divide a smaller
+    batch.
     """
 
     backbone: str

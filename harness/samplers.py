@@ -1,4 +1,4 @@
-"""Which sample stands at which position of a training run.
+"""Which sample is at which position of a training run.
 
 A sampler is a pure function of (seed, position): the same order for every number of ranks and
 workers, and an exact resume anywhere, with one integer as its state. Positions are counted over the
@@ -71,20 +71,20 @@ class Uniform:
     """Every sample once a pass, in a new random order each pass; ``subset`` -1 is left out."""
 
     def prepare(self, samples: Samples, batch_size: int, seed: int) -> Draw:
-        """Return the draw; raises DataError where no sample is left."""
+        """Return the draw; raises DataError if no sample is left."""
         return _walk(passes(_left(samples), seed, 0), batch_size)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClassBalanced:
-    """Every class equally often: each pass holds each class once, in a new random order.
+    """Every class equally often: each pass has each class once, in a new random order.
 
     Each time one random sample of the class is drawn; ``subset`` -1 and classes that have nothing
     else are left out.
     """
 
     def prepare(self, samples: Samples, batch_size: int, seed: int) -> Draw:
-        """Return the draw; raises DataError where no sample is left."""
+        """Return the draw; raises DataError if no sample is left."""
         classes = _group(_left(samples), samples.label)
         number = len(classes.starts)
 
@@ -107,7 +107,7 @@ class SquareRoot:
     """
 
     def prepare(self, samples: Samples, batch_size: int, seed: int) -> Draw:
-        """Return the draw; raises DataError where no sample is left."""
+        """Return the draw; raises DataError if no sample is left."""
         classes = _group(_left(samples), samples.label)
         sums = np.cumsum(np.sqrt(classes.ends - classes.starts))
 
@@ -129,7 +129,7 @@ class Weighted:
     """
 
     def prepare(self, samples: Samples, batch_size: int, seed: int) -> Draw:
-        """Return the draw; raises DataError where no sample is left or all weights are 0."""
+        """Return the draw; raises DataError if no sample is left or all weights are 0."""
         _left(samples)
         sums = np.cumsum(np.where(samples.subset >= 0, samples.weight, 0), dtype=np.float64)
         if not sums[-1]:
@@ -142,9 +142,9 @@ class Weighted:
 class SubsetBatches:
     """Fill every batch from the curriculum's subsets in fixed shares.
 
-    ``counts[k]`` samples of subset ``k`` stand in a batch of ``sum(counts)``; another batch size
+    ``counts[k]`` samples of subset ``k`` are in a batch of ``sum(counts)``; another batch size
     keeps the shares. Where ``class_balanced[k]``, each batch picks classes at random, each at most
-    once (as often as needed where there are fewer classes than places), and one random sample of
+    once (as often as needed if there are fewer classes than places), and one random sample of
     each; elsewhere the subset is walked through uniformly.
 
     **Source:** Malong deck, "Methodology: Models with Different Training Schemes":
@@ -165,7 +165,7 @@ class SubsetBatches:
             )
 
     def prepare(self, samples: Samples, batch_size: int, seed: int) -> Draw:
-        """Return the draw; raises DataError where a subset that has places is empty."""
+        """Return the draw; raises DataError if a subset with places is empty."""
         sizes = shares(self.counts, batch_size)
         takes: list[Callable[[int], Rows]] = []
         for subset, (size, balanced) in enumerate(zip(sizes, self.class_balanced, strict=True)):

@@ -1,4 +1,4 @@
-"""The samples of one split: numpy columns, where each picture lies, and what earlier stages saw."""
+"""The samples of one split: numpy columns, image files, and the outputs of earlier stages."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class WebClass(NamedTuple):
 
 
 class Text(NamedTuple):
-    """What the web said about one picture; empty strings where it said nothing."""
+    """The web texts of one image; empty if there are none."""
 
     title: str = ""
     description: str = ""
@@ -51,7 +51,7 @@ class Named(Protocol):
 
 
 class Predictions(NamedTuple):
-    """What a trained stage says of every sample, without augmentation.
+    """The predictions of a trained stage for every sample, without augmentation.
 
     ``classes`` and ``probabilities`` are ``(N, k)``, best first; ``of_label`` is ``(N,)``, the
     probability of the label as found.
@@ -84,13 +84,13 @@ class Targets(NamedTuple):
 class Samples:
     """N samples of one split of one data set; a value: tricks return a new one.
 
-    Its arrays are read-only views, so that nobody can change what others hold, too.
+    Its arrays are read-only views, since several values share them.
 
     Every column is an ``(N,)`` array. ``label`` is the label as found (it may be wrong), ``source``
     indexes ``source_names``, ``query`` is the number of one of that source's queries, ``rank`` the
     0-based position in its result list, ``weight`` multiplies the sample's loss and ``subset``
     names the part of a curriculum (0 first; -1 leaves the sample out of training).
-    ``target_names`` is the vocabulary of ``targets`` where that is not ``classes``: keywords.
+    ``target_names`` is the vocabulary of ``targets`` if that is not ``classes``: keywords.
     """
 
     split: str
@@ -168,11 +168,11 @@ class Samples:
         return f"{self.fingerprint} {around}".strip()
 
     def texts(self) -> list[Text]:
-        """Title, description and tags of every sample, read when asked for."""
+        """Return title, description and tags of every sample, read on demand."""
         return self.read_texts() if self.read_texts else [Text()] * len(self)
 
     def searched(self) -> list[str]:
-        """The words of the query that found every sample, read when asked for; "" if unknown."""
+        """Return the words of the query that found every sample, read on demand; "" if unknown."""
         if self.read_queries is None or (self.query < 0).all():
             return [""] * len(self)
         queries = self.read_queries()
@@ -183,7 +183,7 @@ class Samples:
     def encode(self, encoder: str, texts: Sequence[str]) -> NDArray[np.float32]:
         """Encode ``N`` texts by the run's text encoder of this id: ``(N, D)``, rows of length 1.
 
-        Raises PluginError where no text encoders are at hand, HarnessError where ``encoder`` is
+        Raises PluginError if these samples have no text encoders, HarnessError if ``encoder`` is
         unknown or not installed.
         """
         if self.encode_texts is None:
@@ -193,7 +193,7 @@ class Samples:
         return read_only(self.encode_texts(encoder, tuple(texts)))
 
     def frame(self) -> pd.DataFrame:
-        """The columns as a pandas table, for people."""
+        """Return the columns as a pandas table."""
         import pandas as pd
 
         table: pd.DataFrame = pd.DataFrame(
@@ -211,7 +211,7 @@ class Samples:
 
 
 def read_only(array: Array) -> Array:
-    """Return a view that cannot be written to; what is not an array is returned as it is."""
+    """Return a view that cannot be written to; other values are returned unchanged."""
     if isinstance(array, np.ndarray) and array.flags.writeable:
         array = array.view()
         array.flags.writeable = False
@@ -274,7 +274,7 @@ def _check_targets(targets: Targets, size: int, outputs: int) -> None:
 def rows_by_class(samples: Samples) -> Iterator[NDArray[np.int64]]:
     """Yield the rows of every class, label as found, in rising order.
 
-    Samples that were left out (subset -1) and classes without samples are passed over.
+    Samples that were left out (subset -1) and classes without samples are skipped.
     """
     kept = np.flatnonzero(samples.subset >= 0)
     by_class = kept[np.argsort(samples.label[kept], kind="stable")]

@@ -41,7 +41,7 @@ class WarmupCosine:
             raise PluginError(f"WarmupCosine warms up for {self.warmup}; choose from 0 to below 1")
 
     def factor(self, progress: float) -> float:
-        """Return the factor; 1 where the warm-up ends."""
+        """Return the factor; 1 at the end of the warm-up."""
         if progress < self.warmup:
             return progress / self.warmup
         return 0.5 * (1 + math.cos(math.pi * (progress - self.warmup) / (1 - self.warmup)))
@@ -71,7 +71,7 @@ class Part:
     end: float
 
     def __post_init__(self) -> None:
-        """Refuse a part that lies outside the whole or is empty."""
+        """Check that the part is inside the whole and not empty."""
         if not 0 <= self.begin < self.end <= 1:
             raise PluginError(f"a Part from {self.begin} to {self.end} is none; choose within 0-1")
 

@@ -1,4 +1,4 @@
-"""What one run was asked to do."""
+"""The specification of one run."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def usable_home(home: Path) -> Path:
 
 @dataclass(frozen=True, kw_only=True)
 class DataSpec:
-    """A data set plugin, where its files lie (or which preset), and its options.
+    """A data set plugin, the path of its files (or its preset), and its options.
 
     An empty name asks for the default: what a ``--with`` plugin brings, else synthweb.
     """
@@ -53,8 +53,8 @@ class DataSpec:
     def parse(cls, text: str) -> DataSpec:
         """Read ``NAME[:PATH][?KEY=VALUE&...]``; raises HarnessError if it is not that.
 
-        The first ``?`` ends the path, in which ``%3F`` stands for ``?`` and ``%25`` for ``%``. In
-        keys and values ``%XX`` stands for the byte XX, as ``%26`` for ``&``. Everything else,
+        The first ``?`` ends the path, in which ``%3F`` means ``?`` and ``%25`` ``%``. In
+        keys and values ``%XX`` means the byte XX, as ``%26`` for ``&``. Everything else,
         blanks and ``+`` too, is what it is.
 
         >>> DataSpec.parse("webvision1:/data/webvision?classes=0-49&source=google").path
@@ -121,7 +121,7 @@ class RunSpec:
 
     @property
     def label(self) -> str:
-        """The method and what the user changed of it, as it stands on the board."""
+        """The method and the knobs that the user changed, as on the board."""
         parts = [self.plugin, *(f"{key}={value}" for key, value in sorted(self.knobs.items()))]
         parts += [f"+{name}" for name in self.extra] + [f"-{name}" for name in self.without]
         parts += [

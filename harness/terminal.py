@@ -1,4 +1,4 @@
-"""Text from others, made safe to write where a person reads: terminals, tables, log files.
+"""Make foreign text safe to print: in terminals, tables and log files.
 
 Names, tags, reasons and paths come from data sets, plugins and other people's records. An escape
 code among them would move the cursor, hide a line or give a terminal orders, and a line break

@@ -45,16 +45,16 @@ class Sgd:
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Stage:
-    """One training of one network; everything of which there is exactly one.
+    """One training of one network.
 
     ``batch_size`` is global: all ranks and accumulation steps together. An epoch is as many draws
-    as the training list has entries, whatever a trick or a sampler leaves out, so that equal epochs
+    as the training list has entries, also if a trick or sampler leaves some out, so equal epochs
     are equal budgets. ``input_size`` is in pixels; training crops cover ``min_crop_area`` to 1 of
-    the picture. ``start`` is the stage whose weights this one begins with, ``sees`` are those whose
+    the image. ``start`` is the stage whose weights this one begins with, ``sees`` are those whose
     features and predictions its noise tricks may use, ``teachers`` those whose logits every batch
-    carries. ``noise``, ``model``, ``batch`` and ``loss`` are the stage's own tricks, in order; what
-    hooks contribute follows them. Stages that are equal in everything are one stage, trained once;
-    another ``draw`` makes a second one of other random draws, as a member of an ensemble.
+    carries. ``noise``, ``model``, ``batch`` and ``loss`` are the stage's tricks, in order; those
+    of hooks follow them. Stages that are equal in everything are one stage, trained once;
+    another ``draw`` makes a second one with other random draws, as a member of an ensemble.
 
     Batch norm takes its statistics over the micro-batch of all ranks or, with ``norm_group``, over
     each group of that many consecutive samples of the batch, without communication; batch and loss
@@ -92,7 +92,7 @@ class Stage:
         return tuple({stage.name: stage for stage in (*start, *self.sees, *self.teachers)}.values())
 
     def __repr__(self) -> str:
-        """Return the name: a stage stands in tricks and in other stages."""
+        """Return the name only: tricks and other stages refer to stages."""
         return f"Stage({self.name!r})"
 
 
@@ -101,7 +101,7 @@ Corner: TypeAlias = Literal["center", "top_left", "top_right", "bottom_left", "b
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """One way to look at a test image: short side resized, a square cut out, maybe mirrored.
+    """One view of a test image: short side resized, a square cropped, maybe mirrored.
 
     ``short_side`` and ``size`` are in pixels; the square is ``size`` wide.
     """
@@ -112,7 +112,7 @@ class View:
     flip: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse a square that the resized picture may not hold."""
+        """Check that the square fits into the resized image."""
         if not 0 < self.size <= self.short_side:
             raise PluginError(
                 f"a view of {self.size} pixels needs a short side of at least as many, "
@@ -127,9 +127,9 @@ Views: TypeAlias = tuple[View, ...]
 class Plan:
     """The stages of a method, parents first.
 
-    ``members`` are the stages that are tested together, their answers joined by ``combine``;
-    without members the last stage is tested alone. ``testing`` are the method's own tricks on the
-    views of a test picture; what hooks contribute follows them.
+    ``members`` are the stages that are tested together, their predictions joined by ``combine``;
+    without members the last stage is tested alone. ``testing`` are the method's tricks on the
+    views of a test image; those of hooks follow them.
     """
 
     stages: tuple[Stage, ...]
@@ -140,12 +140,12 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """What one step looks at.
+    """The input of one step.
 
     ``images`` is ``(B, C, H, W)``, uint8 until it is on the device and normalised float after;
     ``targets`` ``(B, K)``, ``weights`` ``(B,)`` and ``index`` ``(B,)``, rows of ``Samples``.
-    ``seed`` is this batch's own: tricks draw from it and from nothing else. ``teacher_logits`` is
-    ``(M, B, K)``, what the stage's M teachers say of these images after the batch tricks.
+    Tricks draw random numbers only from ``seed``. ``teacher_logits`` ``(M, B, K)`` are the logits
+    of the stage's M teachers for these images after the batch tricks.
     """
 
     images: Tensor

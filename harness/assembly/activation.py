@@ -1,4 +1,4 @@
-"""From what the user asked for to the active plugins of the run."""
+"""From the run's specification to its active plugins."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Activation:
 
 
 def _with_data(spec: RunSpec, active: list[Active]) -> RunSpec:
-    """Decide the data set: the one asked for, else a plugin's that brings one, else ours."""
+    """Decide the data set: the one given, else that of a plugin, else the default."""
     if spec.data.name:
         return spec
     bringers = [name for name, plugin in active if hasattr(plugin, "load_samples")]
@@ -60,7 +60,7 @@ def instance_of(name: str, loaded: Any, knobs: Mapping[str, str]) -> object:
     """Return a plugin with these knobs; raises HarnessError if one does not fit."""
     if not isinstance(loaded, type):
         if knobs:
-            raise PluginError(f"plugin {name!r} has no knobs: it is no dataclass")
+            raise PluginError(f"plugin {name!r} has no knobs: it is not a dataclass")
         return loaded
     values = parse_knobs(name, loaded, knobs)
     try:

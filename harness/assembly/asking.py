@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 NEARLY = 0.85  # alike: "noise_trick" is 0.96 of "noise_tricks", "planned" 0.73 of "plan"
 DRAWS: dict[str, tuple[str, ...] | None] = {
     "build_model": ("torch",),  # seeded by the run before
-    "load_samples": ("torch", "numpy"),  # told by its fingerprint, whatever it draws
+    "load_samples": ("torch", "numpy"),  # identified by its fingerprint
     "encode_texts": ("torch", "numpy"),  # libraries draw while they load a network
     "on_step_end": None,
 }
@@ -34,7 +34,7 @@ def ask(name: str, hook: str, answer: Callable[..., Any], given: Mapping[str, An
 
 
 def _for_plugin(value: Any) -> Any:
-    """Return what cannot be written to, or what only its receiver holds."""
+    """Return a read-only view or a copy."""
     if isinstance(value, RunSpec):
         return read_only_spec(value)
     if isinstance(value, ResultRecord):
@@ -68,7 +68,7 @@ def check_implementation(impl: pluggy.HookImpl, arguments: Sequence[str]) -> Non
 
 
 def unknown_encoder(asked: Sequence[str], encoder: str) -> str:
-    """Say that none of the plugins asked knows the text encoder."""
+    """Return a message that no plugin knows the text encoder."""
     return f"no active plugin knows text encoder {encoder!r} (asked: {', '.join(asked) or 'none'})"
 
 

@@ -16,13 +16,13 @@ VARIABLES = (
     *("HARNESS_HOME", "RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"),
     *("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS"),
 )
-"""Environment variables that decide where a run's files lie and how it computes."""
+"""Environment variables that decide where a run's files are and how it computes."""
 
 
 class Switch(NamedTuple):
     """One piece of state that the whole process shares: its name, how to read and restore it.
 
-    ``usual`` is its value in a process that has not imported torch yet; None where it is unknown.
+    ``usual`` is its value in a process that has not imported torch yet; None if it is unknown.
     """
 
     name: str
@@ -73,7 +73,7 @@ SWITCHES = (
 def calling(who: str, *, draws: tuple[str, ...] | None = ()) -> Iterator[None]:
     """Run a plugin's code, called ``who`` in every error.
 
-    Raises PluginError where it writes into what is read-only, leaves another working folder,
+    Raises PluginError if it writes into what is read-only, leaves another working folder,
     another of ``SWITCHES`` or ``VARIABLES`` behind, or moves on a global random state that is not
     among ``draws`` ("torch", "numpy"). With ``draws=None`` neither variables nor random
     states are watched, which is cheap enough for every step. What was changed is restored first.

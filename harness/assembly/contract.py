@@ -22,12 +22,12 @@ KEPT = (
     *("split", "root", "files", "source", "query", "rank", "classes", "source_names"),
     *("fingerprint", "edition", "store", "read_texts", "read_queries", "seen", "encode_texts"),
 )
-"""The fields of ``Samples`` that a noise trick must leave as they are."""
+"""The fields of ``Samples`` that a noise trick must not change."""
 
 
 @dataclass(frozen=True)
 class Contribution(Generic[T]):
-    """A trick, the plugin that gave it and where: calling it checks what the trick returns."""
+    """A trick, its plugin and stage; calling it checks what the trick returns."""
 
     plugin: str
     trick: Trick[T]
@@ -41,7 +41,7 @@ class Contribution(Generic[T]):
         return f"plugin {self.plugin!r}: {type(self.trick).__name__}{where}"
 
     def __call__(self, value: T) -> T:
-        """Return what the trick makes of ``value``; raises PluginError where that is not valid."""
+        """Return what the trick makes of ``value``; raises PluginError if that is not valid."""
         try:
             with calling(self.who, draws=DRAWS[self.slot]):
                 digest = samples_digest(value) if isinstance(value, Samples) else 0
@@ -127,7 +127,7 @@ def check_batch(who: str, before: Batch, after: object) -> None:
         dimensions = 4 if name == "images" else len(shape)
         if value.ndim != dimensions or value.shape[:places] != shape or not size:
             raise PluginError(
-                f"{who}: {name} of a batch of {size} pictures are {tuple(value.shape)}, "
+                f"{who}: {name} of a batch of {size} images are {tuple(value.shape)}, "
                 f"not {(*shape, 'H', 'W')[:dimensions]}"
             )
     if after.seed != before.seed:

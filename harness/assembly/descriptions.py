@@ -27,7 +27,7 @@ from harness.store.contents import content_of
 from harness.values import Stage
 
 EXACT_INTEGER = 64  # bits; JSON writes a larger one for minutes, or not at all
-HEAP_TYPE = 1 << 9  # of a type's flags: set where it is made while a program runs
+HEAP_TYPE = 1 << 9  # flag of types that are created at run time
 NOTHING = type("Nothing", (), {}).__basicsize__  # bytes of an instance without a state of C's
 
 
@@ -36,17 +36,17 @@ def describe(value: object, place: str = "") -> Any:
 
     Plain values, containers, enums, arrays and tensors, instances of classes (all that they hold,
     fields or not), files and folders by what they hold, modules, and classes and functions of a
-    module's top level. ``place`` says in errors whose value it is.
+    module's top level. ``place`` names the value in errors.
 
     Raises:
-        PluginError: It has no fixed description, or holds something that has none.
+        PluginError: It has no fixed description, or contains something without one.
         HarnessError: A path leads to nothing that can be read.
     """
     place = place or type(value).__name__
     try:
         return _describe(value, place)
     except RecursionError:
-        raise PluginError(f"{place} holds itself, so it has no fixed description") from None
+        raise PluginError(f"{place} contains itself, so it has no fixed description") from None
 
 
 def describe_provider(plugin: object, identity: object = None) -> Any:
@@ -115,7 +115,7 @@ def _tuple(value: tuple[Any, ...], place: str) -> Any:
 
 
 def _mapping(value: Mapping[Any, Any], place: str) -> Any:
-    # In its own order: who walks through it meets the items in that order.
+    # In its order: iteration depends on it.
     items = [[_describe(k, place), _describe(v, f"{place}[{k!r:.40}]")] for k, v in value.items()]
     return {type(value).__name__: items}
 
@@ -183,7 +183,7 @@ def _stage(_value: object, place: str) -> Any:
 
 
 def _object(value: Any, place: str) -> Any:
-    """Describe an instance by its class and all that it holds, if its class's source tells it."""
+    """Describe an instance by its class and state, if the class's source defines them."""
     kind = type(value)
     if kind is object or isinstance(value, MethodType):
         raise _refusal(value, place)
@@ -209,14 +209,14 @@ def _holds_more(kind: type) -> bool:
 
 
 def _named(part: Any) -> list[Any]:
-    """The name of a class or a function, and the source that stands behind it."""
+    """Return the name of a class or a function, and its sources."""
     standard = is_standard(part.__module__)
     sources = {} if standard else sources_of(part)
     return [f"{part.__module__}:{part.__qualname__}", sources]
 
 
 def _state(value: object) -> Iterator[tuple[str, object]]:
-    """Yield all that an instance holds: fields, slots, and what was set on it besides."""
+    """Yield the state of an instance: fields, slots and other attributes."""
     kind = type(value)
     fields = dict(_fields(value))
     yield from fields.items()
@@ -244,7 +244,7 @@ def _slots(kind: type) -> list[str]:
 
 
 def _reads(part: object, place: str) -> Any:
-    """Describe the files and folders that a part says it reads, by what they hold."""
+    """Describe the files and folders in ``reads`` of a part, by their content."""
     reads = getattr(part, "reads", ())
     if any(name == "reads" for name, _ in _fields(part)):
         return []  # a field of that name, which is described as all are

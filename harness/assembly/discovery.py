@@ -32,7 +32,7 @@ class Entry(NamedTuple):
 
 
 def find_plugins() -> dict[str, Entry]:
-    """Return every installed plugin by name, sorted; our own win where two share a name."""
+    """Return every installed plugin by name, sorted; ours win if two share a name."""
     found: dict[str, Entry] = {}
     for point in entry_points(group=GROUP):
         entry = _entry(point)
@@ -48,7 +48,7 @@ def find_plugins() -> dict[str, Entry]:
 
 def _entry(point: EntryPoint) -> Entry:
     try:
-        # A half-removed distribution has no metadata; each Python says so in another way.
+        # A half-removed distribution has no metadata; the exception depends on the Python version.
         name, version = point.dist.metadata["Name"], point.dist.version  # type: ignore[union-attr]
     except Exception:
         name = version = None
@@ -56,7 +56,7 @@ def _entry(point: EntryPoint) -> Entry:
 
 
 def load_plugin(entry: Entry) -> Any:
-    """Import what the entry names; raises PluginError with the reason where that fails."""
+    """Import what the entry names; raises PluginError with the reason if that fails."""
     try:
         return EntryPoint(entry.name, entry.value, GROUP).load()
     except (Exception, SystemExit) as error:  # a plugin's import can raise anything at all
@@ -103,7 +103,7 @@ def broken_plugins(entries: Iterable[Entry], home: Path) -> dict[str, str]:
 def _state(entry: Entry) -> str:
     origin = source_file(entry)
     stamps = [origin.stat().st_mtime_ns if origin else 0]
-    # Installing or removing a package touches the folder it lies in.
+    # Installing or removing a package changes its folder's time.
     folders = sorted({Path(p) for p in sys.path if p.endswith(("site-packages", "dist-packages"))})
     stamps += [folder.stat().st_mtime_ns for folder in folders if folder.exists()]
     return hashlib.sha256(repr((entry, stamps, sys.version)).encode()).hexdigest()

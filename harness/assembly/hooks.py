@@ -41,7 +41,7 @@ class Active(NamedTuple):
 
 
 class Provider(NamedTuple):
-    """Who provides a network or an encoder, and what it says that this one exactly is."""
+    """The plugin that provides a network or an encoder, and its identity."""
 
     plugin: object
     identity: object = None
@@ -153,8 +153,8 @@ class Hooks:
     def encoder_providers(self, spec: RunSpec, encoder: str) -> list[Provider]:
         """Return who may answer for a text encoder, without encoding anything.
 
-        That is the one plugin that says what the encoder is, else all that say nothing of
-        encoders; only encoding tells which of them knows it. Raises HarnessError if there is none.
+        That is the one plugin that identifies the encoder, else all without ``encoder_identity``;
+        only encoding shows which of them knows it. Raises HarnessError if there is none.
         """
         said = dict(self._found["encoder_identity"])
         asked = [name for name, _ in self._found["encode_texts"]]
@@ -185,31 +185,31 @@ class Hooks:
     # contribute
 
     def stage_tricks(self, spec: RunSpec, stage: Stage) -> list[Contribution[Stage]]:
-        """Return the stage tricks; each trick comes with the plugin that gave it."""
+        """Return the stage tricks; each with its plugin."""
         return self._contribute("stage_tricks", spec=spec, stage=stage)
 
     def noise_tricks(self, spec: RunSpec, stage: Stage) -> list[Contribution[Samples]]:
-        """Return the noise tricks of a stage: its own, then what plugins contribute."""
+        """Return the noise tricks of a stage, then those of plugins."""
         own = self._chosen.own(self._method, "noise_tricks", stage.noise, stage.name)
         return own + self._contribute("noise_tricks", spec=spec, stage=stage)
 
     def model_tricks(self, spec: RunSpec, stage: Stage) -> list[Contribution[Module]]:
-        """Return the model tricks of a stage: its own, then what plugins contribute."""
+        """Return the model tricks of a stage, then those of plugins."""
         own = self._chosen.own(self._method, "model_tricks", stage.model, stage.name)
         return own + self._contribute("model_tricks", spec=spec, stage=stage)
 
     def batch_tricks(self, spec: RunSpec, stage: Stage) -> list[Contribution[Batch]]:
-        """Return the batch tricks of a stage: its own, then what plugins contribute."""
+        """Return the batch tricks of a stage, then those of plugins."""
         own = self._chosen.own(self._method, "batch_tricks", stage.batch, stage.name)
         return own + self._contribute("batch_tricks", spec=spec, stage=stage)
 
     def loss_tricks(self, spec: RunSpec, stage: Stage) -> list[Contribution[Loss]]:
-        """Return the loss tricks of a stage: its own, then what plugins contribute."""
+        """Return the loss tricks of a stage, then those of plugins."""
         own = self._chosen.own(self._method, "loss_tricks", stage.loss, stage.name)
         return own + self._contribute("loss_tricks", spec=spec, stage=stage)
 
     def testing_tricks(self, spec: RunSpec, plan: Plan) -> list[Contribution[Views]]:
-        """Return the testing tricks of the run: the plan's own, then what plugins contribute."""
+        """Return the testing tricks of the run: the plan's, then those of plugins."""
         own = self._chosen.own(self._method, "testing_tricks", plan.testing)
         return own + self._contribute("testing_tricks", spec=spec)
 
@@ -220,7 +220,7 @@ class Hooks:
     # observe
 
     def silence(self) -> None:
-        """Tell the observers nothing more: they watch rank 0 only."""
+        """Call no observer from now on: they observe rank 0 only."""
         self._silent = True
 
     def on_run_start(self, spec: RunSpec, plan: Plan) -> None:
@@ -243,7 +243,7 @@ class Hooks:
         """Tell the observers the result."""
         self._observe("on_run_end", record=record)
 
-    # the engine room
+    # internals
 
     def _implementations(self, hook: str) -> list[tuple[str, Callable[..., Any]]]:
         order = [name for name, _ in self._manager.list_name_plugin()]

@@ -105,7 +105,7 @@ def versions() -> dict[str, str]:
 def source_state() -> tuple[str, bool]:
     """Return the commit that the harness runs from and whether it was changed since.
 
-    An installed harness lies in no repository: the commit is empty then.
+    An installed harness is not in a repository: the commit is then empty.
     """
     folder = Path(__file__).parent
     command = ["git", "-C", str(folder)]

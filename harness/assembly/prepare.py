@@ -1,4 +1,4 @@
-"""From what was asked to what will be done: plugins, data, stages and the record's identity."""
+"""From the specification to plugins, data, stages and the record's identity."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from harness.samples import Samples
 from harness.spec import RunSpec
 from harness.store.record import record_id
 
-TESTED = ("val", "test", "ilsvrc")  # ilsvrc: ImageNet's validation pictures, where asked for
+TESTED = ("val", "test", "ilsvrc")  # ilsvrc: ImageNet's validation images, if given
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class Prepared:
 
     @property
     def spec(self) -> RunSpec:
-        """What was asked, with its data set decided."""
+        """The specification, with its data set decided."""
         return self.active.spec
 
     @property
@@ -59,7 +59,7 @@ class Prepared:
 
     @property
     def record(self) -> Path:
-        """Where the run's record lies once it is done."""
+        """The path of the run's record."""
         return self.spec.home / "records" / f"{self.identity}.json"
 
 
@@ -70,7 +70,7 @@ def prepare(asked: RunSpec, world_size: int = 1) -> Prepared:
     """
     active = Activation(asked)
     spec, hooks = active.spec, active.hooks
-    resolve(spec, hooks, UNREAD)  # what was asked wrongly shows before any data is drawn or read
+    resolve(spec, hooks, UNREAD)  # finds wrong input before any data is drawn or read
     samples = hooks.load_samples(spec, "train")
     splits = {name: _labelled(spec, hooks, name) for name in TESTED}
     val = splits["val"]
@@ -89,7 +89,7 @@ def prepare(asked: RunSpec, world_size: int = 1) -> Prepared:
 
 
 def _labelled(spec: RunSpec, hooks: Hooks, split: str) -> Samples | None:
-    """Return a split with its labels, or None where they are not public."""
+    """Return a split with its labels, or None if they are not public."""
     try:
         return hooks.load_samples(spec, split)
     except NoLabelsError:

@@ -104,7 +104,7 @@ def plain_view(stage: Stage) -> Views:
 class DataIdentity:
     """How the keys of stages name the data.
 
-    ``pictures`` covers the lists, labels and pictures of train and val: every stage reads them.
+    ``pictures`` covers the lists, labels and images of train and val: every stage reads them.
     ``context`` adds texts, queries and glosses, and is called only for a stage that may read them.
     """
 
@@ -122,7 +122,7 @@ class DataIdentity:
 
 
 UNREAD = DataIdentity(pictures="", context=str)
-"""Stands for data that were not read yet: the keys are no keys of stages."""
+"""A placeholder for data that were not read: keys made with it are not keys of stages."""
 
 
 def resolve(
@@ -204,7 +204,7 @@ def _stage_recipe(
 
 
 def _effective(spec: RunSpec, hooks: Hooks, stage: Stage) -> tuple[Stage, dict[str, str]]:
-    """Apply the profile, then the command line; say of each field where its value comes from."""
+    """Apply the profile, then the command line; return the origin of each field."""
     fields = [field.name for field in dataclasses.fields(Stage) if field.name not in SLOTS]
     origins = dict.fromkeys(fields, "recipe")
     check_values(stage)

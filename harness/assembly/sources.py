@@ -33,7 +33,7 @@ INSTALLED = frozenset({"site-packages", "dist-packages"})
 
 
 class Parsed(NamedTuple):
-    """What a Python file says: the modules or names it imports, the classes it defines."""
+    """The modules or names that a Python file imports and the classes that it defines."""
 
     imports: frozenset[str]
     classes: frozenset[str]
@@ -52,7 +52,7 @@ def file_sha256(path: str) -> str:
 
 
 def sources_of(part: object) -> dict[str, str]:
-    """Return what stands behind ``part``: the sha256 of each source file, by module.
+    """Return the sources of ``part``: the sha256 of each source file, by module.
 
     ``part`` is a module, a class, a function or any other value, whose class counts. With the file
     that defines it count those of its base classes, the packages they lie in, and what these import
@@ -84,7 +84,7 @@ def is_standard(module: str) -> bool:
 
 
 def defines(kind: type) -> bool:
-    """Whether the class's own statement stands in its module's file, outside of any function.
+    """Return whether the class statement is in its module's file, outside of any function.
 
     Only then does the source say all that the class does.
     """
@@ -172,7 +172,7 @@ def _installed_together() -> tuple[frozenset[str], ...]:
 
 @cache
 def _parsed(path: str, name: str) -> Parsed:
-    """Read a file's imports and classes; none of either if it is no Python source."""
+    """Read a file's imports and classes; none if it is not Python source."""
     nothing = Parsed(frozenset(), frozenset())
     if not path.endswith(".py"):
         return nothing

@@ -1,4 +1,4 @@
-"""What of a stage and its tricks goes into the stage's key."""
+"""The parts of a stage and its tricks that are in the stage's key."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def encoders_of(tricks: Sequence[Trick[Any]]) -> list[str]:
 
 @dataclass(frozen=True)
 class _Key:
-    """Stands for an earlier stage where a trick refers to one."""
+    """Replaces an earlier stage that a trick refers to."""
 
     key: str
 
@@ -60,9 +60,9 @@ def keyed(given: Contribution[Any], stage: Stage, keys: Mapping[str, str]) -> An
 
 
 def described_stage(stage: Stage, keys: Mapping[str, str]) -> dict[str, Any]:
-    """Describe a stage by what it does, not by what it is called; its tricks stand apart.
+    """Describe a stage without its name and tricks.
 
-    Where a trick asks for an earlier stage by name, the name counts with what it stands for.
+    The names of the stages that it sees count, since tricks can find them by name.
     """
     apart = ("name", "start", "sees", "teachers", *SLOTS)
     names = [field.name for field in dataclasses.fields(stage) if field.name not in apart]

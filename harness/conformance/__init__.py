@@ -1,4 +1,4 @@
-"""The contract that every plugin must keep, as checks that its own tests can call."""
+"""The contract that every plugin must keep, as checks that its tests can call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A plugin under test, in a run of its own that is set up but never trained."""
+"""A plugin under test, in a run that is set up but not trained."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from harness.assembly.recipe import UNREAD, Recipe, resolve
 from harness.spec import DataSpec, RunSpec
 
 TINY = DataSpec(name=DEFAULT_DATA.name, path="tiny")
-METHOD = "baseline"  # what a plugin that is no method itself is tried in
+METHOD = "baseline"  # the method of a run that tests a plugin without a plan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +30,12 @@ class Case:
 
     @property
     def is_method(self) -> bool:
-        """Whether it has a plan of its own."""
+        """Whether it has a plan."""
         return hasattr(self.plugin, "plan")
 
     @property
     def can_run(self) -> bool:
-        """Whether there is data to try it on: a data set needs its own."""
+        """Whether there is data to test it on: a data set needs its files."""
         return not hasattr(self.plugin, "load_samples") or self.spec.data.name == self.name
 
     def hooks(self, plugin: object | None = None) -> Hooks:

@@ -1,4 +1,4 @@
-"""The contract that every plugin must keep; its own tests call ``check_plugin``."""
+"""The contract that every plugin must keep; its tests call ``check_plugin``."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ from harness.spec import DataSpec, RunSpec, default_home
 from harness.training.rehearsal import apply_batch_tricks, drawn_batch, loss_values, rehearse
 from harness.values import Trick, apply
 
-STEPS = range(3)  # that a sampler is asked for
+STEPS = range(3)  # for which a sampler draws
 
 
 def check_plugin(
     plugin: str | object, *, data: DataSpec | None = None, home: Path | None = None
 ) -> list[str]:
-    """Return every breach of the contract, one line each; none where the plugin keeps it.
+    """Return every problem with the contract, one line each; none if the plugin keeps it.
 
     ``plugin`` is the name of an installed plugin, or a plugin's class, object or module. It is set
-    up with its defaults and tried on ``data``, synthweb:tiny unless told otherwise, below ``home``;
-    a data set is read only where ``data`` names it. Nothing is trained.
+    up with its defaults and tried on ``data``, synthweb:tiny by default, below ``home``;
+    a data set is read only if ``data`` names it. Nothing is trained.
     """
     try:
         case = case_of(plugin, data or TINY, home or default_home())
@@ -70,7 +70,7 @@ def check_plugin(
 
 
 def check_summary(case: Case) -> Iterator[str]:
-    """The plugin says in a docstring of its own what it is, and answers some hook."""
+    """The plugin has a docstring and at least one hook."""
     owner = case.loaded if isinstance(case.loaded, (type, ModuleType)) else type(case.loaded)
     words = inspect.cleandoc(vars(owner).get("__doc__") or "")
     if not words or words.startswith(f"{owner.__name__}("):  # as dataclasses write it
@@ -84,7 +84,7 @@ def check_knobs(case: Case) -> Iterator[str]:
     if not isinstance(case.loaded, type):
         return
     if case.is_method and not _is_frozen(case.plugin):
-        yield "is no frozen dataclass, so a row of a published table is no value of it"
+        yield "is not a frozen dataclass, so it cannot be a row of a published table"
     for knob in knobs_of(case.loaded).values():
         if case.is_method and knob.source in ("", UNSTATED):
             yield f"knob {knob.name} has no source; write published(...) or assumed(...)"
@@ -109,7 +109,7 @@ def check_samples(case: Case) -> Iterator[str]:
         if not len(samples) or samples.split != split or samples.classes != train.classes:
             yield f"load_samples gives for {split} no samples, another split or other classes"
         elif not (samples.root / str(samples.files[0])).is_file():
-            yield f"the first picture of {split} is not there: {samples.files[0]}"
+            yield f"the first image of {split} is missing: {samples.files[0]}"
 
 
 def check_plan(case: Case) -> Iterator[str]:
@@ -120,7 +120,7 @@ def check_plan(case: Case) -> Iterator[str]:
         yield "asked twice, its plan or a trick is not the same"
     for trick in _tricks(recipe):
         if not _is_frozen(trick):
-            yield f"{type(trick).__name__} is no frozen dataclass"
+            yield f"{type(trick).__name__} is not a frozen dataclass"
     for knob, choice in _choices(case):
         try:
             case.recipe(dataclasses.replace(case.plugin, **{knob: choice}))  # type: ignore[type-var]
@@ -143,14 +143,14 @@ def check_noise_tricks(case: Case) -> Iterator[str]:
                 yield f"{given.who}: {type(error).__name__}: {error}"
                 break
             if samples_digest(after) != samples_digest(again):
-                yield f"{given.who} gives something else each time; draw from a seed of its own"
+                yield f"{given.who} differs each time; draw from a seed among its fields"
             samples = after
         else:
             yield from check_sampler(stage, samples)
 
 
 def check_sampler(stage: StageRecipe, samples: Samples) -> Iterator[str]:
-    """A sampler draws the same rows each time, whichever step is asked for first."""
+    """A sampler draws the same rows each time, in any order of steps."""
     sampler, size, who = stage.stage.sampler, stage.stage.batch_size, stage.who(stage.stage.sampler)
 
     def drawn(steps: Sequence[int]) -> dict[int, Rows]:

@@ -1,4 +1,4 @@
-"""What stands in for a real run in the checks: drawn features, random states, copies."""
+"""Replacements for a real run in the checks: random features, random states, copies."""
 
 from __future__ import annotations
 

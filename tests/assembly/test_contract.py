@@ -192,9 +192,9 @@ def batch() -> Batch:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"images": lambda b: b.images[:2]}, r"targets of a batch of 2 pictures are \(4, 6\)"),
+        ({"images": lambda b: b.images[:2]}, r"targets of a batch of 2 images are \(4, 6\)"),
         ({"images": lambda b: b.images.double()}, "images must be a tensor of torch.float32"),
-        ({"images": lambda b: b.images[0]}, "images of a batch of 3 pictures are"),
+        ({"images": lambda b: b.images[0]}, "images of a batch of 3 images are"),
         ({"images": lambda b: None}, "images must be a tensor of torch.float32, not None"),
         ({"targets": lambda b: b.targets.argmax(dim=1)}, "targets must be a tensor of torch.float"),
         ({"targets": lambda b: b.targets.double()}, "targets must be a tensor of torch.float32"),

@@ -288,7 +288,7 @@ def test_a_refusal_says_where_the_value_stands() -> None:
         describe(Point([{"a": lambda x: x}]))
     loop: list[Any] = []
     loop.append(loop)
-    with pytest.raises(PluginError, match="holds itself"):
+    with pytest.raises(PluginError, match="contains itself"):
         describe(loop)
 
 

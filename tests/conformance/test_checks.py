@@ -143,10 +143,10 @@ class Spoil:
         ("writes to the features", "Spoil in stage 'second' writes into what it was given"),
         ("forgets", "Spoil in stage 'second' must return Samples, not None"),
         ("drops", "Spoil in stage 'second' returns 299 samples of 300"),
-        ("draws", "Spoil in stage 'second' gives something else each time"),
+        ("draws", "Spoil in stage 'second' differs each time"),
         ("draws from numpy", "Spoil in stage 'second' draws from numpy's global random state"),
         ("draws from torch", "Spoil in stage 'second' draws from torch's global random state"),
-        ("draws from python", "Spoil in stage 'second' gives something else each time"),
+        ("draws from python", "Spoil in stage 'second' differs each time"),
         ("weighs nothing", "Spoil in stage 'second' gives weight 0 to every sample"),
         ("leaves all out", "Spoil in stage 'second' leaves every sample out"),
         ("many", "Spoil in stage 'second': weight of Samples must be (N,), not (300, 1)"),
@@ -196,7 +196,7 @@ def restless(self: Any) -> Plan:
 @pytest.mark.parametrize(
     ("plugin", "words"),
     [
-        (Thawed, "is no frozen dataclass, so a row of a published table is no value of it"),
+        (Thawed, "is not a frozen dataclass, so it cannot be a row of a published table"),
         (variant(__doc__=None), "has no docstring"),
         (
             variant(__annotations__={"epochs": int}),
@@ -225,7 +225,7 @@ def restless(self: Any) -> Plan:
         ),
         (variant(plan=hook(restless, "plan")), "asked twice, its plan or a trick is not the same"),
         (variant(noise_tricks=noise(lambda samples: samples)), "has no fixed description"),
-        (variant(noise_tricks=noise(Mutable())), "Mutable is no frozen dataclass"),
+        (variant(noise_tricks=noise(Mutable())), "Mutable is not a frozen dataclass"),
         (variant(noise_trick=hook(lambda self: [], "noise_trick")), "noise_trick"),
         (variant(plan=lambda self: Plan(stages=())), "its plan is not marked; put @hookimpl on it"),
         (variant(plan=hook(lambda self: 1 / 0, "plan")), "check plan: ZeroDivisionError"),
@@ -504,7 +504,7 @@ class Data:
         ("sound", None),
         ("secret", None),
         ("nameless", "load_samples gives no fingerprint or no edition"),
-        ("missing", "the first picture of val is not there: "),
+        ("missing", "the first image of val is missing: "),
         ("confused", "load_samples gives for test no samples, another split or other classes"),
     ],
 )
