@@ -1,1 +1,1 @@
-"""What a run will do and cost, before it runs."""
+"""The plan and the estimated cost of a run, before it runs."""

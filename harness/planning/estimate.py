@@ -1,4 +1,4 @@
-"""What a recipe would cost before it runs: time, disk and memory, with where each comes from."""
+"""The estimated cost of a recipe: time, disk and memory, with the source of each number."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from harness.spec import RunSpec
 from harness.store.record import known_records
 
 FLOAT = 4  # bytes
-SEEN_BYTES = 44  # of a picture's five classes and probabilities, and of its label's
-COLUMN_BYTES = 9  # label, weight and subset of a picture, as a stage keeps them
-ANSWER_BYTES = 25  # of a tested picture under one protocol: 22 were measured, compressed
+SEEN_BYTES = 44  # five classes and probabilities of an image, and those of its label
+COLUMN_BYTES = 9  # label, weight and subset of an image, as a stage stores them
+ANSWER_BYTES = 25  # of a test image under one protocol: 22 were measured, compressed
 EPOCHS_KEPT = 2  # the last and the best
 CHECKPOINTS = 2
 
-# How many training and val pictures an edition has, where none lies here.
+# Training and val images of an edition, if its data is not on this machine.
 PUBLISHED = {
     "webvision1": (2_400_000, 50_000, "the organisers, rounded"),
     "mini-webvision": (65_944, 2_500, "the entries that public loaders count"),
@@ -45,7 +45,7 @@ PUBLISHED = {
 
 
 class DataSize(NamedTuple):
-    """How many pictures and classes there are; ``tested`` counts val and test where known."""
+    """The numbers of images and classes; ``tested`` is val and test, None if unknown."""
 
     train: int
     tested: int | None
@@ -55,7 +55,7 @@ class DataSize(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class StageCost:
-    """One stage: pictures times epochs, over what one device does times their number."""
+    """The cost of one stage: images x epochs / (images per second x devices)."""
 
     name: str
     kind: Kind
@@ -70,7 +70,7 @@ class StageCost:
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """The cost of a recipe from nothing; ``disk`` in bytes by what needs them."""
+    """The cost of a recipe without cached stages; ``disk`` is in bytes, by purpose."""
 
     label: str
     data: str
@@ -101,10 +101,10 @@ def estimate(
 
     The speed of a stage is the one ``given`` under its name or under "", else ``measure``'s, else
     that of earlier records of the same backbone, input size, precision, network tricks and
-    hardware. ``images`` is the number of training pictures where no data lies here.
+    hardware. ``images`` is the number of training images if the data is not on this machine.
 
     Raises:
-        HarnessError: A speed or the number of pictures is unknown, or the recipe cannot be.
+        HarnessError: A speed or the number of images is unknown, or the recipe is invalid.
     """
     from harness.planning.step_timer import network_sizes
 
@@ -158,7 +158,7 @@ def _on(hardware: str | None) -> str:
 
 
 def _resolved(asked: RunSpec, images: int | None) -> tuple[RunSpec, Hooks, Recipe, DataSize]:
-    """Resolve the recipe, with the data where they are here, else with what is known of them."""
+    """Resolve the recipe, with the data if it is on this machine, else with published numbers."""
     active = Activation(asked)
     spec = active.spec
     edition = EDITIONS.get(spec.data.name)
@@ -205,7 +205,7 @@ def _stage_cost(
 
 
 def _disk(recipe: Recipe, size: DataSize, sizes: Mapping[str, NetworkSize]) -> dict[str, int]:
-    """Return the bytes that a finished run leaves under its home, by what they are."""
+    """Return the bytes that a finished run leaves under its home, by kind."""
     seen = recipe.seen
     protocols = len(recipe.protocols(recipe.members[0]))
     disk = {

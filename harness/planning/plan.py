@@ -1,4 +1,4 @@
-"""A run's plan as plain values: stages, origins, what is cached, what will be trained."""
+"""A run's plan as plain values: stages, origins, and which stages are cached."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from harness.terminal import visible_in
 
 
 class PlannedRun(dict[str, Any]):
-    """What a run would do, as plain values; prints itself as ``harness plan`` does."""
+    """The plan of a run, as plain values; its repr is the text of ``harness plan``."""
 
     def __repr__(self) -> str:
         """Return the text of ``harness plan``."""
@@ -30,7 +30,7 @@ class PlannedRun(dict[str, Any]):
 
 
 def planned(asked: RunSpec) -> PlannedRun:
-    """Return everything that ``harness run`` would do; raises what it would raise at its start."""
+    """Return the plan of ``harness run``; raises the errors that it would raise at its start."""
     prepared = prepare(asked)
     spec, samples, recipe = prepared.spec, prepared.samples, prepared.recipe
     knobs = effective_knobs(prepared.active.method, spec)
@@ -57,7 +57,7 @@ def planned(asked: RunSpec) -> PlannedRun:
 
 
 def _time(stages: Sequence[Mapping[str, Any]], hardware: str) -> dict[str, Any] | None:
-    """Return the time of all stages and of those that are left; None where one is unknown."""
+    """Return the time of all stages and of the remaining ones; None if one is unknown."""
     if any(stage["seconds"] is None for stage in stages):
         return None
     left = [stage["seconds"] for stage in stages if stage["state"] != "cached"]

@@ -1,4 +1,4 @@
-"""A planned run in words: stages, values with their origins, tricks, cost and test."""
+"""A planned run as text: stages, values with their origins, tricks, cost and test."""
 
 from __future__ import annotations
 

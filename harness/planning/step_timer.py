@@ -1,4 +1,4 @@
-"""Networks' sizes, and the speed of a few training steps on synthetic pictures."""
+"""The sizes of networks, and the speed of a few training steps on synthetic images."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from harness.training.loop import weighted_mean
 from harness.training.ranks import Ranks, join_ranks
 from harness.values import Batch, Loss, apply
 
-SECONDS = 3.0  # of one network's steps, the first ones left out
+SECONDS = 3.0  # of one network's steps, without the warm-up steps
 WARM_UP_STEPS, LEAST_STEPS = 2, 3
 
 
@@ -47,7 +47,7 @@ def _undrawn(spec: RunSpec, hooks: Hooks, stage: StageRecipe, classes: int) -> n
     try:
         with torch.device("meta"):
             return _network(spec, hooks, stage, classes)
-    except (RuntimeError, NotImplementedError):  # it looks at its values while it is built
+    except (RuntimeError, NotImplementedError):  # the network reads values while it is built
         return _network(spec, hooks, stage, classes)
 
 
@@ -66,11 +66,11 @@ def _size(module: nn.Module) -> NetworkSize:
 
 @dataclass(frozen=True, kw_only=True)
 class StepTimer:
-    """Times a few steps of every kind of stage on the device at hand.
+    """Times a few steps of every kind of stage on this device.
 
-    Network, engine, batch and loss tricks are the stage's own, its teachers networks like it; the
-    pictures are noise and come from memory, so reading is not counted. One device takes what one of
-    ``gpus`` would take at once, or less where its memory is too small.
+    Network, engine, batch and loss tricks are those of the stage; its teachers are copies of its
+    network. The images are noise in memory, so reading is not included. The batch is that of one of
+    ``gpus`` devices, or smaller if the memory is too small.
     """
 
     tell: Callable[[str], None]
@@ -101,7 +101,7 @@ class StepTimer:
         images: int,
         ranks: Ranks,
     ) -> Measured:
-        if ranks.device.type == "cpu":  # more at once are no faster there, and may not fit
+        if ranks.device.type == "cpu":  # larger batches are not faster there, and may not fit
             images = min(images, max(2, PIXELS_AT_ONCE // stage.stage.input_size**2))
         while images:
             try:
@@ -109,7 +109,7 @@ class StepTimer:
                 return Measured(speed, _device(ranks), images, peak)
             except torch.cuda.OutOfMemoryError:
                 images //= 2
-            torch.cuda.empty_cache()  # after the error is gone, and with it what did not fit
+            torch.cuda.empty_cache()  # after the error has released its memory
         raise HarnessError(
             f"stage {stage.stage.name!r}: not one picture fits into this device's memory"
         )
@@ -137,7 +137,7 @@ class _Steps:
         ]
         self._loss: Loss = apply(stage.loss, cross_entropy)
         self._engine.module.train()
-        self._engine.set_lr(0.0)  # noise must not blow the weights up
+        self._engine.set_lr(0.0)  # noise must not make the weights diverge
         size = stage.stage.input_size
         random = np.random.default_rng(0)
         pixels = random.integers(256, size=(images, size, size, 3), dtype=np.uint8)
@@ -152,7 +152,7 @@ class _Steps:
         )
 
     def timed(self, seconds: float) -> tuple[Speed, int | None]:
-        """Return the speed of some steps, and the most memory that the device lent to them."""
+        """Return the speed of some steps, and their peak memory on the device."""
         cuda = self._ranks.device.type == "cuda"
         if cuda:
             torch.cuda.reset_peak_memory_stats(self._ranks.device)

@@ -1,4 +1,4 @@
-"""How long stages train: by what earlier runs tell of the same network on the same hardware."""
+"""Training time of stages, from earlier runs of the same network on the same hardware."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from harness.assembly.recipe import StageRecipe
 from harness.errors import HarnessError, unknown
 from harness.store.record import EffectiveStage, ResultRecord, known_records
 
-# Assumed: what is left of several devices' speed after they waited for each other.
+# Assumed: the efficiency of several devices, which wait for each other.
 LEAST_EFFICIENCY, MOST_EFFICIENCY = 0.9, 1.0
 QUANTILES = (0.1, 0.9)  # of the speeds, by the time spent at each: the bounds
 
 
 class Kind(NamedTuple):
-    """What decides how fast a stage trains on given hardware; batch size and classes matter less.
+    """What decides the speed of a stage on given hardware; batch size and classes matter less.
 
-    ``model`` are the tricks that change the network, ``teachers`` how many networks look at every
-    batch with it.
+    ``model`` are the tricks that change the network; ``teachers`` is the number of networks that
+    also process every batch.
     """
 
     backbone: str
@@ -32,7 +32,7 @@ class Kind(NamedTuple):
     teachers: int = 0
 
     def __str__(self) -> str:
-        """Return it in words."""
+        """Return the kind as text."""
         words = [self.backbone, f"at {self.input_size} pixels", f"in {self.precision}"]
         words += [f"with {', '.join(self.model)}"] if self.model else []
         words += [f"taught by {self.teachers}"] if self.teachers else []
@@ -40,7 +40,7 @@ class Kind(NamedTuple):
 
 
 class Speed(NamedTuple):
-    """Images per second of one device, and where the number comes from."""
+    """Images per second of one device, and the source of the number."""
 
     images_per_second: float
     low: float
@@ -56,7 +56,7 @@ class Span(NamedTuple):
     high: float
 
     def __str__(self) -> str:
-        """Return it in the largest unit that fits: "12 days [11, 13]"."""
+        """Return the span in the largest unit that fits: "12 days [11, 13]"."""
         units = {"days": 86_400, "hours": 3_600, "min": 60}
         fitting = (name for name, size in units.items() if self.estimate >= 2 * size)
         unit = next(fitting, "s")
@@ -66,7 +66,7 @@ class Span(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """What a few training steps showed; ``peak_bytes`` where the device tells."""
+    """The result of a few training steps; ``peak_bytes`` is None if the device has no counter."""
 
     speed: Speed
     hardware: str
@@ -75,7 +75,7 @@ class Measured(NamedTuple):
 
 
 class NetworkSize(NamedTuple):
-    """Numbers of values: what is trained, what is kept beside it, a picture's features."""
+    """Numbers of values: parameters, buffers, and features of one image."""
 
     parameters: int
     buffers: int
@@ -84,7 +84,7 @@ class NetworkSize(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Speeds:
-    """The speeds that are known of one kind of hardware."""
+    """The known speeds on one kind of hardware."""
 
     hardware: str
     by_kind: Mapping[Kind, Speed]
@@ -110,17 +110,17 @@ def kind_of(recipe: StageRecipe) -> Kind:
 
 
 def total(spans: Iterable[Span]) -> Span:
-    """Return the sum; bounds are added, for what makes one stage slow makes all slow."""
+    """Return the sum; bounds are added too, because causes of slowness affect all stages."""
     parts = list(spans)
     return Span(*(sum(column) for column in zip(*parts, strict=True))) if parts else Span(0, 0, 0)
 
 
 def training_seconds(images: float, speed: Speed, gpus: int = 1) -> Span:
-    """Return how long ``images`` draws take on ``gpus`` devices.
+    """Return the time of ``images`` draws on ``gpus`` devices.
 
     images / (images per second x gpus x efficiency); the efficiency of several devices is assumed
-    to lie between 0.9 and 1, of one it is 1. **Source:** the column "Estimated Training Time on
-    WebVision" of BigVideo's deck, "Efficient & Powerful Networks"; how the deck scales is open.
+    to be between 0.9 and 1; that of one is 1. **Source:** the column "Estimated Training Time on
+    WebVision" of BigVideo's deck, "Efficient & Powerful Networks"; its scaling is not stated.
     """
     least = LEAST_EFFICIENCY if gpus > 1 else 1.0
     most = MOST_EFFICIENCY if gpus > 1 else 1.0
@@ -134,10 +134,7 @@ def training_seconds(images: float, speed: Speed, gpus: int = 1) -> Span:
 def known_seconds(
     home: Path, stages: Sequence[StageRecipe], train: int
 ) -> tuple[dict[str, Span], str]:
-    """Return the time on one device of the stages of which earlier records tell, by key.
-
-    Second comes the hardware that these records ran on.
-    """
+    """Return the time on one device of the stages with known speed, by key, and the hardware."""
     kinds = {stage.key: kind_of(stage) for stage in stages}
     speeds = recorded_speeds(known_records(home / "records"), list(kinds.values()))
     known = {
@@ -151,12 +148,12 @@ def known_seconds(
 def recorded_speeds(
     records: Iterable[ResultRecord], kinds: Sequence[Kind], hardware: str | None = None
 ) -> Speeds:
-    """Return what the records tell of these kinds on one kind of hardware.
+    """Return the recorded speeds of these kinds on one kind of hardware.
 
-    That is the one asked for, by a part of its name, else the one of which most kinds are known,
-    else the newest. A stage that several runs share counts once. The speed is all pictures over
-    all seconds; a tenth of the seconds was spent below ``low``, and a tenth above ``high``. Raises
-    HarnessError where none has the hardware asked for.
+    ``hardware`` selects it by a part of its name; by default it is the one with most of the kinds,
+    then the newest. A stage that several runs share counts once. The speed is all images over all
+    seconds; a tenth of the seconds was spent below ``low``, and a tenth above ``high``. Raises
+    HarnessError if no record has the hardware.
     """
     known: dict[str, dict[Kind, list[_Trained]]] = {}
     for place, kind, trained in _trained(records):
@@ -175,7 +172,7 @@ def recorded_speeds(
 
 
 def _speed(trained: Sequence[_Trained]) -> Speed:
-    """Join trainings by how long they took: the first steps of a short one tell little."""
+    """Combine trainings, weighted by time: the first steps of a short one are not typical."""
     many = f"{len(trained)} earlier trainings" if len(trained) > 1 else "one earlier training"
     whole = sum(one.seconds for one in trained)
     images = sum(one.images_per_second * one.seconds for one in trained)
@@ -191,7 +188,7 @@ def _speed(trained: Sequence[_Trained]) -> Speed:
 
 def _trained(records: Iterable[ResultRecord]) -> Iterable[tuple[str, Kind, _Trained]]:
     met: set[str] = set()
-    for record in records:  # who came first trained it, whoever uses it
+    for record in records:  # the first record trained the stage; later ones reuse it
         place, devices = _place(record.cost.hardware)
         for stage in record.stages:
             speed = record.cost.images_per_second.get(stage.name, 0.0)
@@ -204,7 +201,7 @@ def _trained(records: Iterable[ResultRecord]) -> Iterable[tuple[str, Kind, _Trai
 
 
 def _place(hardware: Mapping[str, str]) -> tuple[str, int]:
-    """Return one device's name, and how many of them trained; the ranks of a CPU share it."""
+    """Return a device's name and the number of devices; ranks on a CPU share one."""
     count, _, kind = hardware.get("devices", "").partition(" x ")
     if kind == "cuda" and count.isdecimal() and int(count):
         return hardware.get("accelerator", "unknown GPU"), int(count)
@@ -212,7 +209,7 @@ def _place(hardware: Mapping[str, str]) -> tuple[str, int]:
 
 
 def _kind(stage: EffectiveStage) -> Kind | None:
-    """Return the kind of a stage of a record, None where the record does not tell."""
+    """Return the kind of a stage of a record; None if the record does not have it."""
     values = stage.values
     try:
         size = int(values["input_size"])

@@ -68,10 +68,9 @@ def test_an_ablation_from_end_to_end(call: Call, tiny_home: Path, install) -> No
     assert "run 18 of 18: " in outcome.err
     text = outcome.out
     assert text.startswith("mine epochs=1 on synthweb:tiny, test, seeds 0 to 1")
-    assert (
-        "KeepFirst, left out: mine -KeepFirst epochs=1, seed 0: nothing was left out; put" in text
-    )
-    assert "NeedsKept, alone: mine -KeepFirst -SmoothLabels epochs=1, seed 0: nothing was" in text
+    reason = "plugin 'mine': NeedsKept in stage 'second': nothing was left out; put"
+    assert f"KeepFirst, left out: mine -KeepFirst epochs=1, seed 0: {reason}" in text
+    assert f"NeedsKept, alone: mine -KeepFirst -SmoothLabels epochs=1, seed 0: {reason}" in text
     assert "the method's own stages" in text
 
     again = call(*ablate, "--json")
