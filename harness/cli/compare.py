@@ -14,8 +14,8 @@ from harness.cli.say import say
 
 
 @click.command()
-@click.argument("before", metavar="RUN")
-@click.argument("after", metavar="RUN")
+@click.argument("before", metavar="FIRST")
+@click.argument("after", metavar="SECOND")
 @click.option("--split", help="test, val or ilsvrc.  [default: the first that both were scored on]")
 @click.option(
     "--protocol",
@@ -51,9 +51,9 @@ def compare(  # noqa: PLR0913 - one parameter per option
 ) -> None:
     """Compare two runs on the same test images.
 
-    RUN is a row of the board with all its seeds (by name, label or method), or one record (by id,
-    by the beginning of its id, or by file). Prints the accuracy of the second run minus that of
-    the first, with its interval, and the categories that improved, got worse or did not change.
+    FIRST and SECOND are each a row of the board with all its seeds (by name, label or method), or
+    one record (by id, by the beginning of its id, or by file). Prints the accuracy of SECOND minus
+    that of FIRST, with its interval, and the categories that improved, got worse or did not change.
 
     \b
     Examples:

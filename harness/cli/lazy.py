@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from harness.errors import HarnessError, unknown
+
 
 class LazyGroup(click.Group):
     """A group whose command ``name`` is the attribute ``name`` of the module ``prefix + name``.
@@ -24,9 +26,11 @@ class LazyGroup(click.Group):
         """Return the commands in their order."""
         return list(self._order)
 
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002
-        """Return the command called ``name``, or None if there is none."""
-        if name not in self._order:
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Return the command called ``name``; raises HarnessError if it is unknown."""
+        if name not in self._order and ctx.resilient_parsing:  # completion of a wrong line
             return None
+        if name not in self._order:
+            raise HarnessError(unknown("command", name, self._order, listing="commands"))
         command: click.Command = getattr(importlib.import_module(self._prefix + name), name)
         return command

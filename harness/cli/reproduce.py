@@ -102,7 +102,7 @@ def reproduce(  # noqa: PLR0913 - one parameter per option
     \b
     Examples:
       harness reproduce --list
-      harness reproduce malong/table-1 --seeds 3
+      harness reproduce malong/table1 --seeds 3
       harness reproduce huawei --data webvision2:/data/webvision2 --gpus 8
       harness reproduce --seeds 3 --report report
       harness reproduce --no-run --json

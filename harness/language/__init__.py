@@ -1,1 +1,1 @@
-"""Text encoders, the cache of what they encoded, and the masking of words that found a picture."""
+"""Text encoders, the cache of what they encoded, and the masking of query words."""

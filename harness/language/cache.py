@@ -1,4 +1,4 @@
-"""What was encoded once, kept on disk: one SQLite file for each exact model."""
+"""Cache of encoded texts on disk: one SQLite file for each exact model."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ TABLE = "CREATE TABLE IF NOT EXISTS vectors (text BLOB PRIMARY KEY, vector BLOB 
 
 
 def key_of(text: str) -> bytes:
-    """Return the digest under which the vector of ``text`` is kept."""
+    """Return the digest under which the vector of ``text`` is stored."""
     return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).digest()
 
 
 class VectorCache:
     """The vectors of one model, by digests of texts; any number of processes may share it.
 
-    It never stops a run: a damaged file is begun anew, and where none can be written, nothing is
-    kept. Either is said once by ``report``.
+    It never stops a run: a damaged file is replaced by a new one, and if no file can be written,
+    nothing is stored. ``report`` is called once with the reason.
     """
 
     def __init__(self, folder: Path, identity: str, report: Callable[[str], object]) -> None:
@@ -40,7 +40,7 @@ class VectorCache:
         self._usable = True
 
     def read(self, keys: Collection[bytes]) -> dict[bytes, NDArray[np.float32]]:
-        """Return the vectors of those ``keys`` that were kept before."""
+        """Return the vectors of those ``keys`` that are stored."""
         wanted = list(keys)
 
         def rows(connection: sqlite3.Connection) -> dict[bytes, NDArray[np.float32]]:
@@ -55,7 +55,7 @@ class VectorCache:
         return self._try(rows) or {}
 
     def write(self, vectors: Vectors) -> None:
-        """Keep these vectors, all or none of them; what is kept already stays."""
+        """Store these vectors, all or none of them; stored vectors are not replaced."""
         rows = [(key, vector.astype("<f4").tobytes()) for key, vector in vectors.items()]
 
         def insert(connection: sqlite3.Connection) -> None:
@@ -65,7 +65,7 @@ class VectorCache:
         self._try(insert)
 
     def _try(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
-        """Do the work on the file, on a new one where it is damaged, or not at all."""
+        """Do the work on the file, on a new one if it is damaged, or not at all."""
         for _ in range(2 if self._usable else 0):
             try:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -74,10 +74,14 @@ class VectorCache:
                     return work(connection)
             except (OSError, sqlite3.OperationalError) as error:
                 self._usable = False
-                self._report(f"no encodings can be kept in {self.path}: {error}; going on without")
+                self._report(
+                    f"encodings cannot be stored in {self.path}: {error}; continuing without"
+                )
                 return None
             except sqlite3.DatabaseError as error:
-                self._report(f"the encodings in {self.path} are damaged ({error}): begun anew")
+                self._report(
+                    f"the encodings in {self.path} are damaged ({error}); starting a new file"
+                )
                 self._discard()
         return None
 
@@ -88,7 +92,7 @@ class VectorCache:
 
 
 def _checked(rows: list[tuple[bytes, bytes]]) -> dict[bytes, NDArray[np.float32]]:
-    """Return the vectors; raises sqlite3.DatabaseError where they are not of length 1."""
+    """Return the vectors; raises sqlite3.DatabaseError if they are not of length 1."""
     if not rows:
         return {}
     content = b"".join(vector for _, vector in rows)

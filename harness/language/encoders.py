@@ -1,4 +1,4 @@
-"""The text encoders that come with the harness, each different text encoded once."""
+"""The text encoders of the harness; each different text is encoded once."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class TextEncoders:
     def encode_texts(
         self, spec: RunSpec, encoder: str, texts: Sequence[str]
     ) -> NDArray[np.float32] | None:
-        """Return ``(N, D)`` rows of length 1; None where the encoder is another's.
+        """Return ``(N, D)`` rows of length 1, or None if the encoder is another plugin's.
 
         ``minilm`` is all-MiniLM-L6-v2 as packaged, ``st:NAME`` any model of sentence-transformers,
         ``hf:NAME`` the mean of a BERT's last hidden states; NAME is a folder or a name of the
@@ -49,7 +49,7 @@ class TextEncoders:
         model = find_model(encoder)
         if model is None:
             return None
-        asked = [_clean(text) for text in texts] or [""]  # the width is that of any text
+        asked = [_clean(text) for text in texts] or [""]  # an empty text has the same width
         cache = VectorCache(spec.home / "encodings", model.identity, note)
         with ProgressLine(file_seconds=10.0) as line:
             count = partial(line.count, f"encoding texts with {encoder}")
@@ -57,10 +57,10 @@ class TextEncoders:
 
     @hookimpl
     def encoder_identity(self, encoder: str) -> str | None:
-        """Return what an encoder exactly is: another identity, other vectors. Needs no torch.
+        """Return the identity of an encoder, which changes if its vectors may. No torch is needed.
 
-        It holds the kind, the digest of the weights or the hub's revision, the precision and the
-        longest text; None if the encoder is another's.
+        It contains the kind, the digest of the weights or the hub's revision, the precision and the
+        longest text. None if the encoder is another plugin's.
 
         Raises:
             HarnessError: The encoder is not installed, not found, or unsafe to load.
@@ -77,11 +77,11 @@ def encode_once(
     load: Callable[[], Encode],
     progress: Callable[[int, int], object],
 ) -> NDArray[np.float32]:
-    """Encode texts ``(N,)`` to ``(N, D)``, each different one once and only if it never was.
+    """Encode texts ``(N,)`` to ``(N, D)``; each different text once, and only if it is not cached.
 
-    ``load`` is called where something is missing in ``cache``, and what its function gives is kept
-    group by group, so that a killed run goes on where it was. ``progress`` is called with (texts
-    done, texts missing), first with 0 done, when the encoder is loaded.
+    ``load`` is called if a text is missing in ``cache``. Vectors are stored group by group, so a
+    killed run continues where it stopped. ``progress`` is called with (texts done, texts missing),
+    first with 0 done, after the encoder is loaded.
     """
     keys = [key_of(text) for text in texts]
     different = dict(zip(keys, texts, strict=True))
@@ -105,5 +105,5 @@ def encode_once(
 
 
 def _clean(text: str) -> str:
-    """The text's beginning, without the halves of characters that no tokenizer takes."""
+    """Return the beginning of a text, without lone surrogates, which tokenizers refuse."""
     return text[:MAX_CHARACTERS].encode("utf-8", "replace").decode()

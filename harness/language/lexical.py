@@ -1,4 +1,4 @@
-"""Texts as counts of their words: what can be encoded without a model."""
+"""Texts as word counts, without a model."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ IDENTITY = f"lexical {WIDTH} hashed words"
 def encode_words(texts: Sequence[str]) -> NDArray[np.float32]:
     """Encode texts by their words: ``(N, 1025)``, rows of length 1.
 
-    Every English word that is no stop word is hashed to one of 1,024 columns and counted; the row
-    is then scaled to length 1. The last column is 1 where a text has no such word. So a cosine is
-    the share of words in common, and says nothing where two texts use different words for one
-    thing.
+    Every English word that is not a stop word is hashed to one of 1,024 columns and counted; the
+    row is then scaled to length 1. The last column is 1 if a text has no such word. So a cosine is
+    the share of words in common, and is 0 if two texts use different words for the same thing.
 
-    This is a fallback for smoke tests and for machines without the extra ``text``, no stand-in for
-    a sentence encoder: on 2,500 example sentences of a dictionary it picks the right sense of a
-    word hardly more often than chance (.31 to .36 for word counts, chance .26, MiniLM .57).
+    This is a fallback for smoke tests and for machines without the extra ``text``. It does not
+    replace a sentence encoder: on 2,500 example sentences of a dictionary it picks the right sense
+    of a word hardly more often than chance (.31 to .36 for word counts, chance .26, MiniLM .57).
 
     **Source:** our choice; scikit-learn's ``HashingVectorizer``. No document frequencies: a
     text's vector must not depend on the other texts.

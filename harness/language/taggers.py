@@ -13,18 +13,18 @@ TaggerName: TypeAlias = Literal["nltk", "textblob"]
 Tagger: TypeAlias = Callable[[str], list[str]]
 """Maps a text to its nouns and adjectives."""
 
-NOUNS_AND_ADJECTIVES = ("NN", "JJ")  # what the Penn Treebank's tags of both begin with
-SHORTEST = 3  # letters; shorter ones are mostly what a tokenizer left over
+NOUNS_AND_ADJECTIVES = ("NN", "JJ")  # how their Penn Treebank tags start
+SHORTEST = 3  # letters; shorter ones are mostly fragments of a tokenizer
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 NLTK_DATA = ("averaged_perceptron_tagger_eng", "punkt_tab")
 INSTALL = "pip install 'webvision-harness[text]'"
 
 
 def best_tagger() -> TaggerName:
-    """Return "nltk" where NLTK and its English data are there, else "textblob".
+    """Return "nltk" if NLTK and its English data are installed, else "textblob".
 
-    A trick that tags takes this name as a field, so that its stage's key and record say which
-    tagger it was. Raises HarnessError where neither is installed.
+    A trick that tags has this name as a field, so the stage's key and the record contain it. Raises
+    HarnessError if neither is installed.
     """
     for name in ("nltk", "textblob"):
         try:
@@ -38,11 +38,11 @@ def best_tagger() -> TaggerName:
 def load_tagger(name: TaggerName) -> Tagger:
     """Return the function that finds the nouns and adjectives of a text.
 
-    They come in the order of the text, each once, in lower case, made of letters and hyphens only,
-    of three letters or more. "nltk" is NLTK's averaged perceptron, "textblob" the lexicon and rules
-    of TextBlob's ``PatternTagger``; both know English, and take most unknown words for nouns.
+    They are in the order of the text, each once, in lower case, of letters and hyphens only, and of
+    three letters or more. "nltk" is NLTK's averaged perceptron, "textblob" the lexicon and rules of
+    TextBlob's ``PatternTagger``. Both are for English and tag most unknown words as nouns.
 
-    Raises HarnessError where the tagger or its data is not installed.
+    Raises HarnessError if the tagger or its data is not installed.
     """
     try:
         tag = _MAKERS[name]()
@@ -50,8 +50,8 @@ def load_tagger(name: TaggerName) -> Tagger:
         raise HarnessError(f"tagger {name!r} is not installed; {INSTALL}") from error
     except (LookupError, OSError) as error:
         raise HarnessError(
-            f"tagger {name!r} has no data here; python -m nltk.downloader {' '.join(NLTK_DATA)}, "
-            "or choose textblob"
+            f"the data of tagger {name!r} is not installed; python -m nltk.downloader "
+            f"{' '.join(NLTK_DATA)}, or choose textblob"
         ) from error
     return lambda text: nouns_and_adjectives(tag(text))
 
@@ -88,7 +88,7 @@ def _textblob() -> Tag:
 
     tagger = PatternTagger()
     with warnings.catch_warnings():
-        # It reads its lexicon at the first text, and leaves the file to be closed by Python.
+        # It reads its lexicon at the first text and does not close the file.
         warnings.simplefilter("ignore", ResourceWarning)
         tagger.tag("word", tokenize=True)
     return lambda text: tagger.tag(text, tokenize=True)

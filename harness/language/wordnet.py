@@ -1,4 +1,4 @@
-"""WordNet 3.0's noun synsets, and which of a vocabulary's classes are near to one another."""
+"""WordNet 3.0's noun synsets, and the nearest classes of a vocabulary."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ FAR = np.uint8(254)  # no path is longer than 32: all nouns are within 16 of the
 class Synset(NamedTuple):
     """One noun synset: a set of words that mean the same.
 
-    ``wnid`` is "n" and the synset's place in WordNet 3.0's own file, ``hypernyms`` are the wnids of
-    the kinds that it is a kind or an instance of, and ``gloss`` is its definition, after which
-    examples in quotation marks may follow.
+    ``wnid`` is "n" and the synset's offset in WordNet 3.0's file. ``hypernyms`` are the wnids of
+    what it is a kind or an instance of. ``gloss`` is its definition; examples in quotation marks
+    may follow it.
     """
 
     wnid: str
@@ -53,7 +53,7 @@ class Nouns:
         return tuple(self._lines)
 
     def synset(self, wnid: str) -> Synset:
-        """Return one synset; raises DataError where WordNet 3.0 has none of this id."""
+        """Return one synset; raises DataError if WordNet 3.0 has no such id."""
         self._check([wnid])
         _, lemmas, hypernyms, gloss = self._lines[wnid].split("\t")
         return Synset(wnid, tuple(lemmas.split(", ")), tuple(hypernyms.split()), gloss)
@@ -61,15 +61,15 @@ class Nouns:
     def path_lengths(self, wnids: Sequence[str]) -> Lengths:
         """Return the lengths ``(K, K)`` of the shortest paths between K synsets.
 
-        A path goes from hypernym to hyponym or back, a step at a time, as often as it likes: a
-        synset may have several hypernyms, so the net is no tree. Siblings are 2 apart.
+        A step of a path goes to a hypernym or to a hyponym. A synset may have several hypernyms, so
+        the net is not a tree. The distance of siblings is 2.
 
-        Raises DataError where WordNet 3.0 does not have one of ``wnids``.
+        Raises DataError if WordNet 3.0 does not have one of ``wnids``.
         """
         self._check(wnids)
         rows = {wnid: row for row, wnid in enumerate(self._lines)}
         asked = np.array([rows[wnid] for wnid in wnids], np.int64)
-        steps, asked, size = _renumbered(_between(self._steps(rows), asked, len(self)), asked)
+        steps, asked, size = _renumber(_between(self._steps(rows), asked, len(self)), asked)
         lengths = np.empty((len(asked), len(asked)), np.uint8)
         for start in range(0, len(asked), SOURCES_AT_ONCE):
             part = slice(start, start + SOURCES_AT_ONCE)
@@ -79,10 +79,10 @@ class Nouns:
     def nearest(self, wnids: Sequence[str], count: int) -> NDArray[np.int32]:
         """Return for each of K classes the places ``(K, count)`` of the nearest others.
 
-        Nearest first by ``path_lengths``; of equally near ones the lower wnid comes first, whatever
-        the order of ``wnids``. Where there are fewer than ``count`` others, all are given.
+        They are sorted by ``path_lengths``, then by wnid; the order of ``wnids`` does not matter.
+        If there are fewer than ``count`` others, all are returned.
 
-        Raises DataError where WordNet 3.0 does not have one of ``wnids``.
+        Raises DataError if WordNet 3.0 does not have one of ``wnids``.
         """
         size = len(wnids)
         count = min(count, size - 1)
@@ -92,7 +92,7 @@ class Nouns:
         near = np.empty((size, max(count, 0)), np.int32)
         for start in range(0, size if count > 0 else 0, ROWS_AT_ONCE):
             part = slice(start, start + ROWS_AT_ONCE)
-            # One number holds length and place, so that no two are equal.
+            # One number contains length and place, so no two are equal.
             keys = lengths[part].astype(np.int32) * size + np.arange(size, dtype=np.int32)
             first = np.sort(np.partition(keys, count - 1, axis=1)[:, :count], axis=1)
             near[by_wnid[part]] = by_wnid[first % size]
@@ -113,8 +113,8 @@ class Nouns:
         missing = [wnid for wnid in wnids if wnid not in self._lines]
         if missing:
             raise DataError(
-                f"{len(missing)} of {len(wnids)} ids are no nouns of WordNet 3.0, {missing[0]!r} "
-                "for one; other versions of WordNet have other ids"
+                f"{len(missing)} of {len(wnids)} ids are not nouns of WordNet 3.0, such as "
+                f"{missing[0]!r}; other versions of WordNet have other ids"
             )
 
 
@@ -128,7 +128,7 @@ def load_nouns() -> Nouns:
 def _between(steps: NounRows, asked: NounRows, size: int) -> NounRows:
     """Return the steps that shortest paths between the synsets ``asked`` can use.
 
-    Whoever has one neighbour only and was not asked for is cut off, again and again: a dead end.
+    Dead ends are removed repeatedly: synsets with one neighbour that are not in ``asked``.
     """
     while True:
         neighbours = np.bincount(steps.ravel(), minlength=size)
@@ -139,8 +139,8 @@ def _between(steps: NounRows, asked: NounRows, size: int) -> NounRows:
         steps = steps[useful]
 
 
-def _renumbered(steps: NounRows, asked: NounRows) -> tuple[list[tuple[int, int]], NounRows, int]:
-    """Number the synsets anew, hyponyms before their hypernyms, and order the steps upwards.
+def _renumber(steps: NounRows, asked: NounRows) -> tuple[list[tuple[int, int]], NounRows, int]:
+    """Number the synsets again, hyponyms before their hypernyms, and sort the steps upwards.
 
     Returns the steps, the new numbers of ``asked`` and how many synsets there are.
     """
@@ -156,9 +156,9 @@ def _renumbered(steps: NounRows, asked: NounRows) -> tuple[list[tuple[int, int]]
 def _lengths_from(sources: NDArray[np.int64], steps: list[tuple[int, int]], size: int) -> Lengths:
     """Return the path lengths ``(size, S)`` from S sources over the steps (hyponym, hypernym).
 
-    Each sweep lets every synset learn from its hyponyms, lowest first, and then from its hypernyms,
-    highest first: after n sweeps, paths that turn downwards up to n times are known. A sweep that
-    changes nothing is the last.
+    Each sweep updates every synset from its hyponyms, lowest first, and then from its hypernyms,
+    highest first. After n sweeps, the lengths of paths that turn downwards up to n times are exact.
+    The last sweep changes nothing.
     """
     lengths = np.full((size, len(sources)), FAR)
     lengths[sources, np.arange(len(sources))] = 0

@@ -1,9 +1,9 @@
-"""Inception-v2, that is GoogLeNet with batch normalisation ("BN-Inception"), which timm lacks.
+"""Inception-v2, that is GoogLeNet with batch normalisation ("BN-Inception"), which is not in timm.
 
 Importing this file registers it: ``timm.create_model("inception_v2", num_classes=1000)``.
 
 **Source:** Malong deck, Tables 1 and 3 ("Inception_v2"); Ioffe and Szegedy, "Batch Normalization",
-2015, appendix, figure 5, whose output sizes hold throughout. Two of its widths are those of the
+2015, appendix, figure 5, whose output sizes all hold here. Two of its widths are those of the
 Caffe network in general use: the pooled branches of 4c and 4d have 128 channels, not 96, so that
 these two modules give 608 channels, not 576, and 4e gives 1,056, not 1,024. No auxiliary
 classifiers; no biases before the batch normalisations (the Caffe network has them, and 11,295,240
@@ -50,7 +50,7 @@ MODULES = {
 
 
 class Pool(nn.Module):
-    """A 3 x 3 pooling with as many places as a padded 3 x 3 convolution of the same stride."""
+    """A 3 x 3 pooling with the output size of a padded 3 x 3 convolution of the same stride."""
 
     def __init__(self, kind: Literal["avg", "max"], stride: int) -> None:
         super().__init__()
@@ -63,13 +63,13 @@ class Pool(nn.Module):
             return functional.avg_pool2d(x, 3, self.stride, padding=1)
         if self.stride == 1:
             return functional.max_pool2d(x, 3, 1, padding=1)
-        # Even sizes as in Caffe: no padding, rounded up. An odd one would lose a place that way.
+        # Even sizes as in Caffe: no padding, rounded up. Odd sizes would lose a row that way.
         padding = (x.shape[-2] % 2, x.shape[-1] % 2)
         return functional.max_pool2d(x, 3, 2, padding=padding, ceil_mode=True)
 
 
 class InceptionModule(nn.Module):
-    """Up to four branches side by side, joined along the channels."""
+    """Up to four parallel branches, concatenated along the channels."""
 
     def __init__(self, channels: int, widths: Widths) -> None:
         super().__init__()
@@ -104,7 +104,7 @@ class InceptionModule(nn.Module):
 
 
 class InceptionV2(nn.Module):
-    """The network, with timm's interface; inputs from 32 pixels up."""
+    """Inception-v2 with timm's interface, for inputs of 32 pixels or more."""
 
     def __init__(
         self,
@@ -144,7 +144,7 @@ class InceptionV2(nn.Module):
         return classifier
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        """Put a new last layer; 0 outputs leave the pooled features."""
+        """Replace the last layer; with 0 outputs, the network returns the pooled features."""
         self.num_classes = num_classes
         self.head.reset(num_classes, pool_type=global_pool)
 

@@ -1,10 +1,10 @@
-"""ResNeXt-152 (32x4d), which timm lacks.
+"""ResNeXt-152 (32x4d), which timm does not have.
 
 Importing this file registers it: ``timm.create_model("resnext152_32x4d", num_classes=1000)``.
 
 **Source:** BigVideo deck, "Efficient & Powerful Networks": "ResNeXt152 variant (224), our primary
-model", 81.53 % on ImageNet and 12 days on 64 GPUs; what makes it a variant is not said. This is the
-plain one: ResNet-152's 3, 8, 36 and 3 blocks with the 32 groups of 4 channels of S. Xie et al.,
+model", 81.53 % on ImageNet and 12 days on 64 GPUs; the deck does not say how it differs. This is
+the plain one: ResNet-152's 3, 8, 36 and 3 blocks with the 32 groups of 4 channels of S. Xie et al.,
 "Aggregated Residual Transformations for Deep Neural Networks", CVPR 2017; 60.0 million parameters
 with 1,000 outputs.
 """

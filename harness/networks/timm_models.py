@@ -1,4 +1,4 @@
-"""Networks by name: all of timm's, and those of the decks that timm lacks."""
+"""Networks by name: those of timm, and those of the decks that timm does not have."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TimmModels:
-    """Provides every network of timm's, untrained, Inception-v2 and ResNeXt-152."""
+    """Every network of timm, Inception-v2 and ResNeXt-152, all untrained."""
 
     @hookimpl
     def build_model(self, stage: Stage, num_outputs: int) -> Module:
-        """Return ``stage.backbone`` with ``num_outputs`` logits; raises HarnessError by name."""
+        """Return ``stage.backbone`` with ``num_outputs`` logits; raises HarnessError if unknown."""
         import timm
 
         import harness.networks.inception_v2
@@ -34,10 +34,10 @@ class TimmModels:
 
     @hookimpl
     def network_identity(self, stage: Stage) -> object:
-        """Return timm's version, and the module that registered the network if it is another's.
+        """Return timm's version, and the module that registered the network if it is foreign.
 
-        Who registers a network imports timm to do so: where nobody did, all networks are timm's
-        or the harness's own, and timm is not imported for asking.
+        To register a network, a plugin imports timm. If timm is not imported, all networks are
+        timm's or the harness's, and timm need not be imported here.
         """
         registry = sys.modules.get("timm.models")
         module = ""

@@ -18,7 +18,7 @@ from harness.store.files import unwritable
 from harness.store.record import digest
 from harness.values import Stage
 
-LONGEST_NAME = 200  # bytes; a folder's name may have 255
+LONGEST_NAME = 200  # bytes; the name of a folder may have 255
 SHORTENED = 50  # characters, of up to four bytes
 WRITTEN_SECONDS = 1.0
 
@@ -33,8 +33,8 @@ class _Step(NamedTuple):
 class TensorBoard:
     """Writes loss, learning rate, weight and images per second by step, accuracy by epoch.
 
-    TensorBoard's own ``SummaryWriter`` writes from a thread, which prints a traceback where the
-    disk is full, takes a second to import and five times as long for each step.
+    TensorBoard's ``SummaryWriter`` is not used: it writes from a thread, which prints a traceback
+    if the disk is full, takes a second to import and five times as long for each step.
     """
 
     _folder: Path = field(default_factory=Path, repr=False)
@@ -52,7 +52,7 @@ class TensorBoard:
 
     @hookimpl
     def on_stage_start(self, stage: Stage, first_step: int) -> None:
-        """Begin the stage's own file; a resumed stage hides what the lost steps had written."""
+        """Open a new file for the stage; in a resumed stage it hides the steps that were lost."""
         from tensorboard.compat.proto.event_pb2 import (
             Event,
             SessionLog,
@@ -61,7 +61,7 @@ class TensorBoard:
         name = f"events.out.tfevents.{time.time_ns()}.{socket.gethostname()}.{os.getpid()}"
         self._path = self._folder / stage.name / name
         self._steps, self._written = [], time.time()
-        with self._said():
+        with self._one_line_errors():
             self._path.parent.mkdir(parents=True, exist_ok=True)
         started = SessionLog(status=SessionLog.START)
         self._write(
@@ -71,7 +71,7 @@ class TensorBoard:
 
     @hookimpl
     def on_step_end(self, step: int, scalars: Mapping[str, float]) -> None:
-        """Write the scalars of the last second's steps, now and then and after each epoch."""
+        """Write the collected scalars, at most once a second, and after each epoch."""
         now = time.time()
         self._steps.append(_Step(step, now, scalars))
         if now - self._written > WRITTEN_SECONDS or "epoch_loss" in scalars:
@@ -79,7 +79,7 @@ class TensorBoard:
 
     @hookimpl
     def on_stage_end(self) -> None:
-        """Write what is left."""
+        """Write the scalars that are not written yet."""
         from tensorboard.compat.proto.event_pb2 import Event
         from tensorboard.compat.proto.summary_pb2 import Summary
 
@@ -100,13 +100,13 @@ class TensorBoard:
             RecordWriter,
         )
 
-        with self._said(), self._path.open("ab") as file:
+        with self._one_line_errors(), self._path.open("ab") as file:
             writer = RecordWriter(file)
             for event in events:
                 writer.write(event.SerializeToString())
 
     @contextmanager
-    def _said(self) -> Iterator[None]:
+    def _one_line_errors(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:

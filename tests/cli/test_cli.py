@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from harness.cli import cli
 from harness.cli.options import run_spec
 from harness.errors import HarnessError
 from harness.spec import DataSpec, Override, RunSpec
+from harness_reproductions.tables import find_tables
 
 Call = Callable[..., Any]
 RUN = (
@@ -92,6 +94,17 @@ def test_every_command_explains_itself_by_example() -> None:
         unexplained = [o for o in options if not (o.help or o.show_default or o.hidden)]
         silent += [f"harness {name} {option.opts[-1]} has no help" for option in unexplained]
     assert silent == []
+
+
+def test_the_examples_of_every_help_can_be_typed() -> None:
+    for name, command in commands():
+        lines = [line.strip() for line in (command.help or "").splitlines()]
+        examples = [line for line in lines if line.startswith("harness ")]
+        assert examples, name
+        for example in examples:
+            words = shlex.split(example.removeprefix("harness ").removeprefix(name))
+            context = command.make_context(name, words)
+            assert all(map(find_tables, context.params.get("tables", ())))
 
 
 def test_help_is_asked_for_in_two_ways(call: Call) -> None:
@@ -229,7 +242,7 @@ def test_what_click_refuses_is_a_usage_and_one_line(
 def test_an_unknown_command_is_said(call: Call) -> None:
     outcome = call("trian")
     assert outcome.status == 2
-    assert "Error: No such command 'trian'" in outcome.err.splitlines()[-1]
+    assert "Error: unknown command 'trian'; did you mean 'run'?" in outcome.err.splitlines()[-1]
 
 
 def test_a_home_that_is_a_file_is_said(call: Call, tmp_path: Path) -> None:

@@ -34,7 +34,9 @@ def test_another_minilm_is_refused(spec, tmp_path, monkeypatch, changed):
     (package / "model" / changed).unlink()
     (package / "model" / changed).write_text("something else")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(HarnessError, match=f"{changed} is not all-MiniLM-L6-v2's: its sha256"):
+    with pytest.raises(
+        HarnessError, match=f"{changed} is not the file of all-MiniLM-L6-v2: its sha256"
+    ):
         TextEncoders().encode_texts(spec, "minilm", ["text"])
 
 
@@ -54,7 +56,7 @@ def test_a_model_keeps_its_digest_until_a_file_changes(tiny_bert):
 
 @pytest.mark.parametrize("encoder", ["st:", "hf:", "hf:/no/such/folder", "st:~/no-such-folder"])
 def test_a_folder_that_is_not_there(encoder):
-    assert "names no folder" in refusal(encoder)
+    assert "is not a folder" in refusal(encoder)
 
 
 def test_a_name_that_is_none():
@@ -77,7 +79,9 @@ def test_code_of_a_models_own_is_never_run(tiny_bert):
     (folder / "evil.py").write_text("raise SystemExit('it ran')")
     modules = [{"idx": 0, "name": "0", "path": "", "type": "evil.Module"}]
     (folder / "modules.json").write_text(json.dumps(modules))
-    assert "asks for code of its own, 'evil.Module'" in refusal(f"st:{folder}")
+    assert "needs code that is not part of sentence-transformers, 'evil.Module'" in refusal(
+        f"st:{folder}"
+    )
 
 
 def test_pickles_are_never_loaded(tiny_bert):
@@ -91,9 +95,9 @@ def test_pickles_are_never_loaded(tiny_bert):
     (folder / "modules.json").write_text(json.dumps(modules))
     (folder / "1_Dense").mkdir()
     (folder / "1_Dense" / "pytorch_model.bin").touch()
-    assert "must hold its weights as *.safetensors" in refusal(f"st:{folder}")
+    assert "has no weights as *.safetensors" in refusal(f"st:{folder}")
     (folder / "model.safetensors").unlink()
-    assert "must hold its weights as *.safetensors" in refusal(f"hf:{folder}")
+    assert "has no weights as *.safetensors" in refusal(f"hf:{folder}")
 
 
 @pytest.mark.parametrize("broken", ["model.safetensors", "config.json", "tokenizer.json"])
@@ -133,5 +137,7 @@ def test_the_hubs_cache_is_enough_and_what_is_not_there_fails_at_once(tmp_path, 
     )
     tiny, other, short = done.stdout.splitlines()
     assert tiny.startswith(f"hf {revision} ")
-    assert other.startswith("text encoder 'hf:ours/other': 'ours/other' is no folder, not in the")
-    assert "'sentence-transformers/other' is no folder" in short
+    assert other.startswith(
+        "text encoder 'hf:ours/other': 'ours/other' is not a folder, not in the"
+    )
+    assert "'sentence-transformers/other' is not a folder" in short

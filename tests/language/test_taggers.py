@@ -121,8 +121,8 @@ def test_textblob_is_the_best_where_nltk_has_no_data(nltk_data):
     with pytest.raises(HarnessError) as raised:
         load_tagger("nltk")
     assert str(raised.value) == (
-        "tagger 'nltk' has no data here; python -m nltk.downloader averaged_perceptron_tagger_eng "
-        "punkt_tab, or choose textblob"
+        "the data of tagger 'nltk' is not installed; python -m nltk.downloader "
+        "averaged_perceptron_tagger_eng punkt_tab, or choose textblob"
     )
 
 

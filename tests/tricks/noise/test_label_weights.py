@@ -115,7 +115,9 @@ def test_the_heaviest_by_hand():
 
 
 def test_classes_that_wordnet_does_not_have_are_said(make_samples):
-    with pytest.raises(DataError, match=r"2 of 2 ids are no nouns of WordNet 3\.0, 'n00000000'"):
+    with pytest.raises(
+        DataError, match=r"2 of 2 ids are not nouns of WordNet 3\.0, such as 'n00000000'"
+    ):
         LabelWeights(encoder="words")(make_samples([0, 1]))
 
 
