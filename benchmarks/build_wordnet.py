@@ -1,7 +1,7 @@
 """Make harness/language/nouns.tsv.gz and its licence from WordNet 3.0's data.noun.
 
-Debian's package wordnet-base has the file; so has Princeton's WordNet-3.0.tar.gz, in dict/. The
-text, and with one version of Python the bytes, are the same every time.
+Debian's package wordnet-base contains the file, and so does Princeton's WordNet-3.0.tar.gz, in
+dict/. The text is the same every time; with one version of Python the bytes are, too.
 
     python benchmarks/build_wordnet.py /usr/share/wordnet/data.noun
 """

@@ -1,9 +1,9 @@
-"""Measures what there is to win on synthweb: noisy labels against clean images, and density.
+"""Noisy labels against clean images on synthweb, and how well density finds the noise.
 
     python benchmarks/calibrate_synthweb.py --preset small --runs 3
 
-A plain torch loop of its own, so that the figures in ``harness/data/synthweb/__init__.py`` do not
-depend on the engine that they are to judge. It reads the truth file, as no method may.
+It trains with a plain torch loop, so the figures in ``harness/data/synthweb/__init__.py`` do not
+depend on the harness's engine. It reads the truth file, which no method may read.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Density clustering of one category: this project's blocks against the full matrix.
 
-Each run is a process of its own, as a run's first category meets it; the two methods take turns, so
-that both see the same load. Memory is the peak above what lay there with the features in place.
+Each run is a separate process, so that nothing is warm. The two methods alternate, so that both see
+the same load. Memory is the peak above that with the features loaded.
 
     python benchmarks/clustering.py --n 10000 --d 2048 --pairs 3 --json clustering.json
 """
@@ -59,7 +59,7 @@ def peak_bytes():
 
 
 def measure(method, path, out, calls):
-    """Run in a process of its own: the first call, and the best of those after it."""
+    """Measure in a separate process: the first call, and the best of the later ones."""
     x = np.load(path)
     if method == "blocked":
         import torch  # in a run, training has loaded it long before

@@ -1,8 +1,8 @@
 """Images a second and core: our loader against torchvision's ImageFolder and timm's loader.
 
-Each draws a random crop of 224 pixels from the same JPEGs of short side 256 and flips it; each
-runs in turn, round after round, on one core, by processor time. Ours is timed up to its bytes, as
-they travel to the device, and up to normalised floats, which the others make on the processor.
+Each draws a random crop of 224 pixels from the same JPEGs of short side 256 and flips it. They
+alternate over the rounds on one core; times are processor times. Ours is timed up to bytes, as they
+are copied to the device, and up to normalised floats, which the others make on the processor.
 
     python benchmarks/decoding.py [--images 256] [--rounds 5] [--json FILE]
 """

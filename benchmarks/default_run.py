@@ -1,6 +1,6 @@
 """The default run from empty caches, and the same command again.
 
-Goals on two cores: under 150 s in all, the first line of progress within 10 s, and the second
+Goals on two cores: under 150 s in total, the first line of progress within 10 s, and the second
 identical run in under 5 s.
 
     python benchmarks/default_run.py --json default_run.json
@@ -26,7 +26,7 @@ GOALS = {"first line": 10.0, "first training line": None, "whole run": 150.0, "s
 
 
 def run(command, environment, *, echo):
-    """Return the seconds to the first line, to the first line of training, and in all."""
+    """Return the seconds to the first line, to the first line of training, and in total."""
     start = time.perf_counter()
     first = training = None
     with subprocess.Popen(

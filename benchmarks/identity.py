@@ -1,9 +1,9 @@
-"""What it costs to name data by its pictures: the pass over sizes, an opening later, every read.
+"""Cost of identifying data by its images: the pass over sizes, a later opening, every read.
 
-Files of one byte are looked at in a warm cache; times are of the processor. The table of many rows
-has names and no files, since millions of them take an hour to write: its first opening asks for
-each file in vain, which takes longer than for one that is there, and its second opening does all
-that it would do.
+Files of one byte are read from a warm cache; times are processor times. The table of many rows has
+names without files, since millions of files take an hour to write. Its first opening looks for each
+missing file, which takes longer than for an existing one; its second opening does the same work as
+with files.
 
     python benchmarks/identity.py --files 200000 --rows 16000000 --output identity.json
 """
@@ -125,7 +125,7 @@ def measure_index(count, folder):
 
 
 def measure_reads(_, folder):
-    """Read and decode pictures of 256 pixels, checked by nothing, by size and by digest."""
+    """Read and decode images of 256 pixels, unchecked, checked by size and by digest."""
     random = np.random.default_rng(0)
     data, names = [], [f"{k}.jpg" for k in range(PICTURES)]
     for name in names:
@@ -168,7 +168,7 @@ def show(result):
         ],
         ["memory added by it", f"{rows['first_opening_added_bytes'] / 1e6:.0f} MB"],
         ["second opening", f"{rows['second_opening_seconds']:.2f} s"],
-        ["kept on disk", f"{rows['kept_bytes'] / 1e6:.0f} MB"],
+        ["stored on disk", f"{rows['kept_bytes'] / 1e6:.0f} MB"],
         [f"sizes of {index['rows']:,} rows of an index", f"{index['opening_seconds']:.3f} s"],
         ["memory added by them", f"{index['added_bytes'] / 1e6:.0f} MB"],
         [f"read a picture of {reads['bytes_per_picture'] / 1e3:.0f} kB", f"{read:.1f} us"],
@@ -184,7 +184,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--files", type=int, default=200_000)
     parser.add_argument("--rows", type=int, default=16_000_000)
-    parser.add_argument("--folder", type=Path, help="where the files lie for a while")
+    parser.add_argument("--folder", type=Path, help="folder of the temporary files")
     parser.add_argument("--output", type=Path, help="write the figures to this file, too")
     parser.add_argument("--measure", choices=MEASURES, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -194,7 +194,7 @@ def main():
         print(json.dumps(measure(counts[options.measure], options.folder)))
         return
     result = {}
-    for name in MEASURES:  # each in a process of its own, whose memory is its own
+    for name in MEASURES:  # each in a separate process, for its memory
         with tempfile.TemporaryDirectory(dir=options.folder) as folder:
             command = [sys.executable, __file__, "--measure", name, "--folder", folder]
             command += ["--files", str(options.files), "--rows", str(options.rows)]

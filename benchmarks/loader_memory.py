@@ -1,9 +1,9 @@
-"""What a loader holds for itself alone: with few rows and with 16 million, one worker and several.
+"""Private memory of a loader: with few rows and with 16 million, one worker and several.
 
 Training crops are drawn from a table in folders and from one in an indexed archive, each in a
-process of its own. All rows show the same few pictures, so that only the table grows. "Private" is
-memory that no other process could share; what lies in the page cache, an index above all, is not.
-A worker is a thread: what it costs is the difference between several workers and one.
+separate process. All rows refer to the same few images, so only the table grows. "Private" is
+memory that no other process can share; the page cache, which contains the index, is not private. A
+worker is a thread; its cost is the difference between several workers and one.
 
     python benchmarks/loader_memory.py --rows 16000000 --few 160000 --json loader_memory.json
 """
@@ -185,7 +185,7 @@ def main():
     parser.add_argument("--rows", type=int, default=16_000_000)
     parser.add_argument("--few", type=int, default=160_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--folder", type=Path, help="where the tables lie for a while")
+    parser.add_argument("--folder", type=Path, help="folder of the temporary tables")
     parser.add_argument("--json", type=Path, help="write the figures to this file, too")
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--workers", type=int, help=argparse.SUPPRESS)

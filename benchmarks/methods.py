@@ -1,8 +1,8 @@
-"""Measures every method at its defaults against the baseline and an oracle, five seeds each.
+"""Every method at its defaults against the baseline and an oracle, five seeds each.
 
-The oracle is the baseline trained on the true labels of the training pictures, which no method may
-see. Every method has the same data, the same profile and no tuning of its own. Finished runs are
-read, missing ones made, so a stopped measurement goes on. Prints a table and writes JSON.
+The oracle is the baseline trained on the true labels of the training images, which no method may
+read. Every method has the same data and the same profile; none is tuned. Finished runs are reused,
+so an interrupted measurement continues. Prints a table and writes JSON.
 
     python benchmarks/methods.py --seeds 5 --output methods.json
 """

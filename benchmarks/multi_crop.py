@@ -1,9 +1,9 @@
-"""What testing on many crops costs: against as many plain passes over the same pictures.
+"""Cost of testing on ten crops, against ten plain passes over the same images.
 
-A plain pass decodes every picture and shows the network its centre; ten crops decode it once and
-show it ten squares. Both go through ``predict``, views of several pictures together, and take turns
-round after round. Ratios are medians over the rounds of (seconds of ten views) / (10 * seconds of
-one view), on the wall and by computing time, which is steadier on a busy machine.
+A plain pass decodes every image and tests its centre; ten crops decode it once and test ten
+squares. Both use ``predict``, with views of several images in a batch, and alternate over the
+rounds. Ratios are medians over the rounds of (seconds of ten views) / (10 * seconds of one view),
+by wall time and by processor time, which varies less on a busy machine.
 
 Goal: at most 1.15.
 

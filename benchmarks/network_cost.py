@@ -1,8 +1,8 @@
-"""BigVideo's table of training times again: what its seven networks would cost on this device.
+"""BigVideo's table of training times: what its seven networks would cost on this device.
 
 The deck estimates days of 64 TITAN Xp for 150 epochs of WebVision 2.0. ``harness estimate`` does so
-for as many devices like this one, from a few timed steps of every network. Two devices differ in
-speed, so the columns to compare are the relative ones: days over those of the primary model.
+for 64 devices like this one, from a few timed steps of every network. The devices differ in speed,
+so compare the relative columns: days divided by those of the primary model.
 
     python benchmarks/network_cost.py [--json FILE]
 """

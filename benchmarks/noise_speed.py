@@ -1,8 +1,8 @@
 """Noise handling on features of synthweb large's size: seconds and memory per trick.
 
 100 classes in groups of five, the largest 34 times the smallest; every third label is wrong, and
-most wrong ones name a class of the same group. The features lie on the disk, as a run keeps them.
-Each trick has a process of its own: memory is the peak above what lay there before.
+most wrong labels are of the same group. The features are on disk, as in a run. Each trick has a
+separate process; memory is the peak above that before the trick.
 
     python benchmarks/noise_speed.py --n 50000 --d 512 --json noise_speed.json
 """

@@ -1,7 +1,7 @@
 """A table of 16 million rows: how long it takes to open, and to draw the order of an epoch.
 
-The table is an index as ``harness data index`` writes it. It is opened in a process of its own;
-"private" is what a second process would need again, the rest is shared through the page cache.
+The table is an index as ``harness data index`` writes it, opened in a separate process. "Private"
+memory is what a second process would need again; the rest is shared through the page cache.
 
     python benchmarks/rows.py --rows 16000000 --json rows.json
 """
@@ -69,7 +69,7 @@ def write_index(index, rows):
 
 
 def private_bytes():
-    """What this process holds for itself alone; nothing where the system does not say."""
+    """Return the private memory of this process, or nothing if the system does not report it."""
     try:
         lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
     except OSError:
@@ -132,7 +132,7 @@ def show(result):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=16_000_000)
-    parser.add_argument("--folder", type=Path, help="where the table lies for a while")
+    parser.add_argument("--folder", type=Path, help="folder of the temporary table")
     parser.add_argument("--json", type=Path, help="write the figures to this file, too")
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -1,4 +1,4 @@
-"""What seals and verification cost: digests of large files, boards of many records.
+"""Cost of seals and verification: digests of large files, boards of many records.
 
 python benchmarks/seals.py --output seals.json
 """

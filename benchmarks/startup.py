@@ -1,7 +1,7 @@
 """Start-up of the light commands against ``python -c "import click"``, whole processes.
 
-The commands take turns, so that all see the same load; medians. Goal: at most 4 times the import of
-click for ``--help`` and ``plugins``, and a second identical run in under 5 seconds.
+The commands alternate, so that all see the same load; figures are medians. Goal: at most 4 times
+the import of click for ``--help`` and ``plugins``, and a second identical run in under 5 seconds.
 
     python benchmarks/startup.py --rounds 15 --json startup.json
 """

@@ -1,9 +1,9 @@
-"""Intervals and verdicts on simulated experiments: how often they hold what they promise.
+"""Coverage of intervals and error rates of verdicts on simulated experiments.
 
 In every experiment two methods are trained with S seeds each and scored on the same N test images.
-Whether an answer is right is drawn from a probit model: the method, its seed, how hard the image is
-for both methods (a share ``shared`` of the variance) and for this one (``own``), and luck. The true
-difference is known exactly.
+Whether an answer is correct is drawn from a probit model: the method, its seed, how hard the image
+is for both methods (a share ``shared`` of the variance) and for this one (``own``), and noise. The
+true difference is known exactly.
 
     python benchmarks/statistics_coverage.py --experiments 4000 --json coverage.json
 """
@@ -54,7 +54,7 @@ def experiments(count, *, seeds, images, seed_sd, difference, hardness):
 
 
 def measure(count, *, seeds, seed_sd, difference, hardness, images):
-    """Count how often intervals hold the truth, and what the verdicts say."""
+    """Count how often intervals contain the true difference, and the verdicts."""
     truth = ACCURACY + difference / 2
     held, verdicts, width = Counter(), Counter(), 0.0
     for better, worse in experiments(

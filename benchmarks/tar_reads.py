@@ -1,9 +1,9 @@
-"""Pictures inside an indexed tar against plain files, and indexing against ``tarfile``.
+"""Images in an indexed tar against plain files, and indexing against ``tarfile``.
 
-Random reads of every record, all of it in the page cache. The ways take turns every few thousand
-reads, so that they see the same load, and go in orders of their own, so that none finds what
-another has just left in the processor's cache. Times are of the processor, since nothing waits for
-a disk; ratios are medians over the turns.
+Random reads of every record, all in the page cache. The ways alternate every few thousand reads, so
+that they see the same load. Each has a different order, so that none profits from what another has
+left in the processor's cache. Times are processor times, since no read waits for a disk; ratios are
+medians over the turns.
 
     python benchmarks/tar_reads.py --records 200000 --rounds 5 --json tar_reads.json
 """
@@ -59,7 +59,7 @@ def make_data(root, records):
 
 
 def make_pax(path):
-    """Every member with a pax header of its own, as ``tar --format=posix`` writes them."""
+    """Give every member a pax header, as ``tar --format=posix`` writes them."""
     with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as archive:
         for number in range(FEW):
             member = tarfile.TarInfo(f"google/q0001/{number:012d}.jpg")
@@ -170,7 +170,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--records", type=int, default=200_000)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--folder", type=Path, help="where the data lie for a while")
+    parser.add_argument("--folder", type=Path, help="folder of the temporary data")
     parser.add_argument("--json", type=Path, help="write the figures to this file, too")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:

@@ -1,9 +1,9 @@
-"""Text matching of a whole split of synthweb: how long it takes, and what it finds.
+"""Text matching of a whole split of synthweb: its time and its accuracy.
 
-The texts are written as the data set writes them, without drawing a picture. Each method is a
-process of its own, as a run's noise trick meets it: libraries and weights are loaded within the
-time. MiniLM begins with an empty cache, and is then asked again. The area under the ROC tells
-entries whose picture shows their class from all others by the weight: 0.5 is chance.
+The texts are those of the data set, without drawing images. Each method is a separate process, and
+its time includes loading libraries and weights. MiniLM starts with an empty cache and then runs
+again. The area under the ROC says how well the weight separates entries whose image shows their
+class from all others: 0.5 is chance.
 
     python benchmarks/text_matching.py --preset large --json text_matching.json
 """
@@ -71,7 +71,7 @@ def crawled(preset, seed, home):
 
 
 def measure(method, preset, seed, home):
-    """Run in a process of its own."""
+    """Measure in a separate process."""
     samples, kind = crawled(preset, seed, Path(home))
     start, worked = time.perf_counter(), time.process_time()
     weighed = METHODS[method](samples)
@@ -103,7 +103,7 @@ def show(result):
     load = result["load"]
     print(
         f"synthweb {result['preset']}, {images:,} images, {result['threads']} threads, "
-        f"load before {load:.1f}: where others compute, too, the cores' time tells more"
+        f"load before {load:.1f}: on a busy machine, compare the processor times"
     )
     headers = ["", "s", "s of one core", "AUC all", "confused", "outside", "second sense"]
     print(tabulate(rows, headers=headers, floatfmt=("", ".1f", ".1f", ".3f", ".3f", ".3f", ".3f")))

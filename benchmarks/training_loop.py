@@ -1,15 +1,15 @@
-"""What the training loop costs per step, and what DeepSpeed costs.
+"""Cost of the training loop per step, and of DeepSpeed.
 
-One round takes the same steps in turn with bare PyTorch; with a bare loop over each engine; and
-with the harness's loop, console and TensorBoard included, over each engine. All get the same
-decoded pictures, uint8, and make normalised floats of them at each step. The last pair decodes as
-it goes, both by the harness's loader.
+One round takes the same steps with bare PyTorch; with a bare loop over each engine; and with the
+harness's loop, console and TensorBoard included, over each engine. All get the same decoded images,
+uint8, and normalise them to floats at each step. The last pair decodes in the loop, both with the
+harness's loader.
 
 Ratios are medians over the rounds, each of one round's median steps. On a busy machine those of
-computing time ("cpu") are the steadier ones, though they count the loader's threads, which
-otherwise work beside the training.
+processor time ("cpu") vary less, but they include the loader's threads, which otherwise run beside
+the training.
 
-Goal: at most 1.02 for the loop. DeepSpeed's own cost is printed beside it, not promised.
+Goal: at most 1.02 for the loop. DeepSpeed's cost is printed beside it and has no goal.
 
     python benchmarks/training_loop.py --json training_loop.json
 """
