@@ -78,9 +78,9 @@ class ProgressLine:
 def _live_line(text: str) -> tqdm[Any]:
     from tqdm import tqdm
 
-    class LiveLine(tqdm):  # type: ignore[type-arg]
-        monitor_interval = 0  # no thread: data sets are drawn by forked processes
-
-    return LiveLine(
+    # No monitor thread: data sets are drawn by forked processes.
+    live_line: Any = type("LiveLine", (tqdm,), {"monitor_interval": 0})
+    bar: tqdm[Any] = live_line(
         desc=text, bar_format="{desc}", dynamic_ncols=True, leave=False, file=sys.stderr
     )
+    return bar
