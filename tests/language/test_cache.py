@@ -98,7 +98,7 @@ def test_where_nothing_can_be_kept_the_run_goes_on(tmp_path, said):
     cache.write(KNOWN)
     assert cache.read([ONE]) == {}
     assert len(said) == 1
-    assert "going on without" in said[0]
+    assert "continuing without" in said[0]
 
 
 WRITER = """
