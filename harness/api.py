@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from harness.machine.cores import cores
 from harness.spec import DataSpec, Override, RunSpec, default_home
+from harness.terminal import visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -97,14 +99,23 @@ def leaderboard(
 ) -> pd.DataFrame:
     """Return the rows of the board as a table, best first, accuracies in percent.
 
-    ``data`` keeps the editions that begin so, ``published`` adds the rows of the decks.
+    ``data`` keeps the editions that begin so, ``published`` adds the rows of the decks. Records are
+    verified as by ``harness leaderboard``; a warning names each that is left out.
     """
+    from harness.studies.standing import verified_records
     from harness_leaderboard.published import load_published
     from harness_leaderboard.rows import BoardRow
     from harness_leaderboard.table import flat, make_board, narrow
 
-    found = [record for record in records(home=home) if not seeds or record.seed in seeds]
-    board = make_board(found, load_published() if published else (), epochs=tuple(epochs))
+    found = verified_records(_home(home), seeds, warnings.warn)
+    for problem in found.problems:
+        warnings.warn(f"left out: {visible(problem)}", stacklevel=2)
+    board = make_board(
+        found.records,
+        load_published() if published else (),
+        epochs=tuple(epochs),
+        unverified=found.unverified,
+    )
     return flat(narrow(board, edition=data, split=split).rows, BoardRow)
 
 

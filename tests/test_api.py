@@ -126,3 +126,14 @@ def test_a_wrong_call_is_one_line(call: Callable[[], object], words: str, tiny_h
     with pytest.raises(HarnessError, match=words) as caught:
         call()
     assert "\n" not in str(caught.value)
+
+
+def test_the_board_of_a_notebook_leaves_an_altered_record_out(tiny_home: Path) -> None:
+    harness.run(
+        "baseline", data="synthweb:tiny", engine="torch", home=tiny_home, stage={"epochs": 1}
+    )
+    (path,) = (tiny_home / "records").glob("*.json")
+    assert len(harness.leaderboard(home=tiny_home))
+    path.write_text(path.read_text().replace('"seed": 0', '"seed": 7'))
+    with pytest.warns(UserWarning, match="left out: .*altered"):
+        assert not len(harness.leaderboard(home=tiny_home))

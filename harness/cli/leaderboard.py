@@ -8,7 +8,6 @@ from typing import Literal
 import click
 
 from harness.cli.say import say
-from harness.errors import HarnessError
 
 FORMATS = ("table", "markdown", "csv", "json", "latex", "html")
 
@@ -78,25 +77,14 @@ def leaderboard(  # noqa: PLR0913 - one parameter per option
       harness leaderboard --format html --output board.html
     """
     from harness.store.files import write_text
-    from harness.store.record import read_records
-    from harness.studies.standing import standing
+    from harness.studies.standing import verified_records
     from harness_leaderboard.formats import clean, render
     from harness_leaderboard.published import load_published
     from harness_leaderboard.table import make_board, narrow
 
-    records, problems = read_records(home / "records")
-    known_seeds = sorted({record.seed for record in records})
-    if records and seeds and not set(seeds) & set(known_seeds):
-        raise HarnessError(
-            f"no record has seed {' or '.join(map(str, seeds))}; seeds with records: "
-            f"{', '.join(map(str, known_seeds))}"
-        )
-    records = [record for record in records if not seeds or record.seed in seeds]
-    found = standing(home, records, lambda line: say(line, err=True))
-    for name, wrong in found.problems.items():
-        problems += [f"record {name}: {problem}" for problem in wrong]
+    found = verified_records(home, seeds, lambda line: say(line, err=True))
     board = make_board(
-        [record for record in records if record.id not in found.problems],
+        found.records,
         load_published() if published else (),
         epochs=("last", "best") if epoch == "both" else (epoch,),
         sort=sort,
@@ -108,5 +96,5 @@ def leaderboard(  # noqa: PLR0913 - one parameter per option
     else:
         write_text(output, text)
         notes = [*notes, f"wrote {output}"]
-    for line in (*(f"left out: {problem}" for problem in problems), *notes):
+    for line in (*(f"left out: {problem}" for problem in found.problems), *notes):
         say(clean(line), err=True)

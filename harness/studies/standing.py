@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from harness.errors import HarnessError
 from harness.store.files import write_text
 from harness.store.reading import read_plain
-from harness.store.record import ResultRecord
+from harness.store.record import ResultRecord, read_records
 from harness.store.seals import DamagedError, sealed, unsealed
 from harness.studies.verification import Verdict, compare, verify_record
 
@@ -27,6 +27,34 @@ class Standing(NamedTuple):
 
     problems: dict[str, list[str]]
     unverified: frozenset[str]
+
+
+class Verified(NamedTuple):
+    """The records that may be on the board, and a line for each that may not."""
+
+    records: list[ResultRecord]
+    unverified: frozenset[str]
+    problems: list[str]
+
+
+def verified_records(home: Path, seeds: Sequence[int], tell: Callable[[str], object]) -> Verified:
+    """Read the records of a home and verify those of ``seeds``, of all seeds if there is none.
+
+    Raises HarnessError if there are records, but none of these seeds.
+    """
+    records, problems = read_records(home / "records")
+    known = sorted({record.seed for record in records})
+    if records and seeds and not set(seeds) & set(known):
+        raise HarnessError(
+            f"no record has seed {' or '.join(map(str, seeds))}; seeds with records: "
+            f"{', '.join(map(str, known))}"
+        )
+    records = [record for record in records if not seeds or record.seed in seeds]
+    found = standing(home, records, tell)
+    for name, wrong in found.problems.items():
+        problems += [f"record {name}: {problem}" for problem in wrong]
+    kept = [record for record in records if record.id not in found.problems]
+    return Verified(kept, found.unverified, problems)
 
 
 def standing(
