@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+import zlib
 from collections.abc import Callable, Collection, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -17,6 +18,7 @@ Vectors = Mapping[bytes, NDArray[np.float32]]
 
 WAIT_SECONDS = 60.0  # for another process that is writing
 AT_ONCE = 500  # placeholders of one statement; SQLite's least limit is 999
+CRC_BYTES = 4  # at the end of every row
 TABLE = "CREATE TABLE IF NOT EXISTS vectors (text BLOB PRIMARY KEY, vector BLOB NOT NULL)"
 
 
@@ -45,18 +47,31 @@ class VectorCache:
 
         def rows(connection: sqlite3.Connection) -> dict[bytes, NDArray[np.float32]]:
             found: list[tuple[bytes, bytes]] = []
+            damaged: list[tuple[bytes]] = []
             for first in range(0, len(wanted), AT_ONCE):
                 part = wanted[first : first + AT_ONCE]
                 places = ",".join("?" * len(part))
                 question = f"SELECT text, vector FROM vectors WHERE text IN ({places})"
-                found += connection.execute(question, part).fetchall()
+                for key, kept in connection.execute(question, part).fetchall():
+                    if isinstance(kept, bytes) and kept == _with_crc(key, kept[:-CRC_BYTES]):
+                        found.append((key, kept[:-CRC_BYTES]))
+                    else:
+                        damaged.append((key,))
+            if damaged:
+                with connection:
+                    connection.executemany("DELETE FROM vectors WHERE text = ?", damaged)
+                self._report(
+                    f"{len(damaged)} of the encodings in {self.path} are damaged: encoded again"
+                )
             return _checked(found)
 
         return self._try(rows) or {}
 
     def write(self, vectors: Vectors) -> None:
         """Store these vectors, all or none of them; stored vectors are not replaced."""
-        rows = [(key, vector.astype("<f4").tobytes()) for key, vector in vectors.items()]
+        rows = [
+            (key, _with_crc(key, vector.astype("<f4").tobytes())) for key, vector in vectors.items()
+        ]
 
         def insert(connection: sqlite3.Connection) -> None:
             with connection:
@@ -70,6 +85,7 @@ class VectorCache:
             try:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 with closing(sqlite3.connect(self.path, timeout=WAIT_SECONDS)) as connection:
+                    connection.text_factory = bytes  # damage may turn a blob into a text
                     connection.execute(TABLE)
                     return work(connection)
             except (OSError, sqlite3.OperationalError) as error:
@@ -89,6 +105,11 @@ class VectorCache:
         # The journal belongs to the damaged file and would be rolled back into the new one.
         for path in (self.path, self.path.with_name(f"{self.path.name}-journal")):
             path.unlink(missing_ok=True)
+
+
+def _with_crc(key: bytes, vector: bytes) -> bytes:
+    """Return a vector's bytes followed by the CRC-32 of its key and bytes."""
+    return vector + zlib.crc32(key + vector).to_bytes(CRC_BYTES, "little")
 
 
 def _checked(rows: list[tuple[bytes, bytes]]) -> dict[bytes, NDArray[np.float32]]:

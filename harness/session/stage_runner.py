@@ -19,10 +19,11 @@ from harness.samples import Samples
 from harness.session.features import load_samples, save_samples
 from harness.session.foresight import check_stages
 from harness.session.stage_loader import FinishedStage, StageLoader
+from harness.store.files import atomic_write
 from harness.store.seals import check_marker, read_marker
 from harness.store.stages import SAMPLES, StageFolder, stage_folder
 from harness.testing.score import Member, epoch_scorer
-from harness.training.checkpoints import drop_checkpoints, save_tensors
+from harness.training.checkpoints import best_weights, drop_checkpoints, save_tensors
 from harness.training.engine import make_engine
 from harness.training.loop import Job, train
 from harness.training.ranks import Ranks
@@ -167,6 +168,10 @@ def _finish(
     """Write the last weights, then the marker; return the marker's content."""
     save_tensors(folder.path / "weights.pt", module.state_dict())
     has_best = 0 < marker["best_epoch"] < stage.epochs
+    if has_best:
+        # A copy: until the marker is there, checkpoints refer to the file of the epoch.
+        best = best_weights(folder.path, marker["best_epoch"])
+        atomic_write(folder.path / "best.pt", lambda file: file.write(best.read_bytes()))
     samples = check_marker(folder.path / SAMPLES) or {"files": {}}
     marker = {**marker, "samples": samples["files"]}
     done = folder.finish(marker, ("weights.pt", "best.pt") if has_best else ("weights.pt",))

@@ -46,6 +46,9 @@ def _decisions(record: ResultRecord) -> Iterator[str]:
     data = record.decides.get("data")
     if isinstance(data, list) and data[:1] != [record.data.fingerprint]:
         yield "the fingerprint of its data is not the one that its id was made of"
+    tested = sorted(record.data.tested.values())
+    if isinstance(data, list) and tested and sorted(map(str, data[1:])) != tested:
+        yield "the fingerprints of its tested splits are not those that its id was made of"
 
 
 def _score(score: Score, classes: int) -> Iterator[str]:

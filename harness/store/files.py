@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import io
 import os
 import secrets
+import stat
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -19,8 +21,12 @@ def atomic_write(path: Path, write: Callable[[IO[bytes]], object]) -> None:
 
     Raises HarnessError if the disk is full or the folder cannot be written; an earlier file at
     ``path`` is then unchanged.
+    A device, a pipe or ``/dev/stdout`` is written to directly.
     """
     try:
+        if _is_stream(path):
+            _write_directly(path, write)
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         # Not tempfile: only the owner could read its files.
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
@@ -38,6 +44,33 @@ def atomic_write(path: Path, write: Callable[[IO[bytes]], object]) -> None:
             raise
     except OSError as error:
         raise HarnessError(unwritable(path, error)) from error
+
+
+def _is_stream(path: Path) -> bool:
+    """Return whether a path leads to a device or pipe, or to what this process has open.
+
+    As root, a rename over it would replace the device for all processes. ``/dev/stdout`` is such a
+    path even if it leads to a regular file.
+    """
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        return True
+    place = path.parent.resolve() / path.name
+    target = place.parent / place.readlink() if place.is_symlink() else place
+    return place.is_relative_to("/proc") or target.is_relative_to("/proc")
+
+
+def _write_directly(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    content = io.BytesIO()
+    write(content)
+    # Opening a pipe that has no reader would wait for one.
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK)
+    os.set_blocking(descriptor, True)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content.getbuffer())
 
 
 class _Watched:

@@ -227,6 +227,16 @@ def read_record(path: Path) -> ResultRecord:
     return record
 
 
+def read_altered(path: Path) -> ResultRecord | None:
+    """Return what a record says that ``read_record`` refuses, or None if it is not a record."""
+    try:
+        content = json.loads(read_plain(path, MAX_RECORD_BYTES))
+        content.pop("digest", None)
+        return ResultRecord.model_validate_json(json.dumps(content))
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return None
+
+
 def _refuse_other_versions(path: Path, data: bytes) -> None:
     try:
         content = json.loads(data)

@@ -13,7 +13,7 @@ import numpy as np
 from harness.errors import HarnessError
 from harness.samples import Samples
 from harness.store.finished import predictions_file
-from harness.store.record import ResultRecord, Score, digest, read_record
+from harness.store.record import ResultRecord, Score, digest, read_altered, read_record
 from harness.testing.metrics import accuracy
 from harness.testing.predictions import StoredPredictions, read_predictions
 
@@ -59,9 +59,15 @@ def verify(paths: Iterable[Path], data: Mapping[str, Samples] | None = None) -> 
         try:
             verdicts.append(verify_record(path, read_record(path), data))
         except HarnessError as error:
-            verdicts.append(Verdict(path, problems=[str(error)]))
+            verdicts.append(Verdict(path, problems=[str(error), *_altered(path, data)]))
     compare(verdicts)
     return verdicts
+
+
+def _altered(path: Path, data: Mapping[str, Samples] | None) -> list[str]:
+    """Return what else is wrong with a record that was refused, as far as it can be read."""
+    record = read_altered(path)
+    return verify_record(path, record, data).problems if record else []
 
 
 def compare(verdicts: Sequence[Verdict]) -> None:

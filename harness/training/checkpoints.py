@@ -11,20 +11,43 @@ import torch
 
 from harness.errors import TrainingError
 from harness.store.files import atomic_write
-from harness.store.seals import DamagedError, check_marker, write_marker
+from harness.store.seals import DamagedError, check_marker, read_marker, write_marker
 
 KEPT = 2
 
 
 def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
-    """Write the state after ``step`` steps, then its digest, then remove older checkpoints."""
+    """Write the state after ``step`` steps, then its digest, then drop what is older.
+
+    The digest covers the weights of the best epoch so far, too: a run that goes on from here has
+    the best epoch that it says.
+    """
     path = folder / f"checkpoint-{step:010d}.pt"
     save_tensors(path, state)
-    content = {"step": step, "ranks": state["position"]["ranks"]}
-    write_marker(path.with_suffix(".json"), content, [path.name])
-    for old in sorted(folder.glob("checkpoint-*.json"))[:-KEPT]:
+    position = state["position"]
+    best = [best_weights(folder, position["best_epoch"]).name] if position["best_epoch"] else []
+    says = {"step": step, "ranks": position["ranks"], "best": best}
+    write_marker(path.with_suffix(".json"), says, [path.name, *best])
+    markers = sorted(folder.glob("checkpoint-*.json"))
+    for old in markers[:-KEPT]:
         old.unlink()
         old.with_suffix(".pt").unlink(missing_ok=True)
+    needed = set(best).union(*map(_best_named, markers[-KEPT:]))
+    for weights in folder.glob("best-*.pt"):
+        if weights.name not in needed:
+            weights.unlink()
+
+
+def best_weights(folder: Path, epoch: int) -> Path:
+    """Return the file of the weights of an epoch that was the best so far."""
+    return folder / f"best-{epoch:06d}.pt"
+
+
+def _best_named(marker: Path) -> list[str]:
+    try:
+        return list((read_marker(marker) or {}).get("best", ()))
+    except DamagedError:
+        return []
 
 
 def newest_checkpoint(
@@ -49,9 +72,10 @@ def newest_checkpoint(
 
 
 def drop_checkpoints(folder: Path) -> None:
-    """Remove the checkpoints of a finished stage."""
-    for path in (*folder.glob("checkpoint-*.json"), *folder.glob("checkpoint-*.pt")):
-        path.unlink()
+    """Remove what a finished stage no longer needs."""
+    for pattern in ("checkpoint-*.json", "checkpoint-*.pt", "best-*.pt"):
+        for path in folder.glob(pattern):
+            path.unlink()
 
 
 def drop_unfinished(folder: Path) -> None:

@@ -109,14 +109,32 @@ def test_what_names_no_record_is_one_line(home: Path, call: Call, tmp_path: Path
     assert "no record in" in call("verify", str(tmp_path)).error
 
 
-def test_an_edited_record_is_one_problem_and_the_table_says_not_fine(
-    path: Path, call: Call
-) -> None:
+def test_an_edited_record_is_named_and_the_table_says_not_fine(path: Path, call: Call) -> None:
     path.write_text(path.read_text().replace('"images": 60', '"images": 61'))
     ended = call("verify")
     assert ended.status == 2
-    (line,) = (line for line in ended.out.splitlines() if "not fine" in line)
+    line, *further = (line for line in ended.out.splitlines() if "not fine" in line)
+    assert any("it says 61 images, and 60 were predicted" in one for one in further)
     assert "was altered after it was written: its digest is not that of its content" in line
+
+
+def test_the_figure_that_was_altered_is_named_though_the_digest_is_broken(
+    path: Path, call: Call
+) -> None:
+    text = path.read_text()
+    content = content_of(path)
+    said = content["scores"][0]["top1"]
+    path.write_text(text.replace(f'"top1": {said}', '"top1": 0.9876'))
+    first, *further = problems(call)
+    assert "was altered after it was written" in first
+    assert any("top1 is 0.987600, and its predictions give" in one for one in further)
+
+
+def test_other_fingerprints_of_tested_splits_are_found_though_the_digest_fits(
+    path: Path, call: Call
+) -> None:
+    forge(path, lambda content: content["data"]["tested"].__setitem__("val", "0" * 64))
+    assert "the fingerprints of its tested splits are not those" in problems(call)[0]
 
 
 def in_score(name: str, value: Any) -> Change:

@@ -106,7 +106,7 @@ def test_a_stopped_run_keeps_its_place(
     # No checkpoint is due, so the one that is found was written for the signal.
     command = (*COMMAND[:-1], "1e9", "--engine", "deepspeed")
     with start(tmp_path, *command) as process:
-        wait_for(process, lambda: stages(tiny_home, "best.pt") > 0)
+        wait_for(process, lambda: stages(tiny_home, "best-*.pt") > 0)
         process.send_signal(number)
         out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == status, err

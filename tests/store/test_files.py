@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
@@ -129,10 +130,10 @@ def test_a_file_beyond_the_limit_leaves_nothing(tmp_path: Path) -> None:
 import resource, sys
 from pathlib import Path
 from harness.errors import HarnessError
-from harness.store.files import write_whole
+from harness.store.files import atomic_write
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 try:
-    write_whole(Path(sys.argv[1]), lambda file: file.write(bytes(10_000)))
+    atomic_write(Path(sys.argv[1]), lambda file: file.write(bytes(10_000)))
 except HarnessError as error:
     print(error)
 """
@@ -156,3 +157,43 @@ def test_an_error_of_the_writer_that_is_not_the_disks_is_its_own(tmp_path: Path)
 
     with pytest.raises(RuntimeError, match="mine"):
         atomic_write(tmp_path / "file", write)
+
+
+def test_a_device_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    full, null = tmp_path / "full", tmp_path / "null"
+    full.symlink_to("/dev/full")
+    null.symlink_to("/dev/null")
+    write_text(null, "text")
+    with pytest.raises(HarnessError, match="the disk is full"):
+        write_text(full, "text")
+    assert names(tmp_path) == ["full", "null"]
+    assert all(path.is_symlink() and path.is_char_device() for path in (full, null))
+
+
+def test_a_pipe_is_written_to_if_it_is_read(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(HarnessError, match=f"cannot write {pipe}"):
+        write_text(pipe, "text")
+    with subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE, text=True) as reader:
+        for _ in range(1000):
+            try:
+                write_text(pipe, "text")
+                break
+            except HarnessError:  # the reader has not opened it yet
+                time.sleep(0.01)
+        assert reader.communicate(timeout=10)[0] == "text"
+    assert pipe.is_fifo()
+
+
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
+def test_standard_output_is_written_to_wherever_it_leads(tmp_path: Path, name: str) -> None:
+    program = "import sys; from pathlib import Path; from harness.store.files import write_text; "
+    program += "print('before', flush=True); write_text(Path(sys.argv[1]), 'text')"
+    command = [sys.executable, "-c", program, name]
+    piped = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    assert piped.stdout == "before\ntext"
+    with (tmp_path / "out").open("w") as file:
+        subprocess.run(command, check=True, stdout=file)
+    assert (tmp_path / "out").read_text() == "before\ntext"
+    assert Path("/dev/stdout").is_symlink()

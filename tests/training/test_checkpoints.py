@@ -14,6 +14,7 @@ import torch
 
 from harness.errors import TrainingError
 from harness.training.checkpoints import (
+    best_weights,
     drop_checkpoints,
     drop_unfinished,
     load_tensors,
@@ -29,7 +30,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-POSITION = {"ranks": [1]}
+POSITION = {"ranks": [1], "best_epoch": 0}
 
 
 def save(folder: Path, *steps: int) -> None:
@@ -177,3 +178,42 @@ def test_where_the_disk_is_full_the_last_checkpoint_stays(tmp_path: Path) -> Non
     assert len(done.stderr.splitlines()) == 1
     assert names(tmp_path) == ["checkpoint-0000000001.json", "checkpoint-0000000001.pt"]
     assert newest_step(tmp_path) == 1
+
+
+def save_best(folder: Path, step: int, epoch: int) -> None:
+    position = {"ranks": [1], "best_epoch": epoch}
+    save_checkpoint(folder, step, {"step": step, "position": position})
+
+
+def test_the_best_weights_are_kept_while_a_checkpoint_refers_to_them(tmp_path: Path) -> None:
+    for epoch in (1, 2, 3):
+        save_tensors(best_weights(tmp_path, epoch), {"epoch": epoch})
+    for step, epoch in ((1, 1), (2, 1), (3, 2)):
+        save_tensors(best_weights(tmp_path, epoch), {"epoch": epoch})
+        save_best(tmp_path, step, epoch)
+    assert sorted(path.name for path in tmp_path.glob("best*")) == [
+        "best-000001.pt",
+        "best-000002.pt",
+    ]
+    save_best(tmp_path, 4, 2)
+    assert [path.name for path in tmp_path.glob("best*")] == ["best-000002.pt"]
+    drop_checkpoints(tmp_path)
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("content", [None, b"other weights"])
+def test_a_checkpoint_whose_best_weights_are_others_is_not_used(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    for epoch in (1, 2):
+        save_tensors(best_weights(tmp_path, epoch), {"epoch": epoch})
+        save_best(tmp_path, epoch, epoch)
+        save_tensors(best_weights(tmp_path, 2), {"epoch": 2})
+    best_weights(tmp_path, 2).unlink()
+    if content:
+        best_weights(tmp_path, 2).write_bytes(content)
+    said: list[str] = []
+    state = newest_checkpoint(tmp_path, CPU, said.append)
+    assert state is not None
+    assert state["step"] == 1
+    assert "best-000002.pt is damaged" in said[0]

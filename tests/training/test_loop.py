@@ -19,7 +19,7 @@ from harness.samplers import SubsetBatches
 from harness.samples import Samples, Targets
 from harness.schedules import Constant, WarmupCosine
 from harness.training.batches import Collator, cross_entropy, to_device
-from harness.training.checkpoints import newest_checkpoint
+from harness.training.checkpoints import best_weights, newest_checkpoint, save_tensors
 from harness.training.engine import Engine, make_engine
 from harness.training.interrupt import Interrupted
 from harness.training.loop import Job, train, weighted_mean
@@ -108,7 +108,7 @@ def test_every_step_and_epoch_is_told(
         mean = np.mean(seen.losses[3 * number : 3 * number + 3])
         assert entry["loss"] == pytest.approx(mean)
     assert (position.best_epoch, position.best_top1) == (2, 0.5)
-    assert (job.folder / "best.pt").exists()
+    assert best_weights(job.folder, 2).exists()
     assert meter.images_per_second > 0
     assert seen.losses[-1] < seen.losses[0]
 
@@ -129,7 +129,7 @@ def test_without_labels_no_epoch_is_best(
     engine = make_engine("torch", network(), job.recipe.stage, ranks, {})
     position, _ = train(job, engine, ranks, watcher())
     assert position.best_epoch == 0
-    assert not (job.folder / "best.pt").exists()
+    assert not list(job.folder.glob("best*"))
 
 
 def test_the_engines_train_alike_on_real_pictures(
@@ -192,7 +192,8 @@ def test_a_stopped_stage_goes_on_as_if_it_had_not_been(
     assert_same_weights(weights_of(engine), weights)
     assert replace(position, seconds=0) == replace(expected, seconds=0)
     if stop < 9:
-        best = [torch.load(j.folder / "best.pt", weights_only=True) for j in (whole, job)]
+        files = [best_weights(j.folder, position.best_epoch) for j in (whole, job)]
+        best = [torch.load(file, weights_only=True) for file in files]
         assert_same_weights(*best)
 
 
@@ -362,3 +363,25 @@ def test_too_many_broken_pictures_stop_the_stage(
     engine = make_engine("torch", network(), job.recipe.stage, ranks, {})
     with pytest.raises(HarnessError, match="1 of 96 pictures are broken so far, more than 1%"):
         train(job, engine, ranks, watcher())
+
+
+def test_a_better_epoch_after_the_last_checkpoint_leaves_that_ones_best_weights_alone(
+    make_job: MakeJob, network: Network, ranks: Ranks, watcher
+) -> None:
+    """A run killed between the weights of a better epoch and its checkpoint."""
+    job = make_job(job={"evaluate": scored(0.5, 0.2), "checkpoint_seconds": 0.0}, epochs=2)
+    engine = make_engine("torch", network(), job.recipe.stage, ranks, {})
+    train(job, engine, ranks, watcher())
+    first = best_weights(job.folder, 1).read_bytes()
+    # Of epoch 3, which the checkpoint knows nothing of.
+    save_tensors(best_weights(job.folder, 3), {"weight": torch.zeros(1)})
+    longer = replace(
+        job,
+        evaluate=scored(0.2, 0.4),  # the epoch kept unscored is scored again
+        recipe=make_job(epochs=3).recipe,
+    )
+    engine = make_engine("torch", network(), longer.recipe.stage, ranks, {})
+    position, _ = train(longer, engine, ranks, watcher())
+    assert (position.best_epoch, position.best_top1) == (1, 0.5)
+    assert best_weights(job.folder, 1).read_bytes() == first
+    assert [path.name for path in job.folder.glob("best*")] == ["best-000001.pt"]

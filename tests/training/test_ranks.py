@@ -128,7 +128,7 @@ def test_ctrl_c_stops_all_ranks_and_any_number_goes_on(tiny_home: Path, tmp_path
     command = ("run", "--plugin", "baseline", "--engine", "torch")
     command += ("--data", "synthweb:tiny", "--stage", "epochs=8", "--checkpoint-seconds", "600")
     with harness(tmp_path, *command, *TWO) as process:
-        wait_for(process, lambda: bool(list((tiny_home / "stages").glob("*/best.pt"))))
+        wait_for(process, lambda: bool(list((tiny_home / "stages").glob("*/best-*.pt"))))
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, err
@@ -157,7 +157,7 @@ def test_a_killed_rank_is_named_with_what_to_try(tiny_home: Path, tmp_path: Path
     command = ("run", "--plugin", "baseline", "--engine", "torch", *TWO)
     command += ("--data", "synthweb:tiny", "--stage", "epochs=300")
     with harness(tmp_path, *command) as process:
-        wait_for(process, lambda: bool(list((tiny_home / "stages").glob("*/best.pt"))))
+        wait_for(process, lambda: bool(list((tiny_home / "stages").glob("*/best-*.pt"))))
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         os.kill(int(children[-1]), signal.SIGKILL)
         _, err = process.communicate(timeout=PATIENCE)
