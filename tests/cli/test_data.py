@@ -84,7 +84,7 @@ def test_check_goes_on_after_a_broken_list(tmp_path: Path) -> None:
 def test_what_is_no_edition_is_one_line(tmp_path: Path) -> None:
     result = invoke("check", tmp_path)
     assert isinstance(result.exception, HarnessError)
-    assert "holds no edition of WebVision" in str(result.exception)
+    assert "does not hold an edition of WebVision" in str(result.exception)
     assert "\n" not in str(result.exception)
     result = invoke("check", tmp_path / "nowhere", "--edition", "webvision1")
     assert isinstance(result.exception, HarnessError)

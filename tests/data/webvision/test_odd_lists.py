@@ -178,13 +178,13 @@ def test_every_list_passes_over_blank_lines(root: Path) -> None:
 def test_lines_of_short_lists_are_named_past_blank_ones(root: Path) -> None:
     info = root / "info"
     change(info / "synsets.txt", b"n01443537", b"\n\nn01440764")
-    with pytest.raises(DataError, match=r"synsets\.txt, line 4: n01440764 stands on line 1 too"):
+    with pytest.raises(DataError, match=r"synsets\.txt, line 4: n01440764 is on line 1 too"):
         read_split(root, "val")
     (info / "queries_synsets_map.txt").write_text("\n1 1\n\n1 2\n")
-    with pytest.raises(DataError, match=r"line 4: query 1 stands for synset 2 here .* on line 2"):
+    with pytest.raises(DataError, match=r"line 4: query 1 has synset 2 here .* on line 2"):
         read_query_map(root, 3, 3)
     (info / "queries_google.txt").write_text("1 a\n\n1 b\n")
-    with pytest.raises(DataError, match=r"line 3: query 1 stands there twice"):
+    with pytest.raises(DataError, match=r"line 3: query 1 is listed twice"):
         read_queries(root)
 
 

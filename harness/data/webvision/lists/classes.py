@@ -1,4 +1,4 @@
-"""Which classes a data set has, which of them are wanted, and how two vocabularies meet."""
+"""The classes of a data set, selections of them, and the mapping between two editions."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from harness.samples import WebClass
 from harness.store.reading import is_there
 
 SYNSET_LINE = rb"(n[0-9]{8})[ \t]+(.+)"
-# What the official preprocess.py writes: the ids alone.
+# The official preprocess.py writes only the ids.
 BARE_SYNSET_LINE = rb"(n[0-9]{8})([ \t].*)?"
 SYNSET_EXAMPLE = "n01440764 tench, Tinca tinca"
 MAX_CLASSES = 1_000_000
 
 
 class Synsets(NamedTuple):
-    """The K classes of synsets.txt, whose place there is the label, and the list's bytes."""
+    """The K classes of synsets.txt in the order of their labels, and the list's bytes."""
 
     path: Path
     wnids: tuple[str, ...]
@@ -34,10 +34,10 @@ class Synsets(NamedTuple):
 
 
 def read_synsets(root: Path, edition: Edition = WEBVISION1) -> Synsets:
-    """Read info/synsets.txt, or what preprocess.py makes of it.
+    """Read info/synsets.txt, or the version that preprocess.py writes.
 
     Raises:
-        DataError: It is missing or malformed, or names a WordNet id twice.
+        DataError: It is missing or malformed, or has a WordNet id twice.
     """
     path, line = root / "info" / "synsets.txt", SYNSET_LINE
     prepared = root / "meta" / "synsets.txt"
@@ -59,10 +59,10 @@ def read_classes(root: Path, edition: Edition = WEBVISION1) -> tuple[tuple[WebCl
 
 
 def map_classes(from_wnids: Sequence[str], to_wnids: Sequence[str]) -> NDArray[np.int32]:
-    """Return for each of ``from_wnids`` its place in ``to_wnids``, ``(K,)``; -1 where it has none.
+    """Return the index in ``to_wnids`` of each of ``from_wnids``, ``(K,)``; -1 if it is not there.
 
-    The only way from one edition's labels to another's: WebVision 1.0 and 2.0 share 1,000 classes
-    and number them differently.
+    This is the only way to compare labels of two editions: WebVision 1.0 and 2.0 share 1,000
+    classes and number them differently.
 
     >>> map_classes(["n01443537", "n01440764"], ["n01440764", "n02128925"]).tolist()
     [-1, 0]
@@ -71,13 +71,13 @@ def map_classes(from_wnids: Sequence[str], to_wnids: Sequence[str]) -> NDArray[n
     if len(places) < len(to_wnids):
         twice = next(wnid for wnid in to_wnids if to_wnids.count(wnid) > 1)
         raise DataError(
-            f"{twice} stands twice among {len(to_wnids)} classes; a class has one place"
+            f"{twice} is listed twice among {len(to_wnids)} classes; list each class once"
         )
     return np.array([places.get(wnid, -1) for wnid in from_wnids], np.int32)
 
 
 def parse_class_numbers(text: str) -> tuple[int, ...] | None:
-    """Read ``0-49,77`` as labels in rising order; None where it does not read so.
+    """Parse ``0-49,77`` to labels in ascending order; None if it is malformed.
 
     >>> parse_class_numbers("7,0-2")
     (0, 1, 2, 7)
@@ -94,7 +94,7 @@ def parse_class_numbers(text: str) -> tuple[int, ...] | None:
 
 
 def format_class_numbers(numbers: Sequence[int]) -> str:
-    """Write labels in rising order the short way.
+    """Format labels in ascending order as short ranges.
 
     >>> format_class_numbers([0, 1, 2, 7])
     '0-2,7'
@@ -109,11 +109,11 @@ def format_class_numbers(numbers: Sequence[int]) -> str:
 
 
 def read_wnids(path: Path, synsets: Synsets) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """Read a file that begins each line with a WordNet id: the ids in its order, and their labels.
+    """Read a file with a WordNet id at the start of each line: the ids in order, and their labels.
 
     Raises:
-        DataError: The file is missing, a line begins otherwise, an id stands there twice or the
-            data do not have it.
+        DataError: The file is missing, a line does not start with an id, or an id is listed twice
+            or is not in the data.
     """
     content = read_bytes(path, "wnids=FILE names a file with a WordNet id on each line")
     found = parse_lines(path, content, BARE_SYNSET_LINE, "n01440764")
@@ -123,37 +123,37 @@ def read_wnids(path: Path, synsets: Synsets) -> tuple[tuple[str, ...], tuple[int
     if len(absent):
         raise DataError(
             f"{found.where(int(absent[0]))}: {wnids[absent[0]]} is not in {synsets.path}; "
-            f"{len(absent)} of {len(wnids)} classes are not"
+            f"{len(absent)} of {len(wnids)} classes are not; remove them"
         )
     return wnids, tuple(labels.tolist())
 
 
 def _distinct_wnids(found: Table) -> tuple[str, ...]:
-    """The first column; DataError if an id stands there twice."""
+    """The first column; raises DataError if an id is listed twice."""
     wnids = tuple(wnid.decode() for wnid in found.columns[0])
     first: dict[str, int] = {}
     for row, wnid in enumerate(wnids):
         if first.setdefault(wnid, row) != row:
             raise DataError(
-                f"{found.where(row)}: {wnid} stands on line {found.line[first[wnid]]} too; a class "
-                "has one line"
+                f"{found.where(row)}: {wnid} is on line {found.line[first[wnid]]} too; list each "
+                "class once"
             )
     return wnids
 
 
 def wnids_word(wnids: Sequence[str]) -> str:
-    """Name a list of classes on the leaderboard: how many, and a digest of which."""
+    """Return the leaderboard's name of a list of classes: their number and a digest."""
     digest = hashlib.sha256("\n".join(wnids).encode()).hexdigest()
     return f"{len(wnids)} classes {digest[:8]}"
 
 
 def _words(text: bytes) -> str:
-    """Words for people and text encoders: bytes that are not UTF-8 are replaced."""
+    """Decode words for people and text encoders; bytes that are not UTF-8 are replaced."""
     return text.decode("utf-8", "replace").strip()
 
 
 def _glosses(root: Path, synsets: Synsets) -> dict[str, tuple[str, str]]:
-    """Lemmas and gloss: what the data set brings along, else WordNet's as timm has them."""
+    """Lemmas and gloss of each class, from info/glosses.txt if it exists, otherwise from timm."""
     path = root / "info" / "glosses.txt"
     if is_there(path):
         wnids, words = parse_lines(path, read_bytes(path), SYNSET_LINE, "n01440764 a fish").columns

@@ -1,4 +1,4 @@
-"""What the lists of one split say, as numpy columns."""
+"""The lists of one split as numpy columns."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ _WNID_DIGITS = (8, 8)
 class ListColumns(NamedTuple):
     """One split: paths relative to the root, and the lists' bytes for the fingerprint.
 
-    ``line`` is where a row stands in its list, from 1; ``paths`` are the lists and ``lines`` counts
-    the rows of each source.
+    ``line`` is a row's line number in its list, from 1; ``paths`` are the lists and ``lines`` is
+    the number of rows of each source.
     """
 
     files: NDArray[np.bytes_]  # as in the list
@@ -49,7 +49,7 @@ class ListColumns(NamedTuple):
     paths: tuple[Path, ...]
 
     def listed_in(self) -> tuple[ListedIn, ...]:
-        """Return where the rows of each source are listed."""
+        """Return the list and line numbers of each source's rows."""
         edges = np.cumsum(self.lines)[:-1]
         return tuple(starmap(ListedIn, zip(self.paths, np.split(self.line, edges), strict=True)))
 
@@ -57,10 +57,10 @@ class ListColumns(NamedTuple):
 def read_train(
     root: Path, edition: Edition, sources: Sequence[str], wnids: Sequence[str]
 ) -> ListColumns:
-    """Read the training lists of ``sources``, one after the other.
+    """Read the training lists of ``sources``, one after another.
 
     Raises:
-        DataError: As ``read_split`` says.
+        DataError: As for ``read_split``.
     """
     for source in sources:
         edition.source(source)
@@ -93,11 +93,11 @@ def read_train(
 def read_eval(
     root: Path, edition: Edition, split: Literal["val", "test"], num_classes: int
 ) -> ListColumns:
-    """Read val or test: a flat folder, one label each, no query.
+    """Read val or test: pictures in one flat folder, each with a label, without queries.
 
     Raises:
-        NoLabelsError: The labels of test are not there.
-        DataError: As ``read_split`` says.
+        NoLabelsError: The labels of test are not public.
+        DataError: As for ``read_split``.
     """
     path = eval_list(root, edition, split)
     if split == "test":
@@ -128,7 +128,7 @@ def read_eval(
 
 
 def refuse_unlabelled(root: Path, edition: Edition) -> None:
-    """Raise NoLabelsError if the labels of the test pictures are not there, nor should be."""
+    """Raise NoLabelsError if the test labels are missing and the edition does not publish them."""
     if not (is_there(test_labels(root)) or edition.public_test_labels):
         raise NoLabelsError(
             f"the labels of the test pictures of {root} are not public (there is no "
@@ -137,12 +137,12 @@ def refuse_unlabelled(root: Path, edition: Edition) -> None:
 
 
 def test_labels(root: Path) -> Path:
-    """Return the list of the labels of test, which only few have."""
+    """Return the list of test labels, which most copies do not have."""
     return root / "info" / "test_labels.txt"
 
 
 def read_names(path: Path, edition: Edition) -> Table:
-    """Read the names of a list of test pictures, whose labels are missing or say nothing.
+    """Read the names in a list of test pictures; labels are absent or meaningless.
 
     Raises:
         DataError: It is missing or malformed.
@@ -152,7 +152,7 @@ def read_names(path: Path, edition: Edition) -> Table:
 
 
 def _refuse_other_names(labelled: Table, listed: Table) -> None:
-    """Refuse labels of other pictures than those of the list, or in another order."""
+    """Refuse labels that are not for the pictures of the list, in the same order."""
     names, asked = labelled.columns[0], listed.columns[0]
     pairs = zip(names, asked, strict=False)
     row = next((row for row, (name, other) in enumerate(pairs) if name != other), None)
@@ -174,7 +174,7 @@ def train_list(root: Path, source: str) -> Path:
 
 
 def eval_list(root: Path, edition: Edition, split: Literal["val", "test"]) -> Path:
-    """Return the list of val or test that is there, else the one that should be."""
+    """Return the list of val or test that exists, otherwise the expected one."""
     return _first_there(root, edition.judged(split).lists)
 
 
@@ -185,19 +185,19 @@ def eval_folder(root: Path, edition: Edition, split: Literal["val", "test"]) -> 
 
 
 def is_rearranged(root: Path, edition: Edition) -> bool:
-    """Tell whether preprocess.py has sorted the training pictures into train/<wnid>/."""
+    """Return whether preprocess.py has sorted the training pictures into train/<wnid>/."""
     return edition.rearranged and is_there(root / "meta" / "train.txt")
 
 
 def parse_train_list(path: Path, content: bytes, edition: Edition, source: str) -> Listing:
-    """Take a training list apart, whichever of the source's folders its lines begin with."""
+    """Parse a training list; its lines may begin with any of the source's folders."""
     folder = first_folder(content, edition.source(source).folders)
     example = f"{folder}/q{1:0{edition.query_digits}d}/name.jpg 0"
     return parse_listing(path, content, f"{folder}/q", QUERY_DIGITS, example)
 
 
 def first_folder(content: bytes, folders: Sequence[str]) -> str:
-    """Return which of ``folders`` the first line of a list begins with, else the first of them."""
+    """Return which of ``folders`` the list's first line begins with; by default the first."""
     names = b"|".join(re.escape(folder.encode()) for folder in folders)
     found = re.match(rb"\s*(" + names + rb")/", content)
     return found[1].decode() if found else folders[0]
@@ -206,7 +206,7 @@ def first_folder(content: bytes, folders: Sequence[str]) -> str:
 def check_labels(
     path: Path, label: NDArray[np.int32], line: NDArray[np.int32], num_classes: int
 ) -> None:
-    """Raise DataError, with the line, for a label that is not in the vocabulary."""
+    """Raise DataError, with the line, for a label that is out of range."""
     wrong = np.flatnonzero(label >= num_classes)
     if len(wrong):
         from_one = label.min() == 1 and label.max() == num_classes
@@ -218,7 +218,7 @@ def check_labels(
 
 
 def ranks(query: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Position of each line among the lines of its query, ``(N,)``, from 0."""
+    """Return the position of each line among the lines of its query, ``(N,)``, from 0."""
     order = np.argsort(query, kind="stable")
     _, first, counts = np.unique(query[order], return_index=True, return_counts=True)
     rank = np.empty(len(query), np.int32)
@@ -229,9 +229,9 @@ def ranks(query: NDArray[np.int32]) -> NDArray[np.int32]:
 def by_class(
     files: NDArray[np.bytes_], label: NDArray[np.int32], wnids: Sequence[str]
 ) -> NDArray[np.bytes_]:
-    """Where preprocess.py moves each picture: ``train/<wnid>/<name>``.
+    """Return the path to which preprocess.py moves each picture: ``train/<wnid>/<name>``.
 
-    Pictures of one name in one class share a file there: the last one moved overwrote the others.
+    Pictures with the same name and class share a file there: the last one replaced the others.
     """
     names = [file.rpartition(b"/")[2] for file in files.tolist()]
     folders = [f"train/{wnid}/".encode() for wnid in wnids]
@@ -239,10 +239,10 @@ def by_class(
 
 
 def _read_prepared(root: Path, sources: Sequence[str], wnids: Sequence[str]) -> ListColumns:
-    """meta/train.txt alone, which keeps neither source nor query.
+    """Read meta/train.txt only, which has neither source nor query.
 
-    Flickr names its pictures by number and Google by letters too, which tells the source; query
-    and rank are lost (-1).
+    The source is inferred from the file name: Flickr's has only digits, Google's also letters.
+    Query and rank are unknown (-1).
     """
     path = root / "meta" / "train.txt"
     content = read_bytes(path)

@@ -1,4 +1,4 @@
-"""The editions of WebVision as data: what each one's folders, lists and numbers look like."""
+"""The editions of WebVision as data: folders, lists and numbering of each."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ Base = Literal[0, 1]
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """One search engine: its lists' suffix, and the folders its pictures may lie in."""
+    """One search engine: the suffix of its lists, and the folders that may hold its pictures."""
 
     name: str
-    folders: tuple[str, ...]  # as the lines of its list begin
+    folders: tuple[str, ...]  # as at the start of the lines of its list
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvalSplit:
-    """A split that is only tested on: where its list and its flat folder may lie.
+    """A split used only for scoring: the possible places of its list and its flat folder.
 
-    The first that is there counts; the first of all is named where none is.
+    The first that exists is used; if none does, errors name the first.
     """
 
     lists: tuple[str, ...]
@@ -36,9 +36,10 @@ class EvalSplit:
 class Edition:
     """One edition on disk; all paths are relative to the root of the data set.
 
-    ``query_base`` and ``class_base`` say from what number the columns of queries_synsets_map.txt
-    count where the numbers themselves leave it open. ``ilsvrc_numbers`` says whether class numbers
-    mean the same as in the usual lists of ILSVRC-12, which count its WordNet ids in sorted order.
+    ``query_base`` and ``class_base`` are the first numbers of the columns of
+    queries_synsets_map.txt, used if the numbers themselves do not show it. ``ilsvrc_numbers`` is
+    whether class numbers are those of the usual ILSVRC-12 lists, which number its WordNet ids in
+    sorted order.
     """
 
     name: str  # as in --data
@@ -64,14 +65,14 @@ class Edition:
         return tuple(source.name for source in self.sources)
 
     def source(self, name: str) -> Source:
-        """Return the source called ``name``; DataError where the edition has none such."""
+        """Return the source called ``name``; raises DataError if the edition does not have it."""
         for source in self.sources:
             if source.name == name:
                 return source
         raise DataError(unknown("source of WebVision", name, self.source_names))
 
     def judged(self, split: Literal["val", "test"]) -> EvalSplit:
-        """Return where the list and the pictures of ``split`` lie."""
+        """Return the places of the list and the pictures of ``split``."""
         return self.val if split == "val" else self.test
 
 
@@ -128,8 +129,8 @@ WEBVISION2 = Edition(
     rearranged=True,
 )
 
-# Source: DivideMix's loader, which most papers on mini-WebVision share: Google only, labels
-# below 50, and of val the same classes.
+# Source: DivideMix's loader, which most papers on mini-WebVision use: Google only, labels below
+# 50, and the same classes of val.
 MINI_WEBVISION = Edition(
     name="mini-webvision",
     title="mini-WebVision",
@@ -150,10 +151,10 @@ _FIRST_LINE = re.compile(rb"(?:\xef\xbb\xbf)?\s*([a-z_]+)/q([0-9]{1,6})/")
 
 
 def detect_edition(root: Path) -> Edition:
-    """Tell 1.0 from 2.0 by the first line of a training list, or by what preprocess.py leaves.
+    """Tell 1.0 from 2.0 by the first line of a training list, or by the files of preprocess.py.
 
     Raises:
-        DataError: There is no list to tell by.
+        DataError: There is no list.
     """
     for source in WEBVISION1.sources:
         try:
@@ -168,7 +169,7 @@ def detect_edition(root: Path) -> Edition:
     if (root / "info").is_dir():
         return WEBVISION1
     raise DataError(
-        f"{root} holds no edition of WebVision: there is neither info/ nor meta/train.txt; "
+        f"{root} does not hold an edition of WebVision: it has neither info/ nor meta/train.txt; "
         f"{WEBVISION1.layout}"
     )
 

@@ -1,9 +1,9 @@
-"""Reads the text lists of a WebVision info folder fast and byte by byte, and names a wrong line.
+"""A fast parser for the text lists of a WebVision info folder; errors name the line.
 
-A list is a text file of one entry a line. Lines end in LF, CRLF or CR. Lines of blanks alone,
-blanks (spaces and tabs) at either end of a line and a byte order mark are passed over. The last run
-of blanks before the last column separates it; all other bytes belong to the entry as they are,
-whether they are UTF-8 or not. Lines are counted from 1, as an editor does.
+A list is a text file with one entry per line. Lines end in LF, CRLF or CR. Empty lines, blanks
+(spaces and tabs) at either end of a line and a byte order mark are skipped. The last run of blanks
+separates the last column; all other bytes belong to the entry unchanged, whether they are UTF-8 or
+not. Lines are counted from 1, as in an editor.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from harness.store.reading import read_plain
 # The longest list of 2.0 has 16 million lines, about 800 MB.
 MAX_LIST_BYTES = 2**31
 CHUNK_BYTES = 2**24
-# A file's name has 255 bytes at most. One endless line would make numpy's columns as wide.
+# A file name has 255 bytes at most. One endless line would make numpy's columns as wide.
 MAX_PATH_BYTES = 512
 _SHOWN = 80
 _SPACE, _NEWLINE, _SLASH, _DOT, _ZERO = b" \n/.0"
 _BLANKS = b" \t"
 _MARK = b"\xef\xbb\xbf"  # UTF-8's byte order mark
-# What begins a file that is no list: UTF-16 and UTF-32, gzip, zip, xz and zstd.
+# First bytes of files that are not lists: UTF-16 and UTF-32, gzip, zip, xz and zstd.
 _WIDE = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
 _COMPRESSED = (b"\x1f\x8b", b"PK\x03\x04", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd")
 
-# A file's name: no folder, not "." or "..", no blank at its ends. Of several words the last is not
-# a number: a line that ends in two numbers has a column too many.
+# A file name: no folder, not "." or "..", no blank at its ends. If it has several words, the last
+# is not a number: a line that ends in two numbers has a column too many.
 _WORD = rb"[^/\x00\r\n \t]+"
 NAME = rb"(?!\.{1,2}(?:/|[ \t]+\S+$|$))(?:[^/\x00\r\n]*[ \t](?![0-9]+(?:[ \t]|$)))?" + _WORD
 LABEL_DIGITS = 9
@@ -47,8 +47,8 @@ Places = NDArray[np.int64]
 class Listing(NamedTuple):
     """The N entries of a list of training pictures or of their texts.
 
-    ``files`` are the paths as they stand there, as bytes; ``number`` is the number in the folder's
-    name, that of the query or the WordNet id; ``line`` is where an entry stands, from 1.
+    ``files`` are the paths as listed, as bytes; ``number`` is the number in the folder's name, of
+    the query or the WordNet id; ``line`` is an entry's line number, from 1.
     """
 
     files: NDArray[np.bytes_]
@@ -57,19 +57,19 @@ class Listing(NamedTuple):
     line: NDArray[np.int32]
 
     def take(self, rows: NDArray[np.int64]) -> Listing:
-        """Return some of the entries."""
+        """Return the entries of ``rows``."""
         return Listing(self.files[rows], self.number[rows], self.label[rows], self.line[rows])
 
 
 class Table(NamedTuple):
-    """The N entries of a short list: its columns, N byte strings each, and their lines from 1."""
+    """The N entries of a short list: columns of N byte strings each, and line numbers from 1."""
 
     path: Path
     columns: tuple[tuple[bytes, ...], ...]
     line: NDArray[np.int32]
 
     def where(self, row: int) -> str:
-        """Name the list and the line of an entry."""
+        """Return the list and line of an entry, for messages."""
         return f"{self.path}, line {self.line[row]}"
 
     def numbers(self, column: int) -> NDArray[np.int32]:
@@ -78,11 +78,11 @@ class Table(NamedTuple):
 
 
 def read_bytes(path: Path, layout: str = WEBVISION1.layout) -> bytes:
-    """Return the list's bytes, without a byte order mark; ``layout`` says what belongs there.
+    """Return the list's bytes without a byte order mark; ``layout`` is added to errors.
 
     Raises:
-        DataError: The list is missing, unreadable, too large to be one, compressed or not in an
-            encoding that keeps ASCII.
+        DataError: The list is missing, unreadable, too large, compressed, or in an encoding that
+            does not keep ASCII.
     """
     try:
         content = read_plain(path, MAX_LIST_BYTES)
@@ -98,9 +98,9 @@ def read_bytes(path: Path, layout: str = WEBVISION1.layout) -> bytes:
 
 
 def parse_lines(path: Path, content: bytes, line: bytes, example: str) -> Table:
-    """Return what the groups of the pattern ``line`` match on every line that is not blank.
+    """Return the groups that the pattern ``line`` matches on every line that is not blank.
 
-    A group that takes no part is empty.
+    A group without a match is empty.
 
     Raises:
         DataError: There is no entry, or a line is not like ``example``.
@@ -119,10 +119,10 @@ def parse_listing(
     example: str,
     ending: Literal["/NAME", ".json"] = "/NAME",
 ) -> Listing:
-    """Return the lines ``<start><number><ending> <label>`` of a list of training pictures.
+    """Parse the lines ``<start><number><ending> <label>`` of a list of training pictures.
 
-    ``digits`` bounds the number's length. Lines that are written exactly so are taken apart by
-    numpy, in pieces that bound the memory; any other piece goes line by line, to the same result.
+    ``digits`` bounds the number's length. Lines in exactly this form are parsed by numpy, in pieces
+    that bound the memory; any other piece is parsed line by line, with the same result.
 
     Raises:
         DataError: There is no entry, or a line is not like ``example``.
@@ -145,12 +145,12 @@ def parse_listing(
 
 
 def split_lines(path: Path, content: bytes) -> Listing:
-    """Return the first column of a list with its last, a number, whatever the first holds.
+    """Split each line into a name, which may hold any characters, and a final number.
 
-    ``number`` is -1 throughout.
+    ``number`` is -1 for all entries.
 
     Raises:
-        DataError: There is no entry, or a line has not these two columns.
+        DataError: There is no entry, or a line does not have these two columns.
     """
     pattern = rb"([^\x00\r\n]*[^\x00\r\n \t])()[ \t]+" + LABEL
     pieces = [
@@ -164,13 +164,13 @@ def split_lines(path: Path, content: bytes) -> Listing:
 
 
 def shown(name: bytes) -> str:
-    """Return bytes of a list for a message: in quotes, cut, and without control characters."""
+    """Format bytes of a list for a message: quoted, shortened, without control characters."""
     text = repr(name[:_SHOWN].decode("utf-8", "surrogateescape")).replace("\\udc", "\\x")
     return text if len(name) <= _SHOWN else f"{text[:-1]}...{text[-1]}"
 
 
 def _listing(lines: list[int], rows: list[tuple[bytes, ...]]) -> Listing:
-    """The groups (path, number, label) as columns; an empty number is -1."""
+    """Turn the groups (path, number, label) into columns; an empty number is -1."""
     return Listing(
         np.array([row[0] for row in rows], np.bytes_),
         np.array([int(row[1] or -1) for row in rows], np.int32),
@@ -180,7 +180,7 @@ def _listing(lines: list[int], rows: list[tuple[bytes, ...]]) -> Listing:
 
 
 def _pieces(content: bytes) -> Iterator[tuple[bytes, int]]:
-    """Whole lines, about CHUNK_BYTES at a time, and the number of the first of them."""
+    """Yield whole lines, about CHUNK_BYTES at a time, with the number of the first line."""
     stop = _end(content)
     start, line = 0, 1
     while start < stop or start == 0:
@@ -194,7 +194,7 @@ def _pieces(content: bytes) -> Iterator[tuple[bytes, int]]:
 
 
 def _end(content: bytes) -> int:
-    """Where the last line that is not blank ends."""
+    """The offset at which the last line that is not blank ends."""
     stop = len(content)
     while stop:
         start = max(0, stop - CHUNK_BYTES)
@@ -208,7 +208,7 @@ def _end(content: bytes) -> int:
 def _plain(
     piece: bytes, start: bytes, digits: tuple[int, int], ending: str, first: int
 ) -> Listing | None:
-    """Take lines apart that have one space, one newline and no other blank; None for any other."""
+    """Parse lines with one space, one newline and no other blank; None if a line has others."""
     text = np.frombuffer(piece if piece.endswith(b"\n") else piece + b"\n", np.uint8)
     ends, spaces = np.flatnonzero(text == _NEWLINE), np.flatnonzero(text == _SPACE)
     begins = np.concatenate([[0], ends[:-1] + 1])
@@ -233,7 +233,7 @@ def _plain(
 
 
 def _folder_ends(text: Bytes, spaces: Places, start: bytes) -> Places | None:
-    """Where the folder of each line ends, before a plain file name."""
+    """The offset at which the folder of each line ends, before a plain file name."""
     slashes = np.flatnonzero(text == _SLASH)
     depth = start.count(b"/") + 1
     if len(slashes) != depth * len(spaces):
@@ -244,7 +244,7 @@ def _folder_ends(text: Bytes, spaces: Places, start: bytes) -> Places | None:
 
 
 def _suffixes(text: Bytes, spaces: Places) -> Places | None:
-    """Where each line's ``.json`` begins."""
+    """The offset at which each line's ``.json`` begins."""
     suffix = np.frombuffer(b".json", np.uint8)
     begins = spaces - len(suffix)
     if begins[0] < 0 or np.any(text[begins[:, None] + np.arange(len(suffix))] != suffix):
@@ -255,7 +255,7 @@ def _suffixes(text: Bytes, spaces: Places) -> Places | None:
 def _decimals(
     text: Bytes, first: Places, after: Places, digits: tuple[int, int]
 ) -> NDArray[np.int32] | None:
-    """The numbers between two places of each line; None where one is not a number."""
+    """The numbers between two offsets of each line; None if one is not a number."""
     lengths = after - first
     if lengths.min() < digits[0] or lengths.max() > digits[1]:
         return None
@@ -272,7 +272,7 @@ def _decimals(
 def _by_pattern(
     path: Path, content: bytes, line: bytes, example: str, first: int
 ) -> tuple[list[int], list[tuple[bytes, ...]]]:
-    """Match every line that is not blank; ``first`` is the number of the first one in the list."""
+    """Match every line that is not blank; ``first`` is the line number of the first line."""
     numbers: list[int] = []
     rows: list[tuple[bytes, ...]] = []
     whole = re.compile(line).fullmatch

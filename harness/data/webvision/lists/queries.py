@@ -1,4 +1,4 @@
-"""Queries and the classes that they were asked for."""
+"""The search queries, and the class that each was made for."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ MAP_NAME = "queries_synsets_map.txt"
 
 
 class MapColumn(NamedTuple):
-    """From what number a column counts, and whether its numbers say so or the edition does."""
+    """Whether a column counts from 0 or 1, and what shows it: its numbers or the edition."""
 
     base: Base
     told_by: str  # "min 0", "max 1631" or "the edition"
 
 
 class QueryMap(NamedTuple):
-    """Queries with their classes: ``queries`` from 1 as in the folders' names, labels from 0."""
+    """Queries with their classes: ``queries`` count from 1 as in folder names, labels from 0."""
 
     queries: NDArray[np.int32]
     labels: NDArray[np.int32]
@@ -32,19 +32,19 @@ class QueryMap(NamedTuple):
     class_column: MapColumn
 
     def label_of(self, query: NDArray[np.int32]) -> NDArray[np.int32]:
-        """Return the label that each query stands for, ``(N,)``; -1 where the map is silent."""
+        """Return the label of each query, ``(N,)``; -1 if the map does not have the query."""
         table = np.full(max(int(self.queries.max()), int(query.max(initial=0))) + 1, -1, np.int32)
         table[self.queries] = self.labels
         return table[query]
 
 
 def read_queries(root: Path, edition: Edition = WEBVISION1) -> dict[str, dict[int, str]]:
-    """Return the words of each query by source; its number is that of the folder, from 1.
+    """Return the words of each query, by source and by the number in the folder's name, from 1.
 
-    An edition with one list for all sources gives it to each.
+    If an edition has one list for all sources, each source gets that list.
 
     Raises:
-        DataError: A list is missing or malformed, or gives a query twice.
+        DataError: A list is missing or malformed, counts from 0, or has a query twice.
     """
     lists: list[dict[int, str]] = []
     for name in edition.query_lists:
@@ -56,10 +56,12 @@ def read_queries(root: Path, edition: Edition = WEBVISION1) -> dict[str, dict[in
             if not number:
                 raise DataError(
                     f"{found.where(row)}: query 0; queries count from 1, as the folders of their "
-                    "pictures do (q0001), so each has another's words: unpack info.tar again"
+                    "pictures do (q0001), so all words would be wrong: unpack info.tar again"
                 )
             if number in queries:
-                raise DataError(f"{found.where(row)}: query {number} stands there twice")
+                raise DataError(
+                    f"{found.where(row)}: query {number} is listed twice; unpack info.tar again"
+                )
             words = found.columns[1][row].decode("utf-8", "replace")
             queries[number] = re.sub(r"[+\s]+", " ", words).strip()
         lists.append(queries)
@@ -71,14 +73,14 @@ def read_queries(root: Path, edition: Edition = WEBVISION1) -> dict[str, dict[in
 def read_query_map(
     root: Path, num_classes: int, num_queries: int, edition: Edition = WEBVISION1
 ) -> QueryMap:
-    """Read info/queries_synsets_map.txt, whatever number its two columns count from.
+    """Read info/queries_synsets_map.txt; its two columns may count from 0 or 1.
 
     A column with a 0 counts from 0, one that reaches the number of classes or queries counts from
-    1; where neither holds, the edition says it.
+    1; if neither holds, the edition's default is used.
 
     Raises:
-        DataError: The map is missing or malformed, a column contradicts itself or runs too far, or
-            a query stands for two classes.
+        DataError: The map is missing or malformed, a column contradicts itself or is out of range,
+            or a query has two classes.
     """
     path = root / "info" / MAP_NAME
     content = read_bytes(path, edition.layout)
@@ -93,8 +95,8 @@ def read_query_map(
     if len(torn):
         before, after = (int(order[torn[0] + step]) for step in (0, 1))
         raise DataError(
-            f"{found.where(after)}: query {found.numbers(0)[after]} stands for synset "
-            f"{classes[after]} here and for {classes[before]} on line {found.line[before]}"
+            f"{found.where(after)}: query {found.numbers(0)[after]} has synset {classes[after]} "
+            f"here and {classes[before]} on line {found.line[before]}: unpack info.tar again"
         )
     return QueryMap(queries.astype(np.int32), labels.astype(np.int32), of_query, of_class)
 

@@ -1,4 +1,4 @@
-"""What in the lists makes the scores of a split wrong: refused if it surely does, else noted."""
+"""Faults in lists that make scores wrong: certain ones raise an error, likely ones a warning."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def refuse_repeated(
 ) -> None:
     """Raise DataError if a picture is listed twice: it would count twice, or for two classes.
 
-    ``where`` names the list and the line of a row.
+    ``where`` returns the list and line of a row.
     """
     if len(set(names)) == len(names):
         return
@@ -32,27 +32,27 @@ def refuse_repeated(
             label = "the same label" if same else f"label {labels[before]}, here {labels[row]}"
             raise DataError(
                 f"{where(row)}: {shown(name)} is listed before, {where(before)}, with {label}; a "
-                "picture that is scored has one line: remove the wrong one"
+                "picture that is scored must have one line: remove the wrong one"
             )
 
 
 def refuse_counted_from_one(path: Path, label: NDArray[np.int32], num_classes: int) -> None:
-    """Raise DataError if class 0 alone has no picture, as where labels count from 1."""
+    """Raise DataError if only class 0 has no picture, as happens if labels count from 1."""
     counts = np.bincount(label, minlength=num_classes)
     if num_classes > 1 and not counts[0] and counts[1:].all():
         raise DataError(
             f"{path}: of {num_classes} classes only the first, label 0, has no picture; either the "
-            "labels count from 1, not from 0 as they must, or its lines are missing: mend the list"
+            "labels count from 1 instead of 0, or its lines are missing: correct the list"
         )
 
 
 def empty_classes(
     place: Path, split: str, label: NDArray[np.int32], classes: Sequence[WebClass]
 ) -> list[str]:
-    """Say which classes have no picture in a split that is scored.
+    """Return a warning if classes have no picture in a split that is scored.
 
     Raises:
-        DataError: It is the first class alone, as where labels count from 1.
+        DataError: Only the first class has none, as happens if labels count from 1.
     """
     refuse_counted_from_one(place, label, len(classes))
     empty = np.flatnonzero(np.bincount(label, minlength=len(classes)) == 0)
@@ -61,19 +61,19 @@ def empty_classes(
     first = classes[empty[0]]
     return [
         f"{place}: {len(empty)} of {len(classes)} classes have no picture in {split}, the first is "
-        f"{first.wnid} {first.lemmas}; its scores are those of the other classes"
+        f"{first.wnid} {first.lemmas}; scores cover only the other classes"
     ]
 
 
 def uneven_classes(place: Path, label: NDArray[np.int32], classes: Sequence[WebClass]) -> list[str]:
-    """Say which classes have not the 50 pictures that ILSVRC-12's validation set has of each."""
+    """Return a warning if classes do not have the 50 pictures of ILSVRC-12's validation set."""
     counts = np.bincount(label, minlength=len(classes))
     odd = np.flatnonzero((counts > 0) & (counts != ILSVRC_PICTURES))
     if not len(odd):
         return []
     first = classes[odd[0]]
     return [
-        f"{place}: {len(odd)} of {np.count_nonzero(counts)} classes have not the "
+        f"{place}: {len(odd)} of {np.count_nonzero(counts)} classes do not have the "
         f"{ILSVRC_PICTURES} pictures of ILSVRC-12's validation set, the first is {first.wnid} "
-        f"{first.lemmas} with {counts[odd[0]]}; such scores compare with no published one"
+        f"{first.lemmas} with {counts[odd[0]]}; the scores are not comparable with published ones"
     ]

@@ -1,4 +1,4 @@
-"""Joins titles, descriptions and tags to the lines of WebVision's training lists."""
+"""Reads titles, descriptions and tags for the lines of WebVision's training lists."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def read_texts(
     rows: NDArray[np.int64],
     edition: Edition = WEBVISION1,
 ) -> list[Text]:
-    """Return the texts of ``rows``, which count through the lists of the sources in order.
+    """Return the texts of ``rows``, which are numbered through the sources' lists in order.
 
-    ``lines`` gives each source with the number of lines of its list of pictures.
+    ``lines`` maps each source to the number of lines in its list of pictures.
 
     Raises:
-        DataError: A list or a JSON file is missing or broken, its lines are not as many as there
-            are pictures, or a line points past the end of a JSON file.
+        DataError: A list or a JSON file is missing or broken, a list has another number of lines
+            than there are pictures, or a line points past the end of a JSON file.
     """
     texts = [Text()] * len(rows)
     first = 0
@@ -63,12 +63,12 @@ def read_texts(
 
 
 def meta_list(root: Path, source: str) -> Path:
-    """Return the list that gives each training picture its JSON file and position."""
+    """Return the list that gives the JSON file and position of each training picture."""
     return root / "info" / f"train_meta_list_{source}.txt"
 
 
 def metadata_folder(root: Path, source: str) -> Path:
-    """Return where the JSON files of one source lie: people unpack them to several places."""
+    """Return the folder of one source's JSON files; several places are in use."""
     places = (root / source, root / "meta" / source, root / f"{source}_json")
     filled = (place for place in places if next(place.glob("q*.json"), None))
     return next(filled, places[0])
@@ -78,7 +78,7 @@ def read_places(path: Path, count: int, edition: Edition, source: str) -> Listin
     """Read a metadata list: ``files`` are JSON files, ``label`` the positions in them from 1.
 
     Raises:
-        DataError: It is missing or malformed, or has other than ``count`` lines.
+        DataError: It is missing or malformed, or does not have ``count`` lines.
     """
     content = read_bytes(path, edition.layout)
     found = parse_meta_list(path, content, edition, source)
@@ -91,7 +91,7 @@ def read_places(path: Path, count: int, edition: Edition, source: str) -> Listin
 
 
 def parse_meta_list(path: Path, content: bytes, edition: Edition, source: str) -> Listing:
-    """Take lines like ``google/q0001.json 12`` apart."""
+    """Parse lines like ``google/q0001.json 12``."""
     folder = first_folder(content, (source, *edition.source(source).folders))
     example = f"{folder}/q{1:0{edition.query_digits}d}.json 12"
     return parse_listing(path, content, f"{folder}/q", (1, 6), example, ".json")
@@ -101,13 +101,13 @@ def read_json(path: Path) -> list[Any]:
     """Return the entries of one query's metadata; broken UTF-8 is replaced.
 
     Raises:
-        DataError: The file is missing, too large, not JSON or no list.
+        DataError: The file is missing, too large, not JSON or not a list.
     """
     try:
         objects = json.loads(read_plain(path, MAX_JSON_BYTES).decode("utf-8-sig", errors="replace"))
     except FileNotFoundError:
         raise DataError(
-            f"{path} is missing, and texts were asked for: unpack google_meta.tar and "
+            f"{path} is missing, and this run needs texts: unpack google_meta.tar and "
             "flickr_meta.tar so that ROOT/google/q0001.json exists"
         ) from None
     except OSError as error:
@@ -120,7 +120,7 @@ def read_json(path: Path) -> list[Any]:
 
 
 def text_of(entry: Any) -> Text:
-    """Return what is there of title, description and tags, which are a list or one string."""
+    """Return title, description and tags of an entry; tags may be a list or one string."""
     if not isinstance(entry, dict):
         return Text()
     tags = entry.get("tags")
@@ -136,5 +136,5 @@ def text_of(entry: Any) -> Text:
 
 
 def _string(value: Any) -> str:
-    """The text, without the halves of characters that JSON may hold and UTF-8 may not."""
+    """The text without lone surrogates, which JSON allows and UTF-8 does not."""
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""

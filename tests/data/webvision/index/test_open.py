@@ -426,7 +426,7 @@ def test_what_cannot_be_indexed(root: Path, tmp_path: Path) -> None:
     (root / "info" / "train_filelist_google.txt").write_text("google/q0001/a.jpg\n")
     assert "train_filelist_google.txt, line 1" in refused(root)
     shutil.rmtree(root / "info")
-    assert "holds no edition of WebVision" in refused(root)
+    assert "does not hold an edition of WebVision" in refused(root)
     with tarfile.open(root / "info.tar", "w"):
         pass
     assert "info.tar holds no list" in refused(root)

@@ -100,7 +100,9 @@ def test_editions_are_told_by_their_lists(tmp_path: Path) -> None:
     assert detect_edition(TREES / "webvision1") is WEBVISION1
     assert detect_edition(TREES / "webvision2") is WEBVISION2
     assert detect_edition(TREES / "webvision2_prepared") is WEBVISION2
-    with pytest.raises(DataError, match="holds no edition of WebVision: there is neither info/ no"):
+    with pytest.raises(
+        DataError, match="not hold an edition of WebVision: it has neither info/ nor"
+    ):
         detect_edition(tmp_path)
     (tmp_path / "info").mkdir()
     assert detect_edition(tmp_path) is WEBVISION1
@@ -223,7 +225,7 @@ def test_editions_are_joined_by_wnid_never_by_number() -> None:
     assert [later[k].lemmas for k in places] == [known.lemmas for known in first]
     back = map_classes([known.wnid for known in later], [known.wnid for known in first])
     assert back.tolist() == [2, 1, -1, 0]
-    with pytest.raises(DataError, match="n1 stands twice among 2 classes"):
+    with pytest.raises(DataError, match="n1 is listed twice among 2 classes"):
         map_classes(["n1"], ["n1", "n1"])
 
 

@@ -63,7 +63,7 @@ def test_where_the_numbers_leave_it_open_the_edition_says_it(tmp_path: Path) -> 
         ("0 1\n3 2\n", r"map\.txt, line 2: query 3 contradicts line 1, which counts from 0"),
         ("1 1\n2 7\n", r"map\.txt, line 2: synset 7 is out of range; there are 2 of them"),
         ("1 1\n9 2\n", r"map\.txt, line 2: query 9 is out of range; there are 3 of them"),
-        ("1 1\n3 2\n1 2\n", r"map\.txt, line 3: query 1 stands for synset 2 here and for 1 on lin"),
+        ("1 1\n3 2\n1 2\n", r"map\.txt, line 3: query 1 has synset 2 here and 1 on line 1"),
         ("1 1\n2\n", r"map\.txt, line 2: '2' is not like '1 1'"),
         ("1 1\n2 x\n", r"map\.txt, line 2: '2 x' is not like '1 1'"),
         ("", r"map\.txt is empty"),
@@ -83,7 +83,7 @@ def test_a_query_listed_twice_is_named(tmp_path: Path) -> None:
     shutil.copytree(TREES / "webvision2", tmp_path, dirs_exist_ok=True)
     path = tmp_path / "info" / "queries.txt"
     path.write_text("1 jaguar\n1 panther\n")
-    with pytest.raises(DataError, match=r"queries\.txt, line 2: query 1 stands there twice"):
+    with pytest.raises(DataError, match=r"queries\.txt, line 2: query 1 is listed twice"):
         read_queries(tmp_path, WEBVISION2)
     path.write_text("jaguar\n")
     with pytest.raises(DataError, match=r"queries\.txt, line 1: 'jaguar' is not like '7 mule\+de"):

@@ -156,7 +156,7 @@ def test_ilsvrc_with_other_than_fifty_of_each_is_said(
     assert capsys.readouterr().err == ""
     (whole / "n01443537" / "7.JPEG").unlink()
     load(root, "ilsvrc", ilsvrc=str(whole))
-    assert "1 of 3 classes have not the 50 pictures" in capsys.readouterr().err
+    assert "1 of 3 classes do not have the 50 pictures" in capsys.readouterr().err
 
 
 def test_an_ilsvrc_picture_that_is_listed_twice_is_refused(root: Path, tmp_path: Path) -> None:
