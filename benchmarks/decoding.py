@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
-from harness.data.pictures.decode import Box, cut, decode
+from harness.data.pictures.decode import Box, crop_and_resize, decode
 from harness.data.pictures.loader import Crops, Pictures
 from harness.samples import Samples, WebClass
 from harness.training.batches import MEAN, STD, normalize
@@ -123,7 +123,7 @@ def grey_levels(folder: Path) -> float:
         theirs = (
             Image.open(path).convert("RGB").resize((SIZE, SIZE), Image.Resampling.BILINEAR, box=box)
         )
-        mine = cut(decode(path.read_bytes()), box, SIZE, flip=False)
+        mine = crop_and_resize(decode(path.read_bytes()), box, SIZE, flip=False)
         found.append(np.abs(mine.astype(int) - np.asarray(theirs).astype(int)).mean())
     return float(np.mean(found))
 

@@ -50,7 +50,7 @@ def names_of(rows):
             part[:, -5 - place] = ord("0") + numbers // 10**place % 10
         for place in range(5):
             part[:, 27 - place] = ord("0") + numbers // PER_FOLDER // 10**place % 10
-    return Strings.packed(packed.reshape(-1), np.full(rows, len(NAME), np.int32))
+    return Strings.from_lengths(packed.reshape(-1), np.full(rows, len(NAME), np.int32))
 
 
 def samples_of(root, packed, **columns):

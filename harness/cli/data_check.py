@@ -86,7 +86,7 @@ def _tables(report: Report) -> Iterator[str]:
         )
     for found, table in (
         (report.classes, _classes),
-        (report.judged, _judged),
+        (report.eval_splits, _eval_table),
         (report.texts, _texts),
         (report.images, _images),
         (report.archives, _archives),
@@ -133,7 +133,7 @@ def _classes(report: Report) -> str:
     return f"{table}\nimbalance (largest over rarest): {report.imbalance:.1f}"
 
 
-def _judged(report: Report) -> str:
+def _eval_table(report: Report) -> str:
     return _table(
         ("split", "entries", "labels", "per class"),
         [
@@ -143,7 +143,7 @@ def _judged(report: Report) -> str:
                 "yes" if count.labelled else "not public",
                 f"{count.smallest} to {count.largest}" if count.labelled else "",
             )
-            for count in report.judged
+            for count in report.eval_splits
         ],
     )
 

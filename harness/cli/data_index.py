@@ -14,7 +14,7 @@ from harness.errors import HarnessError
 from harness.progress import ProgressLine
 
 if TYPE_CHECKING:
-    from harness.data.webvision.index.build import Built
+    from harness.data.webvision.index.build import IndexResult
 
 
 @click.command()
@@ -84,7 +84,7 @@ def index(  # noqa: PLR0913 - one argument per option
         )
 
 
-def describe(built: Built) -> list[str]:
+def describe(built: IndexResult) -> list[str]:
     """Return what was found and what is missing, one line each."""
     lines = [f"{built.edition}: {built.members:,} members of {built.tars} archives"]
     for name, split in built.splits.items():

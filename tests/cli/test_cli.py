@@ -183,10 +183,10 @@ def test_what_a_user_can_mend_is_one_line(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("check", "/no/such"), "/no/such is no folder; name the one that holds info/"),
-        (("stats", "/no/such", "--output", "a.svg"), "/no/such is no folder"),
+        (("check", "/no/such"), "/no/such is not a folder; name the one that holds info/"),
+        (("stats", "/no/such", "--output", "a.svg"), "/no/such is not a folder"),
         (("stats", "/no/such", "--output", "a.pdf"), "a picture ends in .svg or .png"),
-        (("index", "/no/such"), "/no/such is no folder; name the one that holds WebVision's tar"),
+        (("index", "/no/such"), "/no/such is not a folder; name the one that holds WebVision"),
         (("index", "/no/such", "--verify"), "holds no finished index: run harness data index"),
         (("pack", "/no/such", "/no/such"), "/no/such is the data set itself"),
     ],

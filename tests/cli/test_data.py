@@ -88,7 +88,7 @@ def test_what_is_no_edition_is_one_line(tmp_path: Path) -> None:
     assert "\n" not in str(result.exception)
     result = invoke("check", tmp_path / "nowhere", "--edition", "webvision1")
     assert isinstance(result.exception, HarnessError)
-    assert "nowhere is no folder" in str(result.exception)
+    assert "nowhere is not a folder" in str(result.exception)
 
 
 def test_stats_writes_a_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,7 +94,7 @@ def test_json_and_the_choice_of_archives(root: Path, tmp_path: Path) -> None:
 
 def test_errors_are_one_line(root: Path, tmp_path: Path) -> None:
     assert "no finished index" in error(index, root, "--verify")
-    assert "is no folder" in error(index, tmp_path / "nowhere")
+    assert "is not a folder" in error(index, tmp_path / "nowhere")
     path = root / "google_resized_256.tar"
     path.write_bytes(path.read_bytes()[:600])
     message = error(index, root)
@@ -115,7 +115,7 @@ def test_what_is_no_picture_ends_with_status_1(root: Path) -> None:
     done = call(index, root, "--verify-data")
     assert done.exit_code == 1
     assert len(done.stdout.splitlines()) == 4
-    assert f"{path}, offset 512, val_images_256/val000001.jpg is no picture" in done.stdout
+    assert f"{path}, offset 512, val_images_256/val000001.jpg is not a picture" in done.stdout
 
 
 def test_pack_and_what_it_says(root: Path, tmp_path: Path) -> None:

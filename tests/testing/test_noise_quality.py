@@ -99,7 +99,7 @@ def test_without_a_truth_nothing_is_scored(tmp_path: Path) -> None:
 
 def test_a_truth_that_misses_an_entry_is_an_error(tmp_path: Path) -> None:
     write_truth(tmp_path, [("0.jpg", 0)])
-    with pytest.raises(DataError, match=r"says nothing of '1.jpg'"):
+    with pytest.raises(DataError, match=r"has no entry for '1.jpg'"):
         true_content(make(tmp_path))
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import nn
 
 from harness.data.pictures import loader
-from harness.data.pictures.decode import cut_views, decode
+from harness.data.pictures.decode import crop_views, decode
 from harness.data.pictures.loader import Pictures
 from harness.samples import Samples, WebClass
 from harness.testing import predict as module
@@ -62,7 +62,7 @@ def one_by_one(network: nn.Module, samples: Samples, view: View) -> np.ndarray:
     network.eval()
     rows = []
     for file in samples.files:
-        (pixels,) = cut_views(decode((samples.root / str(file)).read_bytes()), (view,))
+        (pixels,) = crop_views(decode((samples.root / str(file)).read_bytes()), (view,))
         with torch.no_grad():
             logits = network(normalize(pixels[None].copy(), CPU.device))
         rows.append(torch.softmax(logits, dim=1).numpy()[0])

@@ -91,10 +91,10 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def cut(pixels: Pixels, box: Box, size: int, *, flip: bool) -> Pixels:
+def crop_and_resize(pixels: Pixels, box: Box, size: int, *, flip: bool) -> Pixels:
     """Crop a rectangle and resize it to ``(size, size, 3)`` with antialiasing; ``flip`` mirrors."""
     crop = pixels[box.top : box.bottom, box.left : box.right]
-    return resize(mirrored(crop) if flip else crop, size, size)
+    return resize(mirror(crop) if flip else crop, size, size)
 
 
 def resize(pixels: Pixels, height: int, width: int) -> Pixels:
@@ -114,7 +114,7 @@ def _channels_first(pixels: Pixels) -> Tensor:
     return torch.from_numpy(pixels).permute(2, 0, 1).unsqueeze(0)
 
 
-def mirrored(pixels: Pixels) -> Pixels:
+def mirror(pixels: Pixels) -> Pixels:
     """Swap left and right. Uses torch: a reversed copy in numpy takes ten times as long."""
     found: Pixels = torch.from_numpy(pixels).flip(1).numpy()
     return found
@@ -141,7 +141,7 @@ def random_box(width: int, height: int, min_area: float, draws: NDArray[np.float
     return Box(left, top, left + w, top + h)
 
 
-def cut_views(pixels: Pixels, views: Views) -> list[Pixels]:
+def crop_views(pixels: Pixels, views: Views) -> list[Pixels]:
     """Crop every view from one picture, each ``(size, size, 3)``.
 
     This is the usual test procedure: the short side is resized, once for all views that share it,
@@ -159,7 +159,7 @@ def cut_views(pixels: Pixels, views: Views) -> list[Pixels]:
         whole = resized[short]
         top, left = corner(whole.shape[0] - view.size, whole.shape[1] - view.size, view.crop)
         square = whole[top : top + view.size, left : left + view.size]
-        found.append(mirrored(square) if view.flip else square)
+        found.append(mirror(square) if view.flip else square)
     return found
 
 

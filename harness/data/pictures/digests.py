@@ -87,7 +87,7 @@ class DigestingStore:
         return self._store.take(rows)
 
 
-def keep_digests(
+def save_digests(
     path: Path, store: _Named, seen: _Seen, digests: NDArray[np.uint8], known: NDArray[np.bool_]
 ) -> None:
     """Write the digests ``(N, 16)`` of the ``known`` pictures with the sizes and times ``seen``.
@@ -108,7 +108,7 @@ def keep_digests(
     save_columns(path, {name: column[order] for name, column in table._asdict().items()})
 
 
-def read_digests(path: Path, root: Path, store: _Named, seen: _Seen) -> NDArray[np.uint8] | None:
+def load_digests(path: Path, root: Path, store: _Named, seen: _Seen) -> NDArray[np.uint8] | None:
     """Return the digest ``(N, 16)`` of each picture, for the sizes and times ``seen`` now.
 
     Returns None and prints a note if some pictures have no digest.

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.data.pictures.digests import digest_of, digests_file, read_digests
+from harness.data.pictures.digests import digest_of, digests_file, load_digests
 from harness.data.pictures.names import Names
 from harness.data.pictures.store import MAX_PICTURE_BYTES, FolderStore, TarStore
 from harness.errors import DataError
@@ -80,7 +80,7 @@ def with_pictures(samples: Samples, home: Path) -> Samples:
         return samples
     if samples.split != "train":
         _refuse_unscorable(samples, store, sizes)
-    digests = read_digests(path, samples.root, store, found) if found and path.exists() else None
+    digests = load_digests(path, samples.root, store, found) if found and path.exists() else None
     what, column = ("sizes", sizes) if digests is None else ("digests", digests)
     covered = hashlib.sha256(np.ascontiguousarray(column).data).hexdigest()
     return samples.assign(

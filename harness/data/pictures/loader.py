@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from harness.data.pictures.decode import (
     CROP_TRIES,
     Pixels,
-    cut,
-    cut_views,
+    crop_and_resize,
+    crop_views,
     decode,
     random_box,
 )
@@ -92,7 +92,7 @@ class Pictures:
             picture, rows[place] = self._picture(row)
             height, width = picture.shape[:2]
             box = random_box(width, height, crops.min_area, draws[place])
-            pixels[place] = cut(picture, box, crops.size, flip=bool(flips[place]))
+            pixels[place] = crop_and_resize(picture, box, crops.size, flip=bool(flips[place]))
         return Loaded(pixels, rows)
 
     def test_batch(self, rows: Rows, views: Views) -> list[NDArray[np.uint8]]:
@@ -100,7 +100,7 @@ class Pictures:
         pixels = [np.empty((len(rows), view.size, view.size, 3), np.uint8) for view in views]
         for place, row in enumerate(rows.tolist()):
             picture, _ = self._picture(row)
-            for batch, square in zip(pixels, cut_views(picture, views), strict=True):
+            for batch, square in zip(pixels, crop_views(picture, views), strict=True):
                 batch[place] = square
         return pixels
 

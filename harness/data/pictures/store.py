@@ -87,7 +87,7 @@ class FolderStore:
 
     def take(self, rows: NDArray[np.int64]) -> FolderStore:
         """Return a store of these rows ``(M,)``; shares the names."""
-        return FolderStore(self._root, self._files, _chosen(self._rows, rows))
+        return FolderStore(self._root, self._files, _select(self._rows, rows))
 
 
 class Tar(NamedTuple):
@@ -134,17 +134,17 @@ class Tars:
                 raise
             # The descriptor is invalid after a restart of the file server. It stays open, because
             # other threads may be using its number.
-            return self._read_alone(self._opened(shard), shard, offset, length)
+            return self._read_and_close(self._open_tar(shard), shard, offset, length)
 
     def _read_closed(self, shard: int, offset: int, length: int) -> bytes:
-        opened = self._opened(shard)
+        opened = self._open_tar(shard)
         if len(self._open) < MAX_OPEN_TARS:
             if self._open.setdefault(shard, opened) != opened:
                 os.close(opened)
             return self.read(shard, offset, length)
-        return self._read_alone(opened, shard, offset, length)
+        return self._read_and_close(opened, shard, offset, length)
 
-    def _read_alone(self, opened: int, shard: int, offset: int, length: int) -> bytes:
+    def _read_and_close(self, opened: int, shard: int, offset: int, length: int) -> bytes:
         try:
             return self._range(opened, shard, offset, length)
         finally:
@@ -158,7 +158,7 @@ class Tars:
             raise OSError(errno.EINVAL, f"ends inside the picture at offset {offset}", str(path))
         return read_range(descriptor, length, offset, str(path))
 
-    def _opened(self, shard: int) -> int:
+    def _open_tar(self, shard: int) -> int:
         if not 0 <= shard < len(self._tars):
             raise OSError(errno.ESTALE, f"the index has no archive {shard}; index it again")
         path, size = self._tars[shard]
@@ -239,7 +239,7 @@ class TarStore:
 
     def take(self, rows: NDArray[np.int64]) -> TarStore:
         """Return a store of these rows ``(M,)``; shares the columns and the open archives."""
-        return TarStore(self._tars, self._columns, self._names, _chosen(self._rows, rows))
+        return TarStore(self._tars, self._columns, self._names, _select(self._rows, rows))
 
     def _bytes(self, place: int, length: int) -> bytes:
         shard = self._columns.shard.item(place)
@@ -255,7 +255,7 @@ class TarStore:
         return row if self._rows is None else self._rows.item(row)
 
 
-def _chosen(before: NDArray[np.int64] | None, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+def _select(before: NDArray[np.int64] | None, rows: NDArray[np.int64]) -> NDArray[np.int64]:
     chosen: NDArray[np.int64] = rows if before is None else before[rows]
     return chosen
 

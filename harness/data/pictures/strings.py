@@ -29,25 +29,25 @@ class Strings:
         for string in strings:
             data += string
             lengths.append(len(string))
-        return cls.packed(np.frombuffer(data, np.uint8), np.array(lengths, np.int32))
+        return cls.from_lengths(np.frombuffer(data, np.uint8), np.array(lengths, np.int32))
 
     @classmethod
     def of_array(cls, strings: NDArray[np.bytes_]) -> Strings:
         """Pack numpy byte strings without their padding, a part at a time."""
         starts = range(0, len(strings), _PART) or range(1)
-        return cls.joined([cls.of(strings[k : k + _PART].tolist()) for k in starts])
+        return cls.concatenate([cls.of(strings[k : k + _PART].tolist()) for k in starts])
 
     @classmethod
-    def packed(cls, data: NDArray[np.uint8], length: NDArray[np.int32]) -> Strings:
+    def from_lengths(cls, data: NDArray[np.uint8], length: NDArray[np.int32]) -> Strings:
         """Return the strings of these lengths stored one after another in ``data``."""
         start = np.zeros(len(length), np.int64)
         np.cumsum(length[:-1], out=start[1:])
         return cls(data, start, length)
 
     @classmethod
-    def joined(cls, parts: Sequence[Strings]) -> Strings:
+    def concatenate(cls, parts: Sequence[Strings]) -> Strings:
         """Return the strings of all parts in order; each part must be stored without gaps."""
-        return cls.packed(
+        return cls.from_lengths(
             np.concatenate([part.data for part in parts]),
             np.concatenate([part.length for part in parts]),
         )

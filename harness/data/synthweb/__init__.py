@@ -1,11 +1,11 @@
-"""synthweb: a small web crawl that we draw ourselves, in WebVision 1.0's layout.
+"""synthweb: a small simulated web crawl in WebVision 1.0's layout.
 
 Birds, cats, butterflies, fruit and sixteen more groups of five classes, drawn with polygons. It
-shows what the published solutions complain of: labels that are only query words (the picture shows
-a class of the same group, or nothing of the vocabulary), names with a second sense that makes a
-cluster of its own (crane, jaguar), a long tail, near-identical classes, texts that mostly tell the
-truth, cleaner results at the top of a query and on Google, and another style for val and test. The
-true content of the training pictures is in ``truth/train_truth.csv``, which no method may read.
+simulates the noise that the published solutions report: labels that are only query words (the
+picture shows another class of the group, or none of the classes), names with a second sense that
+forms a separate cluster (crane, jaguar), a long tail, near-identical classes, texts that are mostly
+true, cleaner results at the top of a query and on Google, and another style for val and test. The
+true classes of the training pictures are in ``truth/train_truth.csv``, which no method may read.
 
 Measured by ``benchmarks/calibrate_synthweb.py`` on ``small`` (2,500 train, 1,000 test, 20 classes),
 version 1: timm's test_resnet from nothing, 32 px random resized crops (area 0.35 to 1) and flips,
@@ -72,11 +72,10 @@ def generate(
     processes: int | None = None,
     progress: Progress | None = None,
 ) -> Path:
-    """Draw a data set into the new folder ``root``, or find it there, and return ``root``.
+    """Draw a data set into the folder ``root`` unless it is there already; return ``root``.
 
-    The bytes depend on ``VERSION``, ``preset`` and ``seed`` only. ``progress`` is called with
-    (pictures drawn, pictures in all). A second process that asks for the same folder waits for the
-    first.
+    The bytes depend only on ``VERSION``, ``preset`` and ``seed``. ``progress`` is called with
+    (pictures drawn, pictures in all). If another process is drawing the same folder, wait for it.
 
     Raises:
         DataError: Unknown preset; ``root`` holds something else; it cannot be written.
@@ -93,7 +92,7 @@ def generate(
 
 
 def _processes(images: int) -> int:
-    """One process for every thousand pictures, as far as there are cores."""
+    """One process per thousand pictures, at most one per core."""
     return max(1, min(cores(), images // WORTH_A_PROCESS))
 
 
@@ -101,7 +100,7 @@ def _processes(images: int) -> int:
 class SynthWeb:
     """The embedded data: ``--data synthweb``, ``synthweb:tiny``, ``synthweb:large?seed=1``.
 
-    ``?labels=true`` is the oracle's edition: the training pictures under their true labels.
+    ``?labels=true`` gives the training pictures their true labels, for an oracle.
     """
 
     @hookimpl
@@ -124,7 +123,7 @@ class SynthWeb:
 
     @hookimpl
     def load_truth(self, samples: Samples) -> NDArray[np.int32] | None:
-        """Return the class that every training picture really shows."""
+        """Return the true class of every training picture."""
         from harness.data.synthweb.truth import true_content
 
         return true_content(samples)
@@ -143,7 +142,7 @@ def _preset(spec: RunSpec) -> str:
 
 
 def _seed(options: Mapping[str, str]) -> int:
-    """The options of ``--data synthweb:PRESET?seed=N&labels=found|true``."""
+    """Check the options of ``--data synthweb:PRESET?seed=N&labels=found|true``; return the seed."""
     for name in options:
         if name not in OPTIONS:
             raise DataError(unknown("option of --data synthweb", name, OPTIONS))

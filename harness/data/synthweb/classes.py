@@ -14,9 +14,9 @@ GROUP_SIZE = 5
 class DrawnClass:
     """One class of the vocabulary.
 
-    ``group`` and ``member`` say how it is drawn, ``parent`` is the word that a searcher adds to its
-    name, and ``other_sense`` names what else that name means ("" where it means one thing), with
-    the share of results that show it and the words that the web writes beside them.
+    ``group`` and ``member`` define how it is drawn, ``parent`` is the word that a searcher adds to
+    its name, and ``other_sense`` is a second meaning of the name ("" if there is none), with the
+    share of results that show it and the words in their texts.
     """
 
     group: int
@@ -31,7 +31,7 @@ class DrawnClass:
 
     @property
     def lemma(self) -> str:
-        """The name that people search for."""
+        """The name used in searches."""
         return self.lemmas.split(", ")[0]
 
 

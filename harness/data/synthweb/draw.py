@@ -1,7 +1,7 @@
-"""Draws many pictures into files, in this process and in others beside it.
+"""Draws many pictures into files, in this process and in worker processes.
 
-The others are started as ``harness.machine.interpreter`` says, not by multiprocessing, which would
-run the caller's main script again in each of them.
+The workers are started by ``harness.machine.interpreter``, not by multiprocessing, which would run
+the caller's main script again in each of them.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from harness.machine.interpreter import python
 Progress = Callable[[int, int], None]
 Job = tuple[str, Picture]
 
-# Drawing takes about half a millisecond; with fewer pictures another process starts too late.
+# A picture takes about half a millisecond; for fewer pictures starting a process does not pay.
 WORTH_A_PROCESS = 1_000
 _CHUNK = 128
 
 
 def draw_all(part: Path, jobs: list[Job], processes: int, progress: Progress | None) -> None:
-    """Draw all ``jobs`` under ``part``; who draws what changes nothing, each has its own seed.
+    """Draw all ``jobs`` under ``part``; each has its own seed, so any process may draw it.
 
     Raises:
         OSError: A picture cannot be written.
@@ -36,25 +36,25 @@ def draw_all(part: Path, jobs: list[Job], processes: int, progress: Progress | N
     done = 0
     if progress:
         progress(0, len(jobs))
-    for count in _drawn(part, chunks, processes):
+    for count in _draw_chunks(part, chunks, processes):
         done += count
         if progress:
             progress(done, len(jobs))
 
 
-def _drawn(part: Path, chunks: list[list[Job]], processes: int) -> Iterator[int]:
+def _draw_chunks(part: Path, chunks: list[list[Job]], processes: int) -> Iterator[int]:
     """Yield the size of each chunk once it is on disk."""
     left = dict(enumerate(chunks))
     if processes > 1:
-        for number in _drawn_by_others(part, chunks, processes):
+        for number in _draw_in_others(part, chunks, processes):
             yield len(left.pop(number))
-    # All of them, or what the others left undone: then this process meets their error itself.
+    # All chunks, or those that workers left: then this process raises their error itself.
     for chunk in left.values():
         draw_chunk(part, chunk)
         yield len(chunk)
 
 
-def _drawn_by_others(part: Path, chunks: list[list[Job]], processes: int) -> Iterator[int]:
+def _draw_in_others(part: Path, chunks: list[list[Job]], processes: int) -> Iterator[int]:
     """Yield the number of each chunk that another process has drawn."""
     reading, writing = os.pipe()
     command = python("from harness.data.synthweb.draw import work; work()", str(part))
@@ -64,7 +64,7 @@ def _drawn_by_others(part: Path, chunks: list[list[Job]], processes: int) -> Ite
             with os.fdopen(writing) as shared:
                 for first in range(processes):
                     share = [(n, chunks[n]) for n in range(first, len(chunks), processes)]
-                    # One that cannot start, or dies early, leaves its share undone.
+                    # A worker that cannot start, or dies early, leaves its share to this process.
                     with contextlib.suppress(OSError):
                         workers.append(_start(command, shared.fileno()))
                         _tell(workers[-1], json.dumps(share).encode())
@@ -94,9 +94,9 @@ def draw_chunk(part: Path, chunk: list[Job]) -> None:
 
 
 def work() -> None:
-    """Draw what standard input asks for, below the folder that is the one argument.
+    """Draw the chunks that standard input lists, below the folder given as argument.
 
-    Tells the number of each finished chunk. If the parent was killed, telling fails, and that ends
+    Prints the number of each finished chunk. If the parent was killed, printing fails, which ends
     this process too.
     """
     part = Path(sys.argv[1])
@@ -107,6 +107,6 @@ def work() -> None:
 
 
 def _picture(thing: list[int] | str, style: str, seed: list[int]) -> Picture:
-    """A picture as it was before JSON made lists of its tuples."""
+    """Restore a picture from JSON, which turns tuples into lists."""
     shown = thing if isinstance(thing, str) else (thing[0], thing[1])
     return Picture(shown, cast("StyleName", style), tuple(seed))

@@ -1,4 +1,4 @@
-"""What synthweb draws that is no class: second senses of a name, and pages of no vocabulary."""
+"""Drawings that are not classes: second senses of a name, and pictures outside the vocabulary."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Draws filled shapes given in the unit square of an object, wherever the object lies."""
+"""Draws filled shapes given in an object's own coordinates."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Point = tuple[float, float]
 
 
 def rgb(hue: float, saturation: float, value: float) -> Colour:
-    """Turn hue (any real number, 1 is a full turn), saturation and value into 8-bit RGB."""
+    """Convert hue (any real number, 1 is a full turn), saturation and value to 8-bit RGB."""
     red, green, blue = colorsys.hsv_to_rgb(
         hue % 1.0, min(max(saturation, 0.0), 1.0), min(max(value, 0.0), 1.0)
     )

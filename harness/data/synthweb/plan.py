@@ -1,4 +1,4 @@
-"""What a crawl finds: which entries each query returns, and what their pictures really show."""
+"""Plans a crawl: the entries that each query returns, and what their pictures show."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Source = Literal["google", "flickr"]
 
 SOURCES: tuple[Source, ...] = ("google", "flickr")
 GOOGLE_SHARE = 0.45
-# The largest class over the smallest; the issue asks for 30 at least.
+# Size of the largest class over the smallest; at least 30 is wanted.
 IMBALANCE = 33
-# Share of entries that do not show the class, before the rank is looked at.
+# Share of entries that do not show the class, on average over ranks.
 WRONG = {"google": 0.22, "flickr": 0.39}
-# Of those, what shows nothing of the vocabulary; the rest shows a class of the same group.
+# Share of those that show none of the classes; the rest show a class of the same group.
 OUTSIDE_SHARE = 0.25
-# Of what shows a class of the same group, what shows one and the same neighbour.
+# Share of those in the same group that show one fixed neighbour.
 NEIGHBOUR_SHARE = 0.75
 DUPLICATES = 0.06
 LEAST_CLEAN = 2
@@ -46,14 +46,14 @@ class Preset:
 
 
 class Query(NamedTuple):
-    """A search: its words, and the class that its results are labelled with."""
+    """A search: its words, and the label of its results."""
 
     words: str
     label: int
 
 
 class Entry(NamedTuple):
-    """One line of a query's results. ``truth`` is -1 where no class of the vocabulary is shown."""
+    """One line of a query's results. ``truth`` is -1 if the picture shows none of the classes."""
 
     source: Source
     query: int
@@ -65,12 +65,12 @@ class Entry(NamedTuple):
 
     @property
     def file(self) -> str:
-        """Where the picture lies under the root."""
+        """The picture's path, relative to the root."""
         return f"{self.source}/q{self.query + 1:04d}/{self.name}.jpg"
 
 
-class Judged(NamedTuple):
-    """One picture of val or test, labelled by hand as it were."""
+class EvalImage(NamedTuple):
+    """One picture of val or test, with its true label."""
 
     file: str
     label: int
@@ -84,12 +84,12 @@ class Crawl:
     classes: tuple[DrawnClass, ...]
     queries: tuple[Query, ...]
     train: tuple[Entry, ...]
-    val: tuple[Judged, ...]
-    test: tuple[Judged, ...]
+    val: tuple[EvalImage, ...]
+    test: tuple[EvalImage, ...]
 
 
 def plan_crawl(preset: Preset, seed: int) -> Crawl:
-    """Decide everything that ``seed`` decides; draws nothing."""
+    """Plan everything that depends on ``seed``, without drawing."""
     classes = vocabulary(preset.groups, preset.per_group)
     queries = tuple(
         Query(words, label) for label, cls in enumerate(classes) for words in _searches(cls)
@@ -106,8 +106,8 @@ def plan_crawl(preset: Preset, seed: int) -> Crawl:
         classes=classes,
         queries=queries,
         train=tuple(train),
-        val=_judged("val", classes, preset.val, seed),
-        test=_judged("test", classes, preset.test, seed),
+        val=_plan_eval("val", classes, preset.val, seed),
+        test=_plan_eval("test", classes, preset.test, seed),
     )
 
 
@@ -119,7 +119,7 @@ def _searches(cls: DrawnClass) -> list[str]:
 
 
 def _long_tail(total: int, num_classes: int, rng: np.random.Generator) -> list[int]:
-    """Split ``total`` into geometrically falling class sizes, dealt to classes at random."""
+    """Split ``total`` into geometrically falling class sizes, assigned to classes at random."""
     shares = IMBALANCE ** -np.linspace(0, 1, num_classes)
     sizes = np.floor(total * shares / shares.sum()).astype(int)
     sizes[0] += total - sizes.sum()
@@ -151,7 +151,7 @@ def _entries(  # noqa: PLR0913 - what one class's results depend on
 
 
 def _with_some_clean(found: list[Entry], cls: DrawnClass) -> list[Entry]:
-    """Let every class be learnable: its first results show it where too few do."""
+    """Make every class learnable: if too few results show it, change the first wrong ones."""
     lacking = LEAST_CLEAN - sum(entry.kind == "clean" for entry in found)
     wrong = [place for place, entry in enumerate(found) if entry.kind != "clean"]
     for place in wrong[: max(lacking, 0)]:
@@ -168,7 +168,7 @@ def _shown(
     depth: float,
     rng: np.random.Generator,
 ) -> tuple[int, Kind, tuple[int, int] | str]:
-    """What a result at ``depth`` (0 the top of the list, 1 its end) shows."""
+    """Draw what a result at ``depth`` (0: top of the list, 1: its end) shows."""
     cls = classes[label]
     if rng.random() < cls.other_share:
         return -1, "second_sense", cls.other_sense
@@ -181,7 +181,7 @@ def _shown(
 
 
 def _confused_with(classes: tuple[DrawnClass, ...], label: int, rng: np.random.Generator) -> int:
-    """Another class of the same group: mostly the next one, as tench brings up carp."""
+    """Another class of the same group, mostly the next one (a search for tench finds carp)."""
     group = [number for number, cls in enumerate(classes) if cls.group == classes[label].group]
     place = group.index(label)
     if rng.random() < NEIGHBOUR_SHARE:
@@ -190,7 +190,7 @@ def _confused_with(classes: tuple[DrawnClass, ...], label: int, rng: np.random.G
 
 
 def _list_twice(entries: list[Entry], rng: np.random.Generator) -> list[Entry]:
-    """Let some results be files that another query found too, of the same class or another."""
+    """Replace some results by files of another query, of the same class or another."""
     alike: dict[tuple[Source, tuple[int, int] | str], list[Entry]] = {}
     for entry in entries:
         alike.setdefault((entry.source, entry.picture.thing), []).append(entry)
@@ -209,27 +209,25 @@ def _list_twice(entries: list[Entry], rng: np.random.Generator) -> list[Entry]:
     return listed
 
 
-def _judged(
+def _plan_eval(
     split: Literal["val", "test"], classes: tuple[DrawnClass, ...], total: int, seed: int
-) -> tuple[Judged, ...]:
-    """``total`` pictures in random order, equally many of every class."""
+) -> tuple[EvalImage, ...]:
+    """Plan ``total`` pictures in random order, with equal numbers of every class."""
     stream = 2 if split == "val" else 3
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence((seed, stream))))
     labels = rng.permutation(np.arange(total) % len(classes))
     return tuple(
-        Judged(
+        EvalImage(
             f"{split}{number + 1:06d}.jpg",
             int(label),
-            Picture(
-                (classes[label].group, classes[label].member), "judged", (seed, stream, number)
-            ),
+            Picture((classes[label].group, classes[label].member), "eval", (seed, stream, number)),
         )
         for number, label in enumerate(labels)
     )
 
 
 def _name(source: Source, rng: np.random.Generator) -> str:
-    """A file name as the search engine gave it: 14 letters, or Flickr's photo number."""
+    """A file name like a search engine's: 14 characters, or Flickr's photo number."""
     if source == "flickr":
         return str(rng.integers(10**9, 10**10))
     letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"

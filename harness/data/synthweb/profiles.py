@@ -1,4 +1,4 @@
-"""What shrinks a published recipe to each of synthweb's presets."""
+"""The profiles that shrink a published recipe to each of synthweb's presets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PROFILES: dict[str, Profile] = {
         lr=0.05,
         min_crop_area=0.35,
     ),
-    # For one student's CPU: a whole run of any method in about a minute.
+    # For a laptop CPU: a whole run of any method takes about a minute.
     "small": Profile(
         backbone="test_resnet",
         input_size=32,

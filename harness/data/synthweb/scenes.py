@@ -1,4 +1,4 @@
-"""One picture of synthweb as JPEG bytes: a thing, in the style of where it was found."""
+"""Renders one picture of synthweb as JPEG: an object in the style of its source."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from harness.data.synthweb.others import OUTSIDE, SENSES
 from harness.data.synthweb.pen import pen_at, rgb
-from harness.data.synthweb.shapes import class_look, draw_class, varied
+from harness.data.synthweb.shapes import class_look, draw_class, vary
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -22,14 +22,14 @@ SIDE = 64
 CANVAS = 2 * SIDE
 
 
-StyleName = Literal["google", "flickr", "judged"]
+StyleName = Literal["google", "flickr", "eval"]
 
 
 class Picture(NamedTuple):
     """What to draw; equal pictures give equal bytes.
 
-    ``thing`` is (group, member) of a class, the name of a second sense, or the name of a page of no
-    vocabulary; ``seed`` is the entropy of everything that varies.
+    ``thing`` is (group, member) of a class, the name of a second sense, or the name of a picture
+    outside the vocabulary; ``seed`` is the entropy of all variation.
     """
 
     thing: tuple[int, int] | str
@@ -85,7 +85,7 @@ STYLES: dict[StyleName, Style] = {
         quality=(40, 80),
         clutter=8,
     ),
-    "judged": Style(
+    "eval": Style(
         scale=(0.27, 0.43),
         shift=0.1,
         turn=0.22,
@@ -125,7 +125,7 @@ def render(picture: Picture) -> bytes:
 def _draw_thing(
     canvas: ImageDraw, thing: tuple[int, int] | str, style: Style, rng: np.random.Generator
 ) -> None:
-    """Draw what the picture shows; a second sense varies little, as product shots do."""
+    """Draw the object of a picture; a second sense varies little, like product photos."""
     calm = 0.25 if thing in SENSES else 1.0
     low, high = style.scale
     middle = (low + high) / 2
@@ -141,7 +141,7 @@ def _draw_thing(
         shear=calm * 0.12 * float(rng.normal()),
     )
     if isinstance(thing, tuple):
-        draw_class(pen, thing[0], varied(class_look(*thing), rng, style.spread))
+        draw_class(pen, thing[0], vary(class_look(*thing), rng, style.spread))
     elif thing in SENSES:
         SENSES[thing](pen)
     else:
@@ -172,7 +172,7 @@ def _outdoors(canvas: ImageDraw, rng: np.random.Generator) -> None:
 
 
 def _indoors(canvas: ImageDraw, rng: np.random.Generator) -> None:
-    """Soft diagonal stripes of two near tones, as of walls, curtains and fields."""
+    """Soft diagonal stripes of two similar tones, like walls, curtains and fields."""
     hue, saturation, value = rng.random(), rng.uniform(0.05, 0.5), rng.uniform(0.35, 0.95)
     canvas.rectangle((0, 0, CANVAS, CANVAS), fill=rgb(hue, saturation, value))
     other = rgb(hue + rng.normal() * 0.1, saturation, value * rng.uniform(0.75, 0.95))
@@ -183,7 +183,7 @@ def _indoors(canvas: ImageDraw, rng: np.random.Generator) -> None:
         )
 
 
-_BACKGROUNDS = {"google": _studio, "flickr": _outdoors, "judged": _indoors}
+_BACKGROUNDS = {"google": _studio, "flickr": _outdoors, "eval": _indoors}
 
 
 def _clutter(canvas: ImageDraw, rng: np.random.Generator) -> None:

@@ -1,4 +1,4 @@
-"""Ten body plans; a class is one of them in its own proportions, colours and marks."""
+"""Ten shapes; a class is one of them with specific proportions, colours and marks."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Look:
 
     @property
     def signal(self) -> Colour:
-        """The colour of marks and telling parts."""
+        """The colour of marks and distinctive parts."""
         return rgb(self.accent, 0.75, 0.35 if self.value > 0.55 else 0.95)
 
 
@@ -201,7 +201,7 @@ def bug(pen: Pen, look: Look) -> None:
 
 
 def _mark(pen: Pen, look: Look, centre: Point, radii: Point) -> None:
-    """Put the class's marks inside an ellipse."""
+    """Draw the class's marks inside an ellipse."""
     (x, y), (wide, high) = centre, radii
     if look.mark == "spots":
         for dx, dy in (
@@ -265,7 +265,7 @@ _MEMBERS: tuple[tuple[float, Mark, float, float], ...] = (
 
 
 def class_look(group: int, member: int) -> Look:
-    """Return how a class is drawn when nothing varies."""
+    """Return the look of a class without variation."""
     _, hue, saturation, value, accent, long = _GROUPS[group]
     offset, mark, slim, part = _MEMBERS[(member + group + 4) % len(_MEMBERS)]
     return Look(
@@ -280,8 +280,8 @@ def class_look(group: int, member: int) -> Look:
     )
 
 
-def varied(look: Look, rng: np.random.Generator, spread: float) -> Look:
-    """Return one individual of a class; ``spread`` 1 is the usual variety, 0 none."""
+def vary(look: Look, rng: np.random.Generator, spread: float) -> Look:
+    """Return the look of one individual; ``spread`` 1 is the usual variation, 0 none."""
     hue, saturation, value, accent, long, slim, part = rng.normal(size=7) * spread
     return replace(
         look,

@@ -1,4 +1,4 @@
-"""What the web writes beside a picture: about what it shows more often than not."""
+"""The texts beside a picture; most of them describe what it shows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from harness.data.synthweb.classes import DrawnClass
 from harness.data.synthweb.plan import Entry, Query
 
-# How often the words tell what the picture shows rather than what was searched for.
+# Share of texts about what the picture shows rather than what was searched for.
 AGREES = 0.75
 OUTSIDE_WORDS = {
     "menu": "menu text page restaurant document",
@@ -30,7 +30,7 @@ def write_about(
     query: Query,
     rng: np.random.Generator,
 ) -> dict[str, Any]:
-    """Return one object of a query's JSON file; every text that is there has the query's words."""
+    """Return one object of a query's JSON file; every text contains the query's words."""
     searched = query.words.replace("+", " ")
     agrees = bool(rng.random() < AGREES)
     name, words = _subject(entry, classes, told=agrees)
@@ -50,7 +50,7 @@ def write_about(
 
 
 def _subject(entry: Entry, classes: tuple[DrawnClass, ...], *, told: bool) -> tuple[str, list[str]]:
-    """A name and some words: of what is shown where it is told, else of what was searched."""
+    """A name and some words: of the picture's content if ``told``, otherwise of the search."""
     shown = entry.label if not told and entry.truth >= 0 else entry.truth
     if shown >= 0:
         cls = classes[shown]
@@ -63,6 +63,6 @@ def _subject(entry: Entry, classes: tuple[DrawnClass, ...], *, told: bool) -> tu
 
 
 def gloss_words(gloss: str) -> list[str]:
-    """The words of a gloss that say something, lower case, in order."""
+    """Return the content words of a gloss, lower case, in order."""
     found = [word for word in _SHORT.findall(gloss.lower()) if word not in _EMPTY_WORDS]
     return list(dict.fromkeys(found)) or ["thing"]

@@ -1,6 +1,6 @@
-"""What the training pictures really show: for scoring noise handling, and for the oracle's labels.
+"""The true classes of the training pictures, for scoring noise handling and for an oracle.
 
-No plugin is ever given it; who trains on it says so in the name of the edition.
+Methods never see them; the edition's name says if a run trains on them.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ TRUTH = "truth/train_truth.csv"
 
 
 def true_content(samples: Samples) -> NDArray[np.int32] | None:
-    """Return the true class of every training entry (-1: none of the vocabulary).
+    """Return the true class of every training entry (-1: none of the classes).
 
-    None where the data set has no truth; raises DataError where the file misses an entry.
+    None if the data set has no truth; raises DataError if the file lacks an entry.
     """
     path = samples.root / TRUTH
     if not is_there(path):
@@ -32,18 +32,18 @@ def true_content(samples: Samples) -> NDArray[np.int32] | None:
     try:
         return np.array([truth[file] for file in samples.files.tolist()], np.int32)
     except KeyError as error:
-        raise DataError(f"{path} says nothing of {error}; draw the data set again") from error
+        raise DataError(f"{path} has no entry for {error}; draw the data set again") from error
 
 
 def with_true_labels(samples: Samples) -> Samples:
-    """Return the training samples under their true labels: what an oracle would be trained on.
+    """Return the training samples with their true labels, for training an oracle.
 
-    Pictures of nothing in the vocabulary are left out (subset -1). The edition and the fingerprint
-    say so, so an oracle never shares a table with methods that had to cope with the labels found.
+    Pictures of none of the classes are left out (subset -1). Edition and fingerprint differ, so an
+    oracle never shares a table with methods trained on the labels found.
     """
     truth = true_content(samples)
     if truth is None:
-        raise DataError(f"{samples.root} has no true labels; only synthweb has")
+        raise DataError(f"{samples.root} has no true labels; use --data synthweb")
     known = truth >= 0
     return samples.assign(
         label=np.where(known, truth, samples.label).astype(np.int32),

@@ -36,7 +36,7 @@ def write_crawl(
     processes: int,
     progress: Progress | None,
 ) -> None:
-    """Write ``crawl`` to ``root``, which appears only when everything is in it.
+    """Write ``crawl`` to ``root``, which appears only once it is complete.
 
     ``about`` goes into the marker with the number of files and bytes.
 
@@ -54,10 +54,10 @@ def write_crawl(
 
 
 def is_whole(root: Path, about: dict[str, Any]) -> bool:
-    """Say whether ``root`` holds the data set ``about``, no file missing or cut short.
+    """Return whether ``root`` holds the complete data set ``about``.
 
     Raises:
-        DataError: Something else lies there, or the data set was damaged.
+        DataError: The folder has other content, or the data set is damaged.
     """
     if not root.exists() or not any(root.iterdir()):
         return False
@@ -75,7 +75,7 @@ def is_whole(root: Path, about: dict[str, Any]) -> bool:
         raise DataError(
             f"{root} is damaged: {marker.get('files')} files of {marker.get('bytes')} bytes were "
             f"written, {found[0]} of {found[1]} bytes are there; remove the folder and start the "
-            f"same command again to draw it anew"
+            f"same command again to redraw it"
         )
     return True
 
@@ -106,14 +106,14 @@ def _write_beside(
 
 
 def _prefix(root: Path) -> str:
-    """Names the machine too, since a lock may not reach beyond it on a network file system."""
+    """The prefix has the machine's name: a lock may not cover others on a network file system."""
     return f".{root.name}.{platform.node()}."
 
 
 def _remove_leftovers(root: Path) -> None:
-    """Remove what killed runs left; the lock says that none of them lives.
+    """Remove what killed runs left; the lock guarantees that none of them is alive.
 
-    Their workers end by themselves, but may write a few pictures more until they notice.
+    Their workers exit by themselves, but may write a few more pictures first.
     """
     until = time.monotonic() + LINGER_SECONDS
     for part in root.parent.glob(f"{_prefix(root)}*.part"):
@@ -124,7 +124,7 @@ def _remove_leftovers(root: Path) -> None:
 
 
 def _measure(root: Path) -> tuple[int, int]:
-    """Number and total size of the files under ``root``, the marker apart."""
+    """Number and total size of the files under ``root``, without the marker."""
     files = size = 0
     folders = [os.fspath(root)]
     while folders:
@@ -139,9 +139,9 @@ def _measure(root: Path) -> tuple[int, int]:
 
 
 def _jobs(crawl: Crawl) -> list[Job]:
-    judged = [("val", crawl.val), ("test", crawl.test)]
+    splits = [("val", crawl.val), ("test", crawl.test)]
     return [(entry.file, entry.picture) for entry in crawl.train] + [
-        (f"{split}_images_256/{one.file}", one.picture) for split, all_ in judged for one in all_
+        (f"{split}_images_256/{one.file}", one.picture) for split, all_ in splits for one in all_
     ]
 
 
@@ -180,8 +180,8 @@ def _write_lists(part: Path, crawl: Crawl) -> None:
 def _write_texts(part: Path, crawl: Crawl, seed: int) -> None:
     """One JSON file for each query and source, and the lists that point into them.
 
-    Some objects have no picture, as where a link was dead: positions in the JSON file and in the
-    file list differ.
+    Some objects have no picture, like dead links: positions in the JSON file and in the file list
+    differ.
     """
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence((seed, 4))))
     results: dict[str, list[Entry]] = {}

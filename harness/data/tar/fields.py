@@ -31,7 +31,7 @@ def usual_names(headers: list[bytes]) -> list[bytes]:
     return names
 
 
-def is_right(header: bytes) -> bool:
+def has_valid_checksum(header: bytes) -> bool:
     """Return whether the checksum is the sum of the bytes, with its own bytes taken as spaces."""
     stated = header[148:154]
     if len(header) != BLOCK or not stated.isdigit():
@@ -44,7 +44,7 @@ def is_right(header: bytes) -> bool:
         return False
 
 
-def is_right_otherwise(header: bytes) -> bool:
+def has_rare_checksum(header: bytes) -> bool:
     """Return whether a checksum in another format is that sum, or the sum of signed bytes."""
     if len(header) != BLOCK:
         return False
@@ -96,6 +96,6 @@ def pax_records(content: bytes) -> dict[bytes, bytes]:
     return records
 
 
-def padded(size: int) -> int:
+def round_up(size: int) -> int:
     """Round up to whole blocks."""
     return (size + BLOCK - 1) // BLOCK * BLOCK

@@ -21,12 +21,12 @@ from typing import NamedTuple, NoReturn
 from harness.data.tar.fields import (
     BLOCK,
     digits_of,
-    is_right,
-    is_right_otherwise,
+    has_rare_checksum,
+    has_valid_checksum,
     name_of,
     number,
-    padded,
     pax_records,
+    round_up,
     usual_names,
 )
 from harness.errors import DataError
@@ -98,7 +98,7 @@ class TarWalk:
                 f"{self._path}, offset {self.position}: cannot be read: {error.strerror or error}"
             ) from error
         except ValueError:
-            self._damaged(self.position)
+            self._raise_damaged(self.position)
 
     def _members(self, file: io.FileIO) -> Iterator[tuple[bytes, int, int]]:
         while header := self._next_header():
@@ -111,8 +111,8 @@ class TarWalk:
             for name, at, size in zip(names, starts, sizes, strict=False):
                 data = at + BLOCK
                 if data + size > self.size:
-                    self._cut_short(name, data + size)
-                self.position = data + padded(size)
+                    self._raise_cut_short(name, data + size)
+                self.position = data + round_up(size)
                 yield name, data, size
             if not names:
                 yield from self._member(header, file)
@@ -138,14 +138,14 @@ class TarWalk:
     def _next_header(self) -> bytes:
         """The header at ``position``, after skipping zeros; empty at the archive's end."""
         header = os.pread(self._descriptor, BLOCK, self.position)
-        if is_right(header):
+        if has_valid_checksum(header):
             return header
         before = self.position
         while header and header.count(0) == len(header):
             self.position += len(header)
             header = os.pread(self._descriptor, BLOCK, self.position)
         if header:
-            return self._checked(header, self.position)
+            return self._check_header(header, self.position)
         if self.position == before:
             raise DataError(
                 f"{self._path}, offset {min(before, self.size)}: the archive has no end mark, so "
@@ -169,8 +169,8 @@ class TarWalk:
             self.position = data
             return
         if data + size > self.size:
-            self._cut_short(name, data + size)
-        self.position = data + padded(size)
+            self._raise_cut_short(name, data + size)
+        self.position = data + round_up(size)
         if kind in _FILES and not (kind == b"\0" and name.endswith(b"/")):
             yield self._inside(name, at), data, size
         else:
@@ -182,8 +182,8 @@ class TarWalk:
         while (kind := header[156:157]) in _EXTRAS:
             length = number(header[124:136])
             if length > MAX_HEADER_BYTES:
-                self._damaged(at)
-            read = os.pread(self._descriptor, padded(length) + BLOCK, at + BLOCK)
+                self._raise_damaged(at)
+            read = os.pread(self._descriptor, round_up(length) + BLOCK, at + BLOCK)
             content = read[:length]
             if kind == b"L":
                 name = content.partition(b"\0")[0]
@@ -194,8 +194,8 @@ class TarWalk:
                     size = int(digits_of(records[b"size"]))
                 if any(key.startswith(b"GNU.sparse.") for key in records):
                     size = _SPARSE
-            at += BLOCK + padded(length)
-            header = self._checked(read[padded(length) :], at)
+            at += BLOCK + round_up(length)
+            header = self._check_header(read[round_up(length) :], at)
         return _Head(header, at, name, size)
 
     def _skip_sparse(self, file: io.FileIO) -> None:
@@ -205,9 +205,9 @@ class TarWalk:
             with tarfile.open(fileobj=file, mode="r:") as archive:
                 behind = archive.offset
         except tarfile.TarError:
-            self._damaged(self.position)
+            self._raise_damaged(self.position)
         if behind <= self.position:
-            self._damaged(self.position)
+            self._raise_damaged(self.position)
         self.position = behind
         self.skipped["sparse files"] += 1
 
@@ -220,21 +220,21 @@ class TarWalk:
             )
         return name
 
-    def _checked(self, header: bytes, at: int) -> bytes:
-        if is_right(header) or is_right_otherwise(header):
+    def _check_header(self, header: bytes, at: int) -> bytes:
+        if has_valid_checksum(header) or has_rare_checksum(header):
             return header
         if len(header) < BLOCK:
-            self._cut_short(b"header", at + BLOCK)
-        return self._damaged(at)
+            self._raise_cut_short(b"header", at + BLOCK)
+        return self._raise_damaged(at)
 
-    def _cut_short(self, name: bytes, needed: int) -> NoReturn:
+    def _raise_cut_short(self, name: bytes, needed: int) -> NoReturn:
         raise DataError(
             f"{self._path}, offset {self.position}: the archive is cut short inside "
             f"{_shown(name)}: it has {self.size} bytes and needs {needed} at least; "
             "download it again"
         )
 
-    def _damaged(self, at: int) -> NoReturn:
+    def _raise_damaged(self, at: int) -> NoReturn:
         if at:
             raise DataError(
                 f"{self._path}, offset {at}: there is no valid tar header here: "

@@ -22,7 +22,7 @@ from harness.store.files import atomic_write
 PIECE = 100_000  # members
 
 
-class Found(NamedTuple):
+class Archive(NamedTuple):
     """An archive on disk: path, bytes and time."""
 
     path: Path
@@ -45,17 +45,17 @@ class Piece(NamedTuple):
     skipped: dict[str, int]
 
 
-def look(path: Path) -> Found:
+def look(path: Path) -> Archive:
     """Return size and time of an archive; raises DataError if it is missing."""
     try:
         status = path.stat()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
-    return Found(path, status.st_size, status.st_mtime_ns)
+    return Archive(path, status.st_size, status.st_mtime_ns)
 
 
 def walk_pieces(
-    tar: Found, kept: Path, progress: Callable[[int, int], object], *, piece: int = PIECE
+    tar: Archive, kept: Path, progress: Callable[[int, int], object], *, piece: int = PIECE
 ) -> Iterator[Piece]:
     """Yield the members of ``tar``: stored pieces from ``kept``, the others from the archive.
 
@@ -81,7 +81,7 @@ def walk_pieces(
         progress(members, position)
 
 
-def forget_others(tars: Sequence[Found], kept: Path) -> None:
+def forget_others(tars: Sequence[Archive], kept: Path) -> None:
     """Remove the pieces of archives that are gone or have changed."""
     wanted = {_key(tar) for tar in tars}
     for folder in kept.iterdir() if kept.is_dir() else ():
@@ -89,7 +89,7 @@ def forget_others(tars: Sequence[Found], kept: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _key(tar: Found) -> str:
+def _key(tar: Archive) -> str:
     text = f"{tar.path.name}|{tar.size}|{tar.mtime_ns}"
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:24]
 
@@ -130,7 +130,7 @@ def _load(path: Path, position: int) -> Piece | None:
     """Return the stored piece; None if it is missing or damaged (zip has checksums)."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
-            names = Strings.packed(kept["names"], kept["lengths"])
+            names = Strings.from_lengths(kept["names"], kept["lengths"])
             after, ended = kept["state"].tolist()
             piece = Piece(
                 names,

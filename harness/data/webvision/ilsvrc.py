@@ -34,7 +34,7 @@ _LINE = rb"((?:" + NAME + rb"/)?" + NAME + rb")[ \t]+(n[0-9]{8}|[0-9]{1,6})"
 _EXAMPLE = "ILSVRC2012_val_00000001.JPEG 65"
 
 
-class _Found(NamedTuple):
+class _Pictures(NamedTuple):
     """Pictures with their listed class: a WordNet id, or a number as text."""
 
     root: Path
@@ -105,7 +105,7 @@ def _is_listed(place: Path) -> bool:
     return look_for(place) or (_list_of(place) is not None and not _folders(place))
 
 
-def _read_list(place: Path) -> _Found:
+def _read_list(place: Path) -> _Pictures:
     path = _list_of(place)
     if path is None:
         raise DataError(f"{place} has no list of pictures; {LAYOUT}")
@@ -114,7 +114,7 @@ def _read_list(place: Path) -> _Found:
     folder = place if place.is_dir() else path.parent
     first = os.fsdecode(files[0])
     there = (folder / sub for sub in PICTURE_FOLDERS if look_for(folder / sub / first))
-    return _Found(next(there, folder), files, shown, ListedIn(path, table.line))
+    return _Pictures(next(there, folder), files, shown, ListedIn(path, table.line))
 
 
 def _folders(place: Path) -> list[str]:
@@ -134,7 +134,7 @@ def _folders(place: Path) -> list[str]:
     return by_wnid or by_number
 
 
-def _read_folders(place: Path) -> _Found:
+def _read_folders(place: Path) -> _Pictures:
     files: list[bytes] = []
     shown: list[str] = []
     for name in _folders(place):
@@ -150,10 +150,10 @@ def _read_folders(place: Path) -> _Found:
         shown += [name] * len(pictures)
     if not files:
         raise DataError(f"{place} holds no pictures in folders and no list; {LAYOUT}")
-    return _Found(place, files, shown, None)
+    return _Pictures(place, files, shown, None)
 
 
-def _wnids(found: _Found, numbered: Sequence[str] | None, edition: str) -> list[str]:
+def _wnids(found: _Pictures, numbered: Sequence[str] | None, edition: str) -> list[str]:
     """The WordNet id of every picture."""
     wnids = []
     for row, shown in enumerate(found.shown):
@@ -175,7 +175,7 @@ def _wnids(found: _Found, numbered: Sequence[str] | None, edition: str) -> list[
     return wnids
 
 
-def _refuse_missing(found: _Found, classes: Sequence[WebClass], seen: set[str]) -> None:
+def _refuse_missing(found: _Pictures, classes: Sequence[WebClass], seen: set[str]) -> None:
     """Refuse a part of ILSVRC-12: a mean over fewer classes is not comparable."""
     from timm.data.imagenet_info import ImageNetInfo
 

@@ -15,10 +15,10 @@ from harness.data.webvision.lists.soundness import empty_classes, uneven_classes
 from harness.data.webvision.reader import (
     Split,
     as_split,
-    kept_labels,
     missing_files,
     read_split,
     refuse_empty_classes,
+    select_labels,
 )
 from harness.data.webvision.selection import Selection, select
 from harness.errors import DataError
@@ -82,7 +82,7 @@ def _load_indexed(
     root: Path, lists: Path, split: Split, edition: Edition, chosen: Selection
 ) -> Samples:
     listed = read_classes(lists, edition)
-    kept = kept_labels(root, chosen.classes, edition, len(listed[0]))
+    kept = select_labels(root, chosen.classes, edition, len(listed[0]))
     layout = replace(edition, title=chosen.title)
     samples = read_indexed(root, split, layout, listed, kept, chosen.sources)
     if split == "train":
@@ -92,7 +92,7 @@ def _load_indexed(
 
 def _load_ilsvrc(lists: Path, edition: Edition, chosen: Selection, pictures: Path) -> Samples:
     vocabulary, _ = read_classes(lists, edition)
-    kept = kept_labels(lists, chosen.classes, edition, len(vocabulary))
+    kept = select_labels(lists, chosen.classes, edition, len(vocabulary))
     return read_ilsvrc(
         pictures,
         tuple(vocabulary[k] for k in kept),

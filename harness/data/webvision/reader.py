@@ -66,7 +66,7 @@ def read_split(
     layout = replace(WEBVISION1, title=edition) if isinstance(edition, str) else edition
     sources = layout.source_names if sources is None else tuple(sources)
     vocabulary, synsets = read_classes(root, layout)
-    kept = kept_labels(root, classes, layout, len(vocabulary))
+    kept = select_labels(root, classes, layout, len(vocabulary))
     if split == "train":
         columns = read_train(root, layout, sources, [known.wnid for known in vocabulary])
     else:
@@ -147,7 +147,7 @@ def as_split(name: str) -> Split:
     raise DataError(unknown("split", name, SPLITS))
 
 
-def kept_labels(
+def select_labels(
     root: Path, classes: Sequence[int] | None, layout: Edition, num_classes: int
 ) -> Sequence[int]:
     """Return the edition's labels to keep, in their new order.

@@ -23,8 +23,8 @@ from harness.data.pictures.decode import (
     CROP_TRIES,
     Box,
     Pixels,
-    cut,
-    cut_views,
+    crop_and_resize,
+    crop_views,
     decode,
     random_box,
     resize,
@@ -343,7 +343,7 @@ def test_views_are_torchvisions_resize_and_crop(width: int, height: int, crop: C
         "bottom_right": bottom_right,
     }[crop]
     views = tuple(View(short_side=short, size=size, crop=crop, flip=flip) for flip in (False, True))
-    straight, mirrored = cut_views(np.asarray(image).copy(), views)
+    straight, mirrored = crop_views(np.asarray(image).copy(), views)
     assert grey_levels(straight, expected) < 0.2
     assert grey_levels(mirrored, tv.hflip(expected)) < 0.2
 
@@ -352,7 +352,9 @@ def test_views_are_torchvisions_resize_and_crop(width: int, height: int, crop: C
 def test_a_crop_is_within_one_grey_level_of_pillows(box: Box) -> None:
     image = natural(500, 375)
     expected = image.resize((224, 224), Image.Resampling.BILINEAR, box=box)
-    assert grey_levels(cut(np.asarray(image).copy(), box, 224, flip=False), expected) < 0.5
+    assert (
+        grey_levels(crop_and_resize(np.asarray(image).copy(), box, 224, flip=False), expected) < 0.5
+    )
 
 
 @pytest.mark.parametrize("shape", [(375, 500), (256, 341), (64, 64), (1, 1), (7, 300)])
@@ -379,5 +381,5 @@ def test_a_view_that_the_picture_cannot_hold_is_refused() -> None:
 
 def test_flipping_mirrors_left_and_right() -> None:
     box = Box(5, 5, 45, 35)
-    straight, mirrored = (cut(GRADIENT, box, 16, flip=flip) for flip in (False, True))
+    straight, mirrored = (crop_and_resize(GRADIENT, box, 16, flip=flip) for flip in (False, True))
     np.testing.assert_array_equal(straight[:, ::-1], mirrored)

@@ -28,7 +28,7 @@ def test_strings_are_as_they_were_packed() -> None:
     assert len(strings) == 4
     assert [strings[row] for row in range(4)] == NAMES
     assert strings.every() == NAMES
-    assert Strings.joined([strings, Strings.of([b"x"])]).every() == [*NAMES, b"x"]
+    assert Strings.concatenate([strings, Strings.of([b"x"])]).every() == [*NAMES, b"x"]
     assert Strings.of([]).every() == []
 
 

@@ -221,7 +221,7 @@ def test_some_files_are_listed_under_several_queries(tiny: Path, small: Crawl) -
 
 def test_styles_differ() -> None:
     mean = {}
-    for style in ("google", "flickr", "judged"):
+    for style in ("google", "flickr", "eval"):
         seeds = [(5, number) for number in range(60)]
         pixels = [
             np.asarray(Image.open(io.BytesIO(render(Picture((0, 0), style, seed)))), float)
@@ -229,7 +229,7 @@ def test_styles_differ() -> None:
         ]
         corners = np.stack(pixels)[:, :8, :8]
         mean[style] = corners.mean()
-    assert mean["google"] > mean["judged"] + 20
+    assert mean["google"] > mean["eval"] + 20
     assert mean["google"] > mean["flickr"] + 20
 
 

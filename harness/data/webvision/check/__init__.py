@@ -1,1 +1,1 @@
-"""One pass over a data set that says what would stop a run."""
+"""``harness data check``: one pass over a data set that finds what would stop a run."""

@@ -1,4 +1,4 @@
-"""Looks at the index of archives: what has changed since, and what can be read through it."""
+"""Checks the index of archives: what has changed since indexing, and what it can read."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from harness.data.webvision.check.images import Listed
+from harness.data.webvision.check.images import SplitPictures
 from harness.data.webvision.check.names import TrainList
 from harness.data.webvision.check.report import ArchiveCount, Findings, TextCount
 from harness.data.webvision.check.texts import Step, count_packed
@@ -32,14 +31,13 @@ from harness.data.webvision.index.open import (
     root_of,
 )
 from harness.errors import DataError
+from harness.samplers import Rows
 from harness.store.reading import look_for
-
-Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Archives:
-    """An index as it lies there; ``current`` is whether the lists are those that it was made of."""
+    """An index on disk; ``current`` is whether its lists have not changed since."""
 
     root: Path  # where the archives are
     index: Path
@@ -48,10 +46,12 @@ class Archives:
     current: bool
 
     def split(self, name: str) -> IndexedSplit:
-        """Open one split; raises DataError where it is not there or damaged."""
+        """Open one split; raises DataError if it is missing or damaged."""
         return open_columns(self.index, self.about, name)
 
-    def listed(self, split: str, lists: Sequence[TrainList], where: Callable[[int], str]) -> Listed:
+    def listed(
+        self, split: str, lists: Sequence[TrainList], where: Callable[[int], str]
+    ) -> SplitPictures:
         """Return the pictures of a split, of train those of ``lists``; ``where`` names their lines.
 
         Raises:
@@ -65,17 +65,17 @@ class Archives:
         tars = [name for name, *_ in self.about["tars"]]
         bad = [-1, *(tars.index(name) for name in self.changed)]
         missing = np.flatnonzero(np.isin(found.places.shard[rows], bad))
-        return Listed(split, store, lambda row: f"{where(row)}: {store.where(row)}", missing)
+        return SplitPictures(split, store, lambda row: f"{where(row)}: {store.where(row)}", missing)
 
     def texts(self, known: TrainList, step: Step) -> TextCount | None:
-        """Count the texts of one source; None where the index has none of it."""
+        """Count the texts of one source; None if the index has none of it."""
         found = self.split("train")
         if found.packed_texts is None or known.source not in found.text_sources:
             return None
         return count_packed(known, found.packed_texts, rows_of(found, known), step)
 
     def counts(self) -> tuple[ArchiveCount, ...]:
-        """Count the entries in each archive, those that are not in the index last."""
+        """Count the entries in each archive; archives that are not in the index come last."""
         entries = np.zeros(len(self.about["tars"]), np.int64)
         for split in self.about["splits"]:
             shard = self.split(split).places.shard
@@ -101,12 +101,12 @@ class Archives:
 
 
 def is_indexed(root: Path) -> bool:
-    """Whether there is a finished index in ``root``, of whatever version."""
+    """Return whether there is a finished index in ``root``, of any version."""
     return look_for(root / FOLDER / MARKER)
 
 
 def find_archives(root: Path, findings: Findings) -> Archives | None:
-    """Return the finished index in ``root``, once what has changed since is noted; None without.
+    """Return the finished index in ``root`` and report what has changed; None if there is none.
 
     Raises:
         DataError: The index cannot be read.
@@ -117,8 +117,8 @@ def find_archives(root: Path, findings: Findings) -> Archives | None:
         if tars:
             findings.add(
                 "note",
-                f"archives lie in {root}, the first is {tars[0].name}; after {mending(root, index)}"
-                " runs read them where they are",
+                f"{root} holds archives, the first is {tars[0].name}; after {mending(root, index)}"
+                " runs read them without unpacking",
             )
         return None
     about = read_marker(index)
@@ -130,17 +130,17 @@ def find_archives(root: Path, findings: Findings) -> Archives | None:
     for text in Members(**about["members"]).oddities():
         findings.add("note", text)
     if lists:
-        findings.add("note", "pictures are not looked at: the index was made of other lists")
+        findings.add("note", "pictures are not checked: the lists have changed since indexing")
     return Archives(root=place, index=index, about=about, changed=changed, current=not lists)
 
 
 def lists_root(root: Path, archives: Archives | None) -> Path:
-    """Return the folder around info/, which may be the index."""
+    """Return the folder that holds info/, which may be the index."""
     return root if archives is None else lists_lie_in(archives.root, archives.index)
 
 
 def rows_of(found: IndexedSplit, known: TrainList) -> Rows:
-    """Return the rows of the index that the lines of one source's list became.
+    """Return the rows of the index that correspond to the lines of one source's list.
 
     Raises:
         DataError: The index has no list of that source.

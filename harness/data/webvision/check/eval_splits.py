@@ -1,4 +1,4 @@
-"""Reads the splits that are scored, and finds what makes their scores wrong."""
+"""Checks val and test: reads their lists, and finds what makes their scores wrong."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 
 from harness.data.webvision.check.names import TrainList, are_among, hash_names
 from harness.data.webvision.check.parts import Pass
-from harness.data.webvision.check.pictures import Judged, judged_root
-from harness.data.webvision.check.report import JudgedCount
+from harness.data.webvision.check.pictures import EvalName, eval_root
+from harness.data.webvision.check.report import EvalCount
 from harness.data.webvision.lists.classes import Synsets
 from harness.data.webvision.lists.columns import ListColumns, eval_list, read_eval, read_names
 from harness.data.webvision.lists.parse import shown
@@ -19,15 +19,15 @@ from harness.samples import WebClass
 from harness.store.reading import is_there
 
 
-def read_judged_split(
-    at: Pass, split: Judged, synsets: Synsets, lists: Sequence[TrainList]
-) -> tuple[ListColumns | None, JudgedCount]:
-    """Count a split, of which only the pictures are known if its labels are not public.
+def check_eval_split(
+    at: Pass, split: EvalName, synsets: Synsets, lists: Sequence[TrainList]
+) -> tuple[ListColumns | None, EvalCount]:
+    """Read and count a split; columns are None if its labels are not public.
 
     Raises:
-        DataError: As the reader of a run does.
+        DataError: As for the reader of a run.
     """
-    place = judged_root(at, split)
+    place = eval_root(at, split)
     path = eval_list(place, at.edition, split)
     size = len(synsets.wnids)
     try:
@@ -35,9 +35,7 @@ def read_judged_split(
     except NoLabelsError:
         entries = len(read_names(path, at.edition).line) if is_there(path) else 0
         at.findings.add("note", f"test is not scored, its labels are not public: {path}")
-        return None, JudgedCount(
-            split=split, entries=entries, labelled=False, smallest=0, largest=0
-        )
+        return None, EvalCount(split=split, entries=entries, labelled=False, smallest=0, largest=0)
     kept = at.edition.kept or range(size)
     inside = columns.label[(columns.label >= kept.start) & (columns.label < kept.stop)]
     named = zip(synsets.wnids, synsets.words, strict=True)
@@ -47,7 +45,7 @@ def read_judged_split(
             at.findings.add("warning", text)
     _compare_with_train(at, split, columns, lists)
     counts = np.bincount(inside - kept.start, minlength=len(classes))
-    return columns, JudgedCount(
+    return columns, EvalCount(
         split=split,
         entries=int(counts.sum()),
         labelled=True,
@@ -57,9 +55,9 @@ def read_judged_split(
 
 
 def _compare_with_train(
-    at: Pass, split: Judged, columns: ListColumns, lists: Sequence[TrainList]
+    at: Pass, split: EvalName, columns: ListColumns, lists: Sequence[TrainList]
 ) -> None:
-    """Note pictures that are named like one that is trained on."""
+    """Report pictures that have the name of a training picture."""
     names = hash_names(columns.files, only_base=True)
     for found in lists:
         rows = np.flatnonzero(are_among(names, found.names))

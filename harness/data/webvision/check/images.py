@@ -1,4 +1,4 @@
-"""Looks whether listed pictures are there, can be decoded, and which variant they are."""
+"""Checks whether listed pictures exist and can be decoded, and which variant they are."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ Images = Literal["none", "sample", "all"]
 LOOK_FOR = 2_000
 DECODE = 200
 RESIZED_SHORT_SIDE = 256
-# Of a resized set a few files are odd; of an original one a few have this side by chance.
+# A resized set has a few odd files; in an original set a few have this side by chance.
 MOSTLY = 0.95
 SHOWN = 20
 _BLOCK = 512
 
 
-class Listed(NamedTuple):
+class SplitPictures(NamedTuple):
     """The pictures of one split, read through ``store``.
 
-    ``place`` says for a row which list and line name it, and where it lies. ``missing`` are the
-    rows that are known to be missing; None where files have to be looked for one by one.
+    ``place`` returns a row's list and line, and its file. ``missing`` are the rows known to be
+    missing; None if files must be looked for one by one.
     """
 
     split: str
@@ -44,7 +44,7 @@ class Listed(NamedTuple):
 
 
 class _Looks(NamedTuple):
-    """What looking came to: rows that are missing, rows that are broken with why, short sides."""
+    """The result of a check: missing rows, broken rows with the reason, and short sides."""
 
     looked_for: int
     missing: list[int]
@@ -52,10 +52,12 @@ class _Looks(NamedTuple):
     sides: Counter[int]
 
 
-def count_images(listed: Listed, images: Images, findings: Findings, step: Step) -> ImageCount:
-    """Look for pictures and decode some: a spread of them, or all.
+def count_images(
+    listed: SplitPictures, images: Images, findings: Findings, step: Step
+) -> ImageCount:
+    """Look for pictures and decode them: an even spread, or all.
 
-    ``step`` hears of (pictures looked at, pictures in all).
+    ``step`` is called with (pictures checked, pictures in all).
     """
     looks = _look_at(listed, images, step)
     decoded = looks.sides.total() + len(looks.broken)
@@ -69,7 +71,7 @@ def count_images(listed: Listed, images: Images, findings: Findings, step: Step)
         (len(looks.broken), decoded, broken, "cannot be decoded"),
     ):
         if bad:
-            # A run stops over 1 % of the training pictures, or over one of a split it scores.
+            # A run stops if over 1 % of training pictures are bad, or one of a scored split.
             stops = listed.split != "train" or bad * 100 > looked
             text = f"{bad} of {looked} pictures {what}, the first: {next(iter(places.values()))}"
             findings.add("error" if stops else "warning", f"{listed.split}: {text}")
@@ -89,7 +91,7 @@ def count_images(listed: Listed, images: Images, findings: Findings, step: Step)
 
 
 def variant_of(sides: Counter[int]) -> str:
-    """Name the variant by short sides in pixels: papers use one or the other and rarely say."""
+    """Name the variant by short sides in pixels; papers use either and rarely say which."""
     if not sides:
         return "unknown"
     (side, most), looked = sides.most_common(1)[0], sides.total()
@@ -100,7 +102,7 @@ def variant_of(sides: Counter[int]) -> str:
     return "original"
 
 
-def _look_at(listed: Listed, images: Images, step: Step) -> _Looks:
+def _look_at(listed: SplitPictures, images: Images, step: Step) -> _Looks:
     size = len(listed.store)
     spread = size if images == "all" else min(size, LOOK_FOR)
     rows = np.unique(np.linspace(0, size - 1, spread).astype(np.int64))
@@ -128,8 +130,8 @@ def _look_at(listed: Listed, images: Images, step: Step) -> _Looks:
     return looks
 
 
-def _look(listed: Listed, row: int, *, whole: bool) -> int | str | None:
-    """The short side of a picture; None where not decoded; "" for a missing one, else why not."""
+def _look(listed: SplitPictures, row: int, *, whole: bool) -> int | str | None:
+    """The short side of a picture; None if not decoded, "" if missing, otherwise the error."""
     store = listed.store
     if isinstance(store, FolderStore) and not store.is_there(row):
         return ""

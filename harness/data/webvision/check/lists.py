@@ -1,4 +1,4 @@
-"""Reads the training lists of an edition and finds lines that disagree between them."""
+"""Checks the training lists of an edition: finds lines that disagree between lists."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ from harness.store.reading import is_there
 
 
 class Disagreements(dict[str, int]):
-    """Kinds of lines that one list does not bear out in another, and how many there are."""
+    """Number of lines that disagree between two lists, by kind of disagreement."""
 
     def __init__(self, findings: Findings) -> None:
         super().__init__()
         self.findings = findings
 
     def note(self, kind: str, lines: int, first: str) -> None:
-        """Count ``lines`` lines, of which ``first`` says what is wrong with the first."""
+        """Count ``lines`` lines; ``first`` describes the first of them."""
         self[kind] = self.get(kind, 0) + lines
         plural = "s disagree" if lines > 1 else " disagrees"
         self.findings.add("warning", f"{lines} line{plural} between lists; the first: {first}")
 
 
 def read_list(root: Path, edition: Edition, source: str, synsets: Synsets) -> TrainList:
-    """Read what an edition keeps of one source's list.
+    """Read the part of one source's list that an edition keeps.
 
     Raises:
-        DataError: As ``read_split`` does.
+        DataError: As for ``read_split``.
     """
     columns = read_train(root, edition, [source], synsets.wnids)
     path = train_list(root, source)
@@ -90,7 +90,7 @@ def count_classes(
 def compare_with_all(
     root: Path, edition: Edition, lists: Sequence[TrainList], torn: Disagreements
 ) -> None:
-    """Compare the list of all training pictures with the sources' own.
+    """Compare the list of all training pictures with the lists of the sources.
 
     Raises:
         DataError: A line of it is malformed.
@@ -108,12 +108,12 @@ def compare_with_all(
     known = are_among(listed, np.concatenate(own))
     rows = np.flatnonzero(~known)
     if len(rows):
-        first = f"{path}, line {every.line[rows[0]]}: no source's own list has this picture"
+        first = f"{path}, line {every.line[rows[0]]}: no source's list has this picture"
         torn.note("filelist_all_only", len(rows), first)
     rows = np.flatnonzero(known & ~are_among(mix_labels(listed, label), pairs))
     if len(rows):
         where = f"{path}, line {every.line[rows[0]]}"
-        first = f"{where}: label {label[rows[0]]}, the source's list says other"
+        first = f"{where}: label {label[rows[0]]}, but the source's list has another"
         torn.note("filelist_all_other_label", len(rows), first)
     for found, paths in zip(lists, own, strict=True):
         rows = np.flatnonzero(~are_among(paths, listed))
@@ -125,7 +125,7 @@ def compare_with_all(
 def compare_meta(
     root: Path, lists: Sequence[TrainList], places: Sequence[Listing], torn: Disagreements
 ) -> None:
-    """Compare each metadata list with its pictures' queries, and the list of all with them.
+    """Compare each metadata list with its pictures' queries, and with the list of all.
 
     Raises:
         DataError: A line of the list of all is malformed.
@@ -147,7 +147,7 @@ def compare_meta(
     rows = np.flatnonzero(~are_among(there, np.concatenate(own)))
     if len(rows):
         where = f"{path}, line {every.line[rows[0]]}"
-        first = f"{where}: no source's own list has this file and position"
+        first = f"{where}: no source's list has this file and position"
         torn.note("meta_list_all_only", len(rows), first)
     for found, listing, hashes in zip(lists, places, own, strict=True):
         rows = np.flatnonzero(~are_among(hashes, there))
@@ -164,7 +164,7 @@ def compare_queries(
     synsets: Synsets,
     torn: Disagreements,
 ) -> IndexBases:
-    """Compare the labels of the lists with those that their queries stand for.
+    """Compare the labels in the lists with the labels of their queries.
 
     Raises:
         DataError: The map or a list of queries is missing, malformed or contradicts itself.
@@ -193,7 +193,7 @@ def compare_queries(
 
 
 def _note_shift(found: TrainList, said: NDArray[np.int32], torn: Disagreements) -> None:
-    """Say which numbers seem to count from another number, if that would mend most lines."""
+    """Report labels that seem to count from another number, if a shift would fix most lines."""
     told = (said >= 0) & (found.query > 0)
     right = np.count_nonzero(said[told] == found.label[told])
     for step, which in ((1, "from one more"), (-1, "from one less")):
@@ -201,15 +201,15 @@ def _note_shift(found: TrainList, said: NDArray[np.int32], torn: Disagreements) 
         if shifted > max(right, np.count_nonzero(told) // 2):
             torn.findings.add(
                 "error",
-                f"{found.path} counts its labels {which} than {MAP_NAME} does: {shifted} of "
-                f"{np.count_nonzero(told)} labels fit it then, {right} as they are",
+                f"{found.path} counts its labels {which} than {MAP_NAME}: {shifted} of "
+                f"{np.count_nonzero(told)} labels agree after a shift, {right} without",
             )
 
 
 def _note_unknown_queries(
     found: TrainList, said: NDArray[np.int32], words: Mapping[int, str], torn: Disagreements
 ) -> None:
-    """Note entries whose query no list of queries or the map knows."""
+    """Report entries whose query is missing from the list of queries or from the map."""
     listed = np.isin(found.query, np.fromiter(words, np.int32, len(words)))
     for unknown, name, kind in (
         (~listed, f"the list of the queries of {found.source}", "query_without_words"),
@@ -222,7 +222,7 @@ def _note_unknown_queries(
 
 
 def _as_listed(found: TrainList, edition: Edition) -> NDArray[np.bytes_]:
-    """The paths as the list has them, which preprocess.py has changed on disk."""
+    """The paths as in the list; on disk preprocess.py may have changed them."""
     if not edition.rearranged:
         return found.files
     return parse_train_list(found.path, found.content, edition, found.source).files[found.rows]

@@ -1,4 +1,4 @@
-"""Training lists as hashes: counts their lines and the names that collide."""
+"""Training lists as hashes: counts lines and colliding names."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ PREPARED = "train.txt"
 class TrainList:
     """The N entries of one source that an edition keeps.
 
-    ``rows`` are their places among all ``entries`` of the list, ``lines`` their lines from 1;
-    ``listed`` hash the paths, ``names`` the base names.
+    ``rows`` are their positions among all ``entries`` of the list, ``lines`` their line numbers
+    from 1; ``listed`` are hashes of the paths, ``names`` hashes of the base names.
     """
 
     source: str
@@ -43,18 +43,18 @@ class TrainList:
 
     @property
     def ranked(self) -> bool:
-        """Whether the list tells queries, and with them ranks."""
+        """Whether the list has queries, and so ranks."""
         return bool(np.all(self.rank >= 0))
 
     def where(self, row: int) -> str:
-        """Name the list and the line, from 1, of a row."""
+        """Return the list and the line, from 1, of a row."""
         return f"{self.path}, line {self.lines[row]}"
 
 
 def hash_names(texts: NDArray[np.bytes_], *, only_base: bool = False) -> Hashes:
     """Hash byte strings to 64 bits, ``(N,)``; ``only_base`` hashes what follows the last slash.
 
-    Two of 16 million names fall together with a probability below 1e-5.
+    Among 16 million names two collide with a probability below 1e-5.
     """
     width = texts.dtype.itemsize
     table = np.ascontiguousarray(texts).view(np.uint8).reshape(len(texts), width)
@@ -76,9 +76,9 @@ def mix_labels(hashes: Hashes, label: NDArray[np.int32]) -> Hashes:
 
 
 def are_among(asked: Hashes, known: Hashes) -> NDArray[np.bool_]:
-    """Tell which of ``asked`` are among ``known``, ``(N,)``.
+    """Return which of ``asked`` are among ``known``, ``(N,)``.
 
-    Sorted, because numpy's own ways through a hash table take five times as long on hashes.
+    Uses sorting: numpy's methods with a hash table take five times as long on hashes.
     """
     if not len(known):
         return np.zeros(len(asked), np.bool_)
@@ -116,7 +116,7 @@ def count_source(name: str, lists: Sequence[TrainList]) -> SourceCount:
 
 
 def overwritten_rows(lists: Sequence[TrainList]) -> NDArray[np.bool_]:
-    """Tell which lines, list after list, repeat a base name of their class, ``(N,)``."""
+    """Return which lines, list after list, repeat a base name of their class, ``(N,)``."""
     keys = np.concatenate([mix_labels(found.names, found.label) for found in lists])
     again = np.ones(len(keys), np.bool_)
     again[np.unique(keys, return_index=True)[1]] = False

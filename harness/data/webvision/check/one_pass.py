@@ -1,4 +1,4 @@
-"""Checks a data set in one pass: what is there, what collides, what would stop a run."""
+"""Checks a data set in one pass: what exists, what collides, and what would stop a run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.data.webvision.check.archives import Archives, find_archives, is_indexed, lists_root
-from harness.data.webvision.check.eval_splits import read_judged_split
+from harness.data.webvision.check.eval_splits import check_eval_split
 from harness.data.webvision.check.images import Images
 from harness.data.webvision.check.lists import (
     Disagreements,
@@ -21,14 +21,14 @@ from harness.data.webvision.check.lists import (
 )
 from harness.data.webvision.check.names import PREPARED, TrainList, count_source, overwritten_rows
 from harness.data.webvision.check.parts import Pass, Progress
-from harness.data.webvision.check.pictures import Judged, count_judged_images, count_train_images
+from harness.data.webvision.check.pictures import EvalName, count_eval_images, count_train_images
 from harness.data.webvision.check.report import (
     ArchiveCount,
     ClassCount,
+    EvalCount,
     Findings,
     ImageCount,
     IndexBases,
-    JudgedCount,
     Report,
     SourceCount,
     TextCount,
@@ -45,7 +45,7 @@ from harness.data.webvision.lists.texts import meta_list, read_places
 from harness.errors import DataError, unknown
 from harness.store.reading import is_there
 
-JUDGED: tuple[Judged, ...] = ("val", "test")
+EVAL_SPLITS: tuple[EvalName, ...] = ("val", "test")
 
 
 def check(
@@ -58,19 +58,20 @@ def check(
 ) -> Report:
     """Read every list, the metadata and some or all pictures of the data set at ``root``.
 
-    ``images`` looks for a spread of 2,000 pictures of each split and decodes 200 of them, or does
-    both with all of them, or with none. ``progress`` hears (what, done, in all). Digests of all
-    pictures, once they were read, are kept below ``home``.
+    ``images`` "sample" looks for a spread of 2,000 pictures of each split and decodes 200 of them;
+    "all" decodes every picture, "none" no picture. ``progress`` is called with (what, done, in
+    all). With "all", digests of the pictures are saved below ``home``.
 
     Raises:
-        DataError: ``root`` is no folder or holds no edition of WebVision, or ``edition`` is none.
+        DataError: ``root`` is not a folder or holds no edition of WebVision, or ``edition`` is
+            unknown.
     """
     findings = Findings()
     archives: Archives | None = None
     with findings.noting():
         archives = find_archives(root, findings)
     if archives is None and is_indexed(root):
-        images = "none"  # a run would not get as far
+        images = "none"  # the index cannot be read, so a run would stop before reading pictures
     place = lists_root(root, archives)
     known = edition_of(place, edition)
     torn = Disagreements(findings)
@@ -81,15 +82,15 @@ def check(
     lists = read_lists(place, known, synsets, findings, progress) if synsets else []
     bases = _compare(at, lists, synsets) if synsets else None
     texts = _count_texts(at, lists)
-    judged: list[JudgedCount] = []
+    eval_splits: list[EvalCount] = []
     pictures: list[ImageCount | None] = []
     with findings.noting():
         pictures += [count_train_images(at, lists)] if lists else []
-    for split in JUDGED if synsets else ():
+    for split in EVAL_SPLITS if synsets else ():
         with findings.noting():
-            columns, count = read_judged_split(at, split, synsets, lists)
-            judged.append(count)
-            pictures.append(count_judged_images(at, split, columns))
+            columns, count = check_eval_split(at, split, synsets, lists)
+            eval_splits.append(count)
+            pictures.append(count_eval_images(at, split, columns))
     return Report(
         root=str(root),
         edition=known.name,
@@ -97,7 +98,7 @@ def check(
         num_classes=len(synsets.wnids) if synsets else 0,
         sources=_count_sources(lists, findings),
         classes=_count_classes(at, lists, synsets) if synsets and lists else (),
-        judged=tuple(judged),
+        eval_splits=tuple(eval_splits),
         bases=bases,
         disagreements=dict(at.torn),
         texts=tuple(texts),
@@ -121,9 +122,9 @@ def _count_archives(at: Pass) -> tuple[ArchiveCount, ...]:
 
 
 def edition_of(root: Path, name: str) -> Edition:
-    """Return the edition called ``name``, or the one that ``root`` looks like for "auto"."""
+    """Return the edition called ``name``; for "auto", detect it from the lists in ``root``."""
     if not root.is_dir():
-        raise DataError(f"{root} is no folder; name the one that holds info/ of WebVision")
+        raise DataError(f"{root} is not a folder; name the one that holds info/ of WebVision")
     if name == "auto":
         return detect_edition(root)
     if name not in EDITIONS:
@@ -134,7 +135,7 @@ def edition_of(root: Path, name: str) -> Edition:
 def read_lists(
     root: Path, edition: Edition, synsets: Synsets, findings: Findings, progress: Progress
 ) -> list[TrainList]:
-    """Read the training list of every source; what stops one is noted and it is left out."""
+    """Read the training list of every source; a list with an error is reported and left out."""
     lists = []
     for number, source in enumerate(edition.source_names):
         progress("lists", number, len(edition.sources))
@@ -144,7 +145,7 @@ def read_lists(
 
 
 def _compare(at: Pass, lists: Sequence[TrainList], synsets: Synsets) -> IndexBases | None:
-    """Compare the lists of all with the sources' own, and labels with queries."""
+    """Compare the lists of all pictures with the sources' lists, and labels with queries."""
     kept = at.edition.kept
     if kept and len(synsets.wnids) < kept.stop:
         at.findings.add(
@@ -163,7 +164,7 @@ def _compare(at: Pass, lists: Sequence[TrainList], synsets: Synsets) -> IndexBas
             compare_with_all(at.place, at.edition, lists, at.torn)
     path = at.place / "info" / MAP_NAME
     if not is_there(path):
-        at.findings.add("note", f"{path} is missing: whether labels fit their queries is not known")
+        at.findings.add("note", f"{path} is missing: labels cannot be compared with their queries")
         return None
     with at.findings.noting():
         return compare_queries(at.place, at.edition, lists, synsets, at.torn)
@@ -171,7 +172,7 @@ def _compare(at: Pass, lists: Sequence[TrainList], synsets: Synsets) -> IndexBas
 
 
 def _is_whole(edition: Edition, lists: Sequence[TrainList]) -> bool:
-    """Whether the lists of all sources are here, as the organisers wrote them."""
+    """Whether the lists of all sources were read, as the organisers wrote them."""
     sources = len(edition.sources)
     return len(lists) == sources > 1 and lists[0].path.name != PREPARED
 
@@ -191,7 +192,7 @@ def _count_sources(lists: Sequence[TrainList], findings: Findings) -> tuple[Sour
             row -= len(found.label)
         findings.add(
             "note",
-            f"{whole.entries} entries are {whole.files} files where each class has one folder; "
+            f"{whole.entries} entries are {whole.files} files if each class has one folder; "
             f"{whole.entries - whole.files} would be overwritten there, the first by "
             f"{found.where(row)}",
         )
@@ -213,7 +214,7 @@ def _count_classes(
 
 
 def _count_texts(at: Pass, lists: Sequence[TrainList]) -> list[TextCount]:
-    """Read all metadata, where there is a list of it."""
+    """Read all metadata of the sources that have a metadata list."""
     counts: list[TextCount] = []
     places: list[Listing] = []
     for found in lists:

@@ -1,4 +1,4 @@
-"""What every part of one check needs."""
+"""The state that all parts of one check share."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Progress = Callable[[str, int, int], None]
 
 
 class Pass(NamedTuple):
-    """One check; pictures lie in ``root``, the lists in ``place``, which may be the index.
+    """One check; ``root`` holds the pictures, ``place`` the lists and may be the index.
 
-    Digests of all pictures go below ``home``, if there is one.
+    Digests of all pictures are saved below ``home`` if it is set.
     """
 
     root: Path

@@ -1,4 +1,4 @@
-"""Looks at the pictures of a data set, in folders or in archives, through one door."""
+"""Checks the pictures of a split, in folders or in archives."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.data.pictures.digests import DigestingStore, digests_file, keep_digests
+from harness.data.pictures.digests import DigestingStore, digests_file, save_digests
 from harness.data.pictures.inventory import inventory_of
 from harness.data.pictures.store import FolderStore, TarStore
 from harness.data.pictures.strings import Strings
-from harness.data.webvision.check.images import Listed, Step, count_images
+from harness.data.webvision.check.images import SplitPictures, Step, count_images
 from harness.data.webvision.check.names import TrainList
 from harness.data.webvision.check.parts import Pass
 from harness.data.webvision.check.report import ImageCount
 from harness.data.webvision.lists.columns import ListColumns, eval_list
 from harness.store.reading import is_there
 
-Judged = Literal["val", "test"]
+EvalName = Literal["val", "test"]
 
 
 def count_train_images(at: Pass, lists: Sequence[TrainList]) -> ImageCount | None:
-    """Look at the pictures that the training lists name; None where none are looked at."""
+    """Check the pictures that the training lists name; None if none are checked."""
     edges = np.cumsum([0, *(len(found.label) for found in lists)])
 
     def where(row: int) -> str:
@@ -42,22 +42,22 @@ def _count_images(
     files: NDArray[np.bytes_],
     where: Callable[[int], str],
 ) -> ImageCount | None:
-    """Look at pictures in folders or in archives; not at those of other lists than the index's."""
+    """Check pictures in folders or in archives; None if the index was made from other lists."""
     if at.images == "none" or (at.archives and not at.archives.current):
         return None
     if at.archives:
         listed = at.archives.listed(split, lists, where)
     else:
         store = FolderStore(at.root, Strings.of_array(files))
-        listed = Listed(split, store, lambda row: f"{where(row)}: {store.name(row)}", None)
+        listed = SplitPictures(split, store, lambda row: f"{where(row)}: {store.name(row)}", None)
     step = partial(at.progress, f"pictures of {split}")
     if at.images == "all" and at.home:
         return _digest_images(at, at.home, listed, step)
     return count_images(listed, at.images, at.findings, step)
 
 
-def _digest_images(at: Pass, home: Path, listed: Listed, step: Step) -> ImageCount:
-    """Look at all pictures, and keep the digests of what was read."""
+def _digest_images(at: Pass, home: Path, listed: SplitPictures, step: Step) -> ImageCount:
+    """Check all pictures, and save the digests of what was read."""
     store = listed.store
     assert isinstance(store, (FolderStore, TarStore))
     seen = inventory_of(store)
@@ -66,23 +66,25 @@ def _digest_images(at: Pass, home: Path, listed: Listed, step: Step) -> ImageCou
     listed = listed._replace(store=digesting, missing=missing)
     count = count_images(listed, at.images, at.findings, step)
     path = digests_file(home, at.root, listed.split)
-    keep_digests(path, store, seen, digesting.digest, digesting.known)
+    save_digests(path, store, seen, digesting.digest, digesting.known)
     known = int(np.count_nonzero(digesting.known))
     text = f"{listed.split}: {path} has digests of {known} of {len(store)} pictures"
-    at.findings.add("note", f"{text}; runs name the data by them" if known == len(store) else text)
+    at.findings.add(
+        "note", f"{text}; runs identify the data by them" if known == len(store) else text
+    )
     return count
 
 
-def judged_root(at: Pass, split: Judged) -> Path:
-    """Where the list of val or test lies: 2.0 has it beside info.tar, not in it."""
+def eval_root(at: Pass, split: EvalName) -> Path:
+    """Return the folder of the list of val or test: 2.0 has it beside info.tar, not in it."""
     places = (
         place for place in (at.place, at.root) if is_there(eval_list(place, at.edition, split))
     )
     return next(places, at.place)
 
 
-def count_judged_images(at: Pass, split: Judged, columns: ListColumns | None) -> ImageCount | None:
-    """Look at the pictures of val or test; None where none are looked at."""
+def count_eval_images(at: Pass, split: EvalName, columns: ListColumns | None) -> ImageCount | None:
+    """Check the pictures of val or test; None if none are checked."""
     if columns is None:
         return None
     path, line = columns.paths[0], columns.line

@@ -1,4 +1,4 @@
-"""Draws what a check counted: the long tail, the sources, the ranks and the texts.
+"""Plots of a check's counts: class sizes, sources, search ranks and texts.
 
 Needs matplotlib, the extra ``plots``.
 """
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
 
 INCHES = (11.0, 7.5)
 TEXTS = ("title", "description", "tags")
-# Up to here a class has a bar of its own to look at.
+# Up to this number each class has its own bar.
 FEW_CLASSES = 60
-# From here the dots of an SVG are an image, or it would be larger than a megabyte.
+# Above this number the dots of an SVG are one image, or the file would exceed a megabyte.
 MANY_CLASSES = 1_000
 NAME_SHOWN = 30
 
 
 def draw(report: Report, output: Path) -> None:
-    """Draw a report into ``output``, an SVG or PNG, whole or not at all.
+    """Draw a report to ``output``, an SVG or PNG, whole or not at all.
 
     The same report gives the same bytes.
 
     Raises:
-        HarnessError: matplotlib is not installed, there is nothing to draw, or ``output`` ends
-            otherwise or cannot be written.
+        HarnessError: matplotlib is not installed, there is nothing to draw, or ``output`` has
+            another suffix or cannot be written.
     """
     form = picture_format(output)
     if not report.classes:
@@ -58,7 +58,7 @@ def _headline(report: Report) -> str:
     whole = report.sources[-1]
     edition = EDITIONS[report.edition]
     name = edition.title
-    if report.num_classes != edition.num_classes:  # a part of it, or data of one's own
+    if report.num_classes != edition.num_classes:  # a part of it, or the user's own data
         name = f"{Path(report.root).resolve().name[:NAME_SHOWN]}, laid out as {name}"
     parts = [
         name,
@@ -100,13 +100,13 @@ def _draw_classes(axes: Axes, report: Report) -> None:
 
 
 def _least(report: Report) -> int:
-    """The fewest entries, but for none, of any class and source."""
+    """The smallest number of entries above 0 of any class and source."""
     counts = (count for known in report.classes for count in known.entries.values())
     return min(filter(None, counts), default=1)
 
 
 def _draw_sources(axes: Axes, report: Report) -> None:
-    """Entries of each source, and what is left of them in one folder per class."""
+    """Entries of each source, and the files left with one folder per class."""
     lists = [count for count in report.sources if count.source != "all"]
     whole = sum(count.entries for count in lists)
     for row, (count, colour) in enumerate(zip(lists, COLOURS, strict=False)):
@@ -132,7 +132,7 @@ def _draw_ranks(axes: Axes, report: Report) -> None:
     """How many queries reach each search rank: results at the end are noisier."""
     axes.set_title("Search ranks")
     if not any(report.ranks.values()):
-        _say_nothing(axes, "the lists do not tell queries")
+        _say_nothing(axes, "the lists have no queries")
         return
     for (source, counts), colour in zip(report.ranks.items(), COLOURS, strict=False):
         axes.step(range(1, len(counts) + 1), counts, where="mid", color=colour, label=source)

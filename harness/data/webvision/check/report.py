@@ -1,4 +1,4 @@
-"""What a check of a data set found, as values that become a table or JSON."""
+"""The report of a check, as values that become tables or JSON."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ Level = Literal["error", "warning", "note"]
 
 
 class Problem(NamedTuple):
-    """One line for people; an error would stop a run, a warning may change its result."""
+    """One line for the user; an error would stop a run, a warning may change its result."""
 
     level: Level
     text: str
 
 
 class Findings:
-    """What was found so far; what would stop a run does not stop the check."""
+    """The problems found so far; an error that would stop a run does not stop the check."""
 
     def __init__(self) -> None:
         self.found: list[Problem] = []
 
     def add(self, level: Level, text: str) -> None:
-        """Note one line, once."""
+        """Add one line, unless it is there already."""
         if Problem(level, text) not in self.found:
             self.found.append(Problem(level, text))
 
     @contextmanager
     def noting(self) -> Iterator[None]:
-        """Make an error of what the reader raises."""
+        """Record a DataError of the enclosed code as an error, and go on."""
         try:
             yield
         except DataError as error:
@@ -48,9 +48,9 @@ class Findings:
 class SourceCount:
     """One training list, or all together.
 
-    ``files`` counts what is left when pictures are sorted into one folder per class, where a name
-    that stands there twice is overwritten. ``repeated_lines`` name a path that was listed before,
-    ``shared_names`` are base names that occur in more than one class.
+    ``files`` is the number of files if pictures are sorted into one folder per class, where
+    pictures with the same name overwrite each other. ``repeated_lines`` counts lines with a path
+    that was listed before, ``shared_names`` base names in more than one class.
     """
 
     source: str
@@ -74,7 +74,7 @@ class ClassCount:
 
 
 @dataclass(frozen=True, kw_only=True)
-class JudgedCount:
+class EvalCount:
     """Val, test or ilsvrc; ``entries`` per class run from ``smallest`` to ``largest``."""
 
     split: str
@@ -95,12 +95,12 @@ class ImageCount:
     decoded: int
     unreadable: int
     variant: str
-    places: tuple[str, ...]  # list, line, file and what is wrong with it; the first few
+    places: tuple[str, ...]  # list, line, file and problem of the first few
 
 
 @dataclass(frozen=True, kw_only=True)
 class ArchiveCount:
-    """One archive of an indexed data set; ``entries`` are those of the lists that lie in it."""
+    """One archive of an indexed data set; ``entries`` counts the listed pictures in it."""
 
     name: str
     bytes: int
@@ -116,14 +116,14 @@ class TextCount:
     title: float
     description: float
     tags: float
-    position_base: int | None  # from what number positions count; None where no id tells
+    position_base: int | None  # whether positions count from 0 or 1; None if no id shows it
     other_ids: int  # entries whose id is not the picture's name
     broken_files: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class IndexBases:
-    """From what number the columns of queries_synsets_map.txt count, and what tells so."""
+    """Whether the columns of queries_synsets_map.txt count from 0 or 1, and what shows it."""
 
     query: int
     query_told_by: str
@@ -141,12 +141,12 @@ class Report:
     num_classes: int
     sources: tuple[SourceCount, ...]
     classes: tuple[ClassCount, ...]
-    judged: tuple[JudgedCount, ...]
+    eval_splits: tuple[EvalCount, ...]
     bases: IndexBases | None
-    disagreements: dict[str, int]  # what disagrees, and on how many lines
+    disagreements: dict[str, int]  # number of lines, by kind of disagreement
     texts: tuple[TextCount, ...]
     images: tuple[ImageCount, ...]
-    archives: tuple[ArchiveCount, ...]  # none where the pictures lie in folders
+    archives: tuple[ArchiveCount, ...]  # empty if the pictures are in folders
     ranks: dict[str, list[int]]  # per source: how many queries have an entry of each rank, from 0
     findings: tuple[Problem, ...]
 
@@ -157,12 +157,12 @@ class Report:
 
     @property
     def imbalance(self) -> float | None:
-        """Entries of the largest class over those of the smallest; None where one has none."""
+        """Entries of the largest class over those of the smallest; None if a class is empty."""
         totals = [known.total for known in self.classes]
         return max(totals) / min(totals) if totals and all(totals) else None
 
     def as_json(self) -> dict[str, Any]:
-        """Return the report as what json.dumps takes."""
+        """Return the report as values for json.dumps."""
         content = asdict(self)
         content["findings"] = [finding._asdict() for finding in self.findings]
         return {**content, "imbalance": self.imbalance, "stops_a_run": self.stops_a_run}

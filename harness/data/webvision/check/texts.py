@@ -1,8 +1,8 @@
-"""Reads all metadata of a source once: what share of its pictures has which text."""
+"""Counts the texts of a source: the share of its pictures with title, description and tags."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.data.pictures.strings import Strings
+from harness.data.webvision.check.images import Step
 from harness.data.webvision.check.names import TrainList
 from harness.data.webvision.check.report import Findings, TextCount
 from harness.data.webvision.index.texts import text_at
 from harness.data.webvision.lists.parse import Listing
 from harness.data.webvision.lists.texts import metadata_folder, read_json, text_of
 from harness.errors import DataError
-
-Step = Callable[[int, int], None]
 
 SHOWN = 3
 _OFTEN = 1_000
@@ -28,12 +27,12 @@ def count_texts(
 ) -> TextCount:
     """Read the metadata of one source, each JSON file once.
 
-    ``path`` is the metadata list and ``places`` its lines, one for each of ``found``; ``step``
-    hears of (files read, files in all).
+    ``path`` is the metadata list and ``places`` its lines, one for each of ``found``; ``step`` is
+    called with (files read, files in all).
     """
     folder = metadata_folder(root, found.source)
     seen = np.zeros(3, np.int64)
-    ids = np.zeros(3, np.int64)  # told by any id at all; equal at position - 1; at position
+    ids = np.zeros(3, np.int64)  # entries with an id; id equal at position - 1; at position
     broken: list[str] = []
     outside: list[str] = []
     groups = list(_groups(places))
@@ -75,7 +74,7 @@ def count_texts(
 def count_packed(
     found: TrainList, packed: Strings, rows: NDArray[np.int64], step: Step
 ) -> TextCount:
-    """Read the texts that an index holds of one source; ``rows`` are its places there."""
+    """Count the texts of one source in an index; ``rows`` are its rows there."""
     seen = np.zeros(3, np.int64)
     for number, row in enumerate(rows.tolist()):
         if number % _OFTEN == 0:
@@ -104,7 +103,7 @@ def _groups(places: Listing) -> Iterator[tuple[str, list[int]]]:
 
 
 def _ids(objects: list[Any], position: int, name: bytes) -> tuple[bool, bool, bool]:
-    """Whether the entry has an id, whether it is the picture's, and whether the next one's is."""
+    """Whether the entry has an id, whether the id is the picture's, and whether the next one is."""
     stem = name.decode("utf-8", "replace").rpartition("/")[2].rpartition(".")[0]
     here, after = (_id(objects, place) for place in (position - 1, position))
     return here is not None, here == stem, after == stem

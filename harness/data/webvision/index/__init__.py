@@ -1,1 +1,1 @@
-"""The index of WebVision's archives: built, opened, checked, read."""
+"""The index of WebVision's archives."""

@@ -1,4 +1,4 @@
-"""Builds the index of a data set whose pictures stay inside their tar archives."""
+"""Builds the index of a data set whose pictures stay in their tar archives."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from harness.data.pictures.store import TarColumns
 from harness.data.pictures.strings import Strings
 from harness.data.tar.litter import is_litter
-from harness.data.tar.walks import PIECE, Found, Piece, forget_others, look, walk_pieces
+from harness.data.tar.walks import PIECE, Archive, Piece, forget_others, look, walk_pieces
 from harness.data.webvision.index.changes import archives_in, digest_of
 from harness.data.webvision.index.join import Join, Rule
 from harness.data.webvision.index.lists import Lists, read_lists
@@ -35,24 +35,24 @@ _NEW = "columns-new"
 
 @dataclass(frozen=True, kw_only=True)
 class SplitCounts:
-    """How many of a split's entries were found, and the first ones that were not."""
+    """How many of a split's entries were found, and the first that were not."""
 
     rows: int
     found: int
     first_missing: tuple[str, ...]
-    texts: int | None  # rows with a text; None where no metadata is there
+    texts: int | None  # rows with a text; None if there is no metadata
     text_problems: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Built(Members):
-    """What an indexing came to."""
+class IndexResult(Members):
+    """The result of indexing."""
 
     index: Path
     edition: str
     splits: dict[str, SplitCounts]
     tars: int
-    repeated_entries: int  # lines of the lists that name a picture another line names too
+    repeated_entries: int  # lines whose picture another line also names
 
 
 def build_index(
@@ -63,11 +63,11 @@ def build_index(
     texts: bool = True,
     progress: Progress = lambda _: None,
     piece: int = PIECE,
-) -> Built:
-    """Index the tar archives in ``root`` where they lie, joined with the edition's lists.
+) -> IndexResult:
+    """Index the tar archives in ``root`` without unpacking, and match them to the lists.
 
-    The index goes to ``output``, else to a folder inside ``root``; ``only`` names the archives to
-    take. What was walked before a stop, ``piece`` members at a time, is not walked again.
+    The index is written to ``output``, by default a folder inside ``root``; ``only`` names the
+    archives to index. Progress is saved every ``piece`` members; a stopped call resumes.
 
     Raises:
         DataError: There is no archive or no list, or one is damaged.
@@ -78,7 +78,7 @@ def build_index(
     with exclusive_lock(index / LOCK, "indexes the same archives"):
         remove_unfinished(index)
         lists = read_lists(root, index)
-        join = Join(Strings.joined([listed.names for listed in lists.splits]))
+        join = Join(Strings.concatenate([listed.names for listed in lists.splits]))
         metadata = Metadata(root, lists.edition)
         skipped, count = _walk_all(tars, index, (join, metadata), progress, piece)
         members = Members(
@@ -96,7 +96,7 @@ def build_index(
         about = {"lists": lists.stamps, "splits": described, "members": asdict(members)}
         _finish(index, root, tars, {"edition": lists.edition.name, **about, "files": files})
         forget_others(find_tars(root), index / WALKS)
-    return Built(
+    return IndexResult(
         index=index,
         edition=lists.edition.name,
         splits=counts,
@@ -106,14 +106,14 @@ def build_index(
     )
 
 
-def find_tars(root: Path, only: Sequence[str] = ()) -> list[Found]:
-    """Return the archives in ``root``, info.tar apart, in the order of their names.
+def find_tars(root: Path, only: Sequence[str] = ()) -> list[Archive]:
+    """Return the archives in ``root`` except info.tar, sorted by name.
 
     Raises:
-        DataError: There is none, or one that was asked for is not there.
+        DataError: There is none, or one named in ``only`` is missing.
     """
     if not root.is_dir():
-        raise DataError(f"{root} is no folder; name the one that holds WebVision's tar archives")
+        raise DataError(f"{root} is not a folder; name the one that holds WebVision's tar archives")
     there = {path.name: path for path in archives_in(root)}
     for name in only:
         if name not in there:
@@ -129,13 +129,13 @@ def find_tars(root: Path, only: Sequence[str] = ()) -> list[Found]:
 
 
 def _walk_all(
-    tars: Sequence[Found],
+    tars: Sequence[Archive],
     index: Path,
     takers: tuple[Join, Metadata],
     progress: Progress,
     piece: int,
 ) -> tuple[dict[str, dict[str, int]], int]:
-    """What was skipped, by archive, and the number of plain members."""
+    """Walk all archives; return what was skipped, by archive, and the number of plain files."""
     skipped: dict[str, dict[str, int]] = {}
     total = 0
     for shard, tar in enumerate(tars):
@@ -150,12 +150,12 @@ def _walk_all(
     return skipped, total
 
 
-def _say_walk(progress: Progress, name: str, tar: Found, members: int, position: int) -> None:
+def _say_walk(progress: Progress, name: str, tar: Archive, members: int, position: int) -> None:
     progress(f"{name}: {members:,} members, {min(1.0, position / max(tar.size, 1)):.0%}")
 
 
 def _take(
-    found: Piece, shard: int, tar: Found, takers: tuple[Join, Metadata], rules: dict[bytes, Rule]
+    found: Piece, shard: int, tar: Archive, takers: tuple[Join, Metadata], rules: dict[bytes, Rule]
 ) -> None:
     join, metadata = takers
     names = found.names.every()
@@ -179,7 +179,7 @@ def _write_columns(
     metadata: Metadata | None,
     progress: Progress,
 ) -> tuple[dict[str, Any], dict[str, SplitCounts], dict[str, tuple[int, str]]]:
-    """Write all columns to a new folder; what index.json says of splits, counts, and files."""
+    """Write all columns to a new folder; return splits, counts and files for index.json."""
     new = index / _NEW
     shutil.rmtree(new, ignore_errors=True)
     described: dict[str, Any] = {}
@@ -238,8 +238,8 @@ def _save(path: Path, column: NDArray[Any], kind: type[np.generic]) -> None:
     atomic_write(path, write)
 
 
-def _finish(index: Path, root: Path, tars: Sequence[Found], about: dict[str, Any]) -> None:
-    """Put the columns in place under a name made of their content, then say so in index.json."""
+def _finish(index: Path, root: Path, tars: Sequence[Archive], about: dict[str, Any]) -> None:
+    """Rename the columns' folder to a name made from their content, then write index.json."""
     name = f"columns-{hashlib.sha256(json.dumps(about['files']).encode()).hexdigest()[:12]}"
     inside = index.resolve().parent == root.resolve()
     about = {

@@ -1,4 +1,4 @@
-"""What an index was made from, and what of it is no longer as it was."""
+"""Detects changes of the archives and lists that an index was made from."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class Stamp(NamedTuple):
-    """A list as it was read: bytes, time, and SHA-256 as hexadecimal digits."""
+    """The state of a list when it was read: bytes, time, and SHA-256 as hexadecimal digits."""
 
     size: int
     mtime_ns: int
@@ -34,7 +34,7 @@ class Stamp(NamedTuple):
 
 
 def stamp(path: Path) -> Stamp:
-    """Return the stamp of a file as it is now; raises DataError where it cannot be read."""
+    """Return the current stamp of a file; raises DataError if it cannot be read."""
     _, size, mtime_ns = look(path)
     return Stamp(size, mtime_ns, _digest_at(path, size, mtime_ns))
 
@@ -49,12 +49,12 @@ def digest_of(path: Path) -> str:
 
 
 def lists_lie_in(root: Path, index: Path) -> Path:
-    """Return ``root`` where the lists are unpacked there, else ``index``, which has copies."""
+    """Return ``root`` if the lists are unpacked there, otherwise ``index``, which has copies."""
     return index if not (root / "info").is_dir() and look_for(root / INFO) else root
 
 
 def list_files(place: Path, root: Path, edition: Edition) -> dict[str, Path]:
-    """Return the lists that decide an index, by their names below ``place``, else ``root``."""
+    """Return the lists an index depends on, by name relative to ``place``, or else ``root``."""
     paths = [train_list(place, name) for name in edition.source_names]
     paths += [meta_list(place, name) for name in edition.source_names]
     found = {path.relative_to(place).as_posix(): path for path in paths if look_for(path)}
@@ -69,7 +69,7 @@ def list_files(place: Path, root: Path, edition: Edition) -> dict[str, Path]:
 
 
 def changed_archives(root: Path, about: Mapping[str, Any]) -> dict[str, str]:
-    """Say of each archive of the index ``about`` that is gone or has changed what is wrong."""
+    """Return the problem of each archive of the index ``about`` that is missing or has changed."""
     changed = {}
     for name, size, mtime_ns in about["tars"]:
         try:
@@ -86,9 +86,9 @@ def changed_archives(root: Path, about: Mapping[str, Any]) -> dict[str, str]:
 
 
 def changed_lists(root: Path, index: Path, about: Mapping[str, Any]) -> Iterator[str]:
-    """Say which lists came, went or have changed since the index ``about`` was made.
+    """Yield a message for each list that was added, removed or changed since indexing.
 
-    Size and time are compared, and the content where only the time differs.
+    Size and time are compared, and the content if only the time differs.
     """
     place = lists_lie_in(root, index)
     there = list_files(place, root, EDITIONS[about["edition"]])
@@ -96,7 +96,7 @@ def changed_lists(root: Path, index: Path, about: Mapping[str, Any]) -> Iterator
         there[INFO] = root / INFO
     texts = any(split["texts"] for split in about["splits"].values())
     for name in sorted({*there, *about["lists"]}):
-        # Either info.tar decides, of which the index has copies, or the lists unpacked from it.
+        # Either info.tar counts, whose lists the index has copied, or the lists unpacked from it.
         if name == INFO if place == root else name.startswith("info/"):
             continue
         if "/train_meta_list_" in name and not texts:
@@ -105,13 +105,13 @@ def changed_lists(root: Path, index: Path, about: Mapping[str, Any]) -> Iterator
         if noted is None:
             yield f"{there[name]} is not in the index"
         elif name not in there:
-            yield f"{root / name} was indexed and is gone"
+            yield f"{root / name} was indexed and is missing now"
         else:
-            yield from _compared(there[name], Stamp(*noted))
+            yield from _compare(there[name], Stamp(*noted))
 
 
 def refuse_changes(root: Path, index: Path, about: Mapping[str, Any]) -> None:
-    """Raise DataError, with what mends it, where archives or lists are not as they were."""
+    """Raise DataError, with the command to run, if archives or lists have changed."""
     changed = [*changed_archives(root, about).values(), *changed_lists(root, index, about)]
     if changed:
         more = f" (and {len(changed) - 1} more)" if changed[1:] else ""
@@ -127,40 +127,40 @@ def mending(root: Path, index: Path) -> str:
 
 
 def archives_in(root: Path) -> list[Path]:
-    """Return the archives in ``root`` by name, without info.tar and what a Mac puts beside them."""
+    """Return the archives in ``root`` by name, without info.tar and macOS's extra files."""
     found = sorted(root.glob(TARS))
     return [path for path in found if path.name != INFO and not is_litter(os.fsencode(path.name))]
 
 
 def new_archives(root: Path, about: Mapping[str, Any]) -> list[Path]:
-    """Return the archives in ``root`` that the index ``about`` does not have, info.tar apart."""
+    """Return the archives in ``root`` that the index ``about`` does not have, except info.tar."""
     known = {name for name, _, _ in about["tars"]}
     return [path for path in archives_in(root) if path.name not in known]
 
 
-def noted_tars(root: Path, about: Mapping[str, Any]) -> list[Tar]:
-    """Return the archives as they were when they were indexed."""
+def indexed_tars(root: Path, about: Mapping[str, Any]) -> list[Tar]:
+    """Return the archives with their sizes at indexing."""
     return [Tar(root / name, size) for name, size, _ in about["tars"]]
 
 
 def are_stamps(lists: object) -> bool:
-    """Whether ``lists`` is what an index notes of its lists."""
+    """Return whether ``lists`` has the form of an index's list stamps."""
     return isinstance(lists, dict) and all(
         isinstance(size, int) and isinstance(time, int) and _DIGEST.fullmatch(digest) is not None
         for size, time, digest in lists.values()
     )
 
 
-def _compared(path: Path, noted: Stamp) -> Iterator[str]:
+def _compare(path: Path, noted: Stamp) -> Iterator[str]:
     now = look(path)
     if now.size != noted.size:
         yield f"{path} has changed since it was indexed ({noted.size} bytes then, {now.size} now)"
     elif now.mtime_ns != noted.mtime_ns and stamp(path).digest != noted.digest:
-        yield f"{path} has changed since it was indexed (as many bytes, but others)"
+        yield f"{path} has changed since it was indexed (same size, different content)"
 
 
 @lru_cache(maxsize=64)
 def _digest_at(path: Path, size: int, mtime_ns: int) -> str:
-    """The digest of a file of this size and time; a run opens an index several times."""
+    """The digest of a file of this size and time; cached, as a run opens an index several times."""
     del size, mtime_ns
     return digest_of(path)

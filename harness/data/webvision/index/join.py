@@ -1,4 +1,4 @@
-"""Finds the members of archives among the listed names, whatever folder stands before them."""
+"""Matches archive members to listed names, even if their leading folders differ."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from harness.data.tar.litter import is_litter
 from harness.errors import DataError
 
 MAX_STRIPPED = 3
-SAMPLE = 200  # members of a top folder that a rule is tried on
+SAMPLE = 200  # members of a top folder on which a rule is tried
 _PART = 100_000  # names that are Python objects at a time
 
 
 class Rule(NamedTuple):
-    """How a member's name becomes a list's: folders taken off its front, one put there."""
+    """How to turn a member's name into a listed name: folders removed, then one prepended."""
 
     stripped: int
     folder: bytes
 
     def apply(self, name: bytes) -> bytes:
-        """Return the name as a list would have it."""
+        """Return the listed form of a member's name."""
         if self.stripped:
             name = name.split(b"/", self.stripped)[-1]
         return self.folder + name
@@ -36,15 +36,15 @@ AS_IT_IS = Rule(0, b"")
 
 
 class Join:
-    """Where each of N listed names lies; members are added archive by archive.
+    """The archive and offset of each of N listed names; members are added archive by archive.
 
-    Of members that share a name the last one counts, as if all archives were unpacked in order.
-    Names are compared by a hash first, 64 bits each, and then byte for byte.
+    If members share a name, the last one counts, as if all archives were unpacked in order. Names
+    are compared by a 64-bit hash first, then byte for byte.
     """
 
     def __init__(self, names: Strings) -> None:
         self._names = names
-        hashes = np.concatenate([_hashed(part) for part in _parts(names)])
+        hashes = np.concatenate([_hash_names(part) for part in _parts(names)])
         self._keys, self._first, self._key_of = np.unique(
             hashes, return_index=True, return_inverse=True
         )
@@ -53,19 +53,19 @@ class Join:
         self._offset = np.zeros(len(self._keys), np.int64)
         self._length = np.zeros(len(self._keys), np.int32)
         self._folders = _folders(names)
-        self.duplicates: Counter[int] = Counter()  # by archive: members that were there before
+        self.duplicates: Counter[int] = Counter()  # by archive: members whose name came before
         self.first_duplicate = b""
         self.unlisted: Counter[int] = Counter()  # by archive
         self.first_unlisted = b""
 
     @property
     def unique(self) -> int:
-        """How many different names the lists have."""
+        """The number of different names in the lists."""
         return len(self._keys)
 
     @property
     def first_rows(self) -> NDArray[np.int64]:
-        """The rows whose name no earlier row has, in order."""
+        """The first row of each name, in order."""
         rows: NDArray[np.int64] = np.sort(self._first)
         return rows
 
@@ -77,10 +77,10 @@ class Join:
         size: NDArray[np.int64],
         rules: dict[bytes, Rule],
     ) -> None:
-        """Note where the members of archive ``shard`` lie; ``rules`` are kept between its pieces.
+        """Record the offsets of the members of archive ``shard``; pass its pieces one ``rules``.
 
-        A rule is found for each top folder of the archive, by trying which one makes most of its
-        members listed.
+        A rule is chosen for each top folder of the archive: the one that matches most of its
+        members to listed names.
         """
         tops = [name[: name.find(b"/") + 1] for name in names]
         self._find_rules(names, tops, rules)
@@ -102,7 +102,7 @@ class Join:
         self._length[places] = np.minimum(size[inside], np.iinfo(np.int32).max)
 
     def columns(self) -> TarColumns:
-        """Return where each listed name lies, ``(N,)`` each."""
+        """Return archive, offset and length of each listed name, ``(N,)`` each."""
         keys = self._key_of
         return TarColumns(self._shard[keys], self._offset[keys], self._length[keys])
 
@@ -117,8 +117,8 @@ class Join:
                 self.first_duplicate = self._names[int(self._first[places[np.argmax(again)]])]
 
     def _places(self, names: list[bytes]) -> NDArray[np.int64]:
-        """The key of each name, -1 where it is not listed."""
-        hashes = _hashed(names)
+        """The key of each name; -1 if it is not listed."""
+        hashes = _hash_names(names)
         places = np.searchsorted(self._keys, hashes)
         places[places == len(self._keys)] = 0
         candidates = np.flatnonzero(self._keys[places] == hashes)
@@ -143,7 +143,7 @@ class Join:
                 rules[top] = rule
 
     def _best_rule(self, sample: list[bytes]) -> Rule | None:
-        """The rule that makes most of the sample listed; None where none does."""
+        """The rule that matches most of the sample; None if no rule matches any."""
         best, most = None, 0
         for stripped in range(MAX_STRIPPED + 1):
             for folder in (b"", *self._folders):
@@ -162,7 +162,7 @@ class Join:
         firsts = self._first[self._key_of[again]]
         for row, first in zip(again.tolist(), firsts.tolist(), strict=True):
             if self._names[row] != self._names[first]:
-                raise DataError("two listed names met in one hash by chance; start it once more")
+                raise DataError("two listed names have the same hash by chance; run it again")
 
 
 def _parts(names: Strings) -> Iterable[list[bytes]]:
@@ -172,11 +172,11 @@ def _parts(names: Strings) -> Iterable[list[bytes]]:
             names.start.item(start),
             names.start.item(stop - 1) + names.length.item(stop - 1),
         )
-        part = Strings.packed(names.data[first:last], names.length[start:stop])
+        part = Strings.from_lengths(names.data[first:last], names.length[start:stop])
         yield part.every()
 
 
-def _hashed(names: list[bytes]) -> NDArray[np.int64]:
+def _hash_names(names: list[bytes]) -> NDArray[np.int64]:
     return np.fromiter(map(hash, names), np.int64, len(names))
 
 

@@ -1,6 +1,6 @@
-"""What an edition's lists say about the pictures in its archives: the only place that reads them.
+"""Reads the lists of an edition for indexing and packing.
 
-The lists lie in ROOT/info, or in ROOT/info.tar, whose text files are then copied beside the index.
+The lists are in ROOT/info, or in ROOT/info.tar, whose text files are then copied to the index.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ from harness.store.reading import is_there, look_for
 
 
 @dataclass(frozen=True, kw_only=True)
-class Listed:
+class ListedSplit:
     """The N entries of one split, in the lists' order; every column is ``(N,)``.
 
-    ``label`` is -1 where it is not public; ``query`` and ``rank`` are -1 in val and test. ``lines``
-    counts the entries of each source.
+    ``label`` is -1 if it is not public; ``query`` and ``rank`` are -1 in val and test. ``lines`` is
+    the number of entries of each source.
     """
 
     split: str
@@ -54,16 +54,16 @@ class Listed:
 
 @dataclass(frozen=True, kw_only=True)
 class Lists:
-    """All splits that have a list, the edition, and what each list was like, by its path."""
+    """All splits that have a list, the edition, and the stamp of each list, by its path."""
 
     root: Path
     edition: Edition
-    splits: tuple[Listed, ...]
+    splits: tuple[ListedSplit, ...]
     stamps: dict[str, Stamp]
 
     @property
     def digests(self) -> dict[str, str]:
-        """The content of each list, whenever it was written."""
+        """The SHA-256 of each list's content."""
         return {name: known.digest for name, known in self.stamps.items() if name != INFO}
 
 
@@ -79,13 +79,13 @@ def read_lists(root: Path, index: Path) -> Lists:
         stamps[INFO] = stamp(root / INFO)
         _copy_info(root / INFO, index)
     edition = detect_edition(place)
-    # Before they are read: what changes meanwhile is found changed later.
+    # Stamped before they are read, so that a change during reading is detected later.
     stamps |= {name: stamp(path) for name, path in list_files(place, root, edition).items()}
     classes = len(read_synsets(place, edition).wnids)
     found = [
         _read_train(place, edition, classes),
-        _read_judged((place, root), edition, "val", classes),
-        _read_judged((place, root), edition, "test", classes),
+        _read_eval((place, root), edition, "val", classes),
+        _read_eval((place, root), edition, "test", classes),
     ]
     splits = tuple(listed for listed in found if listed is not None)
     if not splits:
@@ -93,7 +93,7 @@ def read_lists(root: Path, index: Path) -> Lists:
     return Lists(root=place, edition=edition, splits=splits, stamps=stamps)
 
 
-def _read_train(root: Path, edition: Edition, classes: int) -> Listed | None:
+def _read_train(root: Path, edition: Edition, classes: int) -> ListedSplit | None:
     parts = []
     sources = [name for name in edition.source_names if is_there(train_list(root, name))]
     for name in sources:
@@ -107,9 +107,9 @@ def _read_train(root: Path, edition: Edition, classes: int) -> Listed | None:
         return None
     lines = tuple(len(part[0]) for part in parts)
     _, label, query, rank = zip(*parts, strict=True)
-    return Listed(
+    return ListedSplit(
         split="train",
-        names=Strings.joined([part[0] for part in parts]),
+        names=Strings.concatenate([part[0] for part in parts]),
         label=np.concatenate(label),
         query=np.concatenate(query),
         rank=np.concatenate(rank),
@@ -119,9 +119,9 @@ def _read_train(root: Path, edition: Edition, classes: int) -> Listed | None:
     )
 
 
-def _read_judged(
+def _read_eval(
     places: tuple[Path, Path], edition: Edition, split: Literal["val", "test"], classes: int
-) -> Listed | None:
+) -> ListedSplit | None:
     place = next((there for there in places if look_for(eval_list(there, edition, split))), None)
     if place is None:
         return None
@@ -135,7 +135,7 @@ def _read_judged(
         files = np.array([folder + b"/" + name for name in names])
         label = np.full(len(files), -1, np.int32)
     nothing = np.full(len(label), -1, np.int32)
-    return Listed(
+    return ListedSplit(
         split=split,
         names=Strings.of_array(files),
         label=label,
@@ -166,7 +166,9 @@ def _copy_info(archive: Path, index: Path) -> None:
             if not base.endswith(".txt") or is_litter(name) or folder.count("/") > 1:
                 continue
             if size > MAX_LIST_BYTES:
-                raise DataError(f"{archive}: {base} has {size} bytes: no list is that large")
+                raise DataError(
+                    f"{archive}: {base} has {size} bytes, too many for a list; download it again"
+                )
             file.seek(offset)
             put_file(index / "info" / base, file.read(size))
             found = True

@@ -1,8 +1,8 @@
-"""Opens and verifies the index of a data set whose pictures stay inside their tar archives.
+"""Opens and verifies an index of tar archives.
 
-An index is a folder: ``index.json``, written last, names the archives and the lists with size and
-time, and every column's file with its digest. The columns are memory-mapped, so that opening takes
-milliseconds and all workers and ranks share one copy of them in the page cache.
+An index is a folder. Its ``index.json``, written last, names the archives and the lists with size
+and time, and every column file with its digest. The columns are memory-mapped: opening takes
+milliseconds, and all workers and ranks share one copy in the page cache.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from harness.data.pictures.store import TarColumns, Tars, TarStore
 from harness.data.pictures.strings import Strings
-from harness.data.webvision.index.changes import are_stamps, digest_of, noted_tars, refuse_changes
+from harness.data.webvision.index.changes import are_stamps, digest_of, indexed_tars, refuse_changes
 from harness.data.webvision.index.texts import text_at
 from harness.data.webvision.lists.editions import EDITIONS
 from harness.errors import DataError, unknown
@@ -31,7 +31,7 @@ FOLDER = ".harness-index"
 MARKER = "index.json"
 FORMAT = 2
 MAX_JSON_BYTES = 1 << 26
-# Each is (N,). The places of names and texts are in a .bin file beside them.
+# Each is (N,). Names and texts are in .bin files; their columns hold start and length there.
 COLUMNS: dict[str, type[np.generic]] = {
     "label": np.int32,
     "source": np.int8,
@@ -52,9 +52,9 @@ _SIGNATURE_BYTES = 16
 class IndexedSplit:
     """The N rows of one split, in the lists' order; columns ``(N,)``, read-only, memory-mapped.
 
-    The meaning of the columns is that of ``Samples``; a label of -1 is not public. ``store`` reads
-    the pictures, and raises OSError for rows that are in none of the archives. ``names`` are paths
-    as ``Samples.files`` has them, as bytes. ``text_sources`` are those whose texts are packed.
+    The columns are those of ``Samples``; a label of -1 is not public. ``store`` reads the pictures
+    and raises OSError for rows that are in none of the archives. ``names`` are the paths of
+    ``Samples.files`` as bytes. ``text_sources`` are the sources whose texts are in the index.
     """
 
     split: str
@@ -74,7 +74,7 @@ class IndexedSplit:
         return len(self.label)
 
     def text(self, row: int) -> Text:
-        """Return title, description and tags of one row; empty where there are none."""
+        """Return title, description and tags of one row; empty if there are none."""
         return text_at(self.packed_texts, row) if self.packed_texts else Text()
 
     def texts(self, rows: NDArray[np.int64]) -> list[Text]:
@@ -84,17 +84,17 @@ class IndexedSplit:
 
 @dataclass(frozen=True, kw_only=True)
 class Members:
-    """What walking the archives met; counts are by the archives' file names."""
+    """The members of the archives; counts are by the archives' file names."""
 
     members: int
-    duplicates: dict[str, int] = field(default_factory=dict)  # whose name an earlier one has
+    duplicates: dict[str, int] = field(default_factory=dict)  # with the name of an earlier one
     first_duplicate: str = ""
     unlisted: dict[str, int] = field(default_factory=dict)  # that no list names
     first_unlisted: str = ""
-    skipped: dict[str, dict[str, int]] = field(default_factory=dict)  # no plain files, by kind
+    skipped: dict[str, dict[str, int]] = field(default_factory=dict)  # not plain files, by kind
 
     def oddities(self) -> list[str]:
-        """Say what is odd about them, one line each."""
+        """Return one line for each oddity."""
         twice = ("members that came twice, of which the last counts", self.first_duplicate)
         unlisted = ("members that no list names", self.first_unlisted)
         lines = []
@@ -109,12 +109,12 @@ class Members:
 
 
 def index_folder(folder: Path) -> Path:
-    """Return where the index of ``folder``, a data set or its index, lies."""
+    """Return the index of ``folder``, which is a data set or the index itself."""
     return folder if look_for(folder / MARKER) else folder / FOLDER
 
 
 def root_of(index: Path, about: dict[str, Any]) -> Path:
-    """Return the folder of the archives: the one around the index, unless that lies elsewhere."""
+    """Return the folder of the archives: the index's parent unless it was written elsewhere."""
     return (index / str(about["root"])).resolve()
 
 
@@ -122,8 +122,8 @@ def open_index(folder: Path, split: str) -> IndexedSplit:
     """Open one split of the index in ``folder``, or in the data set's folder ``folder``.
 
     Raises:
-        DataError: There is no whole index, no such split, or an archive or a list is gone or has
-            changed; the first is named, with what mends it.
+        DataError: There is no complete index, no such split, or an archive or a list is missing or
+            has changed; the first is named, with the command to run.
     """
     index = index_folder(folder)
     about = read_marker(index)
@@ -132,7 +132,7 @@ def open_index(folder: Path, split: str) -> IndexedSplit:
 
 
 def open_columns(index: Path, about: dict[str, Any], split: str) -> IndexedSplit:
-    """Open one split of the index that ``about`` describes, whatever has changed since.
+    """Open one split of the index that ``about`` describes, without looking for changes.
 
     Raises:
         DataError: There is no such split, or a column is damaged.
@@ -158,7 +158,7 @@ def open_columns(index: Path, about: dict[str, Any], split: str) -> IndexedSplit
         rank=column["rank"],
         source_names=tuple(described["source_names"]),
         names=names,
-        store=TarStore(Tars(noted_tars(root_of(index, about), about)), places, names),
+        store=TarStore(Tars(indexed_tars(root_of(index, about), about)), places, names),
         text_sources=text_sources,
         places=places,
         packed_texts=texts,
@@ -166,7 +166,7 @@ def open_columns(index: Path, about: dict[str, Any], split: str) -> IndexedSplit
 
 
 def read_marker(index: Path) -> dict[str, Any]:
-    """Return what ``index.json`` says.
+    """Return the content of ``index.json``.
 
     Raises:
         DataError: It is missing, or not what this version writes.
@@ -185,7 +185,7 @@ def read_marker(index: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{path} cannot be read ({error}); {_AGAIN}") from error
     if not good:
-        raise DataError(f"{path} is of another version; {_AGAIN}")
+        raise DataError(f"{path} was written by another version; {_AGAIN}")
     result: dict[str, Any] = about
     return result
 
@@ -193,12 +193,12 @@ def read_marker(index: Path) -> dict[str, Any]:
 def verify_index(
     folder: Path, progress: Callable[[str], object], *, pictures: bool = False
 ) -> list[str]:
-    """Compare every column with its digest and, where ``pictures``, look at every picture's start.
+    """Compare every column with its digest and, if ``pictures``, check every picture's first bytes.
 
-    Returns the problems of pictures, the first ten named.
+    Returns the problems of pictures; the first ten are named.
 
     Raises:
-        DataError: A column's file is damaged, or an archive or a list is gone or has changed.
+        DataError: A column file is damaged, or an archive or a list is missing or has changed.
     """
     index = index_folder(folder)
     about = read_marker(index)
@@ -215,12 +215,12 @@ def verify_index(
 
 
 def is_picture(start: bytes) -> bool:
-    """Say whether the first 16 bytes of a file are those of a picture that the reader knows."""
+    """Return whether the first 16 bytes of a file are those of a supported picture format."""
     return start.startswith(_SIGNATURES) or (start[:4] == b"RIFF" and start[8:12] == b"WEBP")
 
 
 def _look_at_pictures(split: IndexedSplit, progress: Callable[[str], object]) -> list[str]:
-    """Read the first bytes of every picture, in the order in which they lie."""
+    """Read the first bytes of every picture, in archive order."""
     shard, offset, _ = split.places
     order = np.lexsort((offset, shard))
     order = order[np.searchsorted(shard[order], 0) :]
@@ -239,9 +239,9 @@ def _look_at_pictures(split: IndexedSplit, progress: Callable[[str], object]) ->
         if not good:
             bad += 1
             if bad <= _NAMED:
-                problems.append(f"{split.split}: {split.store.where(row)} is no picture")
+                problems.append(f"{split.split}: {split.store.where(row)} is not a picture")
     if bad > _NAMED:
-        problems.append(f"{split.split}: {bad - _NAMED} more are no pictures")
+        problems.append(f"{split.split}: {bad - _NAMED} more are not pictures")
     return problems
 
 
@@ -253,7 +253,7 @@ def _column(path: Path, kind: type[np.generic], rows: int) -> NDArray[Any]:
         raise DataError(f"{path} is damaged or missing; {_AGAIN}") from error
     if mapped.shape != (rows,) or mapped.dtype != kind:
         raise DataError(f"{path} has {mapped.shape} {mapped.dtype}, not {rows} rows; {_AGAIN}")
-    # A plain array over the same memory: numpy's memmap class makes each access slower.
+    # A plain array over the same memory, because access through numpy's memmap class is slower.
     plain: NDArray[Any] = mapped.view(np.ndarray)
     return plain
 

@@ -1,4 +1,4 @@
-"""Packs titles, descriptions and tags of all rows into one file beside the index."""
+"""Packs titles, descriptions and tags of all rows into one file of the index."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.data.pictures.strings import Strings
-from harness.data.webvision.index.lists import Listed, Lists
+from harness.data.webvision.index.lists import ListedSplit, Lists
 from harness.data.webvision.lists.editions import Edition
 from harness.data.webvision.lists.texts import (
     MAX_JSON_BYTES,
@@ -35,10 +35,10 @@ class Member(NamedTuple):
     size: int
 
 
-class Packed(NamedTuple):
-    """Where each row's text lies in the file, ``(N,)`` each, and what went wrong how often.
+class PackedTexts(NamedTuple):
+    """Start and length of each row's text in the file, ``(N,)`` each, and counts of problems.
 
-    ``sources`` are those that have texts at all.
+    ``sources`` are the sources that have texts.
     """
 
     start: NDArray[np.int64]
@@ -48,7 +48,7 @@ class Packed(NamedTuple):
 
 
 def text_at(texts: Strings, row: int) -> Text:
-    """Return the text of ``row``; empty where the row has none."""
+    """Return the text of ``row``; empty if the row has none."""
     packed = texts[row]
     if not packed:
         return Text()
@@ -65,7 +65,7 @@ class Metadata:
         self._members: dict[tuple[str, str], Member] = {}
 
     def add(self, archive: Path, name: bytes, offset: int, size: int) -> None:
-        """Note a JSON member; its source is told by its folders, or by the archive's name."""
+        """Record a JSON member; its source is in its folders' names or in the archive's name."""
         *folders, base = name.decode("utf-8", "replace").split("/")
         for source in self._sources:
             if any(part.startswith(source) for part in (*folders, archive.name)):
@@ -73,13 +73,13 @@ class Metadata:
                 return
 
     def has(self, source: str) -> bool:
-        """Say whether there is any metadata of ``source``."""
+        """Return whether there is any metadata of ``source``."""
         inside = any(name == source for name, _ in self._members)
         folder = metadata_folder(self._root, source)
         return inside or next(folder.glob("q*.json"), None) is not None
 
     def read(self, source: str, base: str) -> list[Any] | None:
-        """Return the entries of one query; None where they are missing, too large or broken."""
+        """Return the entries of one query; None if they are missing, too large or broken."""
         member = self._members.get((source, base))
         path = member.path if member else metadata_folder(self._root, source) / base
         try:
@@ -98,17 +98,17 @@ class Metadata:
 def write_texts(
     path: Path,
     lists: Lists,
-    listed: Listed,
+    listed: ListedSplit,
     metadata: Metadata,
     progress: Callable[[int], object],
-) -> Packed | None:
+) -> PackedTexts | None:
     """Write the texts of the training rows to ``path``, query by query.
 
-    Each is JSON: title, description, tags. Returns None where no source has metadata. A JSON file
-    that is missing or broken, and a position outside of one, cost their rows the text only.
+    Each text is JSON: title, description, tags. Returns None if no source has metadata. Rows whose
+    JSON file is missing or broken, or whose position is outside it, have no text.
 
     Raises:
-        DataError: A metadata list has other than one line per picture, or a malformed one.
+        DataError: A metadata list does not have one line per picture, or has a malformed one.
     """
     sources = [
         (name, count)
@@ -118,7 +118,7 @@ def write_texts(
     if not sources:
         return None
     size = len(listed.label)
-    packed = Packed(
+    packed = PackedTexts(
         np.zeros(size, np.int64),
         np.zeros(size, np.int32),
         Counter(),
@@ -140,7 +140,7 @@ def _write_source(
     lists: Lists,
     source: tuple[str, int, int],
     metadata: Metadata,
-    packed: Packed,
+    packed: PackedTexts,
 ) -> None:
     name, count, first = source
     places = read_places(meta_list(lists.root, name), count, lists.edition, name)
@@ -157,14 +157,14 @@ def _write_source(
         elif not 1 <= position <= len(entries):
             packed.problems["rows that point outside their JSON file"] += 1
         else:
-            text = _encoded(text_of(entries[position - 1]))
+            text = _encode(text_of(entries[position - 1]))
             file.write(text)
             packed.start[first + line], packed.length[first + line] = at, len(text)
             at += len(text)
 
 
-def _encoded(text: Text) -> bytes:
+def _encode(text: Text) -> bytes:
     if text == Text():
         return b""
     content = json.dumps(text, ensure_ascii=False, separators=(",", ":"))
-    return content.encode("utf-8", "replace")  # lone halves of surrogate pairs come from the web
+    return content.encode("utf-8", "replace")  # web texts contain lone surrogates

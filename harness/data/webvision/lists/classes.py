@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.data.webvision.lists.editions import WEBVISION1, Edition
-from harness.data.webvision.lists.parse import Table, parse_lines, read_bytes
+from harness.data.webvision.lists.parse import ListTable, parse_lines, read_bytes
 from harness.errors import DataError
 from harness.samples import WebClass
 from harness.store.reading import is_there
@@ -128,7 +128,7 @@ def read_wnids(path: Path, synsets: Synsets) -> tuple[tuple[str, ...], tuple[int
     return wnids, tuple(labels.tolist())
 
 
-def _distinct_wnids(found: Table) -> tuple[str, ...]:
+def _distinct_wnids(found: ListTable) -> tuple[str, ...]:
     """The first column; raises DataError if an id is listed twice."""
     wnids = tuple(wnid.decode() for wnid in found.columns[0])
     first: dict[str, int] = {}

@@ -17,7 +17,7 @@ from harness.data.webvision.lists.parse import (
     LABEL,
     NAME,
     Listing,
-    Table,
+    ListTable,
     parse_lines,
     parse_listing,
     read_bytes,
@@ -141,7 +141,7 @@ def test_labels(root: Path) -> Path:
     return root / "info" / "test_labels.txt"
 
 
-def read_names(path: Path, edition: Edition) -> Table:
+def read_names(path: Path, edition: Edition) -> ListTable:
     """Read the names in a list of test pictures; labels are absent or meaningless.
 
     Raises:
@@ -151,7 +151,7 @@ def read_names(path: Path, edition: Edition) -> Table:
     return parse_lines(path, read_bytes(path, edition.layout), pattern, "test000001.jpg")
 
 
-def _refuse_other_names(labelled: Table, listed: Table) -> None:
+def _refuse_other_names(labelled: ListTable, listed: ListTable) -> None:
     """Refuse labels that are not for the pictures of the list, in the same order."""
     names, asked = labelled.columns[0], listed.columns[0]
     pairs = zip(names, asked, strict=False)
@@ -175,12 +175,12 @@ def train_list(root: Path, source: str) -> Path:
 
 def eval_list(root: Path, edition: Edition, split: Literal["val", "test"]) -> Path:
     """Return the list of val or test that exists, otherwise the expected one."""
-    return _first_there(root, edition.judged(split).lists)
+    return _first_there(root, edition.eval_split(split).lists)
 
 
 def eval_folder(root: Path, edition: Edition, split: Literal["val", "test"]) -> str:
     """Return the folder of the pictures of val or test, relative to the root."""
-    found = _first_there(root, edition.judged(split).folders)
+    found = _first_there(root, edition.eval_split(split).folders)
     return found.relative_to(root).as_posix()
 
 

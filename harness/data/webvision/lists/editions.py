@@ -71,7 +71,7 @@ class Edition:
                 return source
         raise DataError(unknown("source of WebVision", name, self.source_names))
 
-    def judged(self, split: Literal["val", "test"]) -> EvalSplit:
+    def eval_split(self, split: Literal["val", "test"]) -> EvalSplit:
         """Return the places of the list and the pictures of ``split``."""
         return self.val if split == "val" else self.test
 

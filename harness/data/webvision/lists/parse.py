@@ -61,7 +61,7 @@ class Listing(NamedTuple):
         return Listing(self.files[rows], self.number[rows], self.label[rows], self.line[rows])
 
 
-class Table(NamedTuple):
+class ListTable(NamedTuple):
     """The N entries of a short list: columns of N byte strings each, and line numbers from 1."""
 
     path: Path
@@ -97,7 +97,7 @@ def read_bytes(path: Path, layout: str = WEBVISION1.layout) -> bytes:
     return content.removeprefix(_MARK)
 
 
-def parse_lines(path: Path, content: bytes, line: bytes, example: str) -> Table:
+def parse_lines(path: Path, content: bytes, line: bytes, example: str) -> ListTable:
     """Return the groups that the pattern ``line`` matches on every line that is not blank.
 
     A group without a match is empty.
@@ -108,7 +108,7 @@ def parse_lines(path: Path, content: bytes, line: bytes, example: str) -> Table:
     numbers, rows = _by_pattern(path, content, line, example, 1)
     if not rows:
         raise _empty(path, example)
-    return Table(path, tuple(zip(*rows, strict=True)), np.array(numbers, np.int32))
+    return ListTable(path, tuple(zip(*rows, strict=True)), np.array(numbers, np.int32))
 
 
 def parse_listing(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.data.webvision.lists.editions import WEBVISION1, Base, Edition
-from harness.data.webvision.lists.parse import Table, parse_lines, read_bytes
+from harness.data.webvision.lists.parse import ListTable, parse_lines, read_bytes
 from harness.errors import DataError
 
 MAP_NAME = "queries_synsets_map.txt"
@@ -102,7 +102,7 @@ def read_query_map(
 
 
 def _column(
-    found: Table, name: str, values: NDArray[np.int32], size: int, usual: Base
+    found: ListTable, name: str, values: NDArray[np.int32], size: int, usual: Base
 ) -> MapColumn:
     lowest, highest = int(values.min()), int(values.max())
     where = found.where(int(values.argmax()))

@@ -1,1 +1,1 @@
-"""Packing an unpacked tree into archives."""
+"""``harness data pack``: packs an unpacked data set into tar archives."""

@@ -1,4 +1,4 @@
-"""Brings lists and metadata along when pictures are packed."""
+"""Copies lists and metadata when pictures are packed."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from harness.store.files import atomic_write
 from harness.store.reading import is_there, look_for, read_plain
 
 METADATA = "metadata.tar"
-FOLDERS = ("info", "truth")  # the lists; what synthweb knows about its noise
+FOLDERS = ("info", "truth")  # the lists; synthweb's true labels
 
 
 def copy_lists(root: Path, output: Path, lists: Lists) -> None:
-    """Copy the lists that were read, and all else in their folder, byte for byte.
+    """Copy the lists that were read, and the other files in their folder, byte for byte.
 
     Raises:
         DataError: One of them cannot be read.
@@ -44,7 +44,7 @@ def copy_lists(root: Path, output: Path, lists: Lists) -> None:
 
 
 def pack_metadata(root: Path, output: Path, lists: Lists) -> None:
-    """Write the JSON files of all queries, where there are any, into one archive."""
+    """Write the JSON files of all queries, if there are any, into one archive."""
     files = [
         (f"{source}/{path.name}", path)
         for source in lists.edition.source_names

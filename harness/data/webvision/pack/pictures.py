@@ -1,4 +1,4 @@
-"""What becomes of one picture when it is packed."""
+"""Converts one picture for packing."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from harness.store.reading import patiently
 
 @dataclass(frozen=True, kw_only=True)
 class Packing:
-    """What pictures become. A ``short_side`` of None, in pixels, leaves every byte as it is.
+    """How pictures are packed. ``short_side`` is in pixels; None leaves every picture unchanged.
 
-    Pictures are made smaller only, by Pillow's Lanczos filter, and written as JPEG of ``quality``;
-    those that are small enough already stay as they are. An archive has ``shard_bytes`` at most,
-    unless one picture alone has more.
+    Larger pictures are shrunk by Pillow's Lanczos filter and written as JPEG of ``quality``;
+    smaller ones are left unchanged. An archive has at most ``shard_bytes``, unless one picture has
+    more.
     """
 
     short_side: int | None = 256
@@ -28,36 +28,39 @@ class Packing:
     shard_bytes: int = 1 << 30
 
 
-class Made(NamedTuple):
-    """One picture as it goes into an archive; ``problem`` where it cannot."""
+class PackedPicture(NamedTuple):
+    """One picture for an archive; ``problem`` says why it cannot be packed, if so."""
 
     name: str
     data: bytes
     problem: str = ""
 
 
-def make(store: FolderStore, packing: Packing, row: int) -> Made:
-    """Read one picture and make of it what ``packing`` asks for."""
+def make(store: FolderStore, packing: Packing, row: int) -> PackedPicture:
+    """Read one picture and convert it as ``packing`` says."""
     name = store.raw_name(row).decode("utf-8", "surrogateescape")
     try:
         data = patiently(lambda: store.read(row), lambda: store.name(row))
     except OSError as error:
-        return Made(name, b"", f"{store.name(row)} cannot be read: {error.strerror or error}")
+        return PackedPicture(
+            name, b"", f"{store.name(row)} cannot be read: {error.strerror or error}"
+        )
     if packing.short_side is None:
-        return Made(name, data, "" if is_picture(data[:16]) else f"{store.name(row)} is no picture")
+        problem = "" if is_picture(data[:16]) else f"{store.name(row)} is not a picture"
+        return PackedPicture(name, data, problem)
     try:
-        return Made(name, shrink(data, packing.short_side, packing.quality))
+        return PackedPicture(name, shrink(data, packing.short_side, packing.quality))
     except BrokenImageError as error:
-        return Made(name, b"", f"{store.name(row)} is broken: {error}")
+        return PackedPicture(name, b"", f"{store.name(row)} is broken: {error}")
 
 
 def shrink(data: bytes, short_side: int, quality: int) -> bytes:
     """Return a picture's file with a short side of ``short_side`` pixels at most, as JPEG.
 
-    One that is small enough already is returned as it is.
+    A picture that is small enough is returned unchanged.
 
     Raises:
-        BrokenImageError: It is no picture, or only a part of one.
+        BrokenImageError: It is not a picture, or only part of one.
     """
     from harness.data.pictures.decode import decode
 

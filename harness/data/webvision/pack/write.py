@@ -1,4 +1,4 @@
-"""Writes a data set of plain folders into standard tar archives, and indexes them."""
+"""Writes the pictures of a data set into standard tar archives, and indexes them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import IO, Any
 
 from harness.data.pictures.store import FolderStore
-from harness.data.tar.fields import BLOCK, padded
-from harness.data.webvision.index.build import Built, Progress, build_index
+from harness.data.tar.fields import BLOCK, round_up
+from harness.data.webvision.index.build import IndexResult, Progress, build_index
 from harness.data.webvision.index.join import Join
 from harness.data.webvision.index.lists import read_lists
 from harness.data.webvision.index.open import MAX_JSON_BYTES
 from harness.data.webvision.pack.lists import copy_lists, pack_metadata
-from harness.data.webvision.pack.pictures import Made, Packing, make
+from harness.data.webvision.pack.pictures import PackedPicture, Packing, make
 from harness.errors import DataError
 from harness.store.files import atomic_write, write_text
 from harness.store.leftovers import remove_unfinished
@@ -29,14 +29,14 @@ from harness.store.reading import look_for, read_plain
 
 MARKER = "pack.json"
 FORMAT = 1
-_AHEAD = 32  # pictures per thread that are made ahead
+_AHEAD = 32  # pictures per thread that are converted ahead
 
 
 @dataclass(frozen=True, kw_only=True)
-class Packed:
-    """What a packing came to; ``broken`` are the pictures left out, each with the reason."""
+class PackResult:
+    """The result of packing; ``broken`` are the pictures left out, each with the reason."""
 
-    built: Built
+    built: IndexResult
     archives: int
     pictures: int
     bytes: int
@@ -51,11 +51,11 @@ def pack(
     skip_broken: bool = False,
     threads: int = 1,
     progress: Progress = lambda _: None,
-) -> Packed:
+) -> PackResult:
     """Write the pictures that the lists of ``root`` name into tar archives in ``output``.
 
     The same input gives the same bytes. Archives are written whole or not at all; after a stop the
-    same call goes on behind the last whole one. Lists and metadata come along, and the result is
+    same call resumes after the last whole one. Lists and metadata are copied, and the result is
     indexed.
 
     Raises:
@@ -77,7 +77,7 @@ def pack(
             rows = Join(listed.names).first_rows.tolist()
             packer.pack_split(listed.split, store, rows, skip_broken=skip_broken, threads=threads)
         built = build_index(output, progress=progress)
-    return Packed(
+    return PackResult(
         built=built,
         archives=len(packer.shards),
         pictures=sum(shard["pictures"] for shard in packer.shards),
@@ -87,7 +87,7 @@ def pack(
 
 
 class _Packer:
-    """Writes archives one after the other; ``shards`` is what pack.json says of the whole ones."""
+    """Writes archives in order; ``shards`` are the entries of pack.json for the whole ones."""
 
     def __init__(
         self,
@@ -105,7 +105,7 @@ class _Packer:
             other = [key for key in {**before, **now} if before.get(key) != now.get(key)]
             if other:
                 raise DataError(
-                    f"{output} was begun with other {what} ({', '.join(other)}); name another "
+                    f"{output} was started with other {what} ({', '.join(other)}); name another "
                     "folder, or remove that one"
                 )
         self._save()
@@ -113,12 +113,12 @@ class _Packer:
     def pack_split(
         self, split: str, store: FolderStore, rows: list[int], *, skip_broken: bool, threads: int
     ) -> None:
-        """Write the archives of one split that are not there yet; ``rows`` is their order."""
+        """Write the missing archives of one split; ``rows`` is the order of the pictures."""
         whole = self._whole(split)
         first = whole[-1]["stop"] if whole else 0
         number = len(whole)
-        made = self._made(store, rows[first:], threads)
-        held: list[Made] = []
+        made = self._make_all(store, rows[first:], threads)
+        held: list[PackedPicture] = []
         while first < len(rows):
             name = f"{split}-{number:05d}.tar"
             shard: dict[str, Any] = {
@@ -138,24 +138,25 @@ class _Packer:
 
     def _fill(
         self,
-        made: Iterator[Made],
-        held: list[Made],
+        made: Iterator[PackedPicture],
+        held: list[PackedPicture],
         shard: dict[str, Any],
         skip_broken: bool,  # noqa: FBT001 - bound by name of a partial
         file: IO[bytes],
     ) -> None:
-        """Fill one archive; the picture that does not fit any more stays in ``held``."""
+        """Fill one archive; the first picture that does not fit goes to ``held``."""
         used = tarfile.RECORDSIZE
         with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as archive:
             while picture := held.pop() if held else next(made, None):
-                used += BLOCK + padded(len(picture.data))
+                used += BLOCK + round_up(len(picture.data))
                 if used > self._packing.shard_bytes and shard["pictures"]:
                     held.append(picture)
                     return
                 shard["stop"] += 1
                 if picture.problem and not skip_broken:
                     raise DataError(
-                        f"{picture.problem}; mend it, or leave such pictures out with --skip-broken"
+                        f"{picture.problem}; replace it, or leave such pictures out with "
+                        "--skip-broken"
                     )
                 if picture.problem:
                     shard["broken"].append(picture.problem)
@@ -166,15 +167,17 @@ class _Packer:
                 shard["pictures"] += 1
                 self._progress(f"{shard['name']}: {shard['pictures']:,} pictures, {used >> 20} MiB")
 
-    def _made(self, store: FolderStore, rows: list[int], threads: int) -> Iterator[Made]:
-        """The pictures in order, made by threads a few ahead."""
+    def _make_all(
+        self, store: FolderStore, rows: list[int], threads: int
+    ) -> Iterator[PackedPicture]:
+        """Yield the pictures in order; threads convert a few ahead."""
         waiting = iter(rows)
         with ThreadPoolExecutor(threads, thread_name_prefix="pack") as pool:
             while part := list(islice(waiting, _AHEAD * threads)):
                 yield from pool.map(partial(make, store, self._packing), part)
 
     def _whole(self, split: str) -> list[dict[str, Any]]:
-        """The archives of ``split`` up to the first that is not as it was written."""
+        """The archives of ``split`` up to the first that is missing or has another size."""
         mine = [shard for shard in self.shards if shard["split"] == split]
         for number, shard in enumerate(mine):
             path = self._output / shard["name"]
@@ -189,7 +192,7 @@ class _Packer:
 
 
 def _read_marker(output: Path) -> dict[str, Any]:
-    """What an earlier call began; nothing where the folder is new.
+    """The content of an earlier call's pack.json; empty if the folder is new.
 
     Raises:
         DataError: The folder holds something else.
@@ -205,7 +208,7 @@ def _read_marker(output: Path) -> dict[str, Any]:
     except FileNotFoundError:
         if any(found.name != LOCK for found in output.iterdir()):
             raise DataError(
-                f"{output} is not empty and not of an earlier packing; name another folder"
+                f"{output} is not empty and not from an earlier packing; name another folder"
             ) from None
         return {}
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:

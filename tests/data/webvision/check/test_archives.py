@@ -83,7 +83,7 @@ def test_it_finds_what_it_finds_in_folders(
     assert said(archived, "error") == said(archived, "warning") == []
     assert archived.sources == plain.sources
     assert archived.classes == plain.classes
-    assert archived.judged == plain.judged
+    assert archived.eval_splits == plain.eval_splits
     assert archived.images == plain.images
     assert archived.ranks == plain.ranks
     for mine, theirs in zip(archived.texts, plain.texts, strict=True):
@@ -193,7 +193,7 @@ def test_other_lists_than_the_indexed_ones_stop_a_run(root: Path) -> None:
     report = check(root)
     assert f"{path} has changed since it was indexed" in said(report, "error")[0]
     assert report.images == ()
-    assert "pictures are not looked at: the index was made of other lists" in said(report, "note")
+    assert "pictures are not checked: the lists have changed since indexing" in said(report, "note")
 
 
 def test_an_index_without_texts_is_a_warning(root: Path) -> None:
@@ -236,7 +236,7 @@ def test_archives_without_an_index_are_noted(root: Path) -> None:
     shutil.rmtree(root / ".harness-index")
     report = check(root)
     assert report.stops_a_run
-    (note,) = (text for text in said(report, "note") if "archives lie in" in text)
+    (note,) = (text for text in said(report, "note") if "holds archives" in text)
     assert f"after harness data index {root} runs read them where they are" in note
 
 

@@ -76,7 +76,7 @@ def test_a_sound_set_has_no_complaint(first: Path) -> None:
     ]
     assert report.imbalance == 2.0
     assert report.ranks == {"google": [3, 2], "flickr": [3, 1]}
-    assert [(c.split, c.entries, c.labelled) for c in report.judged] == [
+    assert [(c.split, c.entries, c.labelled) for c in report.eval_splits] == [
         ("val", 4, True),
         ("test", 2, False),
     ]
@@ -145,7 +145,7 @@ def test_the_mini_set_counts_its_part(tmp_path: Path) -> None:
     assert not report.stops_a_run
     assert [(c.source, c.entries, c.shared_names) for c in report.sources] == [("google", 50, 1)]
     assert len(report.classes) == 50
-    assert [(c.split, c.entries) for c in report.judged] == [("val", 50), ("test", 0)]
+    assert [(c.split, c.entries) for c in report.eval_splits] == [("val", 50), ("test", 0)]
 
 
 def break_list(root: Path) -> None:
@@ -286,7 +286,7 @@ def other_meta(root: Path) -> None:
         (
             added,
             {"filelist_all_only": 1},
-            "train_filelist_all.txt, line 4: no source's own list has",
+            "train_filelist_all.txt, line 4: no source's list has",
         ),
         (
             relabelled,

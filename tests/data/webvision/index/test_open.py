@@ -19,7 +19,7 @@ import pytest
 
 from harness.data.tar import walks
 from harness.data.tar.headers import TarWalk
-from harness.data.webvision.index.build import Built, build_index
+from harness.data.webvision.index.build import IndexResult, build_index
 from harness.data.webvision.index.open import open_index, verify_index
 from harness.errors import DataError
 from harness.samples import Text
@@ -131,7 +131,7 @@ def test_lists_inside_info_tar(root: Path) -> None:
     assert not (root / "info").exists()
 
 
-def all_read_after(root: Path, built: Built) -> dict[str, list[bytes]]:
+def all_read_after(root: Path, built: IndexResult) -> dict[str, list[bytes]]:
     assert all(split.found == split.rows for split in built.splits.values())
     return {split: all_read(root, split) for split in built.splits}
 
@@ -396,7 +396,7 @@ def test_verify_data_names_what_is_no_picture(root: Path) -> None:
     (problem,) = verify_index(root, print, pictures=True)
     assert problem == (
         f"val: {root / 'val_images_256.tar'}, offset {place}, val_images_256/val000001.jpg "
-        "is no picture"
+        "is not a picture"
     )
 
 
@@ -413,7 +413,7 @@ def test_a_broken_marker_is_one_clear_line(root: Path, content: bytes) -> None:
 
 
 def test_what_cannot_be_indexed(root: Path, tmp_path: Path) -> None:
-    assert "is no folder" in refused(tmp_path / "nowhere")
+    assert "is not a folder" in refused(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
     assert "holds no .tar archive" in refused(tmp_path / "empty")
     path = root / "google_resized_256.tar"

@@ -21,7 +21,7 @@ from harness.data.pictures.decode import decode
 from harness.data.pictures.limits import BrokenImageError
 from harness.data.webvision.index.open import open_index, verify_index
 from harness.data.webvision.pack.pictures import Packing, shrink
-from harness.data.webvision.pack.write import Packed, pack
+from harness.data.webvision.pack.write import PackResult, pack
 from harness.errors import DataError
 
 TREE = Path(__file__).parents[2] / "trees" / "webvision1"
@@ -196,7 +196,7 @@ def test_broken_pictures_are_named_and_left_out_when_asked(
     output = tmp_path / "packed"
     assert refused(root, output, packing).startswith(names[1])
     packed = pack(root, output, packing, skip_broken=True)
-    assert isinstance(packed, Packed)
+    assert isinstance(packed, PackResult)
     assert [problem.split()[0] for problem in packed.broken] == names[1:3]
     assert "No such file" in packed.broken[1]
     assert packed.pictures == 13
@@ -227,10 +227,10 @@ def test_folders_that_hold_something_else_are_refused(root: Path, tmp_path: Path
     assert "is not empty" in refused(root, other, UNTOUCHED)
     output = tmp_path / "packed"
     pack(root, output, UNTOUCHED)
-    assert "was begun with other packing" in refused(root, output, SMALL)
+    assert "was started with other packing" in refused(root, output, SMALL)
     path = root / "info" / "val_filelist.txt"
     path.write_text(path.read_text().replace("val000001.jpg 2", "val000001.jpg 1"))
-    assert "was begun with other lists" in refused(root, output, UNTOUCHED)
+    assert "was started with other lists" in refused(root, output, UNTOUCHED)
     for content in ["", "[]", '{"shards": [{"name": "../x"}]}', '{"shards": []}']:
         (output / "pack.json").write_text(content)
         assert "pack.json cannot be read" in refused(root, output, UNTOUCHED)
