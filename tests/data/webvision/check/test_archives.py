@@ -237,7 +237,7 @@ def test_archives_without_an_index_are_noted(root: Path) -> None:
     report = check(root)
     assert report.stops_a_run
     (note,) = (text for text in said(report, "note") if "holds archives" in text)
-    assert f"after harness data index {root} runs read them where they are" in note
+    assert f"after harness data index {root} runs read them without unpacking" in note
 
 
 def test_the_command_shows_the_archives_and_its_status(root: Path) -> None:
