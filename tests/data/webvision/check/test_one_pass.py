@@ -291,7 +291,7 @@ def other_meta(root: Path) -> None:
         (
             relabelled,
             {"filelist_all_other_label": 1},
-            "train_filelist_all.txt, line 6: label 2, the",
+            "train_filelist_all.txt, line 6: label 2, but the",
         ),
         (
             other_query,
