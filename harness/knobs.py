@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from numbers import Integral, Real
 from pathlib import Path
+from types import GenericAlias
 from typing import (
     Annotated,
     Any,
@@ -102,7 +103,7 @@ def check_fields(value: object) -> None:
     Raises:
         PluginError: A value is outside: "MixUp: alpha must be > 0, got 0".
     """
-    hints = _hints(type(value))
+    hints = _hints(cast("Any", type(value)))
     for field in dataclasses.fields(cast("Any", value)):
         for problem in _problems(hints[field.name], getattr(value, field.name)):
             raise PluginError(f"{type(value).__name__}: {field.name} {problem}")
@@ -219,7 +220,8 @@ def _plain(annotation: Any) -> Any:
     """Return the type without ranges."""
     kind, _ = _split(annotation)
     if get_origin(kind) is tuple and get_args(kind):
-        return tuple[tuple(part if part is ... else _plain(part) for part in get_args(kind))]
+        parts = tuple(part if part is ... else _plain(part) for part in get_args(kind))
+        return GenericAlias(tuple, parts)
     return kind
 
 
