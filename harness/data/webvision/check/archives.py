@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from harness.data.webvision.check.images import SplitPictures
+from harness.data.webvision.check.images import SplitPictures, Step
 from harness.data.webvision.check.names import TrainList
 from harness.data.webvision.check.report import ArchiveCount, Findings, TextCount
-from harness.data.webvision.check.texts import Step, count_packed
+from harness.data.webvision.check.texts import count_packed
 from harness.data.webvision.index.changes import (
     archives_in,
     changed_archives,

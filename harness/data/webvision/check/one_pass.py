@@ -10,7 +10,7 @@ import numpy as np
 
 from harness.data.webvision.check.archives import Archives, find_archives, is_indexed, lists_root
 from harness.data.webvision.check.eval_splits import check_eval_split
-from harness.data.webvision.check.images import Images
+from harness.data.webvision.check.images import Images, Step
 from harness.data.webvision.check.lists import (
     Disagreements,
     compare_meta,
@@ -33,7 +33,7 @@ from harness.data.webvision.check.report import (
     SourceCount,
     TextCount,
 )
-from harness.data.webvision.check.texts import Step, count_texts
+from harness.data.webvision.check.texts import count_texts
 from harness.data.webvision.lists.classes import Synsets, read_synsets
 from harness.data.webvision.lists.columns import (
     is_rearranged,
