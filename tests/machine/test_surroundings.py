@@ -63,7 +63,7 @@ def test_the_drawing_processes_import_nothing_from_the_working_folder(
     part = tmp_path / "part"
     part.mkdir()
     chunks = [[(f"{n}.jpg", Picture((0, 0), "google", (n,)))] for n in range(2)]
-    assert sorted(draw._drawn_by_others(part, chunks, 2)) == [0, 1]
+    assert sorted(draw._draw_in_others(part, chunks, 2)) == [0, 1]
 
 
 def test_what_the_user_put_on_pythonpath_is_found(

@@ -138,8 +138,8 @@ def test_too_many_open_files_are_named_with_what_to_do(tmp_path: Path) -> None:
     program = f"""
         import resource
         from pathlib import Path
-        from harness import reading
         from harness.errors import HarnessError
+        from harness.store import reading
         reading.WAITS = (0.0,)
         least = len(__import__("os").listdir("/proc/self/fd")) - 1
         resource.setrlimit(resource.RLIMIT_NOFILE, (least, least))

@@ -25,7 +25,7 @@ def test_a_sweep_shares_stages_and_outlives_a_run_that_cannot_be(tiny_home: Path
 
     assert [outcome.spec for outcome in found] == asked
     assert found[1].record is None
-    assert "crops='3' is none of its choices" in found[1].reason
+    assert "baseline: knob crops must be one of 1, 2, 5, 10, got '3'" in found[1].reason
     records = [outcome.record for outcome in found if outcome.record is not None]
     assert len({record.id for record in records}) == 3
     assert records[1].stages[0].key == records[2].stages[0].key
