@@ -111,7 +111,7 @@ def test_an_ablation_from_end_to_end(call: Call, tiny_home: Path, install) -> No
     [
         (("--plugin", "min"), "unknown plugin 'min'"),
         (("--plugin", "synthweb"), "does not provide 'plan'"),
-        (("--plugin", "pci", "--set", "row=Z"), "knob row='Z' is none of its choices"),
+        (("--plugin", "pci", "--set", "row=Z"), "knob row must be one of A, B1, B2, C, got 'Z'"),
         (("--plugin", "pci", "--without", "Mixup2"), "unknown trick 'Mixup2'"),
     ],
 )

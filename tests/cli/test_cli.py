@@ -140,18 +140,21 @@ WRONG = [
     (("--plugin", ""), "unknown plugin ''; installed: "),
     (("--plugin", "base\nline"), "unknown plugin 'base\\nline'"),
     ((*BASELINE, "--with", "consol"), "unknown plugin 'consol'; did you mean 'console'?"),
-    ((*MALONG, "--set", "model=Z"), "knob model='Z' is none of its choices: A, B, C, D"),
+    ((*MALONG, "--set", "model=Z"), "knob model must be one of A, B, C, D, got 'Z'"),
     ((*MALONG, "--set", "modle=A"), "unknown knob of malong_curriculum 'modle'; did you mean 'm"),
-    ((*BASELINE, "--set", "epochs=soon"), "baseline: knob epochs='soon' is no int"),
+    ((*BASELINE, "--set", "epochs=soon"), "baseline: knob epochs='soon' is not an int"),
     ((*BASELINE, "--set", "lr=nan"), "lr='nan' must be finite"),
     ((*BASELINE, "--set", "epochs"), "--set 'epochs' must be NAME=VALUE"),
     ((*BASELINE, "--set", "=3"), "--set '=3' must be NAME=VALUE"),
-    ((*BASELINE, "--set", "epochs=-1"), "stage 'train': epochs must be above 0"),
+    ((*BASELINE, "--set", "epochs=-1"), "baseline: knob epochs must be an int > 0, got -1"),
     ((*BASELINE, "--stage", "train"), "--stage 'train' must be NAME=VALUE"),
     ((*BASELINE, "--stage", "trian.lr=1"), "unknown stage 'trian'; did you mean 'train'?"),
     ((*BASELINE, "--stage", "epoch=1"), "unknown stage field 'epoch'; did you mean 'epochs'?"),
-    ((*BASELINE, "--stage", "train.epochs=1.5"), "--stage epochs='1.5' is no int"),
-    ((*BASELINE, "--stage", "precision=int8"), "none of its choices: fp32, bf16, fp16"),
+    ((*BASELINE, "--stage", "train.epochs=1.5"), "--stage epochs='1.5' is not an int"),
+    (
+        (*BASELINE, "--stage", "precision=int8"),
+        "precision must be one of fp32, bf16, fp16, got 'int8'",
+    ),
     ((*BASELINE, "--stage", "batch_size=0"), "batch_size must be above 0"),
     ((*BASELINE, "--without", "MixUp"), "unknown trick 'MixUp'; did you mean 'MultiCrop'?"),
     (("--plugin", "synthweb"), "plugin 'synthweb' does not provide 'plan'"),
@@ -274,7 +277,7 @@ def test_a_deepspeed_file_that_is_no_file_is_one_line(
     else:
         path.symlink_to("/dev/zero")
     error = call("run", *BASELINE, "--deepspeed", str(path)).error
-    assert f"{path}: cannot be read: not a plain file but {kind}" in error
+    assert f"--deepspeed {path} cannot be read: not a plain file but {kind}" in error
 
 
 @pytest.mark.parametrize(

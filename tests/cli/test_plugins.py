@@ -100,7 +100,7 @@ def test_every_plugin_is_shown(call: Callable[..., Any]) -> None:
 def test_a_methods_knobs_are_shown_with_default_type_and_source(call: Callable[..., Any]) -> None:
     shown = call("plugins", "show", "malong_curriculum").out
     assert "  model = D  (A | B | C | D)\n      published: Malong deck" in shown
-    assert "  epochs = 75  (int)\n      assumed: not on the slides" in shown
+    assert "  epochs = 75  (int > 0)\n      assumed: not on the slides" in shown
     knobs = json.loads(call("plugins", "show", "malong_curriculum", "--json").out)["knobs"]
     assert knobs[0]["knob"] == "model"
     assert knobs[0].keys() == {"knob", "default", "type", "from"}
