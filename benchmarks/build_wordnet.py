@@ -14,7 +14,7 @@ from pathlib import Path
 
 from harness.store.files import atomic_write, write_text
 
-FOLDER = Path(__file__).parents[1] / "harness" / "wordnet"
+FOLDER = Path(__file__).parents[1] / "harness" / "language"
 HYPERNYMS = ("@", "@i")  # kinds and instances: Paris is an instance of a national capital
 
 
@@ -41,7 +41,7 @@ def main():
     table = "\n".join(row(line) for line in lines if not line.startswith("  "))
     packed = gzip.compress(table.encode(), compresslevel=9, mtime=0)
     atomic_write(FOLDER / "nouns.tsv.gz", lambda file: file.write(packed))
-    write_text(FOLDER / "LICENSE", "\n".join(licence) + "\n")
+    write_text(FOLDER / "nouns.LICENSE", "\n".join(licence) + "\n")
     print(f"{table.count(chr(10)) + 1:,} synsets in {len(packed):,} bytes")
 
 

@@ -362,7 +362,7 @@ def test_a_path_that_cannot_be_read_is_named_with_who_reads_it(tmp_path: Path) -
 
 
 def test_a_folder_of_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from harness.assembly import contents
+    from harness.store import contents
 
     folder = folder_of(tmp_path / "w", a="1", b="2")
     monkeypatch.setattr(contents, "MAX_FILES", 1)

@@ -247,7 +247,7 @@ def test_hook_testing_tricks() -> None:
             return [lambda views: (*views, *(replace(view, flip=True) for view in views))]
 
     plain: Views = (View(short_side=8, size=8),)
-    views = apply(hooks(Mirrors()).testing_tricks(SPEC), plain)
+    views = apply(hooks(Mirrors()).testing_tricks(SPEC, PLAN), plain)
     assert [view.flip for view in views] == [False, True]
 
 
@@ -328,7 +328,7 @@ def test_observers_hear_in_written_order_and_nothing_once_silenced() -> None:
 
 def test_every_hook_has_a_test_here() -> None:
     tests = Path(__file__).read_text()
-    assert len(HOOKS) == 17
+    assert len(HOOKS) == 18
     assert [hook for hook in HOOKS if f"def test_hook_{hook}(" not in tests] == []
 
 
@@ -353,11 +353,11 @@ load_truth: synthweb
 network_identity: timm
 encoder_identity: texts
 stage_tricks: synthweb
-noise_tricks: malong_curriculum
+noise_tricks:
 model_tricks: malong_curriculum
 batch_tricks:
 loss_tricks:
-testing_tricks: malong_curriculum, baseline
+testing_tricks:
 on_run_start: console, tensorboard
 on_stage_start: console, tensorboard
 on_step_end: console, tensorboard
@@ -376,7 +376,7 @@ def test_the_whole_order_of_a_run() -> None:
 def test_the_order_is_the_one_in_which_the_run_names_them() -> None:
     spec = RunSpec(plugin="baseline", extra=("tensorboard", "synthweb", "malong_curriculum"))
     order = Activation(spec).hooks.order()
-    assert order["testing_tricks"] == ("baseline", "malong_curriculum")
+    assert order["plan"] == ("baseline", "malong_curriculum")
     assert order["on_run_start"] == ("tensorboard", "console")
     assert order["load_samples"] == ("synthweb",)
 
@@ -455,9 +455,9 @@ def test_an_answer_of_the_wrong_type_is_refused(hook: str) -> None:
 @pytest.mark.parametrize("hook", [hook for hook in HOOKS if hook.endswith("_tricks")])
 def test_what_is_no_list_of_tricks_is_refused(hook: str, answer: object) -> None:
     run = hooks(plugin_with(hook, lambda: answer))
-    arguments = () if hook == "testing_tricks" else (STAGE,)
+    argument = PLAN if hook == "testing_tricks" else STAGE
     with pytest.raises(PluginError, match=f"plugin 'first': {hook} must return a list of tricks"):
-        getattr(run, hook)(SPEC, *arguments)
+        getattr(run, hook)(SPEC, argument)
 
 
 def test_a_misspelt_hook_is_named() -> None:

@@ -184,7 +184,7 @@ def test_nearest_is_the_first_by_length_and_wnid(some_wnids, monkeypatch):
 
 def test_wordnets_licence_lies_beside_its_table():
     folder = Path(nouns.__file__).parent
-    licence = (folder / "LICENSE").read_text()
+    licence = (folder / "nouns.LICENSE").read_text()
     assert "WordNet 3.0 Copyright 2006 by Princeton University.  All rights reserved." in licence
     assert "provided that you agree to comply" in licence
     packed = (folder / "nouns.tsv.gz").read_bytes()
