@@ -15,6 +15,7 @@ from harness.store.record import ResultRecord, read_record
 from harness.store.seals import read_marker, write_marker
 
 Call = Callable[..., Any]
+EPOCHS = 2
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def asked(home: Path) -> RunSpec:
         knobs={"model": "B"},
         data=DataSpec.parse("synthweb:tiny"),
         engine="torch",
-        overrides=(Override("", "epochs", "2"),),
+        overrides=(Override("", "epochs", str(EPOCHS)),),
         home=home,
     )
 
@@ -99,6 +100,11 @@ def test_what_is_damaged_is_named_set_aside_and_made_again(
     made_again: set[str],
 ) -> None:
     before, folder = the_record(home), stage(home, LAST)
+    done = read_marker(folder / "done.json")
+    assert done is not None
+    has_best = 0 < done["best_epoch"] < EPOCHS  # else the last weights are the best
+    assert (folder / "best.pt").exists() == has_best
+    made_again = made_again if has_best else made_again - {"best.pt"}
     old = stamps(home)
     damage(folder / name)
     assert without_cost(again(home)) == without_cost(before)

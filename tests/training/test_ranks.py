@@ -93,7 +93,7 @@ def test_two_ranks_train_and_one_rank_scores_their_weights_alike(
 
     # The stages are finished; only what was seen and scored is worked out again, by one rank.
     next((tiny_home / "records").glob("*.json")).unlink()
-    for path in [*(tiny_home / "stages").glob("*/sight.json"),
+    for path in [*(tiny_home / "stages").glob("*/outputs.json"),
                  *(tiny_home / "stages").glob("*/samples.npz"), *kept]:  # fmt: skip
         path.unlink()
     ended = call(*command)
@@ -236,6 +236,7 @@ PROGRAM = """
     from torch import nn
 
     from harness.data.webvision import read_split
+    from harness.assembly.contract import Contribution
     from harness.assembly.recipe import StageRecipe
     from harness.training.engine import make_engine
     from harness.training.interrupt import Interrupted
@@ -266,6 +267,9 @@ PROGRAM = """
             body = [nn.Conv2d(3, 8, 3, stride=2), norm, nn.SiLU(), nn.AdaptiveAvgPool2d(1)]
             return nn.Sequential(*body, nn.Flatten(), nn.Linear(8, 6))
 
+        def given(trick, slot):
+            return Contribution(plugin="test", trick=trick, slot=f"{slot}_tricks")
+
         def job(name, batch=(), loss=(), **values):
             stage = Stage(name=name, input_size=16, epochs=1, batch_size=48, lr=0.1, **values)
             recipe = StageRecipe(stage=stage, origins={}, noise=(), model=(), batch=batch,
@@ -284,7 +288,7 @@ PROGRAM = """
                 told[asked.recipe.stage.name] = [watcher.losses, weights.tolist()]
 
         # Batch norm, synchronised or by groups, with tricks that look across a group.
-        across = {"batch": (MixUp(),), "loss": (GHM(bins=3),)}
+        across = {"batch": (given(MixUp(), "batch"),), "loss": (given(GHM(bins=3), "loss"),)}
         ways = {"synchronised": {}, "accumulated": {"accumulation": 2},
                 "activated": {}, "bf16": {"precision": "bf16"},
                 "grouped": {"norm_group": 4, "accumulation": 2, **across}}
