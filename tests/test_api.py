@@ -107,7 +107,8 @@ def test_the_calls_plan_run_and_compare(tiny_home: Path) -> None:
     assert [record.id for record in harness.records()] == [record.id for record in records]
     board = harness.leaderboard(data="synthweb")
     assert set(board["method"]) == {"baseline crops=1 epochs=1"}
-    assert len(harness.leaderboard(data="webvision")) == 0
+    with pytest.raises(HarnessError, match="unknown edition 'webvision'"):
+        harness.leaderboard(data="webvision")
     compared = harness.compare(records[0].id, records[1].id, data="synthweb:tiny", split="test")
     assert compared.images == 60
     assert "baseline" in repr(compared)

@@ -46,6 +46,6 @@ def test_what_was_asked_cannot_break_the_line() -> None:
     assert "\n" not in unknown("plugin", "a\nb", ["a"])
 
 
-@pytest.mark.parametrize("module", ["errors", "spec", "data.samplers", "knobs", "stages"])
+@pytest.mark.parametrize("module", ["errors", "spec", "samplers", "knobs", "store.stages"])
 def test_the_examples_in_docstrings_hold(module: str) -> None:
     assert doctest.testmod(importlib.import_module(f"harness.{module}")).failed == 0

@@ -171,7 +171,7 @@ def _stage_recipe(
     }
     keys = {name: recipe.key for name, recipe in earlier.items()}
     decides = {
-        "stage": described_stage(stage, keys),
+        "stage": described_stage(stage, keys, tricks_of(slots["noise"])),
         "network": describe_provider(*hooks.network_provider(spec, stage)),
         "tricks": {
             slot: [describe(keyed(one, stage, keys)) for one in given]

@@ -59,15 +59,21 @@ def keyed(given: Contribution[Any], stage: Stage, keys: Mapping[str, str]) -> An
     return replace(trick, **references) if references else trick
 
 
-def described_stage(stage: Stage, keys: Mapping[str, str]) -> dict[str, Any]:
-    """Describe a stage without its name and tricks.
+def described_stage(
+    stage: Stage, keys: Mapping[str, str], noise: Sequence[Trick[Any]]
+) -> dict[str, Any]:
+    """Describe a stage by what it does, without its name and tricks.
 
-    The names of the stages that it sees count, since tricks can find them by name.
+    The names of the stages that it sees count if a noise trick or the sampler is not ours: its code
+    may ask for a stage by name. Ours refer to stages by value only.
     """
+    named = not all(
+        type(part).__module__.startswith("harness.") for part in (*noise, stage.sampler)
+    )
     apart = ("name", "start", "sees", "teachers", *SLOTS)
     names = [field.name for field in dataclasses.fields(stage) if field.name not in apart]
     values = {name: describe(getattr(stage, name), f"Stage.{name}") for name in names}
     values["start"] = keys[stage.start.name] if stage.start else None
-    values["sees"] = [[seen.name, keys[seen.name]] for seen in stage.sees]
+    values["sees"] = [[seen.name if named else "", keys[seen.name]] for seen in stage.sees]
     values["teachers"] = [keys[teacher.name] for teacher in stage.teachers]
     return {"fields": values, "class": describe(type(stage), "Stage")}

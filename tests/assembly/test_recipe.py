@@ -208,7 +208,7 @@ def test_every_field_that_can_be_overridden_is(field: str, text: str, value: obj
         ("", "start", "x", "unknown stage field 'start'"),
         ("", "epochs", "0", "stage 'initial': epochs must be above 0"),
         ("task-1", "epochs", "-1", "stage 'task-1': epochs must be above 0"),
-        ("", "epochs", "2.5", "--stage epochs='2.5' is no int"),
+        ("", "epochs", "2.5", "--stage epochs='2.5' is not an int"),
         ("", "lr", "nan", "--stage lr='nan' must be finite"),
         ("", "lr", "inf", "--stage lr='inf' must be finite"),
         ("", "lr", "0", "lr must be above 0"),
@@ -224,7 +224,7 @@ def test_every_field_that_can_be_overridden_is(field: str, text: str, value: obj
         ("", "epochs", str(10**12), "epochs must be above 0 and at most 1,000,000"),
         ("", "batch_size", str(10**11), "at most 16,777,216, not 100000000000"),
         ("", "input_size", "100000", "input_size must be above 0 and at most 16,384"),
-        ("", "precision", "fp64", "is none of its choices: fp32, bf16, fp16"),
+        ("", "precision", "fp64", "must be one of fp32, bf16, fp16"),
         ("", "accumulation", "3", "cannot be split over 3 accumulation steps"),
     ],
 )
@@ -238,7 +238,7 @@ def test_a_wrong_override_is_refused_in_one_line(
 
 
 def test_a_knob_that_the_profile_hides_is_checked_all_the_same() -> None:
-    with pytest.raises(HarnessError, match="stage 'train': epochs must be above 0"):
+    with pytest.raises(HarnessError, match="knob epochs must be an int > 0"):
         recipe_of("baseline", knobs={"epochs": "-5"})
 
 
@@ -410,15 +410,14 @@ def test_parents_change_the_key_and_how_they_are_used() -> None:
     assert last(first) == key_of()
 
 
-def test_what_the_parents_are_called_counts_only_where_tricks_ask_for_them_by_name() -> None:
+def test_what_the_parents_are_called_does_not_count() -> None:
     def key_after(name: str, used: str) -> str:
         first = Stage(name=name)
         second = Stage(name="second", **{used: first if used == "start" else (first,)})
         return tiny_recipe(first, second).stages[-1].key
 
-    for used in ("start", "teachers"):
+    for used in ("start", "teachers", "sees"):
         assert key_after("first", used) == key_after("train", used)
-    assert key_after("first", "sees") != key_after("train", "sees")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pytest
 from harness.assembly.activation import Activation
 from harness.assembly.contract import tricks_of
 from harness.assembly.recipe import UNREAD, Recipe, StageRecipe, resolve
-from harness.errors import PluginError
+from harness.errors import HarnessError
 from harness.samplers import ClassBalanced
 from harness.spec import DataSpec, RunSpec
 from harness.store.record import ResultRecord, read_record
@@ -39,15 +39,15 @@ def words(stage: StageRecipe) -> list[str]:
     return [repr(trick).partition(", ")[0].removesuffix(")") for trick in tricks_of(stage.noise)]
 
 
-DENSITY = "DensitySubsets(sees='baseline'"
+DENSITY = "DensitySubsets(sees=Stage('baseline'"
 ROWS = {
     "none": [],
     "reweight_class": ["ReweightClasses(exponent=1.0"],
     "top_ranked": ["KeepTopRanked(count=3500"],
-    "kmeans_large": ["ConfusedClusters(sees='baseline'"],
-    "kmeans_compact": ["ConfusedClusters(sees='baseline'"],
-    "kmeans_size": ["ConfusedClusters(sees='baseline'"],
-    "kmeans_distance": ["ConfusedClusters(sees='baseline'"],
+    "kmeans_large": ["ConfusedClusters(sees=Stage('baseline'"],
+    "kmeans_compact": ["ConfusedClusters(sees=Stage('baseline'"],
+    "kmeans_size": ["ConfusedClusters(sees=Stage('baseline'"],
+    "kmeans_distance": ["ConfusedClusters(sees=Stage('baseline'"],
     "density_clean": [DENSITY, "KeepSubsets(count=1"],
     "density_weight": [DENSITY, "WeighSubsets(weights=(1.0"],
     "semantic_only": ["SemanticMatch(encoder='minilm'"],
@@ -146,7 +146,7 @@ def test_every_row_on_noise_is_looked_at_here() -> None:
 
 
 def test_an_ensemble_of_nobody_is_refused() -> None:
-    with pytest.raises(PluginError, match="members must have 1 or more values"):
+    with pytest.raises(HarnessError, match="members must have 1 or more values"):
         recipe_of(ensemble="vote", members="")
 
 
