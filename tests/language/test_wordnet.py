@@ -95,7 +95,7 @@ def test_an_id_of_another_version_is_one_line(ask):
         "path_lengths": lambda: SMALL.path_lengths(["n00000002", "n99999999"]),
         "nearest": lambda: SMALL.nearest(["n99999999", "n00000002"], 1),
     }
-    with pytest.raises(DataError, match="'n99999999' for one; other versions") as raised:
+    with pytest.raises(DataError, match="such as 'n99999999'; other versions") as raised:
         questions[ask]()
     assert "\n" not in str(raised.value)
 
