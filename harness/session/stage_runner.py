@@ -123,8 +123,8 @@ class StageRunner:
         """Encode texts for a stage's noise tricks; its key must name the encoder."""
         if encoder not in encoders_of(tricks_of(recipe.noise)):
             raise PluginError(
-                f"stage {recipe.stage.name!r}: a noise trick encodes texts with {encoder!r}, but "
-                f"none says so; give the trick a field or an attribute encoder = {encoder!r}"
+                f"it encodes texts with {encoder!r}, but no noise trick of the stage says so; give "
+                f"the trick a field or an attribute encoder = {encoder!r}"
             )
         return self._hooks.encode_texts(self._spec, encoder, texts)
 

@@ -352,7 +352,7 @@ class Nothing:
         (
             "batch_tricks",
             Changed("images", "the first two"),
-            "targets of a batch of 2 pict",
+            "targets of a batch of 2 images",
         ),
         (
             "batch_tricks",
@@ -491,7 +491,7 @@ class Data:
             raise NoLabelsError("not public")
         if self.how == "nameless":
             return samples.assign(edition="")
-        if self.how == "missing" and split == "val":
+        if self.how == f"missing {split}":
             return samples.assign(files=np.char.add(samples.files, "x"))
         if self.how == "confused" and split == "test":
             return samples.assign(split="train")
@@ -504,14 +504,15 @@ class Data:
         ("sound", None),
         ("secret", None),
         ("nameless", "load_samples gives no fingerprint or no edition"),
-        ("missing", "the first image of val is missing: "),
+        ("missing train", "the first image of train is missing: "),
+        ("missing val", "x is missing, the first of 60 such pictures; val cannot be scored"),
         ("confused", "load_samples gives for test no samples, another split or other classes"),
     ],
 )
 def test_a_data_set_is_tried_on_itself(how: str, words: str | None, tiny_home: Path) -> None:
     problems = problems_of(Data(how=how), data=DataSpec(name="Data"))
     assert len(problems) == (words is not None), problems
-    assert all(str(words) in problem for problem in problems)
+    assert all(str(words) in problem for problem in problems), problems
     assert problems_of(Data(how=how)) == []  # not its own data: only what needs none
 
 
