@@ -17,7 +17,7 @@ from harness.store.consistency import contradictions
 from harness.store.files import write_text
 from harness.store.reading import read_plain
 from harness.store.record_text import record_html, record_text
-from harness.store.seals import DamagedError, sealed, unsealed
+from harness.store.seals import DamagedError, sealed_record, unsealed_record
 from harness.terminal import note
 
 SCHEMA_VERSION: Literal[2] = 2
@@ -181,10 +181,10 @@ class ResultRecord(_Value):
 def write_record(folder: Path, record: ResultRecord) -> Path:
     """Write ``<id>.json`` into ``folder``, whole or not at all; return its path.
 
-    The file is canonical JSON that begins with its own digest.
+    The file is canonical JSON that holds its own digests: see ``sealed_record``.
     """
     path = folder / f"{record.id}.json"
-    write_text(path, sealed(record.model_dump(mode="json")))
+    write_text(path, sealed_record(record.model_dump(mode="json")))
     return path
 
 
@@ -207,7 +207,7 @@ def read_record(path: Path) -> ResultRecord:
             raise DamagedError(f"{path} is larger than {most} MiB: no record") from error
         raise HarnessError(f"cannot read {path}: {error.strerror}") from error
     try:
-        record = ResultRecord.model_validate_json(unsealed(data))
+        record = ResultRecord.model_validate_json(unsealed_record(data))
     except DamagedError as error:
         _refuse_other_versions(path, data)
         raise DamagedError(f"{path} was altered after it was written: {error}") from error
@@ -232,8 +232,9 @@ def read_altered(path: Path) -> ResultRecord | None:
     try:
         content = json.loads(read_plain(path, MAX_RECORD_BYTES))
         content.pop("digest", None)
+        content["cost"].pop("digest", None)
         return ResultRecord.model_validate_json(json.dumps(content))
-    except (OSError, ValueError, AttributeError, RecursionError):
+    except (OSError, ValueError, AttributeError, KeyError, TypeError, RecursionError):
         return None
 
 

@@ -55,6 +55,53 @@ def unsealed(data: bytes) -> bytes:
     return body
 
 
+def sealed_record(content: Mapping[str, Any]) -> str:
+    """Return a record as canonical JSON that holds two digests of itself.
+
+    ``digest`` covers everything except the cost, so runs with equal results have equal digests;
+    the cost's own ``digest`` covers the cost and that of the record. Raises ValueError if a number
+    is not finite.
+    """
+    text = _record_text(content)
+    json.dumps(content, allow_nan=False)
+    return text
+
+
+def unsealed_record(data: bytes) -> bytes:
+    """Return the content given to ``sealed_record``, as JSON without the digests.
+
+    Raises DamagedError if there is no digest, or any byte was changed.
+    """
+    if not data.startswith(_HEAD):
+        raise DamagedError("it does not begin with its digest")
+    try:
+        content = json.loads(data)
+        del content["digest"]
+        if isinstance(content.get("cost"), dict):
+            del content["cost"]["digest"]
+        same = _record_text(content).encode() == data
+    except (ValueError, KeyError, RecursionError):
+        same = False
+    if not same:
+        raise DamagedError("its digest is not that of its content")
+    return json.dumps(content).encode()
+
+
+def _record_text(content: Mapping[str, Any]) -> str:
+    whole = {name: value for name, value in content.items() if name != "cost"}
+    digest = _sha256(whole)
+    if "cost" in content:
+        whole["cost"] = cost = content["cost"]
+        if isinstance(cost, dict):
+            whole["cost"] = {**cost, "digest": _sha256([digest, cost])}
+    text = json.dumps(whole, indent=1, sort_keys=True)
+    return f'{{\n "digest": "{digest}",{text[1:]}\n'
+
+
+def _sha256(content: object) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
 def write_marker(path: Path, content: Mapping[str, Any], files: Iterable[str]) -> dict[str, Any]:
     """Write a sealed marker beside finished files; return its whole content.
 

@@ -100,8 +100,17 @@ def put(*path: str | int) -> Callable[[Any, Any], None]:
 
 def forged(content: Any) -> str:
     """Return the content with a digest that fits, as one who knows the format writes it."""
-    text = json.dumps(content, indent=1, sort_keys=True)
-    digest = hashlib.sha256(text.encode()).hexdigest()
+
+    def sha256(value: Any) -> str:
+        return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+    whole = {name: value for name, value in content.items() if name != "cost"}
+    digest = sha256(whole)
+    if "cost" in content:
+        cost = content["cost"]
+        sealed = {**cost, "digest": sha256([digest, cost])} if isinstance(cost, dict) else cost
+        whole["cost"] = sealed
+    text = json.dumps(whole, indent=1, sort_keys=True)
     return f'{{\n "digest": "{digest}",{text[1:]}\n'
 
 
@@ -182,6 +191,35 @@ def test_no_byte_may_differ(
         del data[at:]
     path.write_bytes(data)
     with pytest.raises(DamagedError, match="was altered after it was written"):
+        read_record(path)
+
+
+def test_equal_results_have_equal_digests_whatever_they_cost(
+    tmp_path: Path, small_record: ResultRecord
+) -> None:
+    cost = small_record.cost.model_copy(update={"wall_seconds": 99.0})
+    records = (small_record, small_record.model_copy(update={"cost": cost}))
+    written = [
+        json.loads(write_record(tmp_path / str(number), record).read_text())
+        for number, record in enumerate(records)
+    ]
+    costs = [content.pop("cost") for content in written]
+    assert written[0] == written[1]
+    assert costs[0]["digest"] != costs[1]["digest"]
+
+
+def test_an_altered_cost_is_refused(tmp_path: Path, small_record: ResultRecord) -> None:
+    path = write_record(tmp_path, small_record)
+    content = json.loads(path.read_text())
+    content["cost"]["wall_seconds"] += 1
+    path.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
+    with pytest.raises(DamagedError, match="was altered"):
+        read_record(path)
+    path = write_record(tmp_path, small_record)
+    seconds = f'"wall_seconds": {small_record.cost.wall_seconds}'
+    assert seconds in path.read_text()
+    path.write_text(path.read_text().replace(seconds, '"wall_seconds": 1.5'))
+    with pytest.raises(DamagedError, match="its digest is not that of its content"):
         read_record(path)
 
 
