@@ -219,7 +219,7 @@ def test_a_loss_that_is_no_number_ends_the_run_with_one_line(
     assert "learning rate" in line
     assert "try --stage lr=1e+05" in line
     left = {path.name for path in (tiny_home / "stages").rglob("*") if path.is_file()}
-    assert left <= {"lock", "samples.npz", "best-000001.pt"}
+    assert left <= {"lock", "samples.npz", "samples.json", "best-000001.pt", "best.pt"}
     assert not (tiny_home / "records").exists()
 
 

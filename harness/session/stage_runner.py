@@ -19,11 +19,10 @@ from harness.samples import Samples
 from harness.session.features import load_samples, save_samples
 from harness.session.foresight import check_stages
 from harness.session.stage_loader import FinishedStage, StageLoader
-from harness.store.files import atomic_write
 from harness.store.seals import check_marker, read_marker
 from harness.store.stages import SAMPLES, StageFolder, stage_folder
 from harness.testing.score import Member, epoch_scorer
-from harness.training.checkpoints import best_weights, drop_checkpoints, save_tensors
+from harness.training.checkpoints import drop_checkpoints, save_tensors, show_best
 from harness.training.engine import make_engine
 from harness.training.loop import Job, train
 from harness.training.ranks import Ranks
@@ -169,9 +168,9 @@ def _finish(
     save_tensors(folder.path / "weights.pt", module.state_dict())
     has_best = 0 < marker["best_epoch"] < stage.epochs
     if has_best:
-        # A copy: until the marker is there, checkpoints refer to the file of the epoch.
-        best = best_weights(folder.path, marker["best_epoch"])
-        atomic_write(folder.path / "best.pt", lambda file: file.write(best.read_bytes()))
+        show_best(folder.path, marker["best_epoch"])
+    else:
+        (folder.path / "best.pt").unlink(missing_ok=True)
     samples = check_marker(folder.path / SAMPLES) or {"files": {}}
     marker = {**marker, "samples": samples["files"]}
     done = folder.finish(marker, ("weights.pt", "best.pt") if has_best else ("weights.pt",))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 import torch
 
 from harness.errors import TrainingError
-from harness.store.files import atomic_write
+from harness.store.files import atomic_write, sync_folder
 from harness.store.seals import DamagedError, check_marker, read_marker, write_marker
 
 KEPT = 2
@@ -41,6 +43,26 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
 def best_weights(folder: Path, epoch: int) -> Path:
     """Return the file of the weights of an epoch that was the best so far."""
     return folder / f"best-{epoch:06d}.pt"
+
+
+def save_best(folder: Path, epoch: int, state: dict[str, Any]) -> None:
+    """Write the weights of the best epoch so far, also as ``best.pt`` for whoever looks."""
+    save_tensors(best_weights(folder, epoch), state)
+    show_best(folder, epoch)
+
+
+def show_best(folder: Path, epoch: int) -> None:
+    """Make ``best.pt`` the weights of ``epoch``, without a copy if the disk has hard links."""
+    source, path = best_weights(folder, epoch), folder / "best.pt"
+    link = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        os.link(source, link)
+    except OSError:  # exFAT and some network disks have no hard links
+        atomic_write(path, lambda file: file.write(source.read_bytes()))
+        return
+    link.replace(path)
+    link.unlink(missing_ok=True)  # rename does nothing if both are links to one file
+    sync_folder(folder)
 
 
 def _best_named(marker: Path) -> list[str]:

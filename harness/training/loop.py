@@ -34,12 +34,7 @@ from harness.training.batches import (
     to_device,
     with_teacher_logits,
 )
-from harness.training.checkpoints import (
-    best_weights,
-    newest_checkpoint,
-    save_checkpoint,
-    save_tensors,
-)
+from harness.training.checkpoints import newest_checkpoint, save_best, save_checkpoint
 from harness.training.engine import Engine
 from harness.training.interrupt import Interrupted, Request, listening
 from harness.training.layout import Layout
@@ -197,7 +192,7 @@ def _end_epoch(job: Job, engine: Engine, ranks: Ranks, position: TrainState) -> 
     if scores and scores["val_top1"] > position.best_top1:
         position.best_epoch, position.best_top1 = epoch, scores["val_top1"]
         if ranks.first:
-            save_tensors(best_weights(job.folder, epoch), engine.module.state_dict())
+            save_best(job.folder, epoch, engine.module.state_dict())
     return {"epoch_loss": loss, **scores}
 
 

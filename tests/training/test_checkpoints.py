@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import subprocess
@@ -19,8 +20,10 @@ from harness.training.checkpoints import (
     drop_unfinished,
     load_tensors,
     newest_checkpoint,
+    save_best,
     save_checkpoint,
     save_tensors,
+    show_best,
 )
 
 CPU = torch.device("cpu")
@@ -180,7 +183,7 @@ def test_where_the_disk_is_full_the_last_checkpoint_stays(tmp_path: Path) -> Non
     assert newest_step(tmp_path) == 1
 
 
-def save_best(folder: Path, step: int, epoch: int) -> None:
+def save_at(folder: Path, step: int, epoch: int) -> None:
     position = {"ranks": [1], "best_epoch": epoch}
     save_checkpoint(folder, step, {"step": step, "position": position})
 
@@ -190,15 +193,35 @@ def test_the_best_weights_are_kept_while_a_checkpoint_refers_to_them(tmp_path: P
         save_tensors(best_weights(tmp_path, epoch), {"epoch": epoch})
     for step, epoch in ((1, 1), (2, 1), (3, 2)):
         save_tensors(best_weights(tmp_path, epoch), {"epoch": epoch})
-        save_best(tmp_path, step, epoch)
+        save_at(tmp_path, step, epoch)
     assert sorted(path.name for path in tmp_path.glob("best*")) == [
         "best-000001.pt",
         "best-000002.pt",
     ]
-    save_best(tmp_path, 4, 2)
+    save_at(tmp_path, 4, 2)
     assert [path.name for path in tmp_path.glob("best*")] == ["best-000002.pt"]
     drop_checkpoints(tmp_path)
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_best_weights_are_the_newest_best_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "no hard links here")
+
+    if not links:
+        monkeypatch.setattr(os, "link", refuse)
+    for epoch in (1, 2):
+        save_best(tmp_path, epoch, {"epoch": epoch})
+        assert load_tensors(tmp_path / "best.pt") == {"epoch": epoch}
+    show_best(tmp_path, 2)
+    show_best(tmp_path, 1)
+    assert load_tensors(tmp_path / "best.pt") == {"epoch": 1}
+    assert names(tmp_path) == ["best-000001.pt", "best-000002.pt", "best.pt"]
+    drop_checkpoints(tmp_path)
+    assert load_tensors(tmp_path / "best.pt") == {"epoch": 1}
 
 
 @pytest.mark.parametrize("content", [None, b"other weights"])
@@ -207,7 +230,7 @@ def test_a_checkpoint_whose_best_weights_are_others_is_not_used(
 ) -> None:
     for epoch in (1, 2):
         save_tensors(best_weights(tmp_path, epoch), {"epoch": epoch})
-        save_best(tmp_path, epoch, epoch)
+        save_at(tmp_path, epoch, epoch)
         save_tensors(best_weights(tmp_path, 2), {"epoch": 2})
     best_weights(tmp_path, 2).unlink()
     if content:
