@@ -12,6 +12,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # One worker for each core: their threads would only wait for each other, and torch's spin.
+    for library in ("OMP", "OPENBLAS", "MKL"):
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+
 if TYPE_CHECKING:
     from harness.samples import Samples
     from harness.store.record import ResultRecord
