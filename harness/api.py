@@ -41,10 +41,8 @@ def run(plugin: str, *, checkpoint_seconds: float = 5.0, **asked: Any) -> Result
     share_cores()
     keep_freed_memory()
     from harness.runner import run as run_spec
-    from harness.training.engine import usable_engine
 
-    spec = replace(spec_of(plugin, **asked), checkpoint_seconds=checkpoint_seconds)
-    return run_spec(usable_engine(spec))
+    return run_spec(replace(spec_of(plugin, **asked), checkpoint_seconds=checkpoint_seconds))
 
 
 def plan(plugin: str, **asked: Any) -> PlannedRun:

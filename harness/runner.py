@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from typing import cast
 
-from harness.assembly.prepare import prepare
-from harness.session.result import record_of
-from harness.session.stage_runner import StageRunner
+from harness.assembly.prepare import Prepared, prepare
+from harness.machine.place import read_place
 from harness.spec import RunSpec
 from harness.store.finished import finished_record
 from harness.store.leftovers import sweep_leftovers
 from harness.store.record import ResultRecord, write_record
-from harness.testing.noise_quality import qualities
-from harness.testing.score import Evaluation
-from harness.training.agreement import check_one_home, check_one_identity
-from harness.training.ranks import join_ranks
 from harness.values import Plan
 
 
@@ -24,9 +19,26 @@ def run(asked: RunSpec) -> ResultRecord:
     Raises HarnessError for an error that the user can correct. Raises Interrupted after a signal,
     once the state is saved: the same call resumes the run.
     """
+    prepared = prepare(asked) if read_place() is None else None
+    found = finished_record(prepared.record) if prepared else None
+    return found or _train_and_test(asked, prepared)
+
+
+def _train_and_test(asked: RunSpec, prepared: Prepared | None) -> ResultRecord:
+    # Imported here, since they need torch: a finished run is answered without it.
+    from harness.session.result import record_of
+    from harness.session.stage_runner import StageRunner
+    from harness.testing.noise_quality import qualities
+    from harness.testing.score import Evaluation
+    from harness.training.agreement import check_one_home, check_one_identity
+    from harness.training.engine import usable_engine
+    from harness.training.ranks import join_ranks
+
+    usable = usable_engine(asked)
     ranks = join_ranks()
     check_one_home(ranks, asked.home)
-    prepared = prepare(asked, ranks.world_size)
+    if prepared is None or usable != asked:
+        prepared = prepare(usable, ranks.world_size)
     spec, hooks, recipe = prepared.spec, prepared.hooks, prepared.recipe
     check_one_identity(ranks, prepared.identity)
     # Only rank 0 reads the file, so all ranks take the same branch.

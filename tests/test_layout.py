@@ -224,7 +224,11 @@ ROOMS = (
     Room(
         "harness/runner.py",
         "the page: spec to samples, stages, test, record",
-        (LANGUAGE, "harness/store", "harness/assembly", "harness/session", *ENGINE),
+        (
+            *(LANGUAGE, "harness/store", "harness/machine", "harness/assembly"),
+            *("harness/session", *ENGINE),
+        ),
+        light=True,
     ),
     Room(
         "harness/studies",

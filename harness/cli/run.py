@@ -49,9 +49,8 @@ def run(
     spec = replace(run_spec(home, asked), checkpoint_seconds=checkpoint_seconds)
     with on_devices(gpus, cpu_ranks):
         from harness.runner import run as run_method
-        from harness.training.engine import usable_engine
 
-        record = run_method(usable_engine(spec))
+        record = run_method(spec)
     from harness.cli.result import print_result
 
     print_result(record, home, as_json=as_json)

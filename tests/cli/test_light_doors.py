@@ -72,6 +72,27 @@ def test_the_first_door_does_not_even_load_pydantic_or_pluggy(loaded: dict[str, 
     )
 
 
+def test_a_finished_run_is_answered_without_torch(tiny_home: Path) -> None:
+    command = ["run", "--plugin", "baseline", "--data", "synthweb:tiny", "--stage", "epochs=1"]
+    script = (
+        "import sys\n"
+        "from harness.cli import main\n"
+        "try:\n    main()\n"
+        "except SystemExit as ended:\n    assert not ended.code\n"
+        "print('MODULES', *sys.modules)\n"
+    )
+    loaded = []
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", script, *command], capture_output=True, text=True, check=True
+        )
+        said, _, modules = done.stdout.partition("MODULES")
+        loaded.append({*modules.split()} & {*HEAVY, "harness.training.ranks"})
+        assert "10 views" in said
+    assert "torch" in loaded[0]
+    assert loaded[1] <= {"numpy"}
+
+
 def test_the_public_values_load_neither_torch_nor_pandas() -> None:
     modules = (
         *("values", "spec", "store.record", "errors", "hookspecs", "samples"),
