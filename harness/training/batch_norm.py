@@ -215,8 +215,7 @@ def _check_kinds(module: nn.Module, stage: Stage) -> None:
 def _converted(module: nn.Module, convert: Callable[[_BatchNorm], nn.Module]) -> nn.Module:
     """Replace every batch norm of a network; one module used in several places stays one."""
     made = {part: convert(part) for part in module.modules() if isinstance(part, _BatchNorm)}
-    for parent in list(module.modules()):
-        for name, child in list(parent._modules.items()):
-            if isinstance(child, _BatchNorm):
-                parent._modules[name] = made[child]
+    for name, part in list(module.named_modules(remove_duplicate=False)):
+        if name and isinstance(part, _BatchNorm):
+            module.set_submodule(name, made[part])
     return made[module] if isinstance(module, _BatchNorm) else module
