@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
+from harness.assembly.data_sets import SharedSplits
 from harness.assembly.prepare import Prepared, prepare
 from harness.machine.place import read_place
 from harness.spec import RunSpec
@@ -13,18 +14,23 @@ from harness.store.record import ResultRecord, write_record
 from harness.values import Plan
 
 
-def run(asked: RunSpec) -> ResultRecord:
+def run(asked: RunSpec, shared: SharedSplits | None = None) -> ResultRecord:
     """Train and test as asked and return the record; finished work is reused, never repeated.
+
+    ``shared`` holds the data that several runs of one command have read.
 
     Raises HarnessError for an error that the user can correct. Raises Interrupted after a signal,
     once the state is saved: the same call resumes the run.
     """
-    prepared = prepare(asked) if read_place() is None else None
+    shared = SharedSplits() if shared is None else shared
+    prepared = prepare(asked, shared=shared) if read_place() is None else None
     found = finished_record(prepared.record) if prepared else None
-    return found or _train_and_test(asked, prepared)
+    return found or _train_and_test(asked, prepared, shared)
 
 
-def _train_and_test(asked: RunSpec, prepared: Prepared | None) -> ResultRecord:
+def _train_and_test(
+    asked: RunSpec, prepared: Prepared | None, shared: SharedSplits
+) -> ResultRecord:
     # Imported here, since they need torch: a finished run is answered without it.
     from harness.session.result import record_of
     from harness.session.stage_runner import StageRunner
@@ -38,7 +44,7 @@ def _train_and_test(asked: RunSpec, prepared: Prepared | None) -> ResultRecord:
     ranks = join_ranks()
     check_one_home(ranks, asked.home)
     if prepared is None or usable != asked:
-        prepared = prepare(usable, ranks.world_size)
+        prepared = prepare(usable, ranks.world_size, shared)
     spec, hooks, recipe = prepared.spec, prepared.hooks, prepared.recipe
     check_one_identity(ranks, prepared.identity)
     # Only rank 0 reads the file, so all ranks take the same branch.

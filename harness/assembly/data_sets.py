@@ -1,4 +1,4 @@
-"""Data sets as commands name them: read as a run would, without its method."""
+"""The splits of data sets: read without a method, or once for several runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,36 @@ from typing import TYPE_CHECKING
 from harness.errors import NoLabelsError
 
 if TYPE_CHECKING:
+    from harness.assembly.hooks import Hooks
     from harness.samples import Samples
+    from harness.spec import RunSpec
+
+
+class SharedSplits:
+    """The splits that several runs of one command use: each is read and looked at once.
+
+    Two runs share a split if the same plugin provides it, with the same data, home and seed. A
+    plugin whose own knobs may decide what it provides is asked by every run.
+    """
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[object, ...], Samples | NoLabelsError] = {}
+
+    def load(self, hooks: Hooks, spec: RunSpec, split: str) -> Samples:
+        """Return a split; raises NoLabelsError if its labels are not public."""
+        name, plugin = hooks.provider("load_samples")
+        if name == spec.plugin:
+            return hooks.load_samples(spec, split)
+        key = (name, type(plugin), str(spec.data), spec.home, spec.seed, split)
+        if key not in self._found:
+            try:
+                self._found[key] = hooks.load_samples(spec, split)
+            except NoLabelsError as error:
+                self._found[key] = error
+        found = self._found[key]
+        if isinstance(found, NoLabelsError):
+            raise found
+        return found
 
 
 def load_splits(home: Path, text: str, splits: Iterable[str]) -> dict[str, Samples]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.assembly.activation import Activation
+from harness.assembly.data_sets import SharedSplits
 from harness.assembly.hooks import Hooks
 from harness.assembly.identity import what_decides
 from harness.assembly.rank_dependence import ranks_that_matter
@@ -63,16 +64,18 @@ class Prepared:
         return self.spec.home / "records" / f"{self.identity}.json"
 
 
-def prepare(asked: RunSpec, world_size: int = 1) -> Prepared:
+def prepare(asked: RunSpec, world_size: int = 1, shared: SharedSplits | None = None) -> Prepared:
     """Load plugins and data and resolve the recipe; raises HarnessError for what is wrong.
 
-    ``world_size`` is the number of ranks that will train what is not trained yet.
+    ``world_size`` is the number of ranks that will train what is not trained yet. ``shared`` is
+    what several runs of one command have read.
     """
     active = Activation(asked)
     spec, hooks = active.spec, active.hooks
     resolve(spec, hooks, UNREAD)  # finds wrong input before any data is drawn or read
-    samples = hooks.load_samples(spec, "train")
-    splits = {name: _labelled(spec, hooks, name) for name in TESTED}
+    shared = SharedSplits() if shared is None else shared
+    samples = shared.load(hooks, spec, "train")
+    splits = {name: _labelled(spec, hooks, name, shared) for name in TESTED}
     val = splits["val"]
     several = ranks_that_matter(spec, hooks, world_size, samples.num_classes)
     recipe = resolve(spec, hooks, DataIdentity.of(samples, val), several)
@@ -88,9 +91,9 @@ def prepare(asked: RunSpec, world_size: int = 1) -> Prepared:
     )
 
 
-def _labelled(spec: RunSpec, hooks: Hooks, split: str) -> Samples | None:
+def _labelled(spec: RunSpec, hooks: Hooks, split: str, shared: SharedSplits) -> Samples | None:
     """Return a split with its labels, or None if they are not public."""
     try:
-        return hooks.load_samples(spec, split)
+        return shared.load(hooks, spec, split)
     except NoLabelsError:
         return None

@@ -149,9 +149,11 @@ def _make(trials: Trials, *, no_run: bool) -> bool:
     """Make the missing runs; return whether all could be made."""
     from harness.assembly.prepare import prepare
     from harness.studies.sweep import finished, sweep
-    from harness.training.engine import usable_engine
 
-    trials.plain = usable_engine(trials.plain)
+    if not no_run:
+        from harness.training.engine import usable_engine
+
+        trials.plain = usable_engine(trials.plain)
     everywhere = tuple(o for o in trials.plain.overrides if not o.stage)
     # A problem of the data is reported once, not by every run.
     prepared = prepare(replace(trials.plain, plugin=PLAINEST, overrides=everywhere))

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
+from harness.assembly.data_sets import SharedSplits
 from harness.assembly.prepare import prepare
 from harness.errors import HarnessError
 from harness.machine.place import world_size
 from harness.runner import run
 from harness.spec import RunSpec
 from harness.store.reading import is_there
-from harness.store.record import ResultRecord, read_record
+from harness.store.record import ResultRecord, read_record, record_id
 
 
 class Outcome(NamedTuple):
@@ -28,11 +30,11 @@ def sweep(specs: Iterable[RunSpec], tell: Callable[[str], None]) -> Iterator[Out
     A run that fails is reported and does not stop the others. A signal raises Interrupted; the same
     sweep later continues from there.
     """
-    asked = list(specs)
+    asked, shared = list(specs), SharedSplits()
     for number, spec in enumerate(asked, 1):
         tell(f"run {number} of {len(asked)}: {spec.label}, seed {spec.seed}")
         try:
-            yield Outcome(spec, run(spec))
+            yield Outcome(spec, run(spec, shared))
         except HarnessError as error:
             reason = " ".join(str(error).split())
             tell(f"run {number} of {len(asked)} failed: {reason}")
@@ -41,11 +43,34 @@ def sweep(specs: Iterable[RunSpec], tell: Callable[[str], None]) -> Iterator[Out
 
 def finished(specs: Iterable[RunSpec]) -> Iterator[Outcome]:
     """Return the finished runs; make none."""
+    shared, begun = SharedSplits(), _Recorded()
     for spec in specs:
         try:
-            path = prepare(spec, world_size()).record
-            record = read_record(path) if is_there(path) else None
+            record = _finished(spec, shared) if spec in begun else None
         except HarnessError as error:
             yield Outcome(spec, None, " ".join(str(error).split()))
         else:
             yield Outcome(spec, record, "" if record else "not run yet")
+
+
+class _Recorded:
+    """The methods and seeds that have a record of any kind; no data is read to know them."""
+
+    def __init__(self) -> None:
+        self._names: dict[Path, set[str]] = {}
+
+    def __contains__(self, spec: RunSpec) -> bool:
+        if spec.home not in self._names:
+            paths = (spec.home / "records").glob("*.json")
+            self._names[spec.home] = {path.stem.rpartition("-")[0] for path in paths}
+        return record_id(spec.plugin, spec.seed, {}).rpartition("-")[0] in self._names[spec.home]
+
+
+def _finished(spec: RunSpec, shared: SharedSplits) -> ResultRecord | None:
+    path = prepare(spec, world_size(), shared).record
+    if is_there(path):
+        return read_record(path)
+    from harness.training.engine import usable_engine
+
+    usable = usable_engine(spec)  # imports DeepSpeed, so only if there is no record with it
+    return None if usable == spec else _finished(usable, shared)

@@ -72,6 +72,21 @@ def test_the_first_door_does_not_even_load_pydantic_or_pluggy(loaded: dict[str, 
     )
 
 
+def test_what_is_finished_is_found_without_torch(tiny_home: Path) -> None:
+    (tiny_home / "records").mkdir()
+    script = (
+        "import sys\n"
+        "from harness.cli import main\n"
+        "try:\n    main()\n"
+        "except SystemExit as ended:\n    assert not ended.code\n"
+        "assert not {'torch', 'pandas', 'timm', 'deepspeed'} & set(sys.modules)\n"
+    )
+    command = [sys.executable, "-c", script, "reproduce", "--no-run", "--data", "synthweb:tiny"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "not run yet" in done.stdout
+
+
 def test_a_finished_run_is_answered_without_torch(tiny_home: Path) -> None:
     command = ["run", "--plugin", "baseline", "--data", "synthweb:tiny", "--stage", "epochs=1"]
     script = (

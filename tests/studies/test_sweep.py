@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from harness.data.synthweb import SynthWeb
+from harness.samples import Samples
 from harness.spec import DataSpec, Override, RunSpec
-from harness.studies.sweep import sweep
+from harness.studies.sweep import finished, sweep
 
 
-def test_a_sweep_shares_stages_and_outlives_a_run_that_cannot_be(tiny_home: Path) -> None:
+def test_a_sweep_shares_stages_and_outlives_a_run_that_cannot_be(
+    tiny_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    load = SynthWeb.load_samples
+
+    @functools.wraps(load)  # with the mark of a hook
+    def counted(self: SynthWeb, spec: RunSpec, split: str) -> Samples:
+        read.append(split)
+        return load(self, spec, split)
+
+    monkeypatch.setattr(SynthWeb, "load_samples", counted)
     first = RunSpec(
         plugin="baseline",
         data=DataSpec(name="synthweb", path="tiny"),
@@ -33,3 +49,12 @@ def test_a_sweep_shares_stages_and_outlives_a_run_that_cannot_be(tiny_home: Path
     assert len([line for line in told if "failed" in line]) == 1
     again = [outcome.record for outcome in sweep(asked, told.append)]
     assert again == [outcome.record for outcome in found]
+    # The data is read once for all runs, and not at all for runs that have no record.
+    assert sorted(read) == sorted(2 * ["train", "val", "test", "ilsvrc"])
+    read.clear()
+    assert [outcome.record for outcome in finished(asked)] == again
+    assert sorted(read) == sorted(["train", "val", "test", "ilsvrc"])
+    read.clear()
+    other_seed = list(finished([replace(first, seed=1)]))
+    assert (other_seed[0].record, other_seed[0].reason) == (None, "not run yet")
+    assert read == []
