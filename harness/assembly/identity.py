@@ -110,7 +110,7 @@ def source_state() -> tuple[str, bool]:
     folder = Path(__file__).parent
     command = ["git", "-C", str(folder)]
     try:
-        inside = _output([*command, "ls-files", "--error-unmatch", "run.py"])
+        inside = _output([*command, "ls-files", "--error-unmatch", Path(__file__).name])
         commit = _output([*command, "rev-parse", "HEAD"]) if inside else ""
         return commit, bool(_output([*command, "status", "--porcelain", "-uno"]))
     except (OSError, subprocess.CalledProcessError):
