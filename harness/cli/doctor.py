@@ -12,20 +12,22 @@ from harness.terminal import visible
 
 
 @click.command()
+@click.option("--thorough", is_flag=True, help="Import torch and DeepSpeed, too; takes seconds.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.pass_obj
-def doctor(home: Path, as_json: bool) -> None:
-    """Check Python, torch, DeepSpeed, devices, text encoder and data caches.
+def doctor(home: Path, thorough: bool, as_json: bool) -> None:
+    """Check Python, libraries, devices, plugins, text encoder and data caches.
 
     Exits with status 1 if a part that every run needs does not work.
 
     \b
-    Example:
+    Examples:
       harness doctor
+      harness doctor --thorough
     """
     from harness.session.doctor import check_machine
 
-    findings = check_machine(home)
+    findings = check_machine(home, thorough=thorough)
     if as_json:
         say(json.dumps([finding._asdict() for finding in findings], indent=1))
     else:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import platform
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +19,8 @@ from harness.machine.cores import cores
 
 OLDEST, NEWEST = (3, 10), (3, 13)
 LITTLE_DISK = 2 << 30
-STAGE_PARTS = ("data", "stages", "records")
+PARTS_OF_HOME = {"data": "*", "stages": "*", "records": "*.json"}  # what counts as one of them
+DRIVER_SECONDS = 20.0  # that a driver may take to wake its devices
 
 
 class PartState(NamedTuple):
@@ -28,13 +31,16 @@ class PartState(NamedTuple):
     words: str
 
 
-def check_machine(home: Path) -> list[PartState]:
-    """Try every part and return its state."""
+def check_machine(home: Path, *, thorough: bool = False) -> list[PartState]:
+    """Look at every part and return its state; if ``thorough``, import torch and DeepSpeed, too.
+
+    They take seconds to import, and say then why they cannot be used.
+    """
     return [
         _python(),
         *_libraries(),
-        *_devices(),
-        _deepspeed(),
+        PartState("cpu", "works", f"{cores()} cores"),
+        *(_imported() if thorough else _installed()),
         _text_encoder(),
         *_plugins(home),
         *_folders(home),
@@ -54,28 +60,49 @@ def _libraries() -> Iterator[PartState]:
             yield PartState(name, "fails" if missing else "works", found)
 
 
-def _devices() -> Iterator[PartState]:
+def _installed() -> Iterator[PartState]:
+    found = _gpus_of_the_driver()
+    yield from (PartState(f"gpu {index}", "works", words) for index, words in enumerate(found))
+    if not found:
+        yield PartState("gpu", "note", "none found: training runs on the CPU")
+    if importlib.util.find_spec("deepspeed") is None:
+        yield PartState("deepspeed", "note", "not installed; plain torch trains instead")
+    else:
+        yield PartState("deepspeed", "works", versions()["deepspeed"])
+
+
+def _gpus_of_the_driver() -> list[str]:
+    """Return a line for each GPU; empty without NVIDIA's driver."""
+    query = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(
+            query, capture_output=True, text=True, check=True, timeout=DRIVER_SECONDS
+        )
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return done.stdout.splitlines()
+
+
+def _imported() -> Iterator[PartState]:
     try:
         import torch
     except Exception as error:  # a broken installation of torch may raise any exception
         yield PartState("devices", "fails", f"torch cannot be imported: {error}")
         return
-    yield PartState("cpu", "works", f"{cores()} cores, {torch.get_num_threads()} threads for torch")
+    yield PartState("devices", "works", f"{torch.get_num_threads()} threads for torch")
     if not torch.cuda.is_available():
-        yield PartState("gpu", "note", "none found: training runs on the CPU")
+        yield PartState("gpu", "note", "none usable by torch: training runs on the CPU")
     for index in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(index)
         memory = properties.total_memory / 2**30
         yield PartState(f"gpu {index}", "works", f"{properties.name}, {memory:.0f} GiB")
-
-
-def _deepspeed() -> PartState:
     from harness.training.deepspeed import unavailable
 
     reason = unavailable()
     if reason:
-        return PartState("deepspeed", "note", f"{reason}; plain torch trains instead")
-    return PartState("deepspeed", "works", versions()["deepspeed"])
+        yield PartState("deepspeed", "note", f"{reason}; plain torch trains instead")
+    else:
+        yield PartState("deepspeed", "works", versions()["deepspeed"])
 
 
 def _text_encoder() -> PartState:
@@ -104,9 +131,9 @@ def _folders(home: Path) -> Iterator[PartState]:
         yield PartState("home", "works" if free > LITTLE_DISK else "note", words)
     else:
         yield PartState("home", "fails", f"{home} cannot be written; set HARNESS_HOME")
-    for part in STAGE_PARTS:
+    for part, pattern in PARTS_OF_HOME.items():
         folder = home / part
-        entries = sorted(path for path in folder.glob("*") if not path.name.startswith("."))
+        entries = sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
         size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
         names = ", ".join(path.name for path in entries) if part == "data" else ""
         count = f"{len(entries)} kept, {size / 2**20:.0f} MiB"

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,6 +38,54 @@ def test_every_part_is_found(
     assert "synthweb-v1-tiny-0" in findings["data"][1]
     count, whole = (int(word) for word in findings["plugins"][1].split() if word.isdigit())
     assert count == whole - 1
+
+
+def test_a_record_with_its_predictions_counts_once(
+    doctor: Callable[..., Any], tiny_home: Path
+) -> None:
+    (tiny_home / "records" / "one").mkdir(parents=True)
+    (tiny_home / "records" / "one.json").touch()
+    (tiny_home / "records" / ".lock").touch()
+    assert doctor()[1]["records"][1].startswith("1 kept")
+
+
+@pytest.mark.parametrize(
+    ("hidden", "status", "part", "state", "says"),
+    [
+        ("", 0, "deepspeed", "works", ""),
+        ("deepspeed", 0, "deepspeed", "note", "plain torch trains instead"),
+        ("torch", 1, "devices", "fails", "torch cannot be imported"),
+    ],
+)
+def test_torch_and_deepspeed_are_imported_if_asked(
+    hidden: str, status: int, part: str, state: str, says: str
+) -> None:
+    script = (
+        "import sys\n"
+        "from harness.cli import main\n"
+        f"sys.modules.update(dict.fromkeys({hidden.split()!r}))\n"
+        "sys.argv = ['harness', 'doctor', '--thorough', '--json']\n"
+        "main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == status, done.stderr
+    found = {finding["part"]: finding for finding in json.loads(done.stdout)}
+    assert found[part]["state"] == state
+    assert says in found[part]["words"]
+
+
+def test_gpus_are_those_of_the_driver(
+    doctor: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver = tmp_path / "nvidia-smi"
+    driver.write_text("#!/bin/sh\necho 'NVIDIA H200, 143771 MiB'\n")
+    driver.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    findings = doctor()[1]
+    assert findings["gpu 0"] == ("works", "NVIDIA H200, 143771 MiB")
+    assert "gpu" not in findings
 
 
 def test_people_read_it_line_by_line(call: Callable[..., Any], tiny_home: Path) -> None:

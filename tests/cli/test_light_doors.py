@@ -72,7 +72,15 @@ def test_the_first_door_does_not_even_load_pydantic_or_pluggy(loaded: dict[str, 
     )
 
 
-def test_what_is_finished_is_found_without_torch(tiny_home: Path) -> None:
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("reproduce --no-run --data synthweb:tiny", "not run yet"),
+        ("doctor", "deepspeed"),
+        ("plan --plugin baseline --data synthweb:tiny", "epochs"),
+    ],
+)
+def test_what_trains_nothing_needs_no_torch(tiny_home: Path, line: str, says: str) -> None:
     (tiny_home / "records").mkdir()
     script = (
         "import sys\n"
@@ -81,10 +89,10 @@ def test_what_is_finished_is_found_without_torch(tiny_home: Path) -> None:
         "except SystemExit as ended:\n    assert not ended.code\n"
         "assert not {'torch', 'pandas', 'timm', 'deepspeed'} & set(sys.modules)\n"
     )
-    command = [sys.executable, "-c", script, "reproduce", "--no-run", "--data", "synthweb:tiny"]
+    command = [sys.executable, "-c", script, *line.split()]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "not run yet" in done.stdout
+    assert says in done.stdout
 
 
 def test_a_finished_run_is_answered_without_torch(tiny_home: Path) -> None:
