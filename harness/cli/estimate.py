@@ -16,7 +16,7 @@ from harness.errors import HarnessError
 from harness.progress import ProgressLine
 
 if TYPE_CHECKING:
-    from harness.planning.estimate import Estimate
+    from harness.planning.estimate import Estimate, Measure
     from harness.planning.throughput import Speed
 
 MOST_IMAGES = 1 << 40
@@ -78,7 +78,6 @@ def estimate(  # noqa: PLR0913 - one parameter per option
     share_cores()
     keep_freed_memory()
     from harness.planning.estimate import estimate as estimate_cost
-    from harness.planning.step_timer import StepTimer
 
     with ProgressLine() as line:
         found = estimate_cost(
@@ -87,12 +86,18 @@ def estimate(  # noqa: PLR0913 - one parameter per option
             images=images,
             given=_speeds(given),
             hardware=hardware,
-            measure=StepTimer(tell=line.show) if measure else None,
+            measure=_timer(line) if measure else None,
         )
     if as_json:
         say(json.dumps(_json(found), indent=1))
     else:
         say("\n".join(_lines(found)))
+
+
+def _timer(line: ProgressLine) -> Measure:
+    from harness.planning.step_timer import StepTimer
+
+    return StepTimer(tell=line.show)
 
 
 def _speeds(given: Sequence[str]) -> dict[str, float]:

@@ -12,6 +12,7 @@ from harness.assembly.prepare import prepare
 from harness.assembly.recipe import UNREAD, Recipe, StageRecipe, resolve
 from harness.data.webvision.lists.editions import EDITIONS
 from harness.errors import HarnessError, unknown
+from harness.planning.network_sizes import network_sizes
 from harness.planning.throughput import (
     LEAST_EFFICIENCY,
     MOST_EFFICIENCY,
@@ -106,8 +107,6 @@ def estimate(
     Raises:
         HarnessError: A speed or the number of images is unknown, or the recipe is invalid.
     """
-    from harness.planning.step_timer import network_sizes
-
     spec, hooks, recipe, size = _resolved(asked, images)
     given = given or {}
     strangers = sorted(set(given) - {"", *(stage.stage.name for stage in recipe.stages)})

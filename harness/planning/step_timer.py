@@ -29,18 +29,9 @@ SECONDS = 3.0  # of one network's steps, without the warm-up steps
 WARM_UP_STEPS, LEAST_STEPS = 2, 3
 
 
-def network_sizes(
-    spec: RunSpec, hooks: Hooks, stages: Sequence[StageRecipe], classes: int
-) -> dict[str, NetworkSize]:
-    """Return the size of each stage's network, built without drawing its weights if possible."""
-    by_kind: dict[Kind, NetworkSize] = {}
-    found = {}
-    for stage in stages:
-        kind = kind_of(stage)._replace(teachers=0)
-        if kind not in by_kind:
-            by_kind[kind] = _size(_undrawn(spec, hooks, stage, classes))
-        found[stage.stage.name] = by_kind[kind]
-    return found
+def network_size(spec: RunSpec, hooks: Hooks, stage: StageRecipe, classes: int) -> NetworkSize:
+    """Return the size of a stage's network, built without drawing its weights if possible."""
+    return _size(_undrawn(spec, hooks, stage, classes))
 
 
 def _undrawn(spec: RunSpec, hooks: Hooks, stage: StageRecipe, classes: int) -> nn.Module:
