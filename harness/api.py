@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.machine.cores import cores
-from harness.spec import DataSpec, Override, RunSpec, default_home
+from harness.spec import DataSpec, EngineName, Override, RunSpec, check_engine, default_home
 from harness.terminal import visible
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def spec_of(  # noqa: PLR0913 - one parameter per choice
     without: Sequence[str] = (),
     stage: Mapping[str, object] | None = None,
     full_size: bool = False,
-    engine: Literal["deepspeed", "torch"] = "deepspeed",
+    engine: EngineName = "deepspeed",
     deepspeed: Mapping[str, Any] | None = None,
     home: Path | str | None = None,
     knobs: Mapping[str, object] | None = None,
@@ -145,6 +145,7 @@ def spec_of(  # noqa: PLR0913 - one parameter per choice
     leave out, ``stage`` maps "FIELD" or "STAGE.FIELD" to a value. Further keywords are knobs of the
     method; one that is called like another parameter goes into ``knobs``.
     """
+    check_engine(engine, deepspeed)
     asked = {**(knobs or {}), **more_knobs}
     overrides = [(*path.rpartition("."), value) for path, value in (stage or {}).items()]
     return RunSpec(

@@ -8,12 +8,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 from urllib.parse import quote, unquote
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, unknown
 
+EngineName: TypeAlias = Literal["deepspeed", "ddp", "torch"]
+ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 _BYTES = "surrogateescape"  # names of files may hold bytes that are not UTF-8
+
+
+def check_engine(name: str, deepspeed: Mapping[str, Any] | None = None) -> None:
+    """Raise HarnessError if no engine is called so, or if it would ignore DeepSpeed's settings."""
+    if name not in ENGINES:
+        raise HarnessError(unknown("engine", name, ENGINES))
+    if deepspeed and name != "deepspeed":
+        raise HarnessError(
+            f"DeepSpeed's settings were given, but engine {name!r} does not read them; leave them "
+            "out, or use engine 'deepspeed'"
+        )
 
 
 def default_home() -> Path:
@@ -113,7 +126,7 @@ class RunSpec:
     seed: int = 0
     overrides: tuple[Override, ...] = ()
     full_size: bool = False  # leave the data set's profile out
-    engine: Literal["deepspeed", "torch"] = "deepspeed"
+    engine: EngineName = "deepspeed"
     deepspeed: Mapping[str, Any] = field(default_factory=dict)  # merged over the derived config
     loader_threads: int = 2
     checkpoint_seconds: float = 5.0  # between checkpoints at the ends of epochs; 0: after each

@@ -138,3 +138,18 @@ def test_the_board_of_a_notebook_leaves_an_altered_record_out(tiny_home: Path) -
     path.write_text(path.read_text().replace('"seed": 0', '"seed": 7'))
     with pytest.warns(UserWarning, match="left out: .*altered"):
         assert not len(harness.leaderboard(home=tiny_home))
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"engine": "jax"}, "unknown engine 'jax'"),
+        ({"engine": "torch", "deepspeed": {"steps_per_print": 1}}, "'torch' does not read them"),
+        ({"engine": "ddp", "deepspeed": {"steps_per_print": 1}}, "'ddp' does not read them"),
+    ],
+)
+def test_an_engine_that_would_not_do_what_was_asked_is_refused(
+    asked: dict[str, object], said: str
+) -> None:
+    with pytest.raises(harness.HarnessError, match=said):
+        harness.plan("baseline", **asked)

@@ -12,7 +12,7 @@ from click.shell_completion import CompletionItem
 
 from harness.api import spec_of
 from harness.errors import HarnessError
-from harness.spec import RunSpec
+from harness.spec import ENGINES, RunSpec
 from harness.store.reading import read_plain
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -85,10 +85,10 @@ OPTIONS: Sequence[Callable[[Any], Any]] = (
     ),
     click.option(
         "--engine",
-        type=click.Choice(["deepspeed", "torch"]),
+        type=click.Choice(ENGINES),
         default="deepspeed",
         show_default=True,
-        help="What trains: DeepSpeed or plain torch.",
+        help="What trains: DeepSpeed, torch's DistributedDataParallel, or plain torch.",
     ),
     click.option(
         "--deepspeed",

@@ -15,6 +15,7 @@ from click.shell_completion import CompletionItem
 from harness.cli.devices import device_options, on_devices
 from harness.cli.options import run_spec
 from harness.cli.say import say
+from harness.spec import ENGINES
 from harness.terminal import note
 
 if TYPE_CHECKING:
@@ -65,9 +66,7 @@ def complete_table(
     is_flag=True,
     help="Run the recipes unchanged, without the profile of the data set.",
 )
-@click.option(
-    "--engine", type=click.Choice(["deepspeed", "torch"]), default="deepspeed", show_default=True
-)
+@click.option("--engine", type=click.Choice(ENGINES), default="deepspeed", show_default=True)
 @device_options
 @click.option(
     "--report",

@@ -135,7 +135,8 @@ def _check_zero(zero: object) -> None:
     if type(level) is not int or level != 0:
         raise HarnessError(
             f"--deepspeed: zero_optimization.stage {level!r} is refused: a sharded optimiser "
-            "cannot be resumed at another number of ranks; these networks fit with stage 0"
+            "cannot be resumed at another number of ranks, and SGD's momentum is no larger than "
+            "the weights; leave it at 0"
         )
     for key in ("offload_param", "offload_optimizer", "cpu_offload"):
         if values.get(key):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from harness.spec import RunSpec
+from harness.spec import RunSpec, check_engine
 from harness.terminal import note
 from harness.training.batch_norm import across_ranks, check_pictures
 from harness.training.layout import micro_batch_size
@@ -71,16 +71,15 @@ class TorchEngine:
         self._dtype = DTYPES[stage.precision]
         self._scaler = torch.amp.GradScaler(ranks.device.type, enabled=stage.precision == "fp16")
         self._parameters = [p for p in self.module.parameters() if p.requires_grad]
+        self._forward = self.module
         for parameter in self.module.parameters():
             if ranks.world_size > 1:
                 torch.distributed.broadcast(parameter.data, 0)
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return logits ``(B, K)``."""
-        device = self._ranks.device.type
-        context = torch.autocast(device, dtype=self._dtype) if self._dtype else nullcontext()
-        with context:
-            logits: Tensor = self.module(images)
+        with self._autocast():
+            logits: Tensor = self._forward(images)
         return logits
 
     def backward(self, loss: Tensor) -> None:
@@ -90,18 +89,32 @@ class TorchEngine:
 
     def step(self) -> None:
         """Update the weights if this micro-batch ends an accumulation."""
+        ends_update = self._ends_update
         self._micro_steps += 1
-        if self._micro_steps % self._stage.accumulation:
+        if not ends_update:
             return
-        for parameter in self._parameters:
-            if parameter.grad is not None and self._ranks.world_size > 1:
-                self._ranks.mean(parameter.grad)
+        self._average_gradients()
         if self._stage.clip_norm:
             self._scaler.unscale_(self._optimizer)
             nn.utils.clip_grad_norm_(self._parameters, self._stage.clip_norm)
         self._scaler.step(self._optimizer)
         self._scaler.update()
         self._optimizer.zero_grad(set_to_none=True)
+
+    @property
+    def _ends_update(self) -> bool:
+        return (self._micro_steps + 1) % self._stage.accumulation == 0
+
+    def _autocast(self) -> AbstractContextManager[object]:
+        if self._dtype is None:
+            return nullcontext()
+        return torch.autocast(self._ranks.device.type, dtype=self._dtype)
+
+    def _average_gradients(self) -> None:
+        """Average them over the ranks, one by one, so that nothing else is involved."""
+        for parameter in self._parameters:
+            if parameter.grad is not None and self._ranks.world_size > 1:
+                self._ranks.mean(parameter.grad)
 
     def set_lr(self, lr: float) -> None:
         """Set the learning rate of the next update."""
@@ -128,16 +141,18 @@ def make_engine(
 ) -> Engine:
     """Return the engine called ``name``; imports DeepSpeed only if it is needed.
 
-    Raises HarnessError if the stage's batch cannot be split evenly over the ranks, or if
-    batch norm would see one image at a time.
+    Raises HarnessError if there is no such engine, if the stage's batch cannot be split evenly over
+    the ranks, or if batch norm would see one image at a time.
     """
+    from harness.training.ddp import DdpEngine
     from harness.training.deepspeed import DeepSpeedEngine
 
+    check_engine(name)
     micro_batch_size(stage, ranks.world_size)
     check_pictures(module, stage, ranks.world_size)
     module = across_ranks(module, stage, ranks)
-    if name == "torch":
-        return TorchEngine(module, stage, ranks)
+    if name != "deepspeed":
+        return {"ddp": DdpEngine, "torch": TorchEngine}[name](module, stage, ranks)
     return DeepSpeedEngine(module, stage, ranks, deepspeed)
 
 
@@ -146,7 +161,7 @@ def usable_engine(spec: RunSpec) -> RunSpec:
 
     Prints a line in that case; the record names the engine that ran.
     """
-    if spec.engine == "torch":
+    if spec.engine != "deepspeed":
         return spec
     from harness.training.deepspeed import unavailable
 

@@ -12,6 +12,7 @@ from timm.layers import BatchNormAct2d
 from torch import Tensor, nn
 
 from harness.errors import HarnessError
+from harness.spec import ENGINES
 from harness.training.batch_norm import across_ranks, check_pictures
 from harness.training.batches import in_parts, join_batches, split_batch
 from harness.training.engine import make_engine
@@ -124,7 +125,7 @@ def test_tricks_and_losses_see_one_part_at_a_time(
     assert found.tolist() == [0, 1, 2, 3, 4, 5]
 
 
-@pytest.mark.parametrize("engine", ["torch", "deepspeed"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_dropout_goes_on_exactly(
     engine: str, make_job, network: Callable[[], nn.Module], ranks: Ranks, watcher, heeded_interrupt
 ) -> None:

@@ -1,4 +1,4 @@
-"""DeepSpeed against the plain torch engine, step by step."""
+"""The engines against the plain one, step by step."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from harness.errors import HarnessError
+from harness.spec import ENGINES
 from harness.training.batches import cross_entropy
 from harness.training.engine import Engine, make_engine
 from harness.training.loop import weighted_mean
@@ -46,7 +47,7 @@ def take_steps(engine: Engine, stage: Stage, batches: list[Batch]) -> list[float
     ],
     ids=str,
 )
-def test_deepspeed_and_plain_torch_have_the_same_losses(
+def test_the_engines_have_the_same_losses(
     values: dict[str, object],
     network: Callable[[], nn.Module],
     batches: Callable[[int, int], list[Batch]],
@@ -54,13 +55,24 @@ def test_deepspeed_and_plain_torch_have_the_same_losses(
 ) -> None:
     stage = Stage(name="train", batch_size=16, lr=0.1, **values)
     data = batches(STEPS * stage.accumulation, stage.batch_size // stage.accumulation)
-    engines = [make_engine(name, network(), stage, ranks, {}) for name in ("torch", "deepspeed")]
-    plain, deep = (take_steps(engine, stage, data) for engine in engines)
-    assert [engine.name for engine in engines] == ["torch", "deepspeed"]
-    np.testing.assert_allclose(deep, plain, rtol=1e-6 if stage.precision == "fp32" else 2e-3)
+    engines = {name: make_engine(name, network(), stage, ranks, {}) for name in ENGINES}
+    losses = {name: take_steps(engine, stage, data) for name, engine in engines.items()}
+    assert [engine.name for engine in engines.values()] == list(ENGINES)
+    tolerance = 1e-6 if stage.precision == "fp32" else 2e-3
+    for name in ENGINES:
+        np.testing.assert_allclose(losses[name], losses["torch"], rtol=tolerance, err_msg=name)
     if stage.precision == "fp32":
-        for mine, theirs in zip(*(e.module.state_dict().values() for e in engines), strict=True):
-            torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-6)
+        plain = engines.pop("torch").module.state_dict()
+        for engine in engines.values():
+            for key, mine in engine.module.state_dict().items():
+                torch.testing.assert_close(mine, plain[key], rtol=1e-5, atol=1e-6)
+
+
+def test_an_engine_that_is_not_known_is_one_line(
+    network: Callable[[], nn.Module], ranks: Ranks
+) -> None:
+    with pytest.raises(HarnessError, match="unknown engine 'horovod'"):
+        make_engine("horovod", network(), Stage(name="train"), ranks, {})
 
 
 def test_accumulation_gives_the_whole_batchs_update(
@@ -83,7 +95,7 @@ def test_accumulation_gives_the_whole_batchs_update(
     torch.testing.assert_close(*updated)
 
 
-@pytest.mark.parametrize("name", ["torch", "deepspeed"])
+@pytest.mark.parametrize("name", ENGINES)
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_an_engine_goes_on_from_its_state(
     name: str,
@@ -112,7 +124,7 @@ def nn_copy(state):
     return state
 
 
-@pytest.mark.parametrize("name", ["torch", "deepspeed"])
+@pytest.mark.parametrize("name", ENGINES)
 def test_fp16_skips_an_update_that_overflows_and_keeps_the_smaller_scale(
     name: str,
     network: Callable[[], nn.Module],
@@ -134,8 +146,8 @@ def test_fp16_skips_an_update_that_overflows_and_keeps_the_smaller_scale(
     assert other.state()["scaler"]["scale"] == scale / 2
 
 
-@pytest.mark.parametrize("name", ["torch", "deepspeed"])
-def test_a_batch_that_cannot_be_split_stops_both_engines(
+@pytest.mark.parametrize("name", ENGINES)
+def test_a_batch_that_cannot_be_split_stops_every_engine(
     name: str, network: Callable[[], nn.Module], ranks: Ranks
 ) -> None:
     with pytest.raises(HarnessError, match="cannot be split"):

@@ -22,7 +22,7 @@ from harness.assembly.prepare import prepare
 from harness.errors import HarnessError
 from harness.machine.killed import killed_words
 from harness.machine.launch import choose_ranks
-from harness.spec import DataSpec, Override, RunSpec
+from harness.spec import ENGINES, DataSpec, Override, RunSpec
 from harness.store.record import ResultRecord, read_record
 
 pytestmark = pytest.mark.slow
@@ -238,6 +238,8 @@ PROGRAM = """
     from harness.data.webvision import read_split
     from harness.assembly.contract import Contribution
     from harness.assembly.recipe import StageRecipe
+    from harness.errors import HarnessError
+    from harness.spec import ENGINES
     from harness.training.engine import make_engine
     from harness.training.interrupt import Interrupted
     from harness.training.loop import Job, train
@@ -277,7 +279,7 @@ PROGRAM = """
             return Job(recipe=recipe, samples=samples, seed=3, threads=1, folder=home / name,
                        evaluate=lambda module: {}, report=lambda line: None)
 
-        for engine in ("torch", "deepspeed"):
+        for engine in ENGINES:
             for values in ({}, {"accumulation": 2, "clip_norm": 0.05}):
                 asked = job(f"{engine}{len(values)}", **values)
                 watcher = Watcher()
@@ -292,7 +294,7 @@ PROGRAM = """
         ways = {"synchronised": {}, "accumulated": {"accumulation": 2},
                 "activated": {}, "bf16": {"precision": "bf16"},
                 "grouped": {"norm_group": 4, "accumulation": 2, **across}}
-        for engine in ("torch", "deepspeed"):
+        for engine in ENGINES:
             for way, values in ways.items():
                 norm = BatchNormAct2d(8) if way == "activated" else nn.BatchNorm2d(8, momentum=0.3)
                 asked = job(f"{engine} {way}", **values)
@@ -303,19 +305,41 @@ PROGRAM = """
                          for name, value in made.module.state_dict().items()}
                 told[asked.recipe.stage.name] = [watcher.losses, state]
 
-        asked = job("stopped")
-        made = make_engine("torch", network(nn.BatchNorm2d(8)), asked.recipe.stage, ranks, {})
-        stopped = Watcher(stop=3)
-        try:
-            train(asked, made, ranks, stopped)
-        except Interrupted as interrupted:
-            told["stopped by"] = [stopped.losses, interrupted.number]
-        told["means within"] = made.module[1].running_mean.tolist()
-        made = make_engine("torch", network(nn.BatchNorm2d(8)), asked.recipe.stage, ranks, {})
-        resumed = Watcher()
-        train(asked, made, ranks, resumed)
-        told["resumed at"] = resumed.first
-        told["means"] = made.module[1].running_mean.tolist()
+        class Idle(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.body, self.idle = network(nn.GroupNorm(2, 8)), nn.Linear(2, 2)
+            def forward(self, images):
+                return self.body(images)
+
+        for engine in ENGINES:
+            asked = job(f"{engine} idle")
+            try:
+                train(asked, make_engine(engine, Idle(), asked.recipe.stage, ranks, {}), ranks,
+                      Watcher())
+                told[f"{engine} idle"] = ""
+            except HarnessError as error:
+                told[f"{engine} idle"] = str(error)
+
+        for engine in ENGINES:
+            asked = job(f"{engine} stopped", precision="fp16")
+            made = make_engine(engine, network(nn.BatchNorm2d(8)), asked.recipe.stage, ranks, {})
+            stopped = Watcher(stop=3)
+            try:
+                train(asked, made, ranks, stopped)
+            except Interrupted as interrupted:
+                told[f"{engine} stopped by"] = [stopped.losses, interrupted.number]
+            told[f"{engine} means within"] = made.module[1].running_mean.tolist()
+            made = make_engine(engine, network(nn.BatchNorm2d(8)), asked.recipe.stage, ranks, {})
+            resumed = Watcher()
+            train(asked, made, ranks, resumed)
+            told[f"{engine} resumed at"] = [resumed.first, stopped.losses + resumed.losses]
+            told[f"{engine} means"] = made.module[1].running_mean.tolist()
+            whole = Watcher()
+            asked = job(f"{engine} whole", precision="fp16")
+            made = make_engine(engine, network(nn.BatchNorm2d(8)), asked.recipe.stage, ranks, {})
+            train(asked, made, ranks, whole)
+            told[f"{engine} whole"] = whole.losses
 
         class Queue(nn.Identity):
             def __init__(self):
@@ -382,17 +406,17 @@ def told(drawn_tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     return said
 
 
-@pytest.mark.parametrize("name", ["torch0", "torch2", "deepspeed0", "deepspeed2"])
+@pytest.mark.parametrize("name", [f"{engine}{values}" for engine in ENGINES for values in (0, 2)])
 def test_several_ranks_do_what_one_does(told: dict[str, Any], name: str) -> None:
-    losses, weights = told["0 of 1"][name]
-    for ranks in (2, 3):
+    losses, weights = told["0 of 1"][f"torch{name[-1]}"]
+    for ranks in (1, 2, 3):
         found = [told[f"{rank} of {ranks}"][name] for rank in range(ranks)]
         assert all(one == found[0] for one in found)
         np.testing.assert_allclose(found[0][0], losses, rtol=2e-5)
         np.testing.assert_allclose(found[0][1], weights, rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("engine", ["torch", "deepspeed"])
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("way", ["synchronised", "accumulated", "activated", "grouped", "bf16"])
 def test_batch_norm_does_not_depend_on_the_number_of_ranks(
     told: dict[str, Any], engine: str, way: str
@@ -409,17 +433,36 @@ def test_batch_norm_does_not_depend_on_the_number_of_ranks(
                 np.testing.assert_allclose(found_state[name], values, err_msg=name, **tolerance)
 
 
-def test_a_signal_to_one_rank_stops_all_after_the_same_step(told: dict[str, Any]) -> None:
+def test_a_parameter_without_a_gradient_is_named_by_ddp_alone(told: dict[str, Any]) -> None:
+    for rank, told_of in told.items():
+        several = not rank.endswith("of 1")
+        assert told_of["torch idle"] == told_of["deepspeed idle"] == ""
+        assert told_of["ddp idle"].startswith(
+            "--engine ddp: stage 'ddp idle' trains idle.weight, idle.bias, to which the loss gives "
+            "no gradient; use --engine deepspeed or torch"
+            if several
+            else ""
+        )
+        assert bool(told_of["ddp idle"]) == several
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_signal_to_one_rank_stops_all_and_they_go_on_as_if_it_had_not(
+    told: dict[str, Any], engine: str
+) -> None:
     for rank in ("0 of 2", "1 of 2"):
-        losses, number = told[rank]["stopped by"]
+        losses, number = told[rank][f"{engine} stopped by"]
         assert len(losses) == 3
         assert number == signal.SIGTERM
-        assert told[rank]["resumed at"] == 3
+        first, losses = told[rank][f"{engine} resumed at"]
+        assert first == 3
+        np.testing.assert_allclose(losses, told[rank][f"{engine} whole"], rtol=1e-6)
 
 
-def test_batch_norm_statistics_are_those_of_all_ranks(told: dict[str, Any]) -> None:
-    assert told["0 of 2"]["means within"] == told["1 of 2"]["means within"]
-    assert told["0 of 2"]["means"] == told["1 of 2"]["means"]
+@pytest.mark.parametrize("engine", ENGINES)
+def test_batch_norm_statistics_are_those_of_all_ranks(told: dict[str, Any], engine: str) -> None:
+    for when in (f"{engine} means within", f"{engine} means"):
+        assert told["0 of 2"][when] == told["1 of 2"][when]
 
 
 def test_buffers_of_other_modules_are_not_averaged(told: dict[str, Any]) -> None:
