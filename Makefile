@@ -11,7 +11,7 @@ demo: .venv/installed
 test: .venv/installed-test
 	$(BIN)/pytest
 
-# Without the tests that take over three seconds.
+# Without the tests that train whole runs or start other processes.
 test-fast: .venv/installed-test
 	$(BIN)/pytest -m 'not slow'
 

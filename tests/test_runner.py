@@ -16,6 +16,8 @@ import pytest
 
 from harness.store.record import ResultRecord, read_record
 
+pytestmark = pytest.mark.slow
+
 Call = Callable[..., Any]
 TINY = ("--data", "synthweb:tiny")
 ONE_EPOCH = (*TINY, "--stage", "epochs=1")

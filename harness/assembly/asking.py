@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -45,16 +46,23 @@ def _for_plugin(value: Any) -> Any:
 def check_names(name: str, plugin: object) -> None:
     """Refuse a function whose name is nearly that of a hook: it would never be called."""
     for attribute in dir(plugin):
-        near = difflib.get_close_matches(attribute, HOOKS, n=1, cutoff=NEARLY)
-        if not near or attribute in HOOKS or attribute.startswith("_"):
+        if attribute.startswith("_") or attribute in HOOKS:
+            continue
+        near = _nearest_hook(attribute)
+        if not near:
             continue
         found = inspect.getattr_static(plugin, attribute)
         imported = isinstance(plugin, ModuleType) and inspect.getmodule(found) is not plugin
         if inspect.isroutine(found) and not imported:
             raise PluginError(
                 f"plugin {name!r} cannot be used: it has {attribute!r}, which is not a hook; did "
-                f"you mean {near[0]!r}? Rename it, or begin its name with _"
+                f"you mean {near!r}? Rename it, or begin its name with _"
             )
+
+
+@cache  # a run sets up the same plugins several times
+def _nearest_hook(attribute: str) -> str:
+    return next(iter(difflib.get_close_matches(attribute, HOOKS, n=1, cutoff=NEARLY)), "")
 
 
 def check_implementation(impl: pluggy.HookImpl, arguments: Sequence[str]) -> None:

@@ -34,8 +34,11 @@ class Entry(NamedTuple):
 def find_plugins() -> dict[str, Entry]:
     """Return every installed plugin by name, sorted; ours win if two share a name."""
     found: dict[str, Entry] = {}
+    installed: dict[int, tuple[str, str]] = {}  # each distribution's metadata are parsed once
     for point in entry_points(group=GROUP):
-        entry = _entry(point)
+        if id(point.dist) not in installed:
+            installed[id(point.dist)] = _distribution(point)
+        entry = Entry(point.name, point.value, *installed[id(point.dist)])
         other = found.get(entry.name)
         if other is None or other == entry:
             found[entry.name] = entry
@@ -46,13 +49,14 @@ def find_plugins() -> dict[str, Entry]:
     return dict(sorted(found.items()))
 
 
-def _entry(point: EntryPoint) -> Entry:
+def _distribution(point: EntryPoint) -> tuple[str, str]:
+    """Return name and version of the distribution that registered an entry point."""
     try:
         # A half-removed distribution has no metadata; the exception depends on the Python version.
-        name, version = point.dist.metadata["Name"], point.dist.version  # type: ignore[union-attr]
+        about = point.dist.metadata  # type: ignore[union-attr]
+        return about["Name"] or "unknown", about["Version"] or "?"
     except Exception:
-        name = version = None
-    return Entry(point.name, point.value, name or "unknown", version or "?")
+        return "unknown", "?"
 
 
 def load_plugin(entry: Entry) -> Any:

@@ -15,18 +15,20 @@ import pytest
 
 from tests.conftest import Outcome
 
+pytestmark = pytest.mark.slow
+
 KEYS = """
 import json, sys
 from harness.assembly.activation import Activation
 from harness.assembly.recipe import DataIdentity, resolve
 from harness.spec import DataSpec, Override, RunSpec
-asked = json.loads(sys.argv[1])
-overrides = (Override("", "backbone", asked.pop("backbone")),) if "backbone" in asked else ()
-extra = tuple(asked.pop("extra", ()))
-data = DataSpec(name="synthweb", path="tiny")
-active = Activation(RunSpec(data=data, extra=extra, overrides=overrides, **asked))
-recipe = resolve(active.spec, active.hooks, DataIdentity(pictures="p", context=lambda: "c"))
-print(recipe.stages[-1].key)
+for asked in json.loads(sys.argv[1]):
+    overrides = (Override("", "backbone", asked.pop("backbone")),) if "backbone" in asked else ()
+    extra = tuple(asked.pop("extra", ()))
+    data = DataSpec(name="synthweb", path="tiny")
+    active = Activation(RunSpec(data=data, extra=extra, overrides=overrides, **asked))
+    recipe = resolve(active.spec, active.hooks, DataIdentity(pictures="p", context=lambda: "c"))
+    print(recipe.stages[-1].key)
 """
 
 READER = """
@@ -96,32 +98,36 @@ from torch import nn
 from harness.hookspecs import hookimpl
 
 class Plugin:
-    "Registers a network with timm."
+    "Registers two networks with timm, one under a name that timm has."
     @hookimpl
     def model_tricks(self):
         return []
 
-def {name}(pretrained=False, **kwargs):
+def their_net(pretrained=False, **kwargs):
     return timm.models.resnet.ResNet(timm.models.resnet.BasicBlock, [{blocks}, 1, 1, 1], **{{}})
 
+def resnet18(pretrained=False, **kwargs):
+    return their_net()
+
 warnings.simplefilter("ignore")
-timm.models.register_model({name})
+timm.models.register_model(their_net)
+timm.models.register_model(resnet18)
 """
 
 
-def key(**asked: object) -> str:
-    """The key of a run's last stage, worked out by a process of its own."""
+def keys(*asked: dict[str, object]) -> list[str]:
+    """The key of each run's last stage, worked out in this order by one new process."""
     environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-c", KEYS, json.dumps(asked)]
     done = subprocess.run(
         command, env=environment, capture_output=True, text=True, check=True, timeout=120
     )
-    return done.stdout.strip()
+    return done.stdout.split()
 
 
 def test_a_file_that_a_plugin_reads_is_its_content(
     install: Callable[..., Path],
-    harness_process: Callable[..., Outcome],
+    call: Callable[..., Outcome],
     tiny_home: Path,
     tmp_path: Path,
 ) -> None:
@@ -130,41 +136,41 @@ def test_a_file_that_a_plugin_reads_is_its_content(
     table = tmp_path / "table.npy"
     asked = {"plugin": "reader", "knobs": {"table": str(table)}}
     arguments = ("run", "--plugin", "reader", "--data", "synthweb:tiny", "--set", f"table={table}")
-    assert harness_process(*arguments).error == (
+    assert call(*arguments).error == (
         f"Weigh.table: {table} cannot be read: No such file or directory"
     )
     np.save(table, np.ones(300))
-    before = key(**asked)
+    before = keys(asked)
     np.save(table, np.full(300, 2.0))
-    after = key(**asked)
+    after = keys(asked)
     beside.write_text("2")
-    assert len({before, after, key(**asked)}) == 3
+    assert before != after != keys(asked) != before
     moved = table.rename(tmp_path / "home" / "table.npy")
     beside.write_text("1")
-    assert key(plugin="reader", knobs={"table": str(moved)}) == after
+    assert keys({"plugin": "reader", "knobs": {"table": str(moved)}}) == after
 
 
 def test_two_encoders_under_one_name_share_nothing(install: Callable[..., Path]) -> None:
     install("asks", ASKS.format(declares='encoder: str = "letters"', encoder="letters"))
     one = install("one", ENCODER.format(width=2))
     install("two", ENCODER.format(width=3))
-    found = [key(plugin="asks", extra=[name]) for name in ("one", "two")]
+    found = keys(*({"plugin": "asks", "extra": [name]} for name in ("one", "two")))
     one.write_text(textwrap.dedent(ENCODER.format(width=4)))
-    found.append(key(plugin="asks", extra=["one"]))
+    found += keys({"plugin": "asks", "extra": ["one"]})
     assert len(set(found)) == 3
 
 
 @pytest.mark.parametrize("declares", ["", 'encoder = ("minilm", "x")'])
 def test_an_encoder_that_no_trick_names_is_refused(
     install: Callable[..., Path],
-    harness_process: Callable[..., Outcome],
+    call: Callable[..., Outcome],
     tiny_home: Path,
     declares: str,
 ) -> None:
     install("asks", ASKS.format(declares=declares or "pass", encoder="lexical"))
     extra = ["--with", "one"] if "x" in declares else []
     install("one", ENCODER.format(width=2))
-    done = harness_process(
+    done = call(
         *("run", "--plugin", "asks", "--data", "synthweb:tiny", "--engine", "torch"),
         *("--stage", "epochs=1", *extra),
     )
@@ -176,17 +182,17 @@ def test_an_encoder_that_no_trick_names_is_refused(
     )
 
 
-@pytest.mark.parametrize("name", ["their_net", "resnet18"])
-def test_a_network_that_a_plugin_registers_with_timm_counts_with_its_source(
-    install: Callable[..., Path], name: str
+def test_networks_that_a_plugin_registers_with_timm_count_with_their_source(
+    install: Callable[..., Path],
 ) -> None:
-    file = install("nets", NETWORK.format(name=name, blocks=1))
-    asked = {"plugin": "baseline", "extra": ["nets"], "backbone": name}
-    before = key(**asked)
-    file.write_text(textwrap.dedent(NETWORK.format(name=name, blocks=2)))
-    after = key(**asked)
-    other = key(plugin="baseline", extra=["nets"], backbone="resnet34")
-    assert len({before, after, other}) == 3
-    if name == "resnet18":
-        assert key(plugin="baseline", backbone=name) not in (before, after)
-        assert key(plugin="baseline", backbone="resnet34") == other
+    file = install("nets", NETWORK.format(blocks=1))
+    timms = [{"plugin": "baseline", "backbone": name} for name in ("resnet18", "resnet34")]
+    asked = [
+        {"plugin": "baseline", "extra": ["nets"], "backbone": name}
+        for name in ("their_net", "resnet18", "resnet34")
+    ]
+    timms_18, timms_34, theirs, theirs_18, other = keys(*timms, *asked)
+    file.write_text(textwrap.dedent(NETWORK.format(blocks=2)))
+    edited, edited_18, other_after = keys(*asked)
+    assert len({theirs, edited, theirs_18, edited_18, timms_18, timms_34}) == 6
+    assert timms_34 == other == other_after

@@ -51,6 +51,7 @@ class Plugin:
 """
 
 
+@pytest.mark.slow
 def test_an_ablation_from_end_to_end(call: Call, tiny_home: Path, install) -> None:
     install("mine", METHOD)
     ablate = ("ablate", "--plugin", "mine", *TINY, "--seeds", "2")

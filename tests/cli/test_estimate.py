@@ -32,6 +32,7 @@ def test_json_holds_it_all(call: Call, tiny_home: Path) -> None:
     assert set(found["disk"]) == {"weights", "samples", "predictions"}
 
 
+@pytest.mark.slow
 def test_steps_are_timed_here(call: Call, tiny_home: Path, monkeypatch) -> None:
     import harness.planning.step_timer
 

@@ -25,6 +25,7 @@ def test_the_tables_are_listed(call: Call) -> None:
     assert TABLE in call("reproduce", "--list").out
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_run_once_and_judged(tiny_home: Path, call: Call) -> None:
     nothing = json.loads(call(*ASKED, "--no-run", "--json").out)
     (claim,) = nothing["claims"]
@@ -63,6 +64,7 @@ def test_what_is_missing_is_run_once_and_judged(tiny_home: Path, call: Call) -> 
     assert "| Reweighting classes" in markdown.replace("  ", " ")
 
 
+@pytest.mark.slow
 def test_the_data_that_nobody_named_is_said(harness_home: Path, call: Call) -> None:
     # A home of its own: the default data are drawn, and the tiny one's folder is every test's.
     ended = call("reproduce", TABLE, "--no-run", "--json")
@@ -72,6 +74,7 @@ def test_the_data_that_nobody_named_is_said(harness_home: Path, call: Call) -> N
     ]
 
 
+@pytest.mark.slow
 def test_the_report_is_one_page_that_loads_nothing(
     tiny_home: Path, call: Call, tmp_path: Path
 ) -> None:

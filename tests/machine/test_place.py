@@ -64,6 +64,7 @@ def test_another_number_of_processes_than_were_started_is_refused(
     assert choose_ranks(8, None, Place(0, 16, 0, "node1", 29500)) == 16
 
 
+@pytest.mark.slow
 def test_a_run_leaves_nothing_behind_that_looks_like_a_launcher(
     tiny_home: Path, call: Callable[..., Any]
 ) -> None:

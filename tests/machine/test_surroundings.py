@@ -39,12 +39,14 @@ def harness(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
     )
 
 
+@pytest.mark.slow
 def test_two_ranks_import_nothing_from_the_working_folder(tiny_home: Path, trap: Path) -> None:
     done = harness(*TINY, *ONE, "--cpu-ranks", "2")
     assert done.returncode == 0, done.stderr
     assert len(list((tiny_home / "records").glob("*.json"))) == 1
 
 
+@pytest.mark.slow
 def test_no_python_of_ours_imports_from_the_working_folder(harness_home: Path, trap: Path) -> None:
     code = "import json, sys, torch, harness.cli; print(json.dumps([sys.argv[1:], sys.path]))"
     done = subprocess.run(python(code, "a b"), capture_output=True, text=True, check=True)
@@ -89,6 +91,7 @@ ENDS = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("end", "ranks", "told"),
     [

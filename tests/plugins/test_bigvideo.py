@@ -139,18 +139,21 @@ def record_of(home: Path, call: Call, *asked: str) -> ResultRecord:
     return record
 
 
+@pytest.mark.slow
 def test_the_method_runs_from_data_to_record(tiny_home: Path, call: Call) -> None:
     record = record_of(tiny_home, call)
     assert [stage.values["input_size"] for stage in record.stages] == ["32", "48", "48"]
     assert record.stages[0].history[-1]["loss"] < record.stages[0].history[0]["loss"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["focal", "ghm"])
 def test_the_other_losses_run(tiny_home: Path, call: Call, loss: str) -> None:
     short = ("--set", "larger_input=average", "--stage", "epochs=1")
     record_of(tiny_home, call, "--set", f"loss={loss}", *short)
 
 
+@pytest.mark.slow
 def test_the_ensemble_runs_from_data_to_record(tiny_home: Path, call: Call) -> None:
     knobs = ("--set", "ensemble=three", "--set", "encoder=lexical")
     record = record_of(tiny_home, call, *knobs, "--stage", "epochs=1")

@@ -150,6 +150,7 @@ def test_an_ensemble_of_nobody_is_refused() -> None:
         recipe_of(ensemble="vote", members="")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "knobs",
     [

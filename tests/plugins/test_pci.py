@@ -101,6 +101,7 @@ def test_every_knob_says_where_it_comes_from() -> None:
     assert all(len(knob.source) > 15 for knob in knobs_of(Pci).values())
 
 
+@pytest.mark.slow
 def test_row_c_runs_from_data_to_record(tiny_home: Path, call: Call) -> None:
     ended = call("run", "--plugin", "pci", "--data", "synthweb:tiny")
     assert ended.status == 0, ended
@@ -115,6 +116,7 @@ def test_row_c_runs_from_data_to_record(tiny_home: Path, call: Call) -> None:
     assert {score.protocol for score in record.scores} == {"1 view", "10 views"}
 
 
+@pytest.mark.slow
 def test_the_ensemble_runs_from_data_to_record(tiny_home: Path, call: Call) -> None:
     knobs = ("--set", "ensemble=four_networks", "--set", "row=B1")
     command = ("run", "--plugin", "pci", *knobs, "--data", "synthweb:tiny", "--stage", "epochs=1")

@@ -140,6 +140,7 @@ def test_every_knob_of_the_tags_and_the_sampler_arrives() -> None:
     assert pretrain.stage.sampler == Uniform()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "knobs",
     [

@@ -11,6 +11,8 @@ import pytest
 
 from harness.store.record import ResultRecord, read_record
 
+pytestmark = pytest.mark.slow
+
 Call = Callable[..., Any]
 TINY = ("--data", "synthweb:tiny", "--stage", "epochs=1")
 

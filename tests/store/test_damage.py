@@ -14,6 +14,8 @@ from harness.spec import DataSpec, Override, RunSpec
 from harness.store.record import ResultRecord, read_record
 from harness.store.seals import read_marker, write_marker
 
+pytestmark = pytest.mark.slow
+
 Call = Callable[..., Any]
 EPOCHS = 2
 

@@ -14,6 +14,7 @@ from harness.spec import DataSpec, Override, RunSpec
 from harness.studies.sweep import finished, sweep
 
 
+@pytest.mark.slow
 def test_a_sweep_shares_stages_and_outlives_a_run_that_cannot_be(
     tiny_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

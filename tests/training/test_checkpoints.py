@@ -157,6 +157,7 @@ def test_a_finished_stage_keeps_no_checkpoint(tmp_path: Path) -> None:
     assert names(tmp_path) == ["weights.pt"]
 
 
+@pytest.mark.slow
 def test_where_the_disk_is_full_the_last_checkpoint_stays(tmp_path: Path) -> None:
     save(tmp_path, 1)
     program = f"""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -159,13 +160,19 @@ def _glosses(root: Path, synsets: Synsets) -> dict[str, tuple[str, str]]:
         wnids, words = parse_lines(path, read_bytes(path), SYNSET_LINE, "n01440764 a fish").columns
         brought = dict(zip((wnid.decode() for wnid in wnids), map(_words, words), strict=True))
         return {wnid: ("", brought.get(wnid, "")) for wnid in synsets.wnids}
-    from timm.data.imagenet_info import ImageNetInfo
-
-    known: Any = ImageNetInfo("imagenet22k")
-    names = set(known.label_names())
+    known, ids = _imagenet()
     found = {}
     for wnid in synsets.wnids:
-        text = known.label_name_to_description(wnid, detailed=True) if wnid in names else ""
+        text = known.label_name_to_description(wnid, detailed=True) if wnid in ids else ""
         lemmas, _, gloss = text.partition(": ")
         found[wnid] = (lemmas, gloss)
     return found
+
+
+@cache  # parsing timm's three lists takes 40 ms, and each split of a run asks for them
+def _imagenet() -> tuple[Any, frozenset[str]]:
+    """Return timm's lemmas and glosses of ImageNet-22k, and the ids that it has."""
+    from timm.data.imagenet_info import ImageNetInfo
+
+    known: Any = ImageNetInfo("imagenet22k")
+    return known, frozenset(known.label_names())
