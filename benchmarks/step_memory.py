@@ -1,7 +1,8 @@
 """The estimated memory of a training step against its measured peak.
 
-Each network trains a few steps with the plain torch engine in a process of its own. On a CPU the
-peak is what the resident memory grew by, on a GPU what torch had allocated.
+Each network trains a few steps in a process of its own, whose heap is set as in a run. On a CPU
+the peak is what the resident memory grew by, on a GPU what torch had allocated. The seconds are
+those of the trial on four images before a run's first step, which gives the estimate.
 
     python benchmarks/step_memory.py --output step_memory.json
 """
@@ -12,6 +13,7 @@ import argparse
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import torch
@@ -21,8 +23,11 @@ CASES = ("test_resnet:32:128", "test_resnet:224:64", "resnet18:224:8", "resnet50
 STEPS, CLASSES = 3, 1000
 
 
-def measured(case, precision):
+def measured(case, precision, engine_name):
     """Return estimate and measured peak of one case, in MiB."""
+    from harness.machine.launch import keep_freed_memory
+
+    keep_freed_memory()
     import timm
 
     from harness.assembly.recipe import StageRecipe
@@ -40,18 +45,22 @@ def measured(case, precision):
         stage=stage, origins={}, noise=(), model=(), batch=(), loss=(), depth=0, key="0"
     )
     # A first step of another network: the libraries' own memory is not the step's.
-    step(make_engine("torch", timm.create_model("test_resnet", num_classes=2), stage, ranks, {}),
-         ranks.device, 2, 32, 2)  # fmt: skip
+    first = timm.create_model("test_resnet", num_classes=2)
+    step(make_engine(engine_name, first, stage, ranks, {}), ranks.device, 2, 32, 2)
     before = resident(ranks.device)
     module = timm.create_model(backbone, num_classes=CLASSES)
-    engine = make_engine("torch", module, stage, ranks, {})
+    engine = make_engine(engine_name, module, stage, ranks, {})
     for _ in range(STEPS):
         step(engine, ranks.device, int(batch), int(size), CLASSES)
     peak = peak_of(ranks.device) - before
-    kept = rehearse(recipe, engine.module, "benchmark", CLASSES, seen=False)
-    estimate = step_memory(engine.module, ranks, activations=kept).bytes(stage, 1)
+    module = timm.create_model(backbone, num_classes=CLASSES).to(ranks.device)
+    began = time.perf_counter()
+    kept = rehearse(recipe, module, "benchmark", CLASSES, seen=False)
+    seconds = time.perf_counter() - began
+    estimate = step_memory(module, ranks, engine=engine_name, activations=kept).bytes(stage, 1)
     return {"network": backbone, "input size": int(size), "batch": int(batch),
-            "precision": precision, "estimate, MiB": estimate / 2**20, "peak, MiB": peak / 2**20,
+            "engine": engine_name, "precision": precision, "trial, s": seconds,
+            "estimate, MiB": estimate / 2**20, "peak, MiB": peak / 2**20,
             "estimate / peak": estimate / peak}  # fmt: skip
 
 
@@ -88,16 +97,18 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cases", nargs="*", default=CASES, metavar="NETWORK:PIXELS:BATCH")
     parser.add_argument("--precision", nargs="*", default=["fp32"])
+    parser.add_argument("--engine", choices=("torch", "deepspeed"), default="torch")
     parser.add_argument("--output", type=Path)
     parser.add_argument("--one", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.one:
-        print(json.dumps(measured(asked.one, asked.precision[0])))
+        print(json.dumps(measured(asked.one, asked.precision[0], asked.engine)))
         return
     rows = []
     for precision in asked.precision:
         for case in asked.cases:
-            command = [sys.executable, __file__, "--one", case, "--precision", precision]
+            command = [sys.executable, __file__, "--one", case, "--precision", precision,
+                       "--engine", asked.engine]  # fmt: skip
             done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
             rows.append(json.loads(done.stdout.splitlines()[-1]))
     print(tabulate(rows, "keys", floatfmt=".2f"))

@@ -55,7 +55,8 @@ def check_stages(
             teachers = sum(backbones.get(teacher.backbone, 0) for teacher in stage.stage.teachers)
             steps = stage.stage.epochs * -(-len(prepared.samples) // stage.stage.batch_size)
             ahead = batches_ahead(prepared.spec.loader_threads, steps)
-            least = step_memory(network, ranks, teachers=teachers, ahead=ahead)
+            engine = prepared.spec.engine
+            least = step_memory(network, ranks, engine=engine, teachers=teachers, ahead=ahead)
             check_memory(least, stage.stage, ranks, free)
             kept = rehearse(stage, network.to(ranks.device), builder, classes, seen=seen)
             check_memory(replace(least, activations=kept), stage.stage, ranks, free)
