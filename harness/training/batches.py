@@ -79,6 +79,18 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
     )
 
 
+def seed_draws(seed: int, device: torch.device) -> None:
+    """Seed what draws on this device and on the CPU without a generator, such as dropout.
+
+    The same draws as after torch.manual_seed, which seeds every kind of device: without a GPU it
+    formats stack traces for the day that one is used, 100 microseconds a call.
+    """
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
+
+
 def with_teacher_logits(batch: Batch, teachers: Sequence[nn.Module]) -> Batch:
     """Return the batch with the logits of each teacher, ``(M, B, K)``."""
     if not teachers:

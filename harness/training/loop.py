@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from harness.assembly.calling import calling
@@ -30,6 +29,7 @@ from harness.training.batches import (
     cross_entropy,
     in_parts,
     join_batches,
+    seed_draws,
     split_batch,
     to_device,
     with_teacher_logits,
@@ -111,7 +111,7 @@ def train(job: Job, engine: Engine, ranks: Ranks, observer: Observer) -> tuple[T
             engine.set_lr(lr)
             for number, waiting in enumerate(batches):
                 # Dropout draws from torch's own generator, which no checkpoint holds.
-                torch.manual_seed(waiting.seed)
+                seed_draws(waiting.seed, ranks.device)
                 seeds = layout.seeds(job.seed, position.step, number)
                 micro = _tricked(job, to_device(waiting, ranks.device), seeds)
                 if position.step == first:

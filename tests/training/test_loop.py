@@ -19,7 +19,7 @@ from harness.samplers import SubsetBatches
 from harness.samples import Samples, Targets
 from harness.schedules import Constant, WarmupCosine
 from harness.spec import ENGINES
-from harness.training.batches import Collator, cross_entropy, to_device
+from harness.training.batches import Collator, cross_entropy, seed_draws, to_device
 from harness.training.checkpoints import best_weights, newest_checkpoint, save_tensors
 from harness.training.engine import Engine, make_engine
 from harness.training.interrupt import Interrupted
@@ -388,3 +388,11 @@ def test_a_better_epoch_after_the_last_checkpoint_leaves_that_ones_best_weights_
     assert best_weights(job.folder, 1).read_bytes() == first
     best = sorted(path.name for path in job.folder.glob("best*"))
     assert best == ["best-000001.pt", "best.pt"]
+
+
+def test_a_seed_gives_the_draws_of_torchs_own_seeding() -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3), torch.nn.functional.dropout(torch.ones(8))
+    seed_draws(5, torch.device("cpu"))
+    found = torch.rand(3), torch.nn.functional.dropout(torch.ones(8))
+    assert all(map(torch.equal, expected, found))
