@@ -16,7 +16,8 @@ import numpy as np
 from tabulate import tabulate
 
 from harness.samples import WebClass
-from harness.store.record import Cost, Data, ResultRecord, read_records, write_record
+from harness.store.record import Cost, Data, ResultRecord
+from harness.store.record_files import read_records, write_record
 from harness.store.seals import file_seal
 from harness.studies.standing import standing
 from harness.testing.metrics import top_classes

@@ -31,7 +31,7 @@ def measured(case, precision, engine_name):
     import timm
 
     from harness.assembly.recipe import StageRecipe
-    from harness.training.engine import make_engine
+    from harness.training.engines import make_engine
     from harness.training.memory import step_memory
     from harness.training.ranks import join_ranks
     from harness.training.rehearsal import rehearse

@@ -48,7 +48,8 @@ from harness.samples import COLUMNS  # noqa: E402
 from harness.spec import DataSpec, RunSpec  # noqa: E402
 from harness.training import loop  # noqa: E402
 from harness.training.batches import normalize  # noqa: E402
-from harness.training.engine import DTYPES, make_engine  # noqa: E402
+from harness.training.engine import DTYPES  # noqa: E402
+from harness.training.engines import make_engine  # noqa: E402
 from harness.training.optimizer import sgd  # noqa: E402
 from harness.training.ranks import join_ranks  # noqa: E402
 from harness.values import Stage  # noqa: E402

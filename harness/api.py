@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from harness.planning.plan import PlannedRun
     from harness.scores import Metric
     from harness.store.record import ResultRecord
-    from harness.studies.comparison import RunComparison
+    from harness.studies.run_comparison import RunComparison
 
 MOST_THREADS = 8
 
@@ -119,7 +119,7 @@ def leaderboard(
 
 def records(*, home: Path | str | None = None) -> list[ResultRecord]:
     """Return every readable record, oldest first."""
-    from harness.store.record import read_records
+    from harness.store.record_files import read_records
 
     return read_records(_home(home) / "records")[0]
 

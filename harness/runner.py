@@ -10,7 +10,8 @@ from harness.machine.place import read_place
 from harness.spec import RunSpec
 from harness.store.finished import finished_record
 from harness.store.leftovers import sweep_leftovers
-from harness.store.record import ResultRecord, write_record
+from harness.store.record import ResultRecord
+from harness.store.record_files import write_record
 from harness.values import Plan
 
 
@@ -37,7 +38,7 @@ def _train_and_test(
     from harness.testing.noise_quality import qualities
     from harness.testing.score import Evaluation
     from harness.training.agreement import check_one_home, check_one_identity
-    from harness.training.engine import usable_engine
+    from harness.training.engines import usable_engine
     from harness.training.ranks import join_ranks
 
     usable = usable_engine(asked)

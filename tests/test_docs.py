@@ -34,7 +34,8 @@ from harness.knobs import parse_knobs
 from harness.planning.plan import planned
 from harness.runner import run
 from harness.spec import DataSpec, Override, RunSpec
-from harness.store.record import NoiseQuality, ResultRecord, read_record
+from harness.store.record import NoiseQuality, ResultRecord
+from harness.store.record_files import read_record
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])

@@ -2,9 +2,9 @@
 
 ``ROOMS`` runs from the ground up. A room is a folder (or a file at the top of ``harness/``); it may
 import itself, the rooms named in ``uses`` and the libraries named in ``libraries``. Every room in
-``uses`` stands further up in the list, so there can be no circle. What stands under
-``TYPE_CHECKING`` is free. A ``light`` room loads no heavy library when it is imported, only when a
-function is called.
+``uses`` stands further up in the list, so there is no circle of rooms. An import under
+``TYPE_CHECKING`` may go to any room, but it too may not close a circle of files. A ``light`` room
+loads no heavy library when it is imported, only when a function is called.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -385,6 +386,13 @@ def breach(file: str, module: str, when: str) -> str:
 def test_every_import_goes_to_a_room_below() -> None:
     found = (breach(file, *each) for file in FILES for each in imports_of(file))
     assert list(filter(None, found)) == []
+
+
+def test_no_files_import_each_other_in_a_circle_not_even_for_types() -> None:
+    order = TopologicalSorter(
+        {f: {MODULES[i.module] for i in imports_of(f) if i.module in MODULES} - {f} for f in FILES}
+    )
+    order.prepare()  # raises CycleError, which names the files
 
 
 def test_the_rooms_stand_in_order_and_are_all_there() -> None:

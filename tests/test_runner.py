@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.store.record import ResultRecord, read_record
+from harness.store.record import ResultRecord
+from harness.store.record_files import read_record
 
 pytestmark = pytest.mark.slow
 

@@ -65,7 +65,7 @@ def ablate(  # noqa: PLR0913 - one parameter per option
         from harness.studies.ablation import ablation, cost_of
         from harness.studies.contributions import Outcomes
         from harness.studies.sweep import sweep
-        from harness.training.engine import usable_engine
+        from harness.training.engines import usable_engine
 
         plan = ablation(usable_engine(spec), seeds)
         cost = cost_of(plan)

@@ -150,7 +150,7 @@ def _make(trials: Trials, *, no_run: bool) -> bool:
     from harness.studies.sweep import finished, sweep
 
     if not no_run:
-        from harness.training.engine import usable_engine
+        from harness.training.engines import usable_engine
 
         trials.plain = usable_engine(trials.plain)
     everywhere = tuple(o for o in trials.plain.overrides if not o.stage)

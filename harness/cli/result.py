@@ -6,8 +6,7 @@ import json
 from pathlib import Path
 
 from harness.cli.say import say
-from harness.store.record import ResultRecord
-from harness.store.record_text import record_text
+from harness.store.record import ResultRecord, record_text
 
 
 def print_result(record: ResultRecord, home: Path, *, as_json: bool) -> None:

@@ -28,7 +28,7 @@ from harness.planning.throughput import (
     training_seconds,
 )
 from harness.spec import RunSpec
-from harness.store.record import known_records
+from harness.store.record_files import known_records
 
 FLOAT = 4  # bytes
 SEEN_BYTES = 44  # five classes and probabilities of an image, and those of its label

@@ -20,7 +20,7 @@ from harness.planning.throughput import QUANTILES, Kind, Measured, NetworkSize, 
 from harness.spec import RunSpec
 from harness.testing.predict import PIXELS_AT_ONCE
 from harness.training.batches import cross_entropy, to_device, with_teacher_logits
-from harness.training.engine import make_engine, usable_engine
+from harness.training.engines import make_engine, usable_engine
 from harness.training.loop import weighted_mean
 from harness.training.ranks import Ranks, join_ranks
 from harness.values import Batch, Loss, apply

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from harness.assembly.recipe import StageRecipe
 from harness.errors import HarnessError, unknown
-from harness.store.record import EffectiveStage, ResultRecord, known_records
+from harness.store.record import EffectiveStage, ResultRecord
+from harness.store.record_files import known_records
 
 # Assumed: the efficiency of several devices, which wait for each other.
 LEAST_EFFICIENCY, MOST_EFFICIENCY = 0.9, 1.0

@@ -18,11 +18,11 @@ from harness.data.pictures.loader import Pictures
 from harness.errors import PluginError, TrainingError
 from harness.samplers import generator
 from harness.samples import StageOutputs
+from harness.scores import Epoch
 from harness.session.features import load_outputs, save_outputs
 from harness.store.stages import OUTPUTS, StageFolder
 from harness.terminal import note
 from harness.testing.predict import extract_features
-from harness.testing.score import Epoch
 from harness.training.checkpoints import drop_unfinished, load_tensors
 from harness.training.ranks import Ranks
 from harness.values import apply

@@ -23,7 +23,7 @@ from harness.store.seals import check_marker, read_marker
 from harness.store.stages import SAMPLES, StageFolder, stage_folder
 from harness.testing.score import Member, epoch_scorer
 from harness.training.checkpoints import drop_checkpoints, save_tensors, show_best
-from harness.training.engine import make_engine
+from harness.training.engines import make_engine
 from harness.training.loop import Job, train
 from harness.training.ranks import Ranks
 from harness.values import Stage, apply

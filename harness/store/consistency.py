@@ -5,10 +5,9 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterator, Sequence
 from math import fsum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from harness.store.record import ResultRecord, Score
+from harness.store.record import ResultRecord, Score
 
 ROUNDING = 1e-9  # sums in a different order differ by less
 Shares = Sequence[float | None]
@@ -62,7 +61,7 @@ def _score(score: Score, classes: int) -> Iterator[str]:
     for name, share in (("top-1", score.top1), ("top-5", score.top5)):
         right = share * score.images
         if abs(right - round(right)) > ROUNDING * score.images:
-            yield f"{name} is {share!r}, which is no whole number of {score.images} images"
+            yield f"{name} is {share!r}, which is not a whole number of {score.images} images"
     if score.per_class_top1 or score.per_class_top5:
         yield from _per_class(score, classes)
 

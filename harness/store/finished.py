@@ -7,7 +7,8 @@ from pathlib import Path
 
 from harness.errors import HarnessError
 from harness.store.reading import is_there, look_for, read_plain
-from harness.store.record import ResultRecord, Score, read_record
+from harness.store.record import ResultRecord, Score
+from harness.store.record_files import read_record
 from harness.store.seals import DamagedError, set_aside
 from harness.terminal import note
 

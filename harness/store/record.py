@@ -1,27 +1,21 @@
-"""The record of one run, with its inputs, results and cost: one immutable JSON file."""
+"""The record of one run: its inputs, results and cost, and how it is printed."""
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import re
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from html import escape
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from harness.errors import HarnessError
-from harness.store.consistency import contradictions
-from harness.store.files import write_text
-from harness.store.reading import read_plain
-from harness.store.record_text import record_html, record_text
-from harness.store.seals import DamagedError, sealed_record, unsealed_record
-from harness.terminal import note
+from harness.scores import Epoch
+from harness.terminal import visible
 
-SCHEMA_VERSION: Literal[2] = 2
-MAX_RECORD_BYTES = 64 << 20  # records of other people are read too
+HEADERS = ("split", "protocol", "epoch", "top-1", "top-5", "top-1 class mean")
+ALIGN = ("left",) * 3 + ("right",) * 3
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -91,7 +85,7 @@ class Score(_Value):
 
     split: str
     protocol: str  # "1 view", "10 views", ...
-    epoch: Literal["last", "best"]  # best: by top-1 on val
+    epoch: Epoch
     images: int
     top1: Share
     top5: Share
@@ -168,118 +162,12 @@ class ResultRecord(_Value):
     def _repr_html_(self) -> str:
         return record_html(self)
 
-    def score(
-        self, split: str, protocol: str, epoch: Literal["last", "best"] = "last"
-    ) -> Score | None:
+    def score(self, split: str, protocol: str, epoch: Epoch = "last") -> Score | None:
         """Return the score under these terms, or None if it was not measured."""
         for score in self.scores:
             if (score.split, score.protocol, score.epoch) == (split, protocol, epoch):
                 return score
         return None
-
-
-def write_record(folder: Path, record: ResultRecord) -> Path:
-    """Write ``<id>.json`` into ``folder``, whole or not at all; return its path.
-
-    The file is canonical JSON that holds its own digests: see ``sealed_record``.
-    """
-    path = folder / f"{record.id}.json"
-    write_text(path, sealed_record(record.model_dump(mode="json")))
-    return path
-
-
-class EarlierRecordError(HarnessError):
-    """A record of an earlier schema, which has no digest."""
-
-
-def read_record(path: Path) -> ResultRecord:
-    """Read and check one record.
-
-    Raises:
-        DamagedError: It was altered, contradicts itself or has another record's name.
-        HarnessError: It has another version, cannot be read or is not a record.
-    """
-    try:
-        data = read_plain(path, MAX_RECORD_BYTES)
-    except OSError as error:
-        if error.errno == errno.EFBIG:
-            most = MAX_RECORD_BYTES >> 20
-            raise DamagedError(f"{path} is larger than {most} MiB: no record") from error
-        raise HarnessError(f"cannot read {path}: {error.strerror}") from error
-    try:
-        record = ResultRecord.model_validate_json(unsealed_record(data))
-    except DamagedError as error:
-        _refuse_other_versions(path, data)
-        raise DamagedError(f"{path} was altered after it was written: {error}") from error
-    except ValidationError as error:
-        _refuse_other_versions(path, data)
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise DamagedError(
-            f"{path} is not a result record of schema {SCHEMA_VERSION}: {place}: {first['msg']}"
-        ) from error
-    if path.stem != record.id:
-        raise DamagedError(f"{path} holds the record {record.id}, so it is a copy under a new name")
-    decides = record.decides
-    identity = record_id(record.plugin, record.seed, decides) if decides else record.id
-    for problem in contradictions(record, identity):
-        raise DamagedError(f"{path} was altered: it contradicts itself: {problem}")
-    return record
-
-
-def read_altered(path: Path) -> ResultRecord | None:
-    """Return what a record says that ``read_record`` refuses, or None if it is not a record."""
-    try:
-        content = json.loads(read_plain(path, MAX_RECORD_BYTES))
-        content.pop("digest", None)
-        content["cost"].pop("digest", None)
-        return ResultRecord.model_validate_json(json.dumps(content))
-    except (OSError, ValueError, AttributeError, KeyError, TypeError, RecursionError):
-        return None
-
-
-def _refuse_other_versions(path: Path, data: bytes) -> None:
-    try:
-        content = json.loads(data)
-    except (ValueError, RecursionError):
-        return
-    version = content.get("schema_version") if isinstance(content, dict) else None
-    if version == 1:
-        raise EarlierRecordError(
-            f"{path} is a record of schema 1, which an earlier version wrote without a digest; "
-            "run it again"
-        )
-    if isinstance(version, int) and version > SCHEMA_VERSION:
-        raise HarnessError(
-            f"{path} is a record of schema {version}, which a later version wrote; this one reads "
-            f"schema {SCHEMA_VERSION}: update the harness"
-        )
-
-
-def read_records(folder: Path) -> tuple[list[ResultRecord], list[str]]:
-    """Read every record of ``folder``, oldest first; the second list names those left out."""
-    records, problems, earlier = [], [], 0
-    for path in sorted(folder.glob("*.json")):
-        try:
-            records.append(read_record(path))
-        except EarlierRecordError:
-            earlier += 1
-        except HarnessError as error:
-            problems.append(str(error))
-    if earlier:
-        problems.append(
-            f"{earlier} of the records in {folder} are of schema 1, which an earlier version wrote "
-            "without a digest: run them again, or remove them"
-        )
-    return sorted(records, key=lambda record: (record.cost.created, record.id)), problems
-
-
-def known_records(folder: Path) -> list[ResultRecord]:
-    """Read every record of ``folder``, oldest first; report those left out on standard error."""
-    records, problems = read_records(folder)
-    for problem in problems:
-        note(f"left out: {problem}")
-    return records
 
 
 def record_id(plugin: str, seed: int, decides: Mapping[str, Any]) -> str:
@@ -292,3 +180,48 @@ def digest(value: object) -> str:
     """Return the sha256 of a JSON-able value, independent of the order of keys."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def record_text(record: ResultRecord) -> str:
+    """Return what ``harness run`` prints at its end, without the record's path."""
+    return "\n".join([_title(record), _scores(record, "simple"), *_notes(record)])
+
+
+def record_html(record: ResultRecord) -> str:
+    """Return the same as HTML, with all text escaped."""
+    notes = "".join(f"<p>{escape(line)}</p>\n" for line in _notes(record))
+    return f"<p>{escape(_title(record))}</p>\n{_scores(record, 'html')}\n{notes}"
+
+
+def _title(record: ResultRecord) -> str:
+    return visible(f"{record.label}, seed {record.seed}, on {record.data.edition}")
+
+
+def _scores(record: ResultRecord, style: str) -> str:
+    from tabulate import tabulate
+
+    rows = [
+        (
+            visible(score.split),
+            visible(score.protocol),
+            score.epoch,
+            f"{score.top1:.2%}",
+            f"{score.top5:.2%}",
+            f"{score.top1_class_mean:.2%}",
+        )
+        for score in record.scores
+    ]
+    return str(tabulate(rows, HEADERS, tablefmt=style, colalign=ALIGN if rows else None))
+
+
+def _notes(record: ResultRecord) -> Iterator[str]:
+    yield from map(_noise, record.noise)
+    yield f"training took {record.cost.wall_seconds:.0f} s ({visible(record.cost.engine)})"
+
+
+def _noise(noise: NoiseQuality) -> str:
+    auc = "-" if noise.auc is None else f"{noise.auc:.3f}"
+    return (
+        f"noise handling of {visible(noise.stage)}: {noise.kept:.0%} kept, of them "
+        f"{noise.precision or 0:.1%} clean (of all: {noise.clean:.1%}), AUC {auc}"
+    )

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import cache
-from html import escape
 from typing import NamedTuple
 
 import numpy as np
@@ -13,11 +11,11 @@ from numpy.typing import NDArray
 
 from harness.errors import HarnessError, unknown
 from harness.scores import PLAIN, SPLITS, Metric
-from harness.statistics.intervals import Interval, paired_difference
+from harness.statistics.intervals import paired_difference
 from harness.statistics.paired import bootstrap_mean, mcnemar
 from harness.store.record import ResultRecord
-from harness.studies.comparison_text import comparison_text
 from harness.studies.pairs import Answers, Run, SeedsByImages, shared_seeds, shared_split
+from harness.studies.run_comparison import Category, RunComparison, SeedPair
 
 
 class Side(NamedTuple):
@@ -25,92 +23,6 @@ class Side(NamedTuple):
 
     name: str
     runs: tuple[Run, ...]
-
-
-class SeedPair(NamedTuple):
-    """One run of each side: accuracies as shares, images gained and lost, McNemar's p-value."""
-
-    seeds: tuple[int, int]
-    before: float
-    after: float
-    gained: int
-    lost: int
-    p_value: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Category:
-    """The accuracies of one category, as shares, over all its images and all seeds.
-
-    ``low`` to ``high`` is the 95 % interval of the paired bootstrap over its images, each with its
-    mean over the seeds. ``gained`` images are correct in more seeds after than before, ``lost``
-    ones in fewer. ``p_value`` is the sign test on these counts (McNemar's test if there is one
-    seed). ``q_value`` is adjusted for the number of categories (Benjamini and Hochberg).
-    """
-
-    label: int
-    name: str
-    images: int
-    before: float
-    after: float
-    difference: float
-    low: float
-    high: float
-    gained: int
-    lost: int
-    p_value: float
-    q_value: float
-
-
-@dataclass(frozen=True, kw_only=True, repr=False)
-class RunComparison:
-    """The change from one side to the other under one split, protocol and metric.
-
-    The interval of ``difference`` covers seeds and images; with one seed, image sampling only.
-
-    **Source:** Malong deck, "Comparisons: Model B & D": categories improved, reduced and unchanged,
-    top positive and top negative categories. Intervals and p-values are our addition.
-    """
-
-    before: str
-    after: str
-    edition: str
-    split: str
-    protocol: str
-    metric: Metric
-    images: int
-    pairs: tuple[SeedPair, ...]
-    difference: Interval
-    categories: tuple[Category, ...]
-
-    def __repr__(self) -> str:
-        """Return the text of ``harness compare``."""
-        return comparison_text(self)
-
-    def _repr_html_(self) -> str:
-        return f"<pre>{escape(repr(self))}</pre>"
-
-    @property
-    def improved(self) -> int:
-        """The number of categories that rose."""
-        return sum(one.difference > 0 for one in self.categories)
-
-    @property
-    def reduced(self) -> int:
-        """The number of categories that fell."""
-        return sum(one.difference < 0 for one in self.categories)
-
-    @property
-    def unchanged(self) -> int:
-        """The number of categories with as many correct answers as before."""
-        return len(self.categories) - self.improved - self.reduced
-
-    def top(self, count: int, *, positive: bool) -> tuple[Category, ...]:
-        """Return at most ``count`` categories: those that rose, or fell, most."""
-        sign = 1 if positive else -1
-        moved = [one for one in self.categories if sign * one.difference > 0]
-        moved.sort(key=lambda one: (-sign * one.difference, one.p_value, one.label))
-        return tuple(moved[:count])
 
 
 def compare_runs(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from harness.figures import COLOURS, INK, PALE, drawn, picture_format
 from harness.scores import metric_label
 from harness.store.files import atomic_write
-from harness.studies.comparison import Category, RunComparison
+from harness.studies.run_comparison import Category, RunComparison
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import HarnessError, unknown
-from harness.store.record import ResultRecord, known_records, read_record
+from harness.store.record import ResultRecord
+from harness.store.record_files import known_records, read_record
 
 if TYPE_CHECKING:
     from harness.store.groups import Group

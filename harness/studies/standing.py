@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 from harness.errors import HarnessError
 from harness.store.files import write_text
 from harness.store.reading import read_plain
-from harness.store.record import ResultRecord, read_records
+from harness.store.record import ResultRecord
+from harness.store.record_files import read_records
 from harness.store.seals import DamagedError, sealed, unsealed
 from harness.studies.verification import Verdict, compare, verify_record
 

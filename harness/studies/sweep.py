@@ -13,7 +13,8 @@ from harness.machine.place import world_size
 from harness.runner import run
 from harness.spec import RunSpec
 from harness.store.reading import is_there
-from harness.store.record import ResultRecord, read_record, record_id
+from harness.store.record import ResultRecord, record_id
+from harness.store.record_files import read_record
 
 
 class Outcome(NamedTuple):
@@ -70,7 +71,7 @@ def _finished(spec: RunSpec, shared: SharedSplits) -> ResultRecord | None:
     path = prepare(spec, world_size(), shared).record
     if is_there(path):
         return read_record(path)
-    from harness.training.engine import usable_engine
+    from harness.training.engines import usable_engine
 
     usable = usable_engine(spec)  # imports DeepSpeed, so only if there is no record with it
     return None if usable == spec else _finished(usable, shared)

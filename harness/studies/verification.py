@@ -13,7 +13,8 @@ import numpy as np
 from harness.errors import HarnessError
 from harness.samples import Samples
 from harness.store.finished import predictions_file
-from harness.store.record import ResultRecord, Score, digest, read_altered, read_record
+from harness.store.record import ResultRecord, Score, digest
+from harness.store.record_files import read_altered, read_record
 from harness.testing.metrics import accuracy
 from harness.testing.predictions import StoredPredictions, read_predictions
 

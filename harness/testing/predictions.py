@@ -6,18 +6,17 @@ import io
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import HarnessError
+from harness.scores import Epoch
 from harness.store.finished import MOST, predictions_file
 from harness.store.reading import read_plain
 from harness.store.record import ResultRecord
 from harness.store.seals import DamagedError
-
-Epoch = Literal["last", "best"]
 
 
 class StoredPredictions(NamedTuple):

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +13,7 @@ from torch import nn
 
 from harness.data.pictures.loader import Pictures
 from harness.samples import Samples
+from harness.scores import Epoch
 from harness.store.files import atomic_write
 from harness.store.record import Score
 from harness.testing.ensemble import Ensemble
@@ -23,7 +23,6 @@ from harness.training.ranks import Ranks
 from harness.values import Combine, Views
 
 KEPT_CLASSES = 5
-Epoch = Literal["last", "best"]
 
 
 def epoch_scorer(

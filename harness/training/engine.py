@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from harness.spec import RunSpec, check_engine
-from harness.terminal import note
-from harness.training.batch_norm import across_ranks, check_pictures
-from harness.training.layout import micro_batch_size
 from harness.training.optimizer import sgd
 from harness.training.ranks import Ranks
 from harness.values import Precision, Stage
@@ -134,39 +129,3 @@ class TorchEngine:
         self.module.load_state_dict(state["module"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._scaler.load_state_dict(state["scaler"])
-
-
-def make_engine(
-    name: str, module: nn.Module, stage: Stage, ranks: Ranks, deepspeed: dict[str, Any]
-) -> Engine:
-    """Return the engine called ``name``; imports DeepSpeed only if it is needed.
-
-    Raises HarnessError if there is no such engine, if the stage's batch cannot be split evenly over
-    the ranks, or if batch norm would see one image at a time.
-    """
-    from harness.training.ddp import DdpEngine
-    from harness.training.deepspeed import DeepSpeedEngine
-
-    check_engine(name)
-    micro_batch_size(stage, ranks.world_size)
-    check_pictures(module, stage, ranks.world_size)
-    module = across_ranks(module, stage, ranks)
-    if name != "deepspeed":
-        return {"ddp": DdpEngine, "torch": TorchEngine}[name](module, stage, ranks)
-    return DeepSpeedEngine(module, stage, ranks, deepspeed)
-
-
-def usable_engine(spec: RunSpec) -> RunSpec:
-    """Return the spec with plain torch as its engine if DeepSpeed cannot be imported.
-
-    Prints a line in that case; the record names the engine that ran.
-    """
-    if spec.engine != "deepspeed":
-        return spec
-    from harness.training.deepspeed import unavailable
-
-    reason = unavailable()
-    if reason is None:
-        return spec
-    note(f"DeepSpeed cannot be imported ({reason}); training with plain torch")
-    return replace(spec, engine="torch")

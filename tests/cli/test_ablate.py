@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from harness.store.record import read_records
+from harness.store.record_files import read_records
 from harness.testing.predictions import load_predictions
 
 Call = Callable[..., Any]

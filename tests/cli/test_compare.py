@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.store.record import ResultRecord, write_record
+from harness.store.record import ResultRecord
+from harness.store.record_files import write_record
 
 Call = Callable[..., Any]
 LABELS = np.repeat(np.arange(3, dtype=np.int32), 20)

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 import harness
-from harness.store.record import ResultRecord, write_record
+from harness.store.record import ResultRecord
+from harness.store.record_files import write_record
 
 Call = Callable[..., Any]
 HOSTILE = "na\x1b[2Jme\nforged: ok\r\x9b31m\u202eend"

@@ -14,7 +14,8 @@ from click.testing import CliRunner
 
 from harness.cli.leaderboard import FORMATS, leaderboard
 from harness.errors import HarnessError
-from harness.store.record import ResultRecord, write_record
+from harness.store.record import ResultRecord
+from harness.store.record_files import write_record
 from harness_leaderboard.formats import LISTS, PAGES
 from harness_leaderboard.published import load_published
 

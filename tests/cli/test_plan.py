@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from harness.store.files import write_text
-from harness.store.record import ResultRecord, write_record
+from harness.store.record import ResultRecord
+from harness.store.record_files import write_record
 from harness.store.stages import stage_folder
 
 Call = Callable[..., Any]

@@ -14,7 +14,8 @@ from harness.assembly.recipe import UNREAD, Recipe, resolve
 from harness.knobs import knobs_of
 from harness.schedules import WarmupCosine
 from harness.spec import DataSpec, RunSpec
-from harness.store.record import ResultRecord, read_record
+from harness.store.record import ResultRecord
+from harness.store.record_files import read_record
 from harness.tricks.loss.focal import Focal
 from harness.tricks.loss.ghm import GHM
 from harness.tricks.loss.self_supervised import SelfSupervised

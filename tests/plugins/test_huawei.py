@@ -14,7 +14,8 @@ from harness.assembly.recipe import UNREAD, Recipe, StageRecipe, resolve
 from harness.errors import HarnessError
 from harness.samplers import ClassBalanced
 from harness.spec import DataSpec, RunSpec
-from harness.store.record import ResultRecord, read_record
+from harness.store.record import ResultRecord
+from harness.store.record_files import read_record
 from harness_plugins.huawei import Noise
 
 TINY = DataSpec(name="synthweb", path="tiny")

@@ -16,7 +16,7 @@ from harness.errors import HarnessError
 from harness.knobs import knobs_of
 from harness.schedules import WarmupCosine
 from harness.spec import DataSpec, RunSpec
-from harness.store.record import read_record
+from harness.store.record_files import read_record
 from harness.tricks.batch.label_smoothing import SmoothLabels
 from harness.tricks.batch.mixup import MixUp
 from harness.tricks.noise.class_weights import ReweightClasses

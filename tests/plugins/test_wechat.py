@@ -16,7 +16,8 @@ from harness.language.taggers import best_tagger
 from harness.samplers import ClassBalanced, Uniform
 from harness.schedules import Constant, Steps, WarmupCosine
 from harness.spec import DataSpec, RunSpec
-from harness.store.record import ResultRecord, read_record
+from harness.store.record import ResultRecord
+from harness.store.record_files import read_record
 from harness.tricks.noise.keyword_tags import KeywordTags
 from harness.tricks.noise.label_weights import LabelWeights
 from harness.tricks.noise.pseudo_labels import PseudoLabels

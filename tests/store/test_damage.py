@@ -11,7 +11,8 @@ import pytest
 
 from harness.runner import run
 from harness.spec import DataSpec, Override, RunSpec
-from harness.store.record import ResultRecord, read_record
+from harness.store.record import ResultRecord
+from harness.store.record_files import read_record
 from harness.store.seals import read_marker, write_marker
 
 pytestmark = pytest.mark.slow

@@ -14,16 +14,8 @@ import pytest
 from pydantic import ValidationError
 
 from harness.errors import HarnessError
-from harness.store.record import (
-    MAX_RECORD_BYTES,
-    ResultRecord,
-    Score,
-    digest,
-    read_record,
-    read_records,
-    record_id,
-    write_record,
-)
+from harness.store.record import ResultRecord, Score, digest, record_id
+from harness.store.record_files import MAX_RECORD_BYTES, read_record, read_records, write_record
 from harness.store.seals import DamagedError
 
 
@@ -264,7 +256,7 @@ def test_a_copy_under_another_name_is_refused(tmp_path: Path, small_record: Resu
 CONTRADICTIONS: list[tuple[Callable[[Any, Any], None], Any, str]] = [
     (put("scores", 0, "top1"), 1.0, "top-1 is 1.0000, above top-5, 0.9000"),
     (put("scores", 0, "top1"), 0.6, "top-1 lies outside of its classes' values"),
-    (put("scores", 0, "top1"), 0.55, "which is no whole number of 10 images"),
+    (put("scores", 0, "top1"), 0.55, "which is not a whole number of 10 images"),
     (put("scores", 0, "top1_class_mean"), 0.4, "the class mean of top-1 is not the mean"),
     (put("scores", 0, "top5_class_mean"), 0.4, "the class mean of top-1 is above"),
     (put("scores", 0, "per_class_top1"), [0.7, None], "the class mean of top-1 is not"),
@@ -355,7 +347,7 @@ def test_a_record_is_written_whole_or_not_at_all(
 import resource, sys
 from pathlib import Path
 from harness.errors import HarnessError
-from harness.store.record import read_record, write_record
+from harness.store.record_files import read_record, write_record
 record = read_record(Path(sys.argv[1]))
 resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024))
 try:

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from harness.errors import HarnessError
-from harness.store.record import ResultRecord, read_records
+from harness.store.record import ResultRecord
+from harness.store.record_files import read_records
 from harness.testing.predictions import load_predictions
 
 

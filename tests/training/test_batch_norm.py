@@ -15,7 +15,7 @@ from harness.errors import HarnessError
 from harness.spec import ENGINES
 from harness.training.batch_norm import across_ranks, check_pictures
 from harness.training.batches import in_parts, join_batches, split_batch
-from harness.training.engine import make_engine
+from harness.training.engines import make_engine
 from harness.training.interrupt import Interrupted
 from harness.training.loop import train
 from harness.training.ranks import Ranks

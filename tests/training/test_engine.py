@@ -12,7 +12,8 @@ from torch import nn
 from harness.errors import HarnessError
 from harness.spec import ENGINES
 from harness.training.batches import cross_entropy
-from harness.training.engine import Engine, make_engine
+from harness.training.engine import Engine
+from harness.training.engines import make_engine
 from harness.training.loop import weighted_mean
 from harness.training.optimizer import sgd
 from harness.training.ranks import Ranks

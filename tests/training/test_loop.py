@@ -21,7 +21,8 @@ from harness.schedules import Constant, WarmupCosine
 from harness.spec import ENGINES
 from harness.training.batches import Collator, cross_entropy, seed_draws, to_device
 from harness.training.checkpoints import best_weights, newest_checkpoint, save_tensors
-from harness.training.engine import Engine, make_engine
+from harness.training.engine import Engine
+from harness.training.engines import make_engine
 from harness.training.interrupt import Interrupted
 from harness.training.loop import Job, train, weighted_mean
 from harness.training.ranks import Ranks

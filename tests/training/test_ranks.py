@@ -23,7 +23,8 @@ from harness.errors import HarnessError
 from harness.machine.killed import killed_words
 from harness.machine.launch import choose_ranks
 from harness.spec import ENGINES, DataSpec, Override, RunSpec
-from harness.store.record import ResultRecord, read_record
+from harness.store.record import ResultRecord
+from harness.store.record_files import read_record
 
 pytestmark = pytest.mark.slow
 
@@ -240,7 +241,7 @@ PROGRAM = """
     from harness.assembly.recipe import StageRecipe
     from harness.errors import HarnessError
     from harness.spec import ENGINES
-    from harness.training.engine import make_engine
+    from harness.training.engines import make_engine
     from harness.training.interrupt import Interrupted
     from harness.training.loop import Job, train
     from harness.training.ranks import join_ranks

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from harness.assembly.recipe import StageRecipe
 from harness.errors import PluginError
-from harness.training.engine import make_engine
+from harness.training.engines import make_engine
 from harness.training.loop import Job, train
 from harness.training.ranks import Ranks
 from harness.training.rehearsal import rehearse
