@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 EncodeTexts: TypeAlias = Callable[[str, Sequence[str]], NDArray[np.float32]]
 """Maps the id of a text encoder and N texts to ``(N, D)``."""
 Array = TypeVar("Array")
+Item = TypeVar("Item")
+Found = TypeVar("Found")
+Divide: TypeAlias = Callable[[Callable[[Any], Any], Sequence[Any]], list[Any]]
+"""Maps a function over items, divided between ranks and cores."""
 Queries: TypeAlias = Mapping[str, Mapping[int, str]]
 """The words of every query, by source and number."""
 
@@ -114,6 +118,7 @@ class Samples:
     read_context: Callable[[], str] | None = field(default=None, compare=False, repr=False)
     seen: Mapping[str, StageOutputs] = field(default_factory=dict, compare=False, repr=False)
     encode_texts: EncodeTexts | None = field(default=None, compare=False, repr=False)
+    divide: Divide | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         """Refuse columns of other shapes or types, labels outside the vocabulary, bad weights."""
@@ -191,6 +196,17 @@ class Samples:
                 f"text encoder {encoder!r} was asked for, but these samples have none"
             )
         return read_only(self.encode_texts(encoder, tuple(texts)))
+
+    def map(self, work: Callable[[Item], Found], items: Sequence[Item]) -> list[Found]:
+        """Return ``work(item)`` for every item, in order: for work on each class, for example.
+
+        In a run, the ranks divide the items, and each of them works on several at once. So the
+        result of a call must not depend on other calls, and every rank must be given the same
+        items.
+        """
+        if self.divide is None:
+            return [work(item) for item in items]
+        return self.divide(work, items)
 
     def frame(self) -> pd.DataFrame:
         """Return the columns as a pandas table."""

@@ -211,7 +211,7 @@ ROOMS = (
             *(LANGUAGE, "harness/store", "harness/machine", "harness/assembly"),
             *("harness/data/pictures", "harness/language", *ENGINE),
         ),
-        ("torch", "numpy"),
+        ("torch", "numpy", "threadpoolctl"),
     ),
     Room(
         "harness/planning",

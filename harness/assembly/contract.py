@@ -20,7 +20,16 @@ T = TypeVar("T")
 
 KEPT = (
     *("split", "root", "files", "source", "query", "rank", "classes", "source_names"),
-    *("fingerprint", "edition", "store", "read_texts", "read_queries", "seen", "encode_texts"),
+    *(
+        "fingerprint",
+        "edition",
+        "store",
+        "read_texts",
+        "read_queries",
+        "seen",
+        "encode_texts",
+        "divide",
+    ),
 )
 """The fields of ``Samples`` that a noise trick must not change."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
@@ -34,17 +35,19 @@ def save_outputs(
     ``about`` goes into the marker and identifies the weights. Every rank writes its own rows of one
     file, so no process holds all features. Raises HarnessError before the first row is written if
     the disk is too full.
+
+    The rows are not written through a memory map: two machines that share a disk would write back
+    whole pages, and with them the other's rows as they were before.
     """
     path = folder / ".features.npy"  # removed with the stage's other unfinished files
-    features: NDArray[np.float32] | None = None
+    first = next(batches, None)  # a rank may have none; rank 0 has one
+    width = ranks.broadcast(first.features.shape[1] if first else 0)
+    if ranks.first:
+        _allocate(path, (len(samples), cast("int", width)))
+    ranks.barrier()
     predictions: list[Predictions] = []
-    for rows, part, probabilities in batches:
-        if features is None:
-            if ranks.first:
-                _allocate(path, (len(samples), part.shape[1]))
-            ranks.barrier()
-            features = np.load(path, mmap_mode="r+")
-        features[rows[0] : rows[-1] + 1] = part
+    for rows, part, probabilities in chain([first] if first else [], batches):
+        _write_rows(path, int(rows[0]), part)
         if probabilities.shape[1] != samples.num_classes:
             raise PluginError(
                 f"a stage that predicts {probabilities.shape[1]} keywords cannot be seen; "
@@ -53,8 +56,7 @@ def save_outputs(
         top = top_classes(probabilities, SAVED_CLASSES)
         of_label = probabilities[np.arange(len(rows)), samples.label[rows]]
         predictions.append(Predictions(top.classes, top.probabilities, of_label))
-    if isinstance(features, np.memmap):
-        features.flush()
+    _write_through(path)
     ranks.barrier()
     joined = Predictions(*map(np.concatenate, zip(*_of_all(predictions, ranks), strict=True)))
     if ranks.first:
@@ -71,11 +73,27 @@ def _allocate(path: Path, shape: tuple[int, int]) -> None:
     try:
         np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape).flush()
         with path.open("r+b") as file:
-            # Writing to a memory-mapped file on a full disk kills the process without an error.
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
     except OSError as error:
         path.unlink(missing_ok=True)
         raise HarnessError(unwritable(path, error)) from error
+
+
+def _write_rows(path: Path, first: int, part: NDArray[np.float32]) -> None:
+    """Write the values ``(B, D)`` of rows that follow one another into an array file."""
+    try:
+        with path.open("r+b") as file:
+            np.lib.format.read_magic(file)
+            np.lib.format.read_array_header_1_0(file)
+            file.seek(first * part.shape[1] * part.itemsize, os.SEEK_CUR)
+            file.write(np.ascontiguousarray(part, np.float32).tobytes())
+    except OSError as error:
+        raise HarnessError(unwritable(path, error)) from error
+
+
+def _write_through(path: Path) -> None:
+    with path.open("r+b") as file:
+        os.fsync(file.fileno())
 
 
 def _of_all(own: list[Predictions], ranks: Ranks) -> list[Predictions]:

@@ -16,6 +16,7 @@ from harness.assembly.recipe import Recipe, StageRecipe, plain_view
 from harness.assembly.stage_key import encoders_of
 from harness.errors import PluginError
 from harness.samples import Samples
+from harness.session.division import divide, encode_divided
 from harness.session.features import load_samples, save_samples
 from harness.session.foresight import check_stages
 from harness.session.stage_loader import FinishedStage, StageLoader
@@ -110,10 +111,14 @@ class StageRunner:
             stage.name: self._loader.outputs(self._finished[stage.name])
             for stage in recipe.stage.sees
         }
+        samples = self._samples.assign(
+            seen=seen,
+            encode_texts=partial(self._encode, recipe),
+            divide=partial(divide, self._ranks),
+        )
+        handled = apply(recipe.noise, samples)  # in every rank: tricks may divide their work
         if self._ranks.first:
-            encode = partial(self._encode, recipe)
-            samples = self._samples.assign(seen=seen, encode_texts=encode)
-            save_samples(folder.path / "samples.npz", apply(recipe.noise, samples))
+            save_samples(folder.path / "samples.npz", handled)
         self._ranks.barrier()
 
     def _encode(
@@ -125,7 +130,8 @@ class StageRunner:
                 f"it encodes texts with {encoder!r}, but no noise trick of the stage says so; give "
                 f"the trick a field or an attribute encoder = {encoder!r}"
             )
-        return self._hooks.encode_texts(self._spec, encoder, texts)
+        encode = partial(self._hooks.encode_texts, self._spec, encoder)
+        return encode_divided(self._ranks, encode, texts) if texts else encode(texts)
 
     def _train(self, recipe: StageRecipe, folder: StageFolder) -> dict[str, Any]:
         spec, stage, ranks, loader = self._spec, recipe.stage, self._ranks, self._loader

@@ -43,14 +43,15 @@ def predict(
 ) -> dict[str, Probabilities]:
     """Return the mean probabilities ``(N, K)`` over each protocol's views.
 
-    Each image is decoded once; a view that several protocols share is computed once. The result is
-    the same for any number of ranks.
+    Each image is decoded once; a view that several protocols share is computed once. Every rank
+    computes whole batches of one division, so the result has the same bytes for any number of ranks
+    (rounding depends on the number of images that go through a network together).
     """
     views = tuple(dict.fromkeys(view for views in protocols.values() for view in views))
     places = {view: place for place, view in enumerate(views)}
     parts: dict[str, list[Probabilities]] = {name: [] for name in protocols}
     with evaluating(module):
-        for batch in _batches(pictures, views, ranks, threads):
+        for _, batch in _batches(pictures, views, ranks, threads):
             by_view = _probabilities(module, batch, views, ranks)
             for name, wanted in protocols.items():
                 parts[name].append(by_view[[places[view] for view in wanted]].mean(axis=0))
@@ -64,9 +65,7 @@ def extract_features(
 
     Needs a network with timm's ``forward_features`` and ``forward_head``.
     """
-    share = _share(pictures, ranks)
-    first = int(share[0]) if len(share) else 0
-    for (batch,) in _batches(pictures, (view,), ranks, threads):
+    for rows, (batch,) in _batches(pictures, (view,), ranks, threads):
         with evaluating(module):
             images = normalize(batch, ranks.device)
             maps = module.forward_features(images)  # type: ignore[operator]
@@ -75,8 +74,7 @@ def extract_features(
             logits = module.forward_head(maps)  # type: ignore[operator]
             features = pooled.float().flatten(1).cpu().numpy()
             probabilities = torch.softmax(logits.float(), dim=1).cpu().numpy()
-        yield FeatureBatch(np.arange(first, first + len(batch)), features, probabilities)
-        first += len(batch)
+        yield FeatureBatch(rows, features, probabilities)
 
 
 @contextmanager
@@ -91,18 +89,17 @@ def evaluating(module: nn.Module) -> Iterator[None]:
         module.train(training)
 
 
-def _share(pictures: Pictures, ranks: Ranks) -> Rows:
-    return np.array_split(np.arange(len(pictures.samples)), ranks.world_size)[ranks.rank]
-
-
 def _batches(
     pictures: Pictures, views: Views, ranks: Ranks, threads: int
-) -> Iterator[list[NDArray[np.uint8]]]:
-    share = _share(pictures, ranks)
+) -> Iterator[tuple[Rows, list[NDArray[np.uint8]]]]:
+    """Yield the rows and views of this rank's batches, which follow one another."""
     at_once = PIXELS_AT_ONCE_CUDA if ranks.device.type == "cuda" else PIXELS_AT_ONCE
     size = max(1, at_once // sum(view.size**2 for view in views))
-    parts: list[Rows] = [share[first : first + size] for first in range(0, len(share), size)]
-    return prefetch((partial(pictures.test_batch, part, views) for part in parts), threads)
+    total = len(pictures.samples)
+    own = np.array_split(np.arange(0, total, size), ranks.world_size)[ranks.rank]
+    parts: list[Rows] = [np.arange(first, min(first + size, total)) for first in own]
+    read = prefetch((partial(pictures.test_batch, part, views) for part in parts), threads)
+    return zip(parts, read, strict=True)
 
 
 def _probabilities(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,23 +61,33 @@ class ConfusedClusters:
     def __call__(self, samples: Samples) -> Samples:
         """Return the samples with new weights, or ``subset`` -1 for those that are left out."""
         features_ND = samples.features(self.sees)
-        subset, weight = samples.subset.copy(), samples.weight.copy()
-        for rows, combined in self._classes(samples):
+        classes = list(self._classes(samples))
+
+        def worth(
+            confused: tuple[Rows, list[Rows]],
+        ) -> NDArray[Any]:  # which samples stay, or their factors
+            rows, combined = confused
             x = features_ND[np.concatenate([rows, *combined])]
             count = self.clusters_per_class * (1 + len(combined))
             clusters = fit_kmeans(x, count=count, seed=self.seed)
             own, cluster = x[: len(rows)], clusters.of_sample[: len(rows)]
             if self.use == "large":
-                subset[rows[~in_large(cluster)]] = -1
-            elif self.use == "compact":
+                return in_large(cluster)
+            if self.use == "compact":
                 squares = np.square(own - clusters.centres[cluster]).sum(axis=1)
-                subset[rows[~in_compact(cluster, squares)]] = -1
-            elif self.use == "size":
-                weight[rows] *= by_size(cluster)
+                return in_compact(cluster, squares)
+            if self.use == "size":
+                return by_size(cluster)
+            top = own[self._top(samples, rows)].mean(axis=0)
+            distances = np.linalg.norm(clusters.centres - top, axis=1)
+            return by_closeness(distances[cluster])
+
+        subset, weight = samples.subset.copy(), samples.weight.copy()
+        for (rows, _), found in zip(classes, samples.map(worth, classes), strict=True):
+            if self.use in ("large", "compact"):
+                subset[rows[~found]] = -1
             else:
-                top = own[self._top(samples, rows)].mean(axis=0)
-                distances = np.linalg.norm(clusters.centres - top, axis=1)
-                weight[rows] *= by_closeness(distances[cluster])
+                weight[rows] *= found
         return samples.assign(subset=subset, weight=weight)
 
     def _classes(self, samples: Samples) -> Iterator[tuple[Rows, list[Rows]]]:

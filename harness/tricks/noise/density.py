@@ -43,10 +43,15 @@ class DensitySubsets:
     def __call__(self, samples: Samples) -> Samples:
         """Return the samples with ``subset`` 0 (densest) to ``num_subsets`` - 1."""
         features_ND = samples.features(self.sees)
-        subset = samples.subset.copy()
-        for rows in rows_by_class(samples):
+        classes = list(rows_by_class(samples))
+
+        def split(rows: NDArray[np.int64]) -> NDArray[np.int8]:
             rho = density(features_ND[rows], quantile=self.quantile, seed=self.seed)
-            subset[rows] = split_by_density(rho, num_subsets=self.num_subsets, seed=self.seed)
+            return split_by_density(rho, num_subsets=self.num_subsets, seed=self.seed)
+
+        subset = samples.subset.copy()
+        for rows, found in zip(classes, samples.map(split, classes), strict=True):
+            subset[rows] = found
         return samples.assign(subset=subset)
 
 

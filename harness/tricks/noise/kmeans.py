@@ -38,11 +38,14 @@ class KMeansSubsets:
     def __call__(self, samples: Samples) -> Samples:
         """Return the samples with ``subset`` 0 (largest cluster) to ``num_subsets`` - 1."""
         features_ND = samples.features(self.sees)
+        classes = list(rows_by_class(samples))
+
+        def split(rows: NDArray[np.int64]) -> NDArray[np.int8]:
+            return split_by_kmeans(features_ND[rows], num_subsets=self.num_subsets, seed=self.seed)
+
         subset = samples.subset.copy()
-        for rows in rows_by_class(samples):
-            subset[rows] = split_by_kmeans(
-                features_ND[rows], num_subsets=self.num_subsets, seed=self.seed
-            )
+        for rows, found in zip(classes, samples.map(split, classes), strict=True):
+            subset[rows] = found
         return samples.assign(subset=subset)
 
 
