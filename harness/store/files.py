@@ -8,12 +8,15 @@ import io
 import os
 import secrets
 import stat
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, cast
 
 from harness.errors import HarnessError
+
+MAX_LINKS = 40  # that Linux follows
 
 
 def atomic_write(path: Path, write: Callable[[IO[bytes]], object]) -> None:
@@ -58,17 +61,38 @@ def _is_stream(path: Path) -> bool:
         return False
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         return True
+    if _own_descriptor(path) is not None:
+        return True
     place = path.parent.resolve() / path.name
     target = place.parent / place.readlink() if place.is_symlink() else place
     return place.is_relative_to("/proc") or target.is_relative_to("/proc")
 
 
+def _own_descriptor(path: Path) -> int | None:
+    """Return which of this process's open files a path is another name of, as /dev/stdout is."""
+    for _ in range(MAX_LINKS):
+        path = path.parent.resolve() / path.name
+        if path.parent == Path(f"/proc/{os.getpid()}/fd"):
+            return int(path.name)
+        if not path.is_symlink():
+            return None
+        path = path.parent / path.readlink()
+    return None
+
+
 def _write_directly(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     content = io.BytesIO()
     write(content)
-    # Opening a pipe that has no reader would wait for one.
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK)
-    os.set_blocking(descriptor, True)
+    own = _own_descriptor(path)
+    if own is not None:
+        # Opened anew, a regular file has a second position, at which the two overwrite each other.
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()  # what was printed before
+        descriptor = os.dup(own)
+    else:
+        # Opening a pipe that has no reader would wait for one.
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK)
+        os.set_blocking(descriptor, True)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content.getbuffer())
 

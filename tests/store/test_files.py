@@ -189,11 +189,29 @@ def test_a_pipe_is_written_to_if_it_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
 def test_standard_output_is_written_to_wherever_it_leads(tmp_path: Path, name: str) -> None:
     program = "import sys; from pathlib import Path; from harness.store.files import write_text; "
-    program += "print('before', flush=True); write_text(Path(sys.argv[1]), 'text')"
+    program += "print('before'); write_text(Path(sys.argv[1]), 'text'); print('after')"
     command = [sys.executable, "-c", program, name]
     piped = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    assert piped.stdout == "before\ntext"
+    assert piped.stdout == "before\ntextafter\n"
     with (tmp_path / "out").open("w") as file:
         subprocess.run(command, check=True, stdout=file)
-    assert (tmp_path / "out").read_text() == "before\ntext"
+    assert (tmp_path / "out").read_text() == "before\ntextafter\n"
     assert Path("/dev/stdout").is_symlink()
+
+
+@pytest.mark.parametrize("how", [">", ">>"])
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "link"])
+def test_what_is_printed_before_and_after_is_kept(tmp_path: Path, how: str, name: str) -> None:
+    output = tmp_path / "out"
+    output.write_text("old\n")
+    (tmp_path / "link").symlink_to("/dev/stdout")
+    harness = f"'{Path(sys.executable).with_name('harness')}' leaderboard --format csv"
+    listed = subprocess.run(
+        ["bash", "-c", f"{harness} 2>/dev/null"], check=True, capture_output=True, text=True
+    ).stdout
+    told = f"echo first; {harness} --output {name} 2>&1; echo last"
+    subprocess.run(["bash", "-c", f"({told}) {how} out"], check=True, cwd=tmp_path)
+    kept = "old\n" if how == ">>" else ""
+    text = output.read_text()
+    assert text.startswith(f"{kept}first\n{listed}")
+    assert text.endswith(f"\nwrote {name}\nlast\n")
