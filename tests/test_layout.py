@@ -75,10 +75,16 @@ ROOMS = (
     ),
     Room(
         "harness/machine",
-        "starting ranks, cores, hardware and versions",
+        "cores, signals, and this process's rank as its launcher says it",
         (LANGUAGE,),
         ("torch",),
         light=True,
+    ),
+    Room(
+        "harness/launch",
+        "starting ranks with torch's agent, and where they meet",
+        (LANGUAGE, "harness/machine"),
+        ("torch",),
     ),
     Room(
         "harness/store",
@@ -190,7 +196,7 @@ ROOMS = (
         "harness/training",
         "one visible loop, and the engines behind it",
         (
-            *(LANGUAGE, "harness/store", "harness/machine", "harness/assembly"),
+            *(LANGUAGE, "harness/store", "harness/machine", "harness/launch", "harness/assembly"),
             "harness/data/pictures",
         ),
         ("torch", "numpy", "deepspeed", "timm"),
@@ -288,7 +294,8 @@ ROOMS = (
         "the command line, one file a command",
         (
             *(LANGUAGE, "harness/statistics", "harness/store", "harness/machine"),
-            *("harness/assembly", "harness/session", "harness/planning", "harness/runner.py"),
+            *("harness/launch", "harness/assembly", "harness/session", "harness/planning"),
+            "harness/runner.py",
             *("harness/api.py", "harness/studies", "harness/conformance"),
             "harness/data/webvision/check",
             *("harness/data/webvision/lists", "harness/data/webvision/pack", INDEX, WEBVISION),

@@ -7,15 +7,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 import click
 
 from harness.cli.say import say
 from harness.errors import HarnessError
-from harness.machine.place import read_place
+from harness.machine.place import LOOPBACK, Place, read_place, show_place
 
 F = TypeVar("F", bound=Callable[..., Any])
+ONE_NODE = Place(0, 1, 0, LOOPBACK, 0)
 
 
 def _keep_local_rank(ctx: click.Context, param: click.Parameter, value: int | None) -> None:
@@ -46,25 +48,75 @@ def device_options(command: F) -> F:
     return gpus(ranks(local_rank_option(command)))
 
 
+def node_options(command: F) -> F:
+    """Add the options of several machines without a scheduler, as the argument ``node``."""
+
+    @wraps(command)
+    def with_node(
+        *args: Any, nodes: int | None, node_rank: int | None, rendezvous: str | None, **named: Any
+    ) -> Any:
+        return command(*args, node=node_of(nodes, node_rank, rendezvous), **named)
+
+    nodes = click.option(
+        "--nodes",
+        type=click.IntRange(1),
+        help="Number of machines; start the same command on each.  [default: 1]",
+    )
+    rank = click.option("--node-rank", type=click.IntRange(0), help="This machine: 0, 1, ...")
+    meeting = click.option(
+        "--rendezvous", metavar="HOST:PORT", help="Where the machines meet: a port of machine 0."
+    )
+    return cast("F", nodes(rank(meeting(with_node))))
+
+
+def node_of(nodes: int | None, node_rank: int | None, rendezvous: str | None) -> Place:
+    """Return this machine's place among those that train together; HarnessError if it is unclear.
+
+    >>> node_of(2, 1, "gpu1:29500")
+    Place(rank=1, world_size=2, local_rank=0, address='gpu1', port=29500)
+    """
+    if nodes in (None, 1) and not node_rank and rendezvous is None:
+        return ONE_NODE
+    if nodes is None or node_rank is None or rendezvous is None:
+        raise HarnessError(
+            "--nodes, --node-rank and --rendezvous belong together; for two machines: "
+            "--nodes 2 --node-rank 0 (1 on the other) --rendezvous HOST:PORT"
+        )
+    if node_rank >= nodes:
+        raise HarnessError(f"--node-rank {node_rank} is not below --nodes {nodes}; count from 0")
+    host, _, port = rendezvous.rpartition(":")
+    if not host or not port.isdecimal() or not 1 <= int(port[:9]) <= 65_535:
+        raise HarnessError(
+            f"--rendezvous {rendezvous!r} is not HOST:PORT with a port from 1 to 65535, such as "
+            "gpu1:29500"
+        )
+    return Place(node_rank, nodes, 0, host.strip("[]"), int(port))
+
+
 @contextmanager
-def on_devices(gpus: int | None, cpu_ranks: int | None) -> Iterator[None]:
+def on_devices(gpus: int | None, cpu_ranks: int | None, node: Place = ONE_NODE) -> Iterator[None]:
     """Run the block in each of the processes; enter it before torch is imported.
 
-    With several processes, this one waits for them and exits with their status. After a signal, the
-    state is saved, and the command exits with 128 plus the signal's number. Raises HarnessError if
-    the machine has too few GPUs.
+    With several processes, this one waits for those of ``node``, which is this machine, and exits
+    with their status. After a signal, the state is saved, and the command exits with 128 plus the
+    signal's number. Raises HarnessError if the machine has too few GPUs.
     """
     from harness.machine import launch
 
-    launch.share_cores()
+    place = read_place()
+    launch.share_cores(1 if place else cpu_ranks or gpus or 1)
     launch.quieten_sockets()
     launch.keep_freed_memory()
-    place = read_place()
     ranks = launch.choose_ranks(gpus, cpu_ranks, place)
     if place is not None:
+        launch.check_nodes(node, place)
+        show_place(place)
         launch.follow_parent()
-    elif ranks > 1:
-        sys.exit(launch.launch(sys.argv[1:], ranks))
+    elif ranks > 1 or node.world_size > 1:
+        from harness.cli import main
+        from harness.launch import agent
+
+        sys.exit(agent.launch(main, ranks, node))
 
     from harness.training.interrupt import Interrupted, ignore_signals, stoppable
 

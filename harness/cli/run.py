@@ -8,13 +8,15 @@ from typing import Any
 
 import click
 
-from harness.cli.devices import device_options, on_devices
+from harness.cli.devices import device_options, node_options, on_devices
 from harness.cli.options import run_options, run_spec
+from harness.machine.place import Place
 
 
 @click.command()
 @run_options
 @device_options
+@node_options
 @click.option(
     "--checkpoint-seconds",
     type=click.FloatRange(0),
@@ -31,6 +33,7 @@ def run(
     /,
     gpus: int | None,
     cpu_ranks: int | None,
+    node: Place,
     checkpoint_seconds: float,
     as_json: bool,
     **asked: Any,
@@ -45,9 +48,10 @@ def run(
       harness run --plugin malong_curriculum --set model=B --seed 3
       harness run --plugin baseline --data webvision1:/data/webvision --gpus 8
       harness run --plugin baseline --data synthweb:tiny --stage epochs=1
+      harness run --plugin baseline --nodes 2 --node-rank 0 --rendezvous gpu1:29500
     """
     spec = replace(run_spec(home, asked), checkpoint_seconds=checkpoint_seconds)
-    with on_devices(gpus, cpu_ranks):
+    with on_devices(gpus, cpu_ranks, node):
         from harness.runner import run as run_method
 
         record = run_method(spec)

@@ -1,1 +1,1 @@
-"""The machine: starting ranks, cores, hardware and versions."""
+"""The machine: cores, signals, and this process among its ranks."""

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from harness.errors import HarnessError
+from harness.launch.joining import join_limit, meet
 from harness.machine.place import Place, read_place
-from harness.training.joining import join_limit, meet
 
 # Rank 0 may cluster, or wait for another run's stage, for hours; torch's default is 10 minutes.
 TIMEOUT = dt.timedelta(days=7)

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import pytest
 
 from harness.errors import HarnessError
+from harness.launch.joining import LIMIT, join_limit, meet
 from harness.machine.place import Place
-from harness.training.joining import LIMIT, join_limit, meet
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,1 @@
+"""Starting ranks with torch's agent, and where they meet."""
