@@ -182,7 +182,7 @@ def _served(place: Place, members: Members, deadline: Deadline) -> dist.TCPStore
         )
     except OSError as error:
         raise HarnessError(
-            f"{members.port}={place.port} cannot be listened on ({error.strerror or error}); "
+            f"{members.spot(place)} cannot be listened on ({error.strerror or error}); "
             f"choose another port for all {members.one}s, or, {members.alone()}"
         ) from error
     return dist.TCPStore(

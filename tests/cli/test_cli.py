@@ -30,7 +30,10 @@ RUN = (
 # Adding an option is a decision: it stands here, in the docs and in the changelog.
 OPTIONS = {
     "": {"--version", "--home", "--help"},
-    "run": {*RUN, "--gpus", "--cpu-ranks", "--checkpoint-seconds", "--json"},
+    "run": {
+        *(*RUN, "--gpus", "--cpu-ranks", "--nodes", "--node-rank", "--rendezvous"),
+        *("--checkpoint-seconds", "--json"),
+    },
     "plan": {*RUN, "--json"},
     "estimate": {
         *(*RUN, "--gpus", "--images", "--images-per-second", "--measure", "--hardware", "--json"),

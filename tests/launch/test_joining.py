@@ -45,7 +45,9 @@ def test_a_missing_rank_0_is_named_with_its_address(port: int) -> None:
 
 
 def test_an_occupied_port_is_named(occupied: int) -> None:
-    with pytest.raises(HarnessError, match=f"MASTER_PORT={occupied} cannot be listened on"):
+    with pytest.raises(
+        HarnessError, match=f":{occupied} .MASTER_ADDR, MASTER_PORT. cannot be listened"
+    ):
         meet(Place(0, 2, 0, "127.0.0.1", occupied))
 
 
