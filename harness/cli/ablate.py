@@ -13,6 +13,7 @@ import click
 from harness.cli.devices import device_options, on_devices
 from harness.cli.options import run_options, run_spec
 from harness.cli.say import say
+from harness.scores import METRICS
 from harness.terminal import note
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from harness.studies.contributions import Outcomes, TrickEffect
 
 PARTS = ("left_out", "alone")
-METRICS = ("top1", "top5")
 
 
 @click.command()
@@ -142,9 +142,9 @@ def _lines(
             row.trick.name,
             ", ".join(row.trick.slots),
             ", ".join(row.trick.stages) or "test",
-            *(_points(worths[0], metric) for metric in METRICS),
+            *(str(worths[0].intervals.get(metric, "-")) for metric in METRICS),
             row.alone.base or "-",
-            *(_points(worths[1], metric) for metric in METRICS),
+            *(str(worths[1].intervals.get(metric, "-")) for metric in METRICS),
         )
         for row, worths in zip(plan.rows, found, strict=True)
     ]
@@ -177,18 +177,11 @@ def _levels(plan: Ablation, outcomes: Outcomes, split: str) -> Iterator[str]:
             if record is not None
         ]
         if scores:
-            top1, top5 = (fmean(getattr(s, name) for s in scores) for name in ("top1", "top5"))
+            top1, top5 = (fmean(getattr(s, name) for s in scores) for name in METRICS)
             yield (
                 f"{spec.label}: top-1 {100 * top1:.2f} %, top-5 {100 * top5:.2f} % "
                 f"({scores[0].protocol})"
             )
-
-
-def _points(worth: TrickEffect, metric: str) -> str:
-    if metric not in worth.intervals:
-        return "-"
-    share = worth.intervals[metric]
-    return f"{100 * share.estimate:+.2f} [{100 * share.low:+.2f}, {100 * share.high:+.2f}]"
 
 
 def _json(row: AblationRow, worths: list[TrickEffect]) -> dict[str, Any]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
 
 import click
 
 from harness import api
 from harness.cli.say import say
+from harness.scores import METRICS, PLAIN, Metric
 
 
 @click.command()
@@ -19,12 +19,12 @@ from harness.cli.say import say
 @click.option("--split", help="test, val or ilsvrc.  [default: the first that both were scored on]")
 @click.option(
     "--protocol",
-    default="1 view",
+    default=PLAIN,
     show_default=True,
     metavar="VIEWS",
     help="Views, as on the board.",
 )
-@click.option("--metric", type=click.Choice(("top1", "top5")), default="top1", show_default=True)
+@click.option("--metric", type=click.Choice(METRICS), default="top1", show_default=True)
 @click.option(
     "--data",
     metavar="NAME[:PATH][?KEY=VALUE]",
@@ -44,7 +44,7 @@ def compare(  # noqa: PLR0913 - one parameter per option
     after: str,
     split: str | None,
     protocol: str,
-    metric: Literal["top1", "top5"],
+    metric: Metric,
     data: str | None,
     output: Path | None,
     as_json: bool,

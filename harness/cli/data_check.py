@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.cli.editions import edition_option
 from harness.cli.say import say
 from harness.data.webvision.lists.editions import EDITIONS
 from harness.progress import ProgressLine
@@ -22,13 +23,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path))
-@click.option(
-    "--edition",
-    type=click.Choice(("auto", *EDITIONS)),
-    default="auto",
-    show_default=True,
-    help="Edition in PATH; auto: read it from the lists.",
-)
+@edition_option
 @click.option(
     "--images",
     type=click.Choice(("none", "sample", "all")),

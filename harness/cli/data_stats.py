@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from harness.cli.editions import edition_option
 from harness.cli.say import say
-from harness.data.webvision.lists.editions import EDITIONS
 from harness.progress import ProgressLine
 
 
@@ -21,13 +21,7 @@ from harness.progress import ProgressLine
     metavar="FILE.svg|png",
     help="File of the plots.",
 )
-@click.option(
-    "--edition",
-    type=click.Choice(("auto", *EDITIONS)),
-    default="auto",
-    show_default=True,
-    help="Edition in PATH; auto: read it from the lists.",
-)
+@edition_option
 def stats(path: Path, output: Path, edition: str) -> None:
     """Plot class sizes, shares of the sources, search ranks and text coverage.
 

@@ -8,6 +8,7 @@ from typing import Literal
 import click
 
 from harness.cli.say import say
+from harness.scores import METRICS, Metric
 
 FORMATS = ("table", "markdown", "csv", "json", "latex", "html")
 
@@ -30,7 +31,7 @@ FORMATS = ("table", "markdown", "csv", "json", "latex", "html")
 )
 @click.option(
     "--sort",
-    type=click.Choice(("top1", "top5")),
+    type=click.Choice(METRICS),
     default="top1",
     show_default=True,
     help="Accuracy that sorts the rows.",
@@ -59,7 +60,7 @@ def leaderboard(  # noqa: PLR0913 - one parameter per option
     split: str | None,
     seeds: tuple[int, ...],
     epoch: Literal["last", "best", "both"],
-    sort: Literal["top1", "top5"],
+    sort: Metric,
     published: bool,
     show: Literal["all", "scores", "noise"],
     output: Path | None,

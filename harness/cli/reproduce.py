@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 from click.shell_completion import CompletionItem
@@ -15,13 +15,13 @@ from click.shell_completion import CompletionItem
 from harness.cli.devices import device_options, on_devices
 from harness.cli.options import run_spec
 from harness.cli.say import say
+from harness.scores import METRICS, metric_label
 from harness.spec import ENGINES
 from harness.terminal import note
 
 if TYPE_CHECKING:
     from harness_reproductions.trials import Trials
 
-METRICS = (("top1", "top-1"), ("top5", "top-5"))
 PLAINEST = "baseline"
 WIDTH = 58  # of a column of words
 
@@ -193,7 +193,7 @@ def _text(found: Mapping[str, Any], *, markdown: bool) -> Iterator[str]:
         yield f"Published on {table['published_on']}. {table['source']}.\n"
         headers = (
             "row",
-            *(f"{kind} {name}" for kind in ("published", "here") for _, name in METRICS),
+            *(f"{kind} {metric_label(m)}" for kind in ("published", "here") for m in METRICS),
         )
         yield tabulate([_row(row) for row in table["rows"]], (*headers, "seeds"), style)
     if found["claims"]:
@@ -217,26 +217,23 @@ def _text(found: Mapping[str, Any], *, markdown: bool) -> Iterator[str]:
 
 
 def _row(row: Mapping[str, Any]) -> list[str]:
-    published = [f"{row['published'][m]:.2f}" if m in row["published"] else "" for m, _ in METRICS]
-    measured = [_interval(row["measured"].get(metric)) for metric, _ in METRICS]
+    published = [f"{row['published'][m]:.2f}" if m in row["published"] else "" for m in METRICS]
+    measured = [_interval(row["measured"].get(metric)) for metric in METRICS]
     seeds = str(len(row["seeds"])) if row["asked"] else "; ".join(row["reasons"])[:WIDTH]
     return [row["name"], *published, *measured, seeds]
 
 
-def _interval(found: Mapping[str, float] | None) -> str:
+def _interval(found: Mapping[str, float] | None, sign: Literal["", "+"] = "") -> str:
     if found is None:
         return ""
-    return f"{found['mean']:.2f} ({found['low']:.1f} to {found['high']:.1f})"
+    return f"{found['mean']:{sign}.2f} ({found['low']:{sign}.1f} to {found['high']:{sign}.1f})"
 
 
 def _claim(claim: Mapping[str, Any]) -> list[str]:
-    measured = claim["measured"]
     return [
-        f"{claim['claim']} ({dict(METRICS)[claim['metric']]})",
+        f"{claim['claim']} ({metric_label(claim['metric'])})",
         "" if claim["published"] is None else f"{claim['published']:+.2f}",
-        ""
-        if measured is None
-        else f"{measured['mean']:+.2f} ({measured['low']:+.1f} to {measured['high']:+.1f})",
+        _interval(claim["measured"], "+"),
         claim["verdict"],
         claim["reason"],
     ]

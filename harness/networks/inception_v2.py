@@ -20,6 +20,8 @@ from timm.models import build_model_with_cfg, generate_default_cfgs, register_mo
 from torch import Tensor, nn
 from torch.nn import functional
 
+from harness.networks.default_config import default_config
+
 
 class Widths(NamedTuple):
     """Output channels of one module's branches; 0: the branch has no (1 x 1) convolution.
@@ -164,19 +166,7 @@ class InceptionV2(nn.Module):
 
 
 default_cfgs = generate_default_cfgs(
-    {
-        "inception_v2.untrained": {
-            "num_classes": 1000,
-            "input_size": (3, 224, 224),
-            "pool_size": (7, 7),
-            "crop_pct": 0.875,
-            "interpolation": "bilinear",
-            "mean": (0.485, 0.456, 0.406),
-            "std": (0.229, 0.224, 0.225),
-            "first_conv": "stem.0.conv",
-            "classifier": "head.fc",
-        }
-    }
+    {"inception_v2.untrained": default_config(first_conv="stem.0.conv", classifier="head.fc")}
 )
 
 

@@ -16,20 +16,10 @@ from typing import Any
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from timm.models.resnet import Bottleneck, ResNet
 
+from harness.networks.default_config import default_config
+
 default_cfgs = generate_default_cfgs(
-    {
-        "resnext152_32x4d.untrained": {
-            "num_classes": 1000,
-            "input_size": (3, 224, 224),
-            "pool_size": (7, 7),
-            "crop_pct": 0.875,
-            "interpolation": "bilinear",
-            "mean": (0.485, 0.456, 0.406),
-            "std": (0.229, 0.224, 0.225),
-            "first_conv": "conv1",
-            "classifier": "fc",
-        }
-    }
+    {"resnext152_32x4d.untrained": default_config(first_conv="conv1", classifier="fc")}
 )
 
 

@@ -12,15 +12,14 @@ import numpy as np
 
 from harness.errors import HarnessError
 from harness.samples import Samples
+from harness.store.consistency import ROUNDING
 from harness.store.finished import predictions_file
 from harness.store.record import ResultRecord, Score, digest
 from harness.store.record_files import read_altered, read_record
 from harness.testing.metrics import accuracy
-from harness.testing.predictions import StoredPredictions, read_predictions
+from harness.testing.predictions import KEPT_CLASSES, StoredPredictions, read_predictions
 
-SAME = 1e-9  # figures that are summed in another order differ by less
 NEAR = 0.01  # a picture or two may fall to the other side between two scorings on a GPU
-KEPT_CLASSES = 5
 
 PROVED = (
     "proved: every figure of a record that is fine follows from its kept predictions, and neither "
@@ -140,13 +139,13 @@ def _differences(kept: StoredPredictions, score: Score, record: ResultRecord) ->
             (f"top{k}", getattr(score, f"top{k}"), again.flat),
             (f"top{k}_class_mean", getattr(score, f"top{k}_class_mean"), again.class_mean),
         ):
-            if abs(said - found) > SAME:
+            if abs(said - found) > ROUNDING:
                 yield f"{name} is {said:.6f}, and its predictions give {found:.6f}"
         said_by_class = np.array(
             [np.nan if one is None else one for one in getattr(score, f"per_class_top{k}")]
         )
         if said_by_class.shape != again.per_class.shape or not np.allclose(
-            said_by_class, again.per_class, rtol=0, atol=SAME, equal_nan=True
+            said_by_class, again.per_class, rtol=0, atol=ROUNDING, equal_nan=True
         ):
             yield f"per_class_top{k} is not what its predictions give"
 

@@ -18,6 +18,8 @@ from harness.store.reading import read_plain
 from harness.store.record import ResultRecord
 from harness.store.seals import DamagedError
 
+KEPT_CLASSES = 5
+
 
 class StoredPredictions(NamedTuple):
     """N images: ``files`` and ``labels`` ``(N,)``, ``classes`` ``(N, 5)``, best first.

@@ -19,10 +19,9 @@ from harness.store.record import Score
 from harness.testing.ensemble import Ensemble
 from harness.testing.metrics import Top, accuracy, top_classes
 from harness.testing.predict import Probabilities, predict
+from harness.testing.predictions import KEPT_CLASSES
 from harness.training.ranks import Ranks
 from harness.values import Combine, Views
-
-KEPT_CLASSES = 5
 
 
 def epoch_scorer(
