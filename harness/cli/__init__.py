@@ -10,8 +10,8 @@ from pathlib import Path
 import click
 
 from harness import __version__
-from harness.cli.devices import local_rank_option
 from harness.cli.lazy import LazyGroup
+from harness.cli.local_rank import local_rank_option
 from harness.cli.streams import drop_output, open_streams, written_output
 from harness.errors import HarnessError
 from harness.spec import default_home, usable_home

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -12,29 +11,13 @@ from typing import Any, TypeVar, cast
 
 import click
 
+from harness.cli.local_rank import local_rank_option
 from harness.cli.say import say
 from harness.errors import HarnessError
 from harness.machine.place import LOOPBACK, Place, read_place, show_place
 
 F = TypeVar("F", bound=Callable[..., Any])
 ONE_NODE = Place(0, 1, 0, LOOPBACK, 0)
-
-
-def _keep_local_rank(ctx: click.Context, param: click.Parameter, value: int | None) -> None:
-    del ctx, param
-    if value is not None:
-        os.environ["LOCAL_RANK"] = str(value)
-
-
-# DeepSpeed's launcher and torch's old one put this option before all other arguments.
-local_rank_option = click.option(
-    "--local_rank",
-    "--local-rank",
-    type=click.IntRange(0),
-    hidden=True,
-    expose_value=False,
-    callback=_keep_local_rank,
-)
 
 
 def device_options(command: F) -> F:
