@@ -55,9 +55,9 @@ class Profile:
     ``input_size`` and ``lr`` are what ImageNet's usual 224 pixels and 0.1 for a batch of 256
     become: a larger input stays larger, a smaller learning rate smaller. ``epochs_share``
     multiplies a stage's epochs, rounded, at least 1. All methods on a data set get the same
-    profile, so their budgets keep their proportions. Low precision and accumulation, which only
-    large networks need, are dropped, and so is ``norm_group``, which may not divide a smaller
-    batch.
+    profile, so their budgets keep their proportions. Low precision, accumulation and compiling,
+    which only large networks need, are dropped, and so is ``norm_group``, which may not divide a
+    smaller batch.
     """
 
     backbone: str
@@ -79,5 +79,6 @@ class Profile:
             precision="fp32",
             accumulation=1,
             norm_group=None,
+            compile=False,
             min_crop_area=self.min_crop_area,
         )

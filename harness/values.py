@@ -59,6 +59,9 @@ class Stage:
     Batch norm takes its statistics over the micro-batch of all ranks or, with ``norm_group``, over
     each group of that many consecutive samples of the batch, without communication; batch and loss
     tricks then see one group at a time.
+
+    ``compile`` trains the network through ``torch.compile``; rounding differs, and so do the draws
+    of dropout.
     """
 
     name: str
@@ -75,6 +78,7 @@ class Stage:
     norm_group: int | None = None
     clip_norm: float | None = None
     min_crop_area: float = 0.08
+    compile: bool = False
     start: Stage | None = None
     head: Literal["keep", "new"] = "keep"
     sees: tuple[Stage, ...] = ()

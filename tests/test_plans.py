@@ -43,11 +43,13 @@ def test_a_task_may_have_noise_tricks_of_its_own() -> None:
 
 
 def test_the_usual_recipe_becomes_the_profile_itself() -> None:
-    usual = Stage(name="train", epochs=75, precision="fp16", accumulation=8, norm_group=32)
+    usual = Stage(name="train", epochs=75, precision="fp16", accumulation=8, norm_group=32,
+                  compile=True)  # fmt: skip
     shrunk = PROFILE(usual)
     assert (shrunk.backbone, shrunk.input_size, shrunk.batch_size) == ("test_resnet", 32, 128)
     assert (shrunk.epochs, shrunk.lr) == (25, 0.1)
     assert (shrunk.precision, shrunk.accumulation, shrunk.norm_group) == ("fp32", 1, None)
+    assert not shrunk.compile
 
 
 @pytest.mark.parametrize(("full", "small"), [(224, 32), (320, 48), (448, 64), (299, 40), (8, 8)])

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 OVERRIDABLE = (
     *("backbone", "input_size", "epochs", "batch_size", "lr"),
-    *("precision", "accumulation", "norm_group", "clip_norm", "min_crop_area"),
+    *("precision", "accumulation", "norm_group", "clip_norm", "min_crop_area", "compile"),
 )
 REHEARSED_ALIKE = ("name", "draw", "start", *SLOTS)
 Slots: TypeAlias = Mapping[str, tuple[Trick[Any], ...]]

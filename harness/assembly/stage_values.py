@@ -39,6 +39,10 @@ def check_values(stage: Stage) -> None:
             f"stage {stage.name!r}: a batch of {stage.batch_size} cannot be split over "
             f"{stage.accumulation} accumulation steps; choose a batch_size that it divides"
         )
+    if not isinstance(stage.compile, bool):
+        raise HarnessError(
+            f"stage {stage.name!r}: compile must be true or false, not {stage.compile!r:.80}"
+        )
     if not 0 < stage.min_crop_area <= 1:
         raise HarnessError(f"stage {stage.name!r}: min_crop_area must lie in (0, 1]")
 

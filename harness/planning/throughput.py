@@ -31,12 +31,14 @@ class Kind(NamedTuple):
     precision: str
     model: tuple[str, ...] = ()
     teachers: int = 0
+    compiled: bool = False
 
     def __str__(self) -> str:
         """Return the kind as text."""
         words = [self.backbone, f"at {self.input_size} pixels", f"in {self.precision}"]
         words += [f"with {', '.join(self.model)}"] if self.model else []
         words += [f"taught by {self.teachers}"] if self.teachers else []
+        words += ["compiled"] if self.compiled else []
         return " ".join(words)
 
 
@@ -107,6 +109,7 @@ def kind_of(recipe: StageRecipe) -> Kind:
         stage.precision,
         tuple(map(repr, recipe.model)),
         len(stage.teachers),
+        stage.compile,
     )
 
 
@@ -218,4 +221,5 @@ def _kind(stage: EffectiveStage) -> Kind | None:
     except (KeyError, ValueError):
         return None
     teachers = values.get("teachers", "()").count("'") // 2  # of ('one', 'two')
-    return Kind(backbone, size, precision, stage.tricks.get("model", ()), teachers)
+    compiled = values.get("compile") == "True"
+    return Kind(backbone, size, precision, stage.tricks.get("model", ()), teachers, compiled)

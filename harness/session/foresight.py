@@ -13,6 +13,7 @@ from harness.errors import HarnessError
 from harness.store.stages import stage_folder
 from harness.testing.ensemble import NEEDS_VAL
 from harness.training.batch_norm import check_pictures
+from harness.training.compiled import check_compiler
 from harness.training.memory import (
     batches_ahead,
     check_memory,
@@ -52,6 +53,7 @@ def check_stages(
         if new:
             rehearsed.add((stage.rehearsal, seen))
             check_pictures(network, stage.stage, ranks.world_size)
+            check_compiler(stage.stage, ranks.device)
             teachers = sum(backbones.get(teacher.backbone, 0) for teacher in stage.stage.teachers)
             steps = stage.stage.epochs * -(-len(prepared.samples) // stage.stage.batch_size)
             ahead = batches_ahead(prepared.spec.loader_threads, steps)

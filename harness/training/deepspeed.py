@@ -64,18 +64,18 @@ class DeepSpeedEngine:
     ) -> None:
         import torch
 
+        from harness.training.compiled import compiled
         from harness.training.optimizer import sgd
 
         module = module.to(ranks.device)
         self._optimizer, self._accumulation = sgd(module, stage), stage.accumulation
         config = deepspeed_config(stage, ranks.world_size, user)
-        self._engine = _initialised(module, self._optimizer, config, user)
+        self._engine = _initialised(compiled(module, stage), self._optimizer, config, user)
         # Its broadcast at the start fails on a channels_last module, so the layout comes after.
-        self._engine.module.to(memory_format=torch.channels_last)
+        self.module: nn.Module = module.to(memory_format=torch.channels_last)
         if ranks.world_size == 1:
             # Otherwise every step copies all gradients into buckets and back for no reason.
             self._engine.enable_backward_allreduce = False
-        self.module: nn.Module = self._engine.module
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return logits ``(B, K)``."""

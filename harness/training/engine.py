@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from harness.training.compiled import compiled
 from harness.training.optimizer import sgd
 from harness.training.ranks import Ranks
 from harness.values import Precision, Stage
@@ -66,7 +67,7 @@ class TorchEngine:
         self._dtype = DTYPES[stage.precision]
         self._scaler = torch.amp.GradScaler(ranks.device.type, enabled=stage.precision == "fp16")
         self._parameters = [p for p in self.module.parameters() if p.requires_grad]
-        self._forward = self.module
+        self._forward = compiled(self.module, stage)
         for parameter in self.module.parameters():
             if ranks.world_size > 1:
                 torch.distributed.broadcast(parameter.data, 0)

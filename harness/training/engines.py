@@ -10,6 +10,7 @@ from torch import nn
 from harness.spec import RunSpec, check_engine
 from harness.terminal import note
 from harness.training.batch_norm import across_ranks, check_pictures
+from harness.training.compiled import check_compiler
 from harness.training.ddp import DdpEngine
 from harness.training.deepspeed import DeepSpeedEngine, unavailable
 from harness.training.engine import Engine, TorchEngine
@@ -24,11 +25,12 @@ def make_engine(
     """Return the engine called ``name``; imports DeepSpeed only if it is needed.
 
     Raises HarnessError if there is no such engine, if the stage's batch cannot be split evenly over
-    the ranks, or if batch norm would see one image at a time.
+    the ranks, if batch norm would see one image at a time, or if a compiler is missing.
     """
     check_engine(name)
     micro_batch_size(stage, ranks.world_size)
     check_pictures(module, stage, ranks.world_size)
+    check_compiler(stage, ranks.device)
     module = across_ranks(module, stage, ranks)
     if name != "deepspeed":
         return {"ddp": DdpEngine, "torch": TorchEngine}[name](module, stage, ranks)

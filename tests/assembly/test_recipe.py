@@ -191,6 +191,7 @@ def test_profiles_fold_in_order() -> None:
         ("accumulation", "2", 2),
         ("clip_norm", "1.5", 1.5),
         ("min_crop_area", "0.5", 0.5),
+        ("compile", "true", True),
     ],
 )
 def test_every_field_that_can_be_overridden_is(field: str, text: str, value: object) -> None:
@@ -225,6 +226,7 @@ def test_every_field_that_can_be_overridden_is(field: str, text: str, value: obj
         ("", "batch_size", str(10**11), "at most 16,777,216, not 100000000000"),
         ("", "input_size", "100000", "input_size must be above 0 and at most 16,384"),
         ("", "precision", "fp64", "must be one of fp32, bf16, fp16"),
+        ("", "compile", "maybe", "--stage compile='maybe'"),
         ("", "accumulation", "3", "cannot be split over 3 accumulation steps"),
     ],
 )
@@ -346,6 +348,7 @@ OTHER: dict[str, Any] = {
     "norm_group": 2,
     "clip_norm": 1.0,
     "min_crop_area": 0.5,
+    "compile": True,
     "head": "new",
     "draw": 1,
 }
