@@ -251,7 +251,7 @@ ROOMS = (
         "harness/conformance",
         "the contract of plugins, as checks that their authors run",
         (LANGUAGE, "harness/assembly", "harness/training", "harness/session"),
-        ("torch", "numpy"),
+        ("torch", "numpy", "humanize"),
     ),
     Room(
         METHODS,
@@ -301,7 +301,7 @@ ROOMS = (
             *("harness/data/webvision/lists", "harness/data/webvision/pack", INDEX, WEBVISION),
             *(*ENGINE, BOARD, REPRODUCTIONS, DECKS),
         ),
-        ("click", "tabulate"),
+        ("click", "humanize", "tabulate"),
         light=True,
     ),
     Room("harness/__main__.py", "python -m harness", ("harness/cli",)),

@@ -96,7 +96,9 @@ def pack(  # noqa: PLR0913 - one argument per option
         broken.append(f"{len(packed.broken) - MOST_SHOWN} more")
     for problem in broken:
         say(f"left out: {problem}")
-    size = f"{packed.bytes / 1e9:.2f} GB"
+    from humanize import naturalsize
+
+    size = naturalsize(packed.bytes)
     say(f"{packed.pictures:,} pictures in {packed.archives} archives, {size}")
     if packed.broken:
         say(f"{len(packed.broken):,} broken pictures were left out")

@@ -176,7 +176,6 @@ def _number(value: float) -> str:
 
 
 def _bytes(count: float) -> str:
-    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
-        if count >= size:
-            return f"{count / size:.3g} {unit}"
-    return f"{count / 1e3:.3g} kB"
+    from humanize import naturalsize
+
+    return naturalsize(count, format="%.3g")

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from humanize import naturalsize
+
 from harness.assembly.discovery import broken_plugins, find_plugins
 from harness.assembly.identity import versions
 from harness.errors import HarnessError
@@ -94,8 +96,8 @@ def _imported() -> Iterator[PartState]:
         yield PartState("gpu", "note", "none usable by torch: training runs on the CPU")
     for index in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(index)
-        memory = properties.total_memory / 2**30
-        yield PartState(f"gpu {index}", "works", f"{properties.name}, {memory:.0f} GiB")
+        memory = naturalsize(properties.total_memory, binary=True)
+        yield PartState(f"gpu {index}", "works", f"{properties.name}, {memory}")
     from harness.training.deepspeed import unavailable
 
     reason = unavailable()
@@ -127,7 +129,7 @@ def _folders(home: Path) -> Iterator[PartState]:
     existing = next(path for path in (home, *home.absolute().parents) if path.exists())
     free = shutil.disk_usage(existing).free
     if existing.is_dir() and os.access(existing, os.W_OK):
-        words = f"{home}, {free / 2**30:.0f} GiB free"
+        words = f"{home}, {naturalsize(free, binary=True)} free"
         yield PartState("home", "works" if free > LITTLE_DISK else "note", words)
     else:
         yield PartState("home", "fails", f"{home} cannot be written; set HARNESS_HOME")
@@ -136,5 +138,5 @@ def _folders(home: Path) -> Iterator[PartState]:
         entries = sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
         size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
         names = ", ".join(path.name for path in entries) if part == "data" else ""
-        count = f"{len(entries)} kept, {size / 2**20:.0f} MiB"
+        count = f"{len(entries)} kept, {naturalsize(size, binary=True)}"
         yield PartState(part, "works", f"{count}{': ' if names else ''}{names}")
