@@ -16,9 +16,12 @@ from harness.assembly.sources import GROUP, module_file
 from harness.errors import HarnessError, PluginError, unknown
 from harness.machine.interpreter import python
 from harness.store.files import write_text
+from harness.store.reading import read_plain
+from harness.store.seals import DamagedError, sealed, unsealed
 
 OWN_DISTRIBUTION = "webvision-harness"
 CHECK_SECONDS = 120
+MOST_MEMORY = 1 << 20  # bytes
 
 
 class Entry(NamedTuple):
@@ -99,7 +102,7 @@ def broken_plugins(entries: Iterable[Entry], home: Path) -> dict[str, str]:
         kept = {key: value for key, value in known.items() if key in keys.values()}
         known = kept | {keys[name]: reason for name, reason in answers.items()}
         with suppress(HarnessError):  # a memory that cannot be kept only costs time
-            write_text(memory, json.dumps(known, indent=1))
+            write_text(memory, sealed({"plugins": known}))
     reasons = {name: known.get(key) for name, key in keys.items()}
     return {name: reason for name, reason in reasons.items() if reason}
 
@@ -115,10 +118,9 @@ def _state(entry: Entry) -> str:
 
 def _read_memory(path: Path) -> dict[str, str | None]:
     try:
-        known = json.loads(path.read_text())
-    except (OSError, ValueError):
+        return dict(json.loads(unsealed(read_plain(path, MOST_MEMORY)))["plugins"])
+    except (OSError, ValueError, KeyError, TypeError, DamagedError):
         return {}
-    return known if isinstance(known, dict) else {}
 
 
 # What plugins print while they are imported must not be taken for an answer.

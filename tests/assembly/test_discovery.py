@@ -94,6 +94,16 @@ def test_a_damaged_memory_is_forgotten(install: Install, tmp_path: Path, memory:
     assert broken_plugins(entries, tmp_path) == {"raising": "RuntimeError: why"}
 
 
+def test_an_edited_memory_makes_no_broken_plugin_work(install: Install, tmp_path: Path) -> None:
+    install("raising", "raise RuntimeError('why')")
+    entries = [find_plugins()["raising"]]
+    broken_plugins(entries, tmp_path)
+    memory = tmp_path / "plugins.json"
+    memory.write_text(memory.read_text().replace('"RuntimeError: why"', "null"))
+    assert "null" in memory.read_text()
+    assert broken_plugins(entries, tmp_path) == {"raising": "RuntimeError: why"}
+
+
 def test_a_home_that_cannot_be_written_does_not_matter(install: Install, tmp_path: Path) -> None:
     install("fine", "class Plugin: pass")
     (tmp_path / "file").touch()

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from harness.data.synthweb.draw import Job, Progress, draw_all
 from harness.data.synthweb.plan import SOURCES, Crawl, Entry
 from harness.data.synthweb.text import write_about
-from harness.errors import DataError
-from harness.store.files import sync_folder, unwritable
+from harness.errors import DataError, HarnessError
+from harness.store.files import sync_folder, unwritable, write_text
 from harness.store.lock import exclusive_lock
 from harness.store.reading import read_plain
 
 MARKER = "synthweb.json"
 LINGER_SECONDS = 10.0
+MOST_BYTES = 1 << 26  # of a file
 
 
 def write_crawl(
@@ -38,7 +41,7 @@ def write_crawl(
 ) -> None:
     """Write ``crawl`` to ``root``, which appears only once it is complete.
 
-    ``about`` goes into the marker with the number of files and bytes.
+    ``about`` goes into the marker with the number, the bytes and a digest of the files.
 
     Raises:
         DataError: The folder cannot be written, or the disk is full; nothing is left behind.
@@ -56,6 +59,10 @@ def write_crawl(
 def is_whole(root: Path, about: dict[str, Any]) -> bool:
     """Return whether ``root`` holds the complete data set ``about``.
 
+    Number and bytes of its files are compared each time, their content when the size or time of
+    any file has changed since it was last compared. A bit that the disk itself turned changes
+    neither. Sets whose marker has no digest are compared by number and bytes alone.
+
     Raises:
         DataError: The folder has other content, or the data set is damaged.
     """
@@ -71,13 +78,36 @@ def is_whole(root: Path, about: dict[str, Any]) -> bool:
             f"another; move the folder away and start the same command again"
         )
     found = _measure(root)
-    if found != (marker.get("files"), marker.get("bytes")):
-        raise DataError(
-            f"{root} is damaged: {marker.get('files')} files of {marker.get('bytes')} bytes were "
-            f"written, {found[0]} of {found[1]} bytes are there; remove the folder and start the "
-            f"same command again to redraw it"
+    if (found.files, found.size) != (marker.get("files"), marker.get("bytes")):
+        raise _damaged(
+            root,
+            f"{marker.get('files')} files of {marker.get('bytes')} bytes were written, "
+            f"{found.files} of {found.size} bytes are there",
         )
+    if "digest" in marker and _seen(root) != found.stamp:
+        if _content(root) != marker["digest"]:
+            raise _damaged(root, "a file holds other bytes than were written")
+        with suppress(HarnessError):  # a folder that cannot be written is compared each time
+            write_text(_seen_path(root), found.stamp)
     return True
+
+
+def _damaged(root: Path, found: str) -> DataError:
+    return DataError(
+        f"{root} is damaged: {found}; remove the folder and start the same command again to "
+        "redraw it"
+    )
+
+
+def _seen_path(root: Path) -> Path:
+    return root.with_name(f".{root.name}.seen")
+
+
+def _seen(root: Path) -> str:
+    try:
+        return read_plain(_seen_path(root), 1 << 10).decode(errors="replace")
+    except OSError:
+        return ""
 
 
 def _write_beside(
@@ -94,9 +124,9 @@ def _write_beside(
         _write_lists(part, crawl)
         _write_texts(part, crawl, seed)
         draw_all(part, _jobs(crawl), processes, progress)
-        files, size = _measure(part)
-        marker = json.dumps({**about, "files": files, "bytes": size}, indent=1) + "\n"
-        _write(part / MARKER, [marker])
+        found = _measure(part)
+        marker = {**about, "files": found.files, "bytes": found.size, "digest": _content(part)}
+        _write(part / MARKER, [json.dumps(marker, indent=1) + "\n"])
         part.chmod(0o755)
         part.rename(root)
         sync_folder(root.parent)
@@ -123,9 +153,40 @@ def _remove_leftovers(root: Path) -> None:
             shutil.rmtree(part, ignore_errors=True)
 
 
-def _measure(root: Path) -> tuple[int, int]:
-    """Number and total size of the files under ``root``, without the marker."""
-    files = size = 0
+class _Measured(NamedTuple):
+    """Number and bytes of the files, and a digest of their names, sizes and times."""
+
+    files: int
+    size: int
+    stamp: str
+
+
+def _measure(root: Path) -> _Measured:
+    """Look at the files under ``root``, without the marker."""
+    stamps = []
+    size = 0
+    for entry in _files(root):
+        status = entry.stat()
+        size += status.st_size
+        times = status.st_mtime_ns, status.st_ctime_ns
+        stamps.append(
+            f"{entry.path[len(os.fspath(root)) :]}\0{status.st_size} {status.st_ino} {times}"
+        )
+    stamp = hashlib.sha256("\n".join(sorted(stamps)).encode(errors="surrogateescape")).hexdigest()
+    return _Measured(len(stamps), size, stamp)
+
+
+def _content(root: Path) -> str:
+    """Return a digest of the names and bytes of the files under ``root``, without the marker."""
+    whole = hashlib.sha256()
+    for path in sorted(entry.path for entry in _files(root)):
+        content = read_plain(Path(path), MOST_BYTES)
+        name = os.path.relpath(path, root).encode(errors="surrogateescape")
+        whole.update(name + b"\0" + hashlib.sha256(content).digest())
+    return whole.hexdigest()
+
+
+def _files(root: Path) -> Iterator[os.DirEntry[str]]:
     folders = [os.fspath(root)]
     while folders:
         with os.scandir(folders.pop()) as entries:  # os.walk and Path take three times as long
@@ -133,9 +194,7 @@ def _measure(root: Path) -> tuple[int, int]:
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(entry.path)
                 elif entry.name != MARKER:
-                    files += 1
-                    size += entry.stat().st_size
-    return files, size
+                    yield entry
 
 
 def _jobs(crawl: Crawl) -> list[Job]:

@@ -6,6 +6,8 @@ import csv
 import hashlib
 import io
 import json
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,10 +19,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from harness.data.synthweb import PRESETS, VERSION, SynthWeb, generate
+from harness.data.synthweb import PRESETS, VERSION, SynthWeb, generate, write
 from harness.data.synthweb.plan import Crawl, plan_crawl
 from harness.data.synthweb.scenes import Picture, render
-from harness.data.synthweb.write import write_crawl
+from harness.data.synthweb.write import is_whole, write_crawl
 from harness.data.webvision import missing_files, read_split
 from harness.errors import DataError
 from harness.spec import DataSpec, RunSpec
@@ -368,9 +370,35 @@ def test_a_damaged_data_set_is_noticed(tmp_path: Path) -> None:
     )
     root, about = tmp_path / "data", {"data": "few"}
     write_crawl(root, crawl, about, seed=0, processes=1, progress=None)
+    assert is_whole(root, about)
+    for name in ("google/*/*.jpg", "info/val_filelist.txt", "truth/*.csv", "*/q*.json"):
+        path = next(root.glob(name))
+        kept, status = path.read_bytes(), path.stat()
+        path.write_bytes(kept[:-2] + bytes([kept[-2] ^ 1]) + kept[-1:])
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+        with pytest.raises(DataError, match="is damaged: a file holds other bytes than were writt"):
+            is_whole(root, about)
+        path.write_bytes(kept)
+        assert is_whole(root, about)
     next(root.glob("google/*/*.jpg")).write_bytes(b"")
     with pytest.raises(DataError, match=r"is damaged: .* remove the folder"):
         write_crawl(root, crawl, about, seed=0, processes=1, progress=None)
+
+
+def test_a_whole_data_set_is_read_once_and_then_looked_at(
+    tmp_path: Path, drawn_tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = Path(shutil.copytree(drawn_tiny, tmp_path / "data"))
+    generate(root, "tiny", 0)
+
+    def read(path: Path) -> str:
+        raise AssertionError(path)
+
+    monkeypatch.setattr(write, "_content", read)
+    generate(root, "tiny", 0)
+    next(root.glob("google/*/*.jpg")).touch()
+    with pytest.raises(AssertionError):
+        generate(root, "tiny", 0)
 
 
 def spec(text: str, home: Path) -> RunSpec:
