@@ -217,7 +217,7 @@ ROOMS = (
             *(LANGUAGE, "harness/store", "harness/machine", "harness/assembly"),
             *("harness/data/pictures", "harness/language", *ENGINE),
         ),
-        ("torch", "numpy", "threadpoolctl"),
+        ("torch", "numpy", "threadpoolctl", "humanize"),
     ),
     Room(
         "harness/planning",
@@ -251,7 +251,7 @@ ROOMS = (
         "harness/conformance",
         "the contract of plugins, as checks that their authors run",
         (LANGUAGE, "harness/assembly", "harness/training", "harness/session"),
-        ("torch", "numpy", "humanize"),
+        ("torch", "numpy"),
     ),
     Room(
         METHODS,
