@@ -63,7 +63,7 @@ def load(spec: RunSpec, split: str, edition: Edition) -> Samples:
 
 
 def _note_doubts(samples: Samples) -> None:
-    """Print what may make the scores of a split wrong; raise DataError for what certainly does."""
+    """Print what may make the scores of a split wrong."""
     if samples.split == "train":
         return
     doubts = empty_classes(samples.root, samples.split, samples.label, samples.classes)

@@ -23,7 +23,7 @@ from harness.data.webvision.lists.parse import (
     read_bytes,
     shown,
 )
-from harness.data.webvision.lists.soundness import refuse_counted_from_one, refuse_repeated
+from harness.data.webvision.lists.soundness import refuse_repeated
 from harness.errors import DataError, NoLabelsError
 from harness.store.reading import is_there
 
@@ -110,7 +110,6 @@ def read_eval(
         _refuse_other_names(found, listed)
     names, label = found.columns[0], found.numbers(1)
     check_labels(path, label, found.line, num_classes)
-    refuse_counted_from_one(path, label, num_classes)
     refuse_repeated(names, label.tolist(), found.where)
     folder = eval_folder(root, edition, split).encode()
     nothing = np.full(len(names), -1, np.int32)

@@ -36,29 +36,25 @@ def refuse_repeated(
             )
 
 
-def refuse_counted_from_one(path: Path, label: NDArray[np.int32], num_classes: int) -> None:
-    """Raise DataError if only class 0 has no picture, as happens if labels count from 1."""
-    counts = np.bincount(label, minlength=num_classes)
-    if num_classes > 1 and not counts[0] and counts[1:].all():
-        raise DataError(
-            f"{path}: of {num_classes} classes only the first, label 0, has no picture; either the "
-            "labels count from 1 instead of 0, or its lines are missing: correct the list"
-        )
-
-
 def empty_classes(
     place: Path, split: str, label: NDArray[np.int32], classes: Sequence[WebClass]
 ) -> list[str]:
     """Return a warning if classes have no picture in a split that is scored.
 
-    Raises:
-        DataError: Only the first class has none, as happens if labels count from 1.
+    That only the first has none is what a list looks like that counts from 1 and lacks the last
+    class, but also one that lacks the first. A label that proves it is refused where lists are
+    read.
     """
-    refuse_counted_from_one(place, label, len(classes))
     empty = np.flatnonzero(np.bincount(label, minlength=len(classes)) == 0)
     if not len(empty):
         return []
     first = classes[empty[0]]
+    if len(empty) == 1 and not empty[0] and len(classes) > 1:
+        return [
+            f"{place}: of {len(classes)} classes only the first, label 0, {first.wnid} "
+            f"{first.lemmas}, has no picture in {split}; if the list counts its labels from 1, all "
+            "scores are wrong: subtract 1 from each; else scores cover only the other classes"
+        ]
     return [
         f"{place}: {len(empty)} of {len(classes)} classes have no picture in {split}, the first is "
         f"{first.wnid} {first.lemmas}; scores cover only the other classes"
