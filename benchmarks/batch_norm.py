@@ -35,7 +35,8 @@ import torch  # noqa: E402
 from tabulate import tabulate  # noqa: E402
 
 from harness.training.batches import seed_draws  # noqa: E402
-from harness.training.engine import TorchEngine, make_engine  # noqa: E402
+from harness.training.engine import TorchEngine  # noqa: E402
+from harness.training.engines import make_engine  # noqa: E402
 from harness.training.ranks import join_ranks  # noqa: E402
 from harness.values import Stage  # noqa: E402
 
