@@ -69,6 +69,50 @@ def test_the_engines_have_the_same_losses(
                 torch.testing.assert_close(mine, plain[key], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("accumulation", [1, 2])
+def test_an_engine_updates_as_torchs_own_optimizer_does(
+    name: str,
+    accumulation: int,
+    network: Callable[[], nn.Module],
+    batches: Callable[[int, int], list[Batch]],
+    ranks: Ranks,
+) -> None:
+    """The fused kernel is right only if gradients and momentum lie in memory as the weights do."""
+    stage = Stage(name="train", batch_size=16, lr=0.1, accumulation=accumulation)
+    data = batches(STEPS * accumulation, 16 // accumulation)
+    engine = make_engine(name, network(), stage, ranks, {})
+    losses = take_steps(engine, stage, data)
+    plain = network().to(memory_format=torch.channels_last)
+    groups = [
+        {"params": [p for p in plain.parameters() if p.ndim > 1], "weight_decay": 1e-4},
+        {"params": [p for p in plain.parameters() if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.SGD(groups, lr=0.1, momentum=0.9, nesterov=True, foreach=False)
+    for number, batch in enumerate(data):
+        loss = weighted_mean(cross_entropy, plain(batch.images), batch)
+        assert loss.item() == pytest.approx(losses[number], rel=2e-6)
+        (loss / accumulation).backward()
+        for group in optimizer.param_groups:
+            group["lr"] = stage.lr * (1 + number // accumulation)
+        if (number + 1) % accumulation == 0:
+            optimizer.step()
+            optimizer.zero_grad()
+    weights = dict(engine.module.named_parameters())
+    for key, value in plain.named_parameters():
+        torch.testing.assert_close(weights[key], value, rtol=1e-5, atol=1e-6)
+    other = make_engine(name, network(), stage, ranks, {})
+    other.load_state(engine.state())
+    for made in (engine, other):
+        groups = made.state()["optimizer"]
+        kept = [groups["state"][n]["momentum_buffer"] for g in groups["param_groups"]
+                for n in g["params"]]  # fmt: skip
+        by_rank = sorted(made.module.parameters(), key=lambda p: p.ndim <= 1)
+        assert [m.stride() for m in kept] == [p.stride() for p in by_rank]
+        assert any(p.is_contiguous(memory_format=torch.channels_last) for p in by_rank
+                   if p.ndim == 4)  # fmt: skip
+
+
 def test_an_engine_that_is_not_known_is_one_line(
     network: Callable[[], nn.Module], ranks: Ranks
 ) -> None:
