@@ -50,9 +50,9 @@ def plan(plugin: str, **asked: Any) -> PlannedRun:
 
     Takes what ``run`` takes and raises what it would raise at its start.
     """
-    from harness.planning.plan import planned
+    from harness.planning.plan import plan_run
 
-    return planned(spec_of(plugin, **asked))
+    return plan_run(spec_of(plugin, **asked))
 
 
 def compare(  # noqa: PLR0913 - one parameter per choice

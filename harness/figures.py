@@ -37,7 +37,9 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def drawn(paint: Callable[[Figure], None], inches: tuple[float, float], form: str = "svg") -> bytes:
+def draw_figure(
+    paint: Callable[[Figure], None], inches: tuple[float, float], form: str = "svg"
+) -> bytes:
     """Return the image, "svg" or "png", that ``paint`` draws on a figure of this size.
 
     The same drawing gives the same bytes. Raises HarnessError if matplotlib is not installed.

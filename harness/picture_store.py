@@ -1,4 +1,4 @@
-"""What samples need of whoever holds the pictures of a split: their names and their bytes."""
+"""What samples need of the store of a split's pictures: their names and their bytes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class PictureStore(Protocol):
         ...
 
     def read(self, row: int) -> bytes:
-        """Return the picture's file; raises OSError where it is missing, cut or over 64 MiB.
+        """Return the picture's file; raises OSError if it is missing, cut or over 64 MiB.
 
         ``harness.store.reading.is_proven`` tells an error of the picture from one of the moment.
         """

@@ -31,7 +31,7 @@ from harness.data.webvision.selection import OPTIONS
 from harness.errors import HarnessError
 from harness.hookspecs import HOOKS
 from harness.knobs import parse_knobs
-from harness.planning.plan import planned
+from harness.planning.plan import plan_run
 from harness.runner import run
 from harness.spec import DataSpec, Override, RunSpec
 from harness.store.record import NoiseQuality, ResultRecord
@@ -286,7 +286,7 @@ def hook_examples(tmp_path, monkeypatch):
 def test_the_profile_of_a_hook_example_is_shown(hook_examples, tmp_path):
     spec = RunSpec(plugin="two_sizes", data=hook_examples, extra=("quick",), home=tmp_path)
 
-    small, large = planned(spec)["stages"]
+    small, large = plan_run(spec)["stages"]
 
     epochs = {"name": "epochs", "value": "2", "origin": "profile of quick"}
     assert epochs in small["values"]
@@ -359,7 +359,7 @@ def test_the_python_of_readme_and_guide_runs(tmp_path):
 def test_the_method_of_the_readme_is_planned(tutorial, tmp_path):
     spec = parsed("harness plan --plugin first_results --data synthweb:tiny --set count=3")
 
-    (stage,) = planned(run_spec(tmp_path / "home", spec.params))["stages"]
+    (stage,) = plan_run(run_spec(tmp_path / "home", spec.params))["stages"]
 
     assert stage["tricks"] == {"noise": ["KeepFirst(count=3)"]}
 

@@ -88,9 +88,9 @@ def source_file(entry: Entry) -> Path | None:
 def broken_plugins(entries: Iterable[Entry], home: Path) -> dict[str, str]:
     """Return the reason for each plugin that cannot be imported.
 
-    Plugins are imported in a process of their own, so that this one stays light. That one works is
-    remembered until its file or what is installed changes; a broken one is tried anew, for what
-    mends it can lie anywhere.
+    Plugins are imported in a process of their own, so that this one stays light. That a plugin
+    works is remembered until its file or the installed packages change; a broken one is tried again
+    each time, because anything may have repaired it.
     """
     entries = list(entries)
     memory = home / "plugins.json"

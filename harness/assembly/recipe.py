@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, get_type_hints
 
 from harness.assembly.contract import Contribution, tricks_of
 from harness.assembly.descriptions import describe, describe_provider
-from harness.assembly.stage_key import described_stage, encoders_of, keyed, sees_samples
+from harness.assembly.stage_key import described_stage, encoders_of, sees_samples, with_keys
 from harness.assembly.stage_values import check_values
 from harness.errors import HarnessError, PluginError, unknown
 from harness.knobs import parse_value
@@ -174,7 +174,7 @@ def _stage_recipe(
         "stage": described_stage(stage, keys, tricks_of(slots["noise"])),
         "network": describe_provider(*hooks.network_provider(spec, stage)),
         "tricks": {
-            slot: [describe(keyed(one, stage, keys)) for one in given]
+            slot: [describe(with_keys(one, stage, keys)) for one in given]
             for slot, given in slots.items()
         },
         "encoders": {

@@ -55,11 +55,11 @@ def sources_of(part: object) -> dict[str, str]:
     """Return the sources of ``part``: the sha256 of each source file, by module.
 
     ``part`` is a module, a class, a function or any other value, whose class counts. With the file
-    that defines it count those of its base classes, the packages they lie in, and what these import
-    from the same distribution or from code that is not installed (a folder on the path, an editable
-    install), on and on. Of the harness only tricks, networks and what it knows of language count.
-    A part of a library is known by the library's version. Other installed libraries, and Python's
-    own, do not count. Raises PluginError if a part is defined in no file.
+    that defines it count those of its base classes, the packages they are in, and, recursively,
+    what these import from the same distribution or from code that is not installed (a folder on the
+    path, an editable install). Of the harness only tricks, networks and ``harness.language`` count.
+    A part of a library is identified by the library's version. Other installed libraries and
+    Python's own modules do not count. Raises PluginError if a part is not defined in a file.
     """
     if isinstance(part, ModuleType):
         return _found(part.__name__)

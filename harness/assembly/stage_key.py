@@ -34,7 +34,7 @@ class _Key:
     key: str
 
 
-def keyed(given: Contribution[Any], stage: Stage, keys: Mapping[str, str]) -> Any:
+def with_keys(given: Contribution[Any], stage: Stage, keys: Mapping[str, str]) -> Any:
     """Return the trick with the keys of the stages that its fields refer to.
 
     Raises PluginError if it refers to one that ``stage`` does not see.

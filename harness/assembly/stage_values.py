@@ -1,4 +1,4 @@
-"""Which values a stage can be trained with, whoever chose them."""
+"""The values that a stage can be trained with, from a plugin or from the command line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LARGEST: dict[str, int | float] = {
 
 
 def check_values(stage: Stage) -> None:
-    """Raise HarnessError if a value is of the wrong type, too small, too large or no number."""
+    """Raise HarnessError if a value is of the wrong type, too small, too large or not a number."""
     for field, largest in LARGEST.items():
         value = getattr(stage, field)
         if value is None and field in ("clip_norm", "norm_group"):

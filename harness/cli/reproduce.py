@@ -147,7 +147,7 @@ def reproduce(  # noqa: PLR0913 - one parameter per option
 def _make(trials: Trials, *, no_run: bool) -> bool:
     """Make the missing runs; return whether all could be made."""
     from harness.assembly.prepare import prepare
-    from harness.studies.sweep import finished, sweep
+    from harness.studies.sweep import find_finished, sweep
 
     if not no_run:
         from harness.training.engines import usable_engine
@@ -157,7 +157,7 @@ def _make(trials: Trials, *, no_run: bool) -> bool:
     # A problem of the data is reported once, not by every run.
     prepared = prepare(replace(trials.plain, plugin=PLAINEST, overrides=everywhere))
     trials.plain = replace(trials.plain, data=prepared.spec.data)
-    made = finished(trials.specs()) if no_run else sweep(trials.specs(), note)
+    made = find_finished(trials.specs()) if no_run else sweep(trials.specs(), note)
     failed = [outcome.spec for outcome in made if not trials.add(*outcome)]
     return no_run or not failed
 

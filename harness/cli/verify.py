@@ -15,7 +15,7 @@ from harness.errors import HarnessError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from harness.studies.verification import Verdict
+    from harness.studies.verification import RecordCheck
 
 TESTED = ("train", "val", "test", "ilsvrc")
 
@@ -27,7 +27,7 @@ TESTED = ("train", "val", "test", "ilsvrc")
     metavar="NAME[:PATH][?KEY=VALUE]",
     help="Data set of the runs: compare images and labels with its splits.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the checks as JSON.")
 @click.pass_obj
 def verify(home: Path, what: tuple[str, ...], data: str | None, as_json: bool) -> None:
     """Score the stored predictions of records again, and compare every figure and digest.
@@ -49,17 +49,16 @@ def verify(home: Path, what: tuple[str, ...], data: str | None, as_json: bool) -
         from harness.assembly.data_sets import load_splits
 
         splits = load_splits(home, data, TESTED)
-    verdicts = verify(dict.fromkeys(paths), splits)
+    checks = verify(dict.fromkeys(paths), splits)
     bounds = (PROVED, NOT_PROVED, *(() if splits else (WITHOUT_DATA,)))
     if as_json:
         found = [
-            {"record": one.name, "path": str(one.path), "problems": one.problems}
-            for one in verdicts
+            {"record": one.name, "path": str(one.path), "problems": one.problems} for one in checks
         ]
         say(json.dumps({"records": found, "bounds": bounds}, indent=1))
     else:
-        say("\n".join(_lines(verdicts, bounds)))
-    if any(one.problems for one in verdicts):
+        say("\n".join(_lines(checks, bounds)))
+    if any(one.problems for one in checks):
         sys.exit(2)
 
 
@@ -81,18 +80,18 @@ def _records(home: Path, text: str) -> list[Path]:
     return [path]
 
 
-def _lines(verdicts: Sequence[Verdict], bounds: Sequence[str]) -> Iterator[str]:
+def _lines(checks: Sequence[RecordCheck], bounds: Sequence[str]) -> Iterator[str]:
     from tabulate import tabulate
 
     from harness.terminal import visible
 
     rows = [
         (visible(one.name), "not fine" if problem else "fine", visible(problem))
-        for one in verdicts
+        for one in checks
         for problem in one.problems or [""]
     ]
-    yield tabulate(rows, ("record", "verdict", "reason"), disable_numparse=True)
+    yield tabulate(rows, ("record", "check", "reason"), disable_numparse=True)
     yield ""
-    fine = sum(not one.problems for one in verdicts)
-    yield f"{fine} of {len(verdicts)} records are fine"
+    fine = sum(not one.problems for one in checks)
+    yield f"{fine} of {len(checks)} records are fine"
     yield from bounds

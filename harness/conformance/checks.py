@@ -20,7 +20,7 @@ from harness.assembly.hooks import Active, Hooks
 from harness.assembly.recipe import Recipe, StageRecipe, plain_view
 from harness.conformance.case import TINY, Case, case_of
 from harness.conformance.fakes import (
-    copied,
+    copy_batch,
     random_states_kept,
     same_tensors,
     seeing,
@@ -192,7 +192,7 @@ def check_batch_tricks(stage: StageRecipe, outputs: int) -> Iterator[str]:
     """A batch trick leaves the batch given to it alone, and draws from its seed alone."""
     batch = drawn_batch(stage, outputs)
     for given in stage.batch:
-        handed = copied(batch)
+        handed = copy_batch(batch)
         after, again = twice(partial(given, handed))
         if not same_tensors(tensors_of(handed), tensors_of(batch)):
             yield f"{given.who} changes the batch given to it in place; return a changed copy"

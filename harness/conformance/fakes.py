@@ -72,7 +72,7 @@ def tensors_of(batch: Batch) -> dict[str, Tensor]:
     return {name: value for name, value in values.items() if isinstance(value, Tensor)}
 
 
-def copied(batch: Batch) -> Batch:
+def copy_batch(batch: Batch) -> Batch:
     """Return a batch that shares no memory with this one."""
     own: dict[str, Any] = {name: value.clone() for name, value in tensors_of(batch).items()}
     return replace(batch, **own)

@@ -29,7 +29,7 @@ class PlannedRun(dict[str, Any]):
         return f"<pre>{escape(repr(self))}</pre>"
 
 
-def planned(asked: RunSpec) -> PlannedRun:
+def plan_run(asked: RunSpec) -> PlannedRun:
     """Return the plan of ``harness run``; raises the errors that it would raise at its start."""
     prepared = prepare(asked)
     spec, samples, recipe = prepared.spec, prepared.samples, prepared.recipe

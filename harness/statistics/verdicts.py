@@ -51,7 +51,7 @@ def not_tested(reason: str) -> Verdict:
 def judge_difference(
     interval: Interval, *, published: float | None, margin: float = 0.0
 ) -> Verdict:
-    """Judge "better beats worse by ``published``", in shares; None where no size is stated.
+    """Judge "better beats worse by ``published``", in shares; None if no size is stated.
 
     - contradicted: the interval is below 0;
     - reproduced: it is above 0 and within ``margin`` of the published size;

@@ -1,6 +1,6 @@
 """Read whole plain files; reading is tried again after an error that may be temporary.
 
-A network file system that is away for a second, or too many open files, is no evidence about a
+A network file system that is away for a second, or too many open files, is not evidence about a
 file's content. These functions return the bytes, or raise an OSError that the file itself causes
 (it is missing, a folder, a pipe, too large), or end the run with a HarnessError.
 """

@@ -172,7 +172,7 @@ class ResultRecord(_Value):
 
 def record_id(plugin: str, seed: int, decides: Mapping[str, Any]) -> str:
     """Return a run's id: a readable name and a digest of everything that decides it."""
-    name = re.sub(r"[^\w.-]", "_", plugin)  # a plugin's name may be no file name
+    name = re.sub(r"[^\w.-]", "_", plugin)  # a plugin's name need not be a file name
     return f"{name}-seed{seed}-{digest(decides)[:16]}"
 
 

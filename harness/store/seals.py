@@ -21,7 +21,7 @@ _HEX = 64  # characters of a sha256
 
 
 BLOCK = 16 << 20  # bytes that one thread digests at a time
-THREADS = 16  # more were no faster; fewer where there are fewer cores
+THREADS = 16  # more are not faster; fewer if there are fewer cores
 MOST_MARKER = 64 << 20  # bytes
 MOST_FILE = 1 << 50  # bytes: no practical bound
 

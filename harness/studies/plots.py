@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.figures import COLOURS, INK, PALE, drawn, picture_format
+from harness.figures import COLOURS, INK, PALE, draw_figure, picture_format
 from harness.scores import metric_label
 from harness.store.files import atomic_write
 from harness.studies.run_comparison import Category, RunComparison
@@ -39,7 +39,7 @@ def draw_comparison(found: RunComparison, output: Path) -> None:
         _draw_all(axes["all"], found)
         _draw_top(axes["top"], found)
 
-    picture = drawn(paint, INCHES, picture_format(output))
+    picture = draw_figure(paint, INCHES, picture_format(output))
     atomic_write(output, lambda file: file.write(picture))
 
 

@@ -16,7 +16,7 @@ from harness.store.reading import read_plain
 from harness.store.record import ResultRecord
 from harness.store.record_files import read_records
 from harness.store.seals import DamagedError, sealed, unsealed
-from harness.studies.verification import Verdict, compare, verify_record
+from harness.studies.verification import RecordCheck, compare, verify_record
 
 VERSION = 1  # of the checks: raised when a check is added
 MOST = 1 << 30  # bytes of the cache file
@@ -73,29 +73,29 @@ def standing(
     new = [one for one, _ in stamped if known.get(one.id, {}).get("stamp") != stamps[one.id]]
     if len(new) > MANY:
         tell(f"scoring the predictions of {len(new)} records again; this is done once")
-    unverified, verdicts, fresh = set(), [], {record.id for record in new}
+    unverified, checks, fresh = set(), [], {record.id for record in new}
     for record, path in stamped:
         if not path.with_suffix("").is_dir():
             unverified.add(record.id)
         elif record.id in fresh:
-            verdicts.append(verify_record(path, record))
-            known[record.id] = _cache_entry(verdicts[-1], stamps[record.id])
+            checks.append(verify_record(path, record))
+            known[record.id] = _cache_entry(checks[-1], stamps[record.id])
         else:
-            verdicts.append(Verdict(path, record, **known[record.id]["found"]))
+            checks.append(RecordCheck(path, record, **known[record.id]["found"]))
     if fresh - unverified:
         with suppress(HarnessError):  # without the cache it only takes longer
             write_text(cache, sealed({"version": VERSION, "records": known}))
-    compare(verdicts)
+    compare(checks)
     return Standing(
-        {one.name: one.problems for one in verdicts if one.problems}, frozenset(unverified)
+        {one.name: one.problems for one in checks if one.problems}, frozenset(unverified)
     )
 
 
-def _cache_entry(verdict: Verdict, stamp: str) -> dict[str, Any]:
+def _cache_entry(check: RecordCheck, stamp: str) -> dict[str, Any]:
     found = {
-        "problems": list(verdict.problems),
-        "pictures": verdict.pictures,
-        "answers": verdict.answers,
+        "problems": list(check.problems),
+        "pictures": check.pictures,
+        "answers": check.answers,
     }
     return {"stamp": stamp, "found": found}
 

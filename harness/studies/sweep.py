@@ -42,7 +42,7 @@ def sweep(specs: Iterable[RunSpec], tell: Callable[[str], None]) -> Iterator[Out
             yield Outcome(spec, None, reason)
 
 
-def finished(specs: Iterable[RunSpec]) -> Iterator[Outcome]:
+def find_finished(specs: Iterable[RunSpec]) -> Iterator[Outcome]:
     """Return the finished runs; make none."""
     shared, begun = SharedSplits(), _Recorded()
     for spec in specs:

@@ -1,4 +1,4 @@
-"""Scoring the kept predictions of records again: do their figures follow from them?"""
+"""Verify records: score their stored predictions again and compare with what they say."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from harness.store.record_files import read_altered, read_record
 from harness.testing.metrics import accuracy
 from harness.testing.predictions import KEPT_CLASSES, StoredPredictions, read_predictions
 
-NEAR = 0.01  # a picture or two may fall to the other side between two scorings on a GPU
+NEAR = 0.01  # two scorings on a GPU may differ by a picture or two
 
 PROVED = (
     "proved: every figure of a record that is fine follows from its kept predictions, and neither "
     "was changed since they were written"
 )
 NOT_PROVED = (
-    "not proved: who made the predictions, and how; who writes predictions, record and digests "
-    "anew can make up any of them, and only running it again tells"
+    "not proved: who made the predictions, and how; predictions, record and digests can be made up "
+    "together, and only running it again tells"
 )
 WITHOUT_DATA = "not proved without --data: that pictures and labels are those of the data set"
 
 
 @dataclass
-class Verdict:
+class RecordCheck:
     """What is wrong with one record; nothing if ``problems`` is empty."""
 
     path: Path
@@ -48,20 +48,20 @@ class Verdict:
         return self.record.id if self.record else self.path.name
 
 
-def verify(paths: Iterable[Path], data: Mapping[str, Samples] | None = None) -> list[Verdict]:
+def verify(paths: Iterable[Path], data: Mapping[str, Samples] | None = None) -> list[RecordCheck]:
     """Verify every record, and that they do not contradict each other.
 
-    ``data`` are the splits that they ran on, by name; without it, that the pictures and labels are
-    those of the data set is not looked at.
+    ``data`` are the splits that they ran on, by name; without it, pictures and labels are not
+    compared with the data set.
     """
-    verdicts = []
+    checks = []
     for path in paths:
         try:
-            verdicts.append(verify_record(path, read_record(path), data))
+            checks.append(verify_record(path, read_record(path), data))
         except HarnessError as error:
-            verdicts.append(Verdict(path, problems=[str(error), *_altered(path, data)]))
-    compare(verdicts)
-    return verdicts
+            checks.append(RecordCheck(path, problems=[str(error), *_altered(path, data)]))
+    compare(checks)
+    return checks
 
 
 def _altered(path: Path, data: Mapping[str, Samples] | None) -> list[str]:
@@ -70,19 +70,19 @@ def _altered(path: Path, data: Mapping[str, Samples] | None) -> list[str]:
     return verify_record(path, record, data).problems if record else []
 
 
-def compare(verdicts: Sequence[Verdict]) -> None:
-    """Add what is wrong with records beside each other."""
-    _compare_seeds(verdicts)
-    _compare_pictures(verdicts)
+def compare(checks: Sequence[RecordCheck]) -> None:
+    """Add the problems that only several records together show."""
+    _compare_seeds(checks)
+    _compare_pictures(checks)
 
 
 def verify_record(
     path: Path, record: ResultRecord, data: Mapping[str, Samples] | None = None
-) -> Verdict:
-    """Score the predictions of one record again, which was read from ``path``."""
-    verdict = Verdict(path, record)
+) -> RecordCheck:
+    """Score the predictions of one record again; it was read from ``path``."""
+    check = RecordCheck(path, record)
     if not record.decides:
-        verdict.problems.append("it does not say what its id was made of")
+        check.problems.append("it does not say what its id was made of")
     answers = []
     for score in record.scores:
         terms = f"{score.split}, {score.protocol}, {score.epoch} epoch"
@@ -90,26 +90,26 @@ def verify_record(
             kept = read_predictions(predictions_file(path.with_suffix(""), score))
             found = [*_unsound(kept, record.data.classes), *_differences(kept, score, record)]
             pictures = _digest_of(kept.files.tolist(), kept.labels.tolist())
-            if verdict.pictures.setdefault(score.split, pictures) != pictures:
+            if check.pictures.setdefault(score.split, pictures) != pictures:
                 found.append("its pictures are not those of the split's other scores")
             answers.append(_digest_of(kept.classes.tolist(), np.asarray(kept.probabilities)))
             found += _against_data(kept, (data or {}).get(score.split))
         except HarnessError as error:
             found = [str(error)]
-        verdict.problems += [f"{terms}: {problem}" for problem in found]
-    verdict.answers = digest(answers) if answers else ""
-    verdict.problems += _history(record)
+        check.problems += [f"{terms}: {problem}" for problem in found]
+    check.answers = digest(answers) if answers else ""
+    check.problems += _history(record)
     train = (data or {}).get("train")
     if train is not None and train.fingerprint != record.data.fingerprint:
-        verdict.problems.append(
-            f"it was trained on data of fingerprint {record.data.fingerprint[:12]}, which that of "
-            f"--data is not ({train.fingerprint[:12]})"
+        check.problems.append(
+            f"it was trained on data of fingerprint {record.data.fingerprint[:12]}, and --data has "
+            f"{train.fingerprint[:12]}"
         )
-    return verdict
+    return check
 
 
 def _unsound(kept: StoredPredictions, classes: int) -> Iterator[str]:
-    """Yield what no network can have said."""
+    """Yield what cannot be the predictions of a network."""
     size, width = len(kept.labels), min(KEPT_CLASSES, classes)
     shapes = [kept.files.shape, kept.labels.shape, kept.classes.shape]
     if shapes != [(size,), (size,), (size, width)] or kept.probabilities.shape != (size, width):
@@ -151,7 +151,7 @@ def _differences(kept: StoredPredictions, score: Score, record: ResultRecord) ->
 
 
 def _history(record: ResultRecord) -> Iterator[str]:
-    """Compare the last and the best epoch's score on val with what was noted while training."""
+    """Compare the last and the best epoch's score on val with the history of the training."""
     by_name = {stage.name: stage for stage in record.stages}
     if len(record.members) != 1 or record.members[0] not in by_name:
         return
@@ -164,7 +164,7 @@ def _history(record: ResultRecord) -> Iterator[str]:
         if score and abs(score.top1 - while_training) > NEAR + 1 / score.images:
             yield (
                 f"val, 1 view, {epoch} epoch: top1 is {score.top1:.4f}, and {while_training:.4f} "
-                "was noted while it trained"
+                "is in its history"
             )
 
 
@@ -177,41 +177,41 @@ def _against_data(kept: StoredPredictions, samples: Samples | None) -> Iterator[
         yield "its labels are not those of the data set's split"
 
 
-def _compare_seeds(verdicts: Sequence[Verdict]) -> None:
-    """Name runs of several seeds that say the same of every picture: copies of one of them."""
-    by_answers: dict[str, list[Verdict]] = defaultdict(list)
-    for verdict in verdicts:
-        if verdict.record and verdict.answers:
-            by_answers[verdict.answers].append(verdict)
-    for alike in by_answers.values():
-        for verdict in alike:
-            others = [one.name for one in alike if _seed(one) != _seed(verdict)]
+def _compare_seeds(checks: Sequence[RecordCheck]) -> None:
+    """Name runs of different seeds with equal predictions: one is a copy."""
+    by_answers: dict[str, list[RecordCheck]] = defaultdict(list)
+    for check in checks:
+        if check.record and check.answers:
+            by_answers[check.answers].append(check)
+    for same in by_answers.values():
+        for check in same:
+            others = [one.name for one in same if _seed(one) != _seed(check)]
             if others:
-                verdict.problems.append(
+                check.problems.append(
                     f"its predictions are those of {', '.join(others)}, of another seed: one was "
                     "copied"
                 )
 
 
-def _compare_pictures(verdicts: Sequence[Verdict]) -> None:
+def _compare_pictures(checks: Sequence[RecordCheck]) -> None:
     """Name runs on the same data whose pictures or labels are not those of most others."""
     found: dict[str, Counter[str]] = defaultdict(Counter)
-    terms: list[tuple[Verdict, str, str, str]] = []
-    for verdict in verdicts:
-        for split, pictures in verdict.pictures.items():
-            if verdict.record:
-                data = digest([verdict.record.decides.get("data"), split])
+    terms: list[tuple[RecordCheck, str, str, str]] = []
+    for check in checks:
+        for split, pictures in check.pictures.items():
+            if check.record:
+                data = digest([check.record.decides.get("data"), split])
                 found[data][pictures] += 1
-                terms.append((verdict, split, data, pictures))
-    for verdict, split, data, pictures in terms:
+                terms.append((check, split, data, pictures))
+    for check, split, data, pictures in terms:
         if found[data].most_common(1)[0][1] > found[data][pictures]:
-            verdict.problems.append(
+            check.problems.append(
                 f"its pictures or labels of {split} are not those of the other runs on this data"
             )
 
 
-def _seed(verdict: Verdict) -> int | None:
-    return verdict.record.seed if verdict.record else None
+def _seed(check: RecordCheck) -> int | None:
+    return check.record.seed if check.record else None
 
 
 def _digest_of(*columns: object) -> str:

@@ -42,16 +42,16 @@ class Ensemble:
         if len(members) == 1:
             return members[0]
         if self._combine != "learned":
-            return combined(members, self._combine)
+            return combine_members(members, self._combine)
         if samples.split == "val":
             self._weights[protocol] = learned_weights(members, samples.label)
             return cross_fitted(members, samples.label)
         if protocol not in self._weights:
             raise HarnessError(NEEDS_VAL)
-        return weighed(members, self._weights[protocol])
+        return weigh_members(members, self._weights[protocol])
 
 
-def combined(members: Sequence[Probabilities], combine: Combine) -> Probabilities:
+def combine_members(members: Sequence[Probabilities], combine: Combine) -> Probabilities:
     """Combine M members' probabilities ``(N, K)`` without labels.
 
     ``mean`` averages them. ``vote`` counts for each class the members that have it among their
@@ -66,11 +66,11 @@ def combined(members: Sequence[Probabilities], combine: Combine) -> Probabilitie
         return np.asarray(np.mean(members, axis=0), np.float32)
     if combine == "vote":
         return _shares(_votes(members, VOTES) + _votes(members, 1) / (len(members) + 1))
-    geometric_mean = weighed(members, np.full(len(members), 1 / len(members)))
+    geometric_mean = weigh_members(members, np.full(len(members), 1 / len(members)))
     return _shares(_votes(members, VOTES) + geometric_mean)
 
 
-def weighed(members: Sequence[Probabilities], weights: Weights) -> Probabilities:
+def weigh_members(members: Sequence[Probabilities], weights: Weights) -> Probabilities:
     """Return the softmax of the members' weighed log-probabilities, ``(N, K)``.
 
     p_k ~ prod_m p_mk ** w_m; weights that sum to 1 give the geometric mean.
@@ -120,7 +120,7 @@ def cross_fitted(members: Sequence[Probabilities], labels: NDArray[np.int32]) ->
     for number, part in enumerate(parts):
         others = np.concatenate([*parts[:number], *parts[number + 1 :]])
         weights = learned_weights([member[others] for member in members], labels[others])
-        joined[part] = weighed([member[part] for member in members], weights)
+        joined[part] = weigh_members([member[part] for member in members], weights)
     return joined
 
 

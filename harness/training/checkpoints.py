@@ -46,7 +46,7 @@ def best_weights(folder: Path, epoch: int) -> Path:
 
 
 def save_best(folder: Path, epoch: int, state: dict[str, Any]) -> None:
-    """Write the weights of the best epoch so far, also as ``best.pt`` for whoever looks."""
+    """Write the weights of the best epoch so far, also as ``best.pt`` for users."""
     save_tensors(best_weights(folder, epoch), state)
     show_best(folder, epoch)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
-from harness.figures import COLOURS, INK, PALE, drawn
+from harness.figures import COLOURS, INK, PALE, draw_figure
 from harness.store.files import write_text
 from harness.terminal import visible
 
@@ -69,7 +69,7 @@ def _inline(paint: Any, values: Any, inches: tuple[float, float]) -> Any:
     """Return a plot as markup of the page."""
     from markupsafe import Markup
 
-    svg = drawn(lambda figure: paint(figure, values), inches).decode()
+    svg = draw_figure(lambda figure: paint(figure, values), inches).decode()
     return Markup(svg[svg.index("<svg") :])
 
 

@@ -116,7 +116,7 @@ def test_an_ablation_from_end_to_end(call: Call, tiny_home: Path, install) -> No
         (("--plugin", "pci", "--without", "Mixup2"), "unknown trick 'Mixup2'"),
     ],
 )
-def test_what_a_user_can_mend_is_one_line(
+def test_what_a_user_can_correct_is_one_line(
     call: Call, tiny_home: Path, arguments: tuple[str, ...], words: str
 ) -> None:
     assert words in call("ablate", *arguments, *TINY).error

@@ -181,7 +181,7 @@ WRONG = [
 
 @pytest.mark.parametrize("command", ["plan", "run"])
 @pytest.mark.parametrize(("arguments", "words"), WRONG)
-def test_what_a_user_can_mend_is_one_line(
+def test_what_a_user_can_correct_is_one_line(
     call: Call, tiny_home: Path, command: str, arguments: tuple[str, ...], words: str
 ) -> None:
     assert words in call(command, *arguments).error

@@ -129,7 +129,7 @@ def test_a_picture_is_written_and_said(board: Path, call: Call, tmp_path: Path) 
         (("baseline", "malong_curriculum", "--output", "a.pdf"), "a picture ends in .svg or .png"),
     ],
 )
-def test_what_a_user_can_mend_is_one_line(
+def test_what_a_user_can_correct_is_one_line(
     board: Path, call: Call, arguments: tuple[str, ...], words: str
 ) -> None:
     assert words in call("compare", *arguments).error

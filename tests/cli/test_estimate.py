@@ -75,7 +75,7 @@ def test_a_record_tells_plan_and_estimate(call: Call, tiny_home: Path) -> None:
         (("--plugin", "basline"), "unknown plugin 'basline'; did you mean 'baseline'?"),
     ],
 )
-def test_what_a_user_can_mend_is_one_line(
+def test_what_a_user_can_correct_is_one_line(
     call: Call, tiny_home: Path, arguments: tuple[str, ...], words: str
 ) -> None:
     assert words in call("estimate", *TINY, *arguments).error

@@ -172,7 +172,7 @@ def one_more_right(content: dict[str, Any]) -> None:
         (lambda content: content.__setitem__("decides", {}), "does not say what its id was made"),
         (
             lambda content: content["stages"][0]["history"][0].__setitem__("val_top1", 0.85),
-            "was noted while it trained",
+            "is in its history",
         ),
     ],
 )

@@ -192,7 +192,7 @@ def test_a_run_is_given_the_same(root: Path, layout: str, spoil: Callable[[Path]
     for (split, options), expected in zip(asked, plain, strict=True):
         found = outcome(place, split, options)
         if split == "train" and isinstance(expected, tuple):
-            assert found[0] == expected[0], (split, options)  # each names what mends it there
+            assert found[0] == expected[0], (split, options)  # each names what repairs it there
         else:
             assert found == expected, (split, options)
 

@@ -313,7 +313,7 @@ def test_a_huge_file_is_not_even_read(tmp_path: Path) -> None:
     path = tmp_path / "huge.json"
     with path.open("wb") as file:
         file.truncate(MAX_RECORD_BYTES + 1)  # sparse: it takes no room
-    with pytest.raises(HarnessError, match=r"larger than 64 MiB: no record"):
+    with pytest.raises(HarnessError, match=r"larger than 64 MiB, so not a record"):
         read_record(path)
 
 

@@ -11,7 +11,7 @@ import pytest
 from harness.data.synthweb import SynthWeb
 from harness.samples import Samples
 from harness.spec import DataSpec, Override, RunSpec
-from harness.studies.sweep import finished, sweep
+from harness.studies.sweep import find_finished, sweep
 
 
 @pytest.mark.slow
@@ -53,9 +53,9 @@ def test_a_sweep_shares_stages_and_outlives_a_run_that_cannot_be(
     # The data is read once for all runs, and not at all for runs that have no record.
     assert sorted(read) == sorted(2 * ["train", "val", "test", "ilsvrc"])
     read.clear()
-    assert [outcome.record for outcome in finished(asked)] == again
+    assert [outcome.record for outcome in find_finished(asked)] == again
     assert sorted(read) == sorted(["train", "val", "test", "ilsvrc"])
     read.clear()
-    other_seed = list(finished([replace(first, seed=1)]))
+    other_seed = list(find_finished([replace(first, seed=1)]))
     assert (other_seed[0].record, other_seed[0].reason) == (None, "not run yet")
     assert read == []

@@ -10,10 +10,10 @@ from harness.errors import HarnessError
 from harness.samples import Samples
 from harness.testing.ensemble import (
     Ensemble,
-    combined,
+    combine_members,
     cross_fitted,
     learned_weights,
-    weighed,
+    weigh_members,
 )
 from harness.testing.metrics import top_classes
 
@@ -30,7 +30,7 @@ def said_by(labels: np.ndarray, classes: int, skill: float, seed: int) -> np.nda
 
 
 def test_the_mean_is_the_mean_of_probabilities() -> None:
-    np.testing.assert_allclose(combined([A, B], "mean"), [[0.3, 0.5, 0.2]], atol=1e-7)
+    np.testing.assert_allclose(combine_members([A, B], "mean"), [[0.3, 0.5, 0.2]], atol=1e-7)
 
 
 def test_votes_for_five_guesses_by_hand() -> None:
@@ -38,12 +38,12 @@ def test_votes_for_five_guesses_by_hand() -> None:
     first = np.array([[0.30, 0.20, 0.15, 0.14, 0.12, 0.05, 0.04]], np.float32)
     second = np.array([[0.20, 0.30, 0.15, 0.01, 0.02, 0.17, 0.15]], np.float32)
     third = np.array([[0.30, 0.20, 0.01, 0.16, 0.13, 0.15, 0.05]], np.float32)
-    joined = combined([first, second, third], "vote")
+    joined = combine_members([first, second, third], "vote")
     first_votes = np.array([2, 1, 0, 0, 0, 0, 0]) / 4  # who is put first breaks ties
     scores = np.array([3, 3, 2, 2, 2, 2, 1]) + first_votes
     np.testing.assert_allclose(joined[0], scores / scores.sum(), atol=1e-6)
     # Of classes 2 to 5, two votes each, the geometric means .0282 .0282 .0315 .0505 decide.
-    ranked = top_classes(combined([first, second, third], "vote_mean_logits"), 5).classes[0]
+    ranked = top_classes(combine_members([first, second, third], "vote_mean_logits"), 5).classes[0]
     means = np.exp(np.mean([np.log(part[0, 2:6]) for part in (first, second, third)], axis=0))
     assert ranked[:2].tolist() == [0, 1]
     assert ranked[2] == 2 + means.argmax()
@@ -53,14 +53,14 @@ def test_the_weighed_answer_is_the_softmax_of_weighed_logits() -> None:
     members = [A, B, C]
     weights = np.array([1.0, 0.5, 0.0])
     logits = sum(w * np.log(m) for w, m in zip(weights, members, strict=True))
-    np.testing.assert_allclose(weighed(members, weights), softmax(logits, axis=1), atol=1e-6)
-    np.testing.assert_allclose(weighed([A], np.ones(1)), A, atol=1e-6)
+    np.testing.assert_allclose(weigh_members(members, weights), softmax(logits, axis=1), atol=1e-6)
+    np.testing.assert_allclose(weigh_members([A], np.ones(1)), A, atol=1e-6)
 
 
 def test_a_probability_of_nought_does_not_end_it() -> None:
     sure = np.array([[1.0, 0.0, 0.0]], np.float32)
     for combine in ("mean", "vote", "vote_mean_logits"):
-        joined = combined([sure, B], combine)
+        joined = combine_members([sure, B], combine)
         assert np.isfinite(joined).all()
         assert joined.sum() == pytest.approx(1)
 
@@ -91,7 +91,7 @@ def test_an_answer_to_a_picture_is_not_taught_by_its_own_label() -> None:
         changed = labels.copy()
         changed[picture] = (changed[picture] + 1) % 5
         np.testing.assert_array_equal(cross_fitted(members, changed)[picture], answers[picture])
-    in_sample = weighed(members, learned_weights(members, labels))
+    in_sample = weigh_members(members, learned_weights(members, labels))
     assert not np.array_equal(answers, in_sample)
 
 
@@ -110,6 +110,6 @@ def test_weights_learned_on_val_answer_the_test(small_samples: Samples) -> None:
     with pytest.raises(HarnessError, match="needs a val split with labels"):
         ensemble.join(test, "1 view", members)
     ensemble.join(val, "1 view", members)
-    wanted = weighed(members, learned_weights(members, val.label))
+    wanted = weigh_members(members, learned_weights(members, val.label))
     np.testing.assert_array_equal(ensemble.join(test, "1 view", members), wanted)
     assert ensemble.join(test, "10 views", members[:1]) is members[0]

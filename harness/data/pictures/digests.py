@@ -117,9 +117,9 @@ def load_digests(path: Path, root: Path, store: _Named, seen: _Seen) -> NDArray[
         DataError: The file of digests is damaged, or a picture's size or time has changed.
     """
     table = _table(load_columns(path))
-    mending = f"run harness data check {root} --images all, or remove {path}"
+    remedy = f"run harness data check {root} --images all, or remove {path}"
     if table is None:
-        raise DataError(f"{path}, the digests of {root}, is damaged; {mending}")
+        raise DataError(f"{path}, the digests of {root}, is damaged; {remedy}")
     names = _names(store)
     places = np.searchsorted(table.name, names)
     places[places == len(table.name)] = 0
@@ -136,7 +136,7 @@ def load_digests(path: Path, root: Path, store: _Named, seen: _Seen) -> NDArray[
         first = visible(root / os.fsdecode(store.raw_name(int(rows[0]))))
         raise DataError(
             f"{len(rows)} of {len(store)} pictures, the first is {first}, have changed since their "
-            f"digests were written; {mending}"
+            f"digests were written; {remedy}"
         )
     digests: NDArray[np.uint8] = table.digest[places]
     return digests

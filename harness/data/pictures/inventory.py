@@ -70,12 +70,12 @@ def with_pictures(samples: Samples, home: Path) -> Samples:
     store = store_of(samples)
     path = digests_file(home, samples.root, samples.split)
     if isinstance(store, TarStore):
-        sizes, mending = store.sizes(), f"run harness data index {samples.root}"
+        sizes, remedy = store.sizes(), f"run harness data index {samples.root}"
         found = inventory_of(store) if path.exists() else None
     elif isinstance(store, FolderStore):
         found, kept = _look_at_files(store, samples.root, home)
         sizes = found.size
-        mending = f"remove {kept} and start the same command again" if kept else _AGAIN
+        remedy = f"remove {kept} and start the same command again" if kept else _AGAIN
     else:
         return samples
     if samples.split != "train":
@@ -85,7 +85,7 @@ def with_pictures(samples: Samples, home: Path) -> Samples:
     covered = hashlib.sha256(np.ascontiguousarray(column).data).hexdigest()
     return samples.assign(
         fingerprint=digest([samples.fingerprint, what, covered]),
-        store=SeenStore(store, samples.root, sizes, digests, mending),
+        store=SeenStore(store, samples.root, sizes, digests, remedy),
     )
 
 
@@ -117,10 +117,10 @@ class SeenStore:
         root: Path,
         sizes: NDArray[np.int32],
         digests: NDArray[np.uint8] | None = None,
-        mending: str = "",
+        remedy: str = "",
     ) -> None:
         self._store, self._root = store, root
-        self.sizes, self._digests, self._mending = sizes, digests, mending
+        self.sizes, self._digests, self._remedy = sizes, digests, remedy
 
     def __len__(self) -> int:
         return len(self._store)
@@ -154,14 +154,14 @@ class SeenStore:
         """Return a store of these rows ``(M,)``."""
         digests = None if self._digests is None else self._digests[rows]
         store = self._store.take(rows)
-        return SeenStore(store, self._root, self.sizes[rows], digests, self._mending)
+        return SeenStore(store, self._root, self.sizes[rows], digests, self._remedy)
 
     def _changed(self, row: int, now: str) -> DataError:
         seen = self.sizes.item(row)
         then = "missing" if seen < 0 else f"{seen} bytes"
         return DataError(
             f"picture {visible(self._root / self._store.name(row))} has changed since the run "
-            f"started ({then} then, {now}); {self._mending}"
+            f"started ({then} then, {now}); {self._remedy}"
         )
 
 

@@ -20,7 +20,7 @@ STREAM = int.from_bytes(b"MixUp", "big")
 
 @dataclass(frozen=True, kw_only=True)
 class MixUp:
-    """Mix every image with another one of its micro-batch, and their targets alike.
+    """Mix every image with another one of its micro-batch, and their targets in the same way.
 
     One share s ~ Beta(alpha, alpha) and one random permutation per micro-batch, from its seed;
     ``mix`` has the formulas for images, targets and weights. ``index`` is that of the first image.

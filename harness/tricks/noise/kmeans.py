@@ -24,7 +24,7 @@ class KMeansSubsets:
 
     **Source:** Malong deck, Figure 1: "also comparing to K-mean clustering in curriculum design";
     three clusters as in the curriculum. That the clusters are ranked by size is assumed (the slide
-    does not say how): noise should be rarer and less alike than the content of a class.
+    does not say how): noise should be rarer and less uniform than the content of a class.
     """
 
     sees: Stage

@@ -18,8 +18,8 @@ from harness.data.webvision.index.changes import (
     changed_archives,
     changed_lists,
     lists_lie_in,
-    mending,
     new_archives,
+    remedy,
 )
 from harness.data.webvision.index.open import (
     FOLDER,
@@ -117,7 +117,7 @@ def find_archives(root: Path, findings: Findings) -> Archives | None:
         if tars:
             findings.add(
                 "note",
-                f"{root} holds archives, the first is {tars[0].name}; after {mending(root, index)}"
+                f"{root} holds archives, the first is {tars[0].name}; after {remedy(root, index)}"
                 " runs read them without unpacking",
             )
         return None
@@ -126,7 +126,7 @@ def find_archives(root: Path, findings: Findings) -> Archives | None:
     changed = changed_archives(place, about)
     lists = list(changed_lists(place, index, about))
     for text in (*changed.values(), *lists):
-        findings.add("error", f"{text}; run {mending(place, index)}")
+        findings.add("error", f"{text}; run {remedy(place, index)}")
     for text in Members(**about["members"]).oddities():
         findings.add("note", text)
     if lists:

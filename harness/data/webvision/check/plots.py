@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from harness.data.webvision.check.report import Report
 from harness.data.webvision.lists.editions import EDITIONS
 from harness.errors import HarnessError
-from harness.figures import COLOURS, INK, PALE, drawn, picture_format
+from harness.figures import COLOURS, INK, PALE, draw_figure, picture_format
 from harness.store.files import atomic_write
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def draw(report: Report, output: Path) -> None:
     form = picture_format(output)
     if not report.classes:
         raise HarnessError(f"{report.root} has no training list to draw; try harness data check")
-    content = drawn(lambda figure: _paint(figure, report), INCHES, form)
+    content = draw_figure(lambda figure: _paint(figure, report), INCHES, form)
     atomic_write(output, lambda file: file.write(content))
 
 

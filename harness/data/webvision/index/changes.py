@@ -115,10 +115,10 @@ def refuse_changes(root: Path, index: Path, about: Mapping[str, Any]) -> None:
     changed = [*changed_archives(root, about).values(), *changed_lists(root, index, about)]
     if changed:
         more = f" (and {len(changed) - 1} more)" if changed[1:] else ""
-        raise DataError(f"{changed[0]}{more}; run {mending(root, index)}")
+        raise DataError(f"{changed[0]}{more}; run {remedy(root, index)}")
 
 
-def mending(root: Path, index: Path) -> str:
+def remedy(root: Path, index: Path) -> str:
     """Return the command that brings an index up to date."""
     words = ["harness", "data", "index", str(root)]
     if index.resolve().parent != root.resolve():

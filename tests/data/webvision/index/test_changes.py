@@ -13,7 +13,7 @@ import pytest
 
 from harness.data.webvision import WebVision1
 from harness.data.webvision.index.build import build_index
-from harness.data.webvision.index.changes import changed_lists, mending
+from harness.data.webvision.index.changes import changed_lists, remedy
 from harness.data.webvision.index.open import open_index, read_marker
 from harness.errors import DataError
 from harness.spec import DataSpec, RunSpec
@@ -109,7 +109,7 @@ def later(path: Path) -> None:
         (lose_archive, "all.tar cannot be read: No such file or directory"),
     ],
 )
-def test_what_changed_is_named_and_one_command_mends_it(
+def test_what_changed_is_named_and_one_command_repairs_it(
     root: Path, spoil: Callable[[Path], None], expected: str
 ) -> None:
     spoil(root)
@@ -191,7 +191,7 @@ def test_lists_inside_info_tar_or_unpacked_from_it(root: Path) -> None:
 def test_an_index_elsewhere_says_where_it_lies(root: Path, tmp_path: Path) -> None:
     index = tmp_path / "else where"
     build_index(root, output=index)
-    assert mending(root, index) == f"harness data index {root} --output '{index}'"
+    assert remedy(root, index) == f"harness data index {root} --output '{index}'"
     append(root)
     said = list(changed_lists(root, index, read_marker(index)))
     assert [line.partition(" ")[0] for line in said] == [
