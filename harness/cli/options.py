@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -109,12 +109,12 @@ def run_choices(home: Path, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Turn the options into arguments of ``harness.plan``; raises HarnessError if one is wrong."""
     return {
         "plugin": asked["plugin"],
-        "knobs": dict(_pair("--set", text) for text in asked["knobs"]),
+        "knobs": _pairs("--set", asked["knobs"]),
         "data": asked["data"],
         "extra": asked["extra"],
         "without": asked["without"],
         "seed": asked["seed"],
-        "stage": dict(_pair("--stage", text) for text in asked["overrides"]),
+        "stage": _pairs("--stage", asked["overrides"]),
         "full_size": asked["full_size"],
         "engine": asked["engine"],
         "deepspeed": _json_file(asked["deepspeed"]) if asked["deepspeed"] else {},
@@ -127,18 +127,25 @@ def run_spec(home: Path, asked: Mapping[str, Any]) -> RunSpec:
     return spec_of(**run_choices(home, asked))
 
 
-def _pair(option: str, text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not key or not equals:
-        raise HarnessError(f"{option} {text!r} must be NAME=VALUE")
-    return key, value
+def _pairs(option: str, texts: Iterable[str]) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not key or not equals:
+            raise HarnessError(f"{option} {text!r} must be NAME=VALUE")
+        if key in pairs:
+            raise HarnessError(
+                f"{option} {key} is given twice, as {pairs[key]!r} and {value!r}; give it once"
+            )
+        pairs[key] = value
+    return pairs
 
 
 def _json_file(path: Path) -> dict[str, Any]:
     from harness.training.deepspeed_file import check_user_config
 
     try:
-        content = json.loads(read_plain(path, MAX_JSON_BYTES))
+        content = json.loads(read_plain(path, MAX_JSON_BYTES), object_pairs_hook=_once)
     except OSError as error:
         raise HarnessError(f"--deepspeed {path} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
@@ -147,3 +154,12 @@ def _json_file(path: Path) -> dict[str, Any]:
         raise HarnessError(f"--deepspeed {path} must contain one JSON object")
     check_user_config(content)
     return content
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the object; raises ValueError for a key that stands twice, of which one is lost."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"{next(key for key in keys if keys.count(key) > 1)!r} stands twice")
+    return found

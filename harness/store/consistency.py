@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from math import fsum
 from typing import Any
 
-from harness.store.record import ResultRecord, Score
+from harness.store.record import Cost, EffectiveStage, ResultRecord, Score
 
 ROUNDING = 1e-9  # sums in a different order differ by less
 Shares = Sequence[float | None]
@@ -27,7 +28,9 @@ def contradictions(record: ResultRecord, identity: str) -> Iterator[str]:
     for score in record.scores:
         for problem in _score(score, record.data.classes):
             yield f"{score.split}, {score.protocol}, {score.epoch} epoch: {problem}"
-    yield from _history(record)
+    yield from _stages(record)
+    yield from _noise(record)
+    yield from _cost(record.cost, {stage.name for stage in record.stages})
 
 
 def _decisions(record: ResultRecord) -> Iterator[str]:
@@ -90,9 +93,50 @@ def _per_class(score: Score, classes: int) -> Iterator[str]:
             yield f"{name} lies outside of its classes' values"
 
 
-def _history(record: ResultRecord) -> Iterator[str]:
+def _stages(record: ResultRecord) -> Iterator[str]:
+    names = [stage.name for stage in record.stages]
+    if not set(record.members) <= set(names):
+        yield "a stage is tested that is not among its stages"
+    if record.data.classes < 1 or record.data.train_samples < 1:
+        yield "its data has no classes or no samples"
     for stage in record.stages:
-        for entry in stage.history:
-            top1, top5 = entry.get("val_top1", 0.0), entry.get("val_top5", 1.0)
-            if not 0 <= top1 <= top5 <= 1:
-                yield f"stage {stage.name}: val top-1 {top1} and top-5 {top5} of an epoch"
+        for problem in _stage(stage):
+            yield f"stage {stage.name}: {problem}"
+
+
+def _stage(stage: EffectiveStage) -> Iterator[str]:
+    if stage.broken_images < 0:
+        yield f"{stage.broken_images} broken images"
+    epochs = [entry["epoch"] for entry in stage.history if "epoch" in entry]
+    if epochs != list(range(1, len(epochs) + 1)):
+        yield "its epochs do not follow each other"
+    elif stage.values.get("epochs", "").isdigit() and len(epochs) > int(stage.values["epochs"]):
+        yield f"{len(epochs)} epochs of {stage.values['epochs']}"
+    for entry in stage.history:
+        top1, top5 = entry.get("val_top1", 0.0), entry.get("val_top5", 1.0)
+        if not 0 <= top1 <= top5 <= 1:
+            yield f"val top-1 {top1} and top-5 {top5} of an epoch"
+
+
+def _noise(record: ResultRecord) -> Iterator[str]:
+    """The clean entries that were kept are a share of those kept, and of the clean ones."""
+    names = [one.stage for one in record.noise]
+    if len(set(names)) < len(names) or not set(names) <= {stage.name for stage in record.stages}:
+        yield "its noise handling is not that of its stages, one each"
+    for one in record.noise:
+        if one.precision is None or one.recall is None:
+            continue
+        if abs(one.precision * one.kept - one.recall * one.clean) > ROUNDING:
+            yield f"stage {one.stage}: its precision and recall are not of the same clean labels"
+
+
+def _cost(cost: Cost, stages: set[str]) -> Iterator[str]:
+    spent = [cost.wall_seconds, cost.device_seconds, cost.peak_memory_bytes]
+    if min(*spent, *cost.stage_seconds.values(), *cost.images_per_second.values()) < 0:
+        yield "its cost is below 0"
+    if not cost.stage_seconds.keys() | cost.images_per_second.keys() <= stages:
+        yield "its cost is that of other stages"
+    try:
+        datetime.fromisoformat(cost.created.replace("Z", "+00:00"))
+    except ValueError:
+        yield "it was created on no date"

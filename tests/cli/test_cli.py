@@ -269,6 +269,19 @@ def test_a_home_that_cannot_be_written_is_one_line(
     assert home in call("--home", home, command, *BASELINE).error
 
 
+@pytest.mark.parametrize(
+    ("twice", "words"),
+    [
+        (("--stage", "lr=1", "--stage", "lr=2"), "--stage lr is given twice, as '1' and '2'"),
+        (("--set", "lr=1", "--set", "lr=2"), "--set lr is given twice, as '1' and '2'"),
+    ],
+)
+def test_a_value_that_is_given_twice_is_refused(
+    call: Call, twice: tuple[str, ...], words: str
+) -> None:
+    assert words in call("plan", *BASELINE, *twice).error
+
+
 # --deepspeed
 
 
@@ -293,6 +306,7 @@ def test_a_deepspeed_file_that_is_no_file_is_one_line(
         (b"\xff\xfe\x00", "is not JSON"),
         (b"[" * 200_000, "is not JSON"),
         (b"[]", "must contain one JSON object"),
+        (b'{"timers": {"a": 1, "a": 2}}', "is not JSON: 'a' stands twice"),
         (b" " * (1 << 20) + b"{}", "has 1048578 bytes, more than 1048576"),
         (b'{"train_batch_size": 8}', "'train_batch_size' is decided by the stage; use --stage ba"),
         (b'{"train_micro_batch_size_per_gpu": 8}', "use --stage batch_size=..."),
@@ -350,7 +364,7 @@ def test_options_become_a_spec(tmp_path: Path) -> None:
     spec = run_spec(
         tmp_path,
         asked(
-            knobs=("a=1", "b=x=y", "a=2"),
+            knobs=("a=2", "b=x=y"),
             data="webvision1:/data?source=google",
             extra=("one", "two", "one"),
             without=("MixUp",),

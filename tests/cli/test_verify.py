@@ -141,6 +141,18 @@ def in_score(name: str, value: Any) -> Change:
     return lambda content: content["scores"][0].__setitem__(name, value)
 
 
+def in_stage(name: str, value: Any) -> Change:
+    return lambda content: content["stages"][0].__setitem__(name, value)
+
+
+def in_cost(name: str, value: Any) -> Change:
+    return lambda content: content["cost"].__setitem__(name, value)
+
+
+CLEAN = {"auc": None, "kept": 1.0, "precision": 0.7, "recall": 1.0, "rare_clean_lost": 0.0}
+CLEAN["clean"] = 0.7
+
+
 def one_more_right(content: dict[str, Any]) -> None:
     """Raise top-1 by one picture, in every figure that the record has of it."""
     score = content["scores"][0]
@@ -173,6 +185,24 @@ def one_more_right(content: dict[str, Any]) -> None:
         (
             lambda content: content["stages"][0]["history"][0].__setitem__("val_top1", 0.85),
             "is in its history",
+        ),
+        (in_stage("broken_images", -1), "-1 broken images"),
+        (
+            lambda content: content["stages"][0]["history"].append(
+                content["stages"][0]["history"][-1]
+            ),
+            "its epochs do not follow each other",
+        ),
+        (lambda content: content["stages"][0]["values"].update(epochs="0"), "epochs of 0"),
+        (in_cost("wall_seconds", -1.0), "its cost is below 0"),
+        (in_cost("stage_seconds", {"nobody": 1.0}), "its cost is that of other stages"),
+        (in_cost("created", "yesterday"), "it was created on no date"),
+        (lambda content: content["noise"].append({**CLEAN, "stage": "nobody"}), "its noise handl"),
+        (
+            lambda content: content["noise"].append(
+                {**CLEAN, "stage": content["stages"][0]["name"], "precision": 0.9}
+            ),
+            "its precision and recall are not of the same clean labels",
         ),
     ],
 )

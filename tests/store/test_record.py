@@ -327,7 +327,7 @@ def test_a_file_that_is_not_there_or_a_folder_is_one_line(tmp_path: Path) -> Non
 def test_records_are_read_oldest_first_and_the_unreadable_are_told(
     tmp_path: Path, small_record: ResultRecord
 ) -> None:
-    for name, created in (("a", "2024-03"), ("b", "2024-01"), ("c", "2024-02")):
+    for name, created in (("a", "2024-03-01"), ("b", "2024-01-01"), ("c", "2024-02-01")):
         cost = small_record.cost.model_copy(update={"created": created})
         write_record(tmp_path, small_record.model_copy(update={"id": name, "cost": cost}))
     (tmp_path / "broken.json").write_text("{")
