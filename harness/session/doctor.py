@@ -97,7 +97,14 @@ def _imported() -> Iterator[PartState]:
     for index in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(index)
         memory = naturalsize(properties.total_memory, binary=True)
-        yield PartState(f"gpu {index}", "works", f"{properties.name}, {memory}")
+        words = f"{properties.name}, {memory}"
+        try:  # a torch that was built for other GPUs sees it, but has no kernel for it
+            torch.ones(1, device=f"cuda:{index}").add(1).item()
+        except RuntimeError as error:
+            told = str(error).partition("\n")[0]
+            yield PartState(f"gpu {index}", "fails", f"{words}: {told}")
+        else:
+            yield PartState(f"gpu {index}", "works", words)
     from harness.training.deepspeed import unavailable
 
     reason = unavailable()

@@ -19,9 +19,10 @@ from harness.training.ranks import Ranks
 from harness.values import View, Views
 
 # Views of several images go through the network together. On a CPU at most as many pixels as its
-# caches hold: with eight times as many, a pixel takes 1.5 times as long.
+# caches hold: with eight times as many, a pixel takes 1.5 times as long. On a GPU ResNets need
+# about 200 bytes a pixel in fp32: 3 GiB.
 PIXELS_AT_ONCE = 1 << 19
-PIXELS_AT_ONCE_CUDA = 1 << 26
+PIXELS_AT_ONCE_CUDA = 1 << 24
 
 Probabilities = NDArray[np.float32]
 

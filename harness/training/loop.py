@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from harness.assembly.calling import calling
@@ -21,6 +22,7 @@ from harness.assembly.contract import (
 )
 from harness.assembly.recipe import StageRecipe
 from harness.data.pictures.loader import Crops, Loaded, Pictures, prefetch
+from harness.errors import TrainingError
 from harness.samplers import Rows
 from harness.samples import Samples
 from harness.terminal import note
@@ -86,9 +88,21 @@ class Job:
 def train(job: Job, engine: Engine, ranks: Ranks, observer: Observer) -> tuple[TrainState, Meter]:
     """Train a stage to its end, from its newest checkpoint if there is one.
 
-    Raises TrainingError if a loss is not finite. Raises Interrupted after a signal, once the
-    checkpoint is written.
+    Raises TrainingError if a loss is not finite or a GPU's memory is used up. Raises Interrupted
+    after a signal, once the checkpoint is written.
     """
+    try:
+        return _train(job, engine, ranks, observer)
+    except torch.OutOfMemoryError as error:
+        stage = job.recipe.stage
+        raise TrainingError(
+            f"stage {stage.name!r}: the memory of {ranks.device} is used up: "
+            f"{str(error).partition('. GPU')[0]}; try --stage batch_size={stage.batch_size // 2} "
+            f"or --stage accumulation={2 * stage.accumulation}"
+        ) from error
+
+
+def _train(job: Job, engine: Engine, ranks: Ranks, observer: Observer) -> tuple[TrainState, Meter]:
     stage = job.recipe.stage
     position = _resume(job, engine, ranks)
     pictures = Pictures(job.samples, job.report, broken=position.broken)

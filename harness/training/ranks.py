@@ -112,21 +112,29 @@ def join_ranks() -> Ranks:
     if cuda:
         torch.cuda.set_device(device)
     if not dist.is_initialized():
-        _join("nccl" if cuda else "gloo", place)
+        _join("nccl" if cuda else "gloo", place, device if cuda else None)
         atexit.register(_leave)
     return Ranks(rank=place.rank, world_size=place.world_size, device=device)
 
 
-def _join(backend: str, place: Place) -> None:
+def _join(backend: str, place: Place, device: torch.device | None) -> None:
+    # NCCL connects now, and barriers use this device, if it is told which; gloo has none.
     if place.world_size == 1:
-        dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
+        dist.init_process_group(
+            backend, store=dist.HashStore(), rank=0, world_size=1, device_id=device
+        )
         return
     store = meet(place)
     # A firewall between the ranks fails here, not after TIMEOUT.
     limit = dt.timedelta(seconds=join_limit())
     try:
         dist.init_process_group(
-            backend, store=store, rank=place.rank, world_size=place.world_size, timeout=limit
+            backend,
+            store=store,
+            rank=place.rank,
+            world_size=place.world_size,
+            timeout=limit,
+            device_id=device,
         )
         dist.barrier()
     except RuntimeError as error:

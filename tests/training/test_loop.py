@@ -397,3 +397,25 @@ def test_a_seed_gives_the_draws_of_torchs_own_seeding() -> None:
     seed_draws(5, torch.device("cpu"))
     found = torch.rand(3), torch.nn.functional.dropout(torch.ones(8))
     assert all(map(torch.equal, expected, found))
+
+
+def test_a_gpu_whose_memory_is_used_up_is_one_line(
+    make_job: MakeJob, network: Network, ranks: Ranks, watcher
+) -> None:
+    # The words of torch 2.14 for a GPU; where there is none, nothing else raises this error.
+    words = (
+        "CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 15.77 GiB "
+        "of which 14.02 GiB is free. Including non-PyTorch memory, this process has 1.7 GiB"
+    )
+
+    def full(logits: Tensor, batch: Batch) -> Tensor:
+        raise torch.OutOfMemoryError(words)
+
+    job = make_job(tricks={"loss": (lambda loss: full,)}, accumulation=2)
+    engine = make_engine("torch", network(), job.recipe.stage, ranks, {})
+    with pytest.raises(TrainingError) as told:
+        train(job, engine, ranks, watcher())
+    assert str(told.value) == (
+        "stage 'train': the memory of cpu is used up: CUDA out of memory. Tried to allocate "
+        "20.00 GiB; try --stage batch_size=16 or --stage accumulation=4"
+    )
