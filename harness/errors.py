@@ -26,7 +26,7 @@ class NoLabelsError(DataError):
 
 
 class TrainingError(HarnessError):
-    """Training cannot go on: a loss that is not finite, too many broken images."""
+    """Training cannot continue: a loss that is not finite, too many broken images."""
 
 
 def unknown(kind: str, asked: str, known: Iterable[str], *, listing: str = "known") -> str:

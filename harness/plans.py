@@ -26,7 +26,7 @@ def in_tasks(
     stage's.
 
     They are called ``NAME-1`` to ``NAME-COUNT``, are as equally long as whole epochs allow, and
-    each goes on with the weights of the one before.
+    each continues from the weights of the one before.
 
     **Source:** Malong deck, "Methodology: Train with Curriculum Learning", and Huawei deck, "How to
     use the cluster result?" (from clean to noisy data in turn). Equal parts and one schedule over

@@ -63,7 +63,7 @@ class Steps:
 class Part:
     """The part of a longer schedule from ``begin`` to ``end``, shares of the whole.
 
-    Stages that go on with one another share one schedule by it.
+    With it, stages that continue one another share one schedule.
     """
 
     whole: Schedule

@@ -1,4 +1,4 @@
-"""Calling a plugin's code: its name in what goes wrong, and nothing changed for anybody else."""
+"""Calling a plugin's code: errors name the plugin, and global state stays unchanged."""
 
 from __future__ import annotations
 

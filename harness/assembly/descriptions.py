@@ -203,7 +203,7 @@ def _object(value: Any, place: str) -> Any:
 
 
 def _holds_more(kind: type) -> bool:
-    """Whether instances hold something that is neither in a slot nor in ``__dict__``: C's."""
+    """Return whether instances hold state of C code, in neither slots nor ``__dict__``."""
     made_by_python = kind.__flags__ & HEAP_TYPE
     return not made_by_python or kind.__basicsize__ > NOTHING + 8 * len(_slots(kind))
 

@@ -228,7 +228,7 @@ class Hooks:
         self._observe("on_run_start", spec=spec, plan=plan)
 
     def on_stage_start(self, stage: Stage, steps: int, first_step: int) -> None:
-        """Tell the observers that a stage begins or goes on."""
+        """Tell the observers that a stage begins or continues."""
         self._observe("on_stage_start", stage=stage, steps=steps, first_step=first_step)
 
     def on_step_end(self, stage: Stage, step: int, scalars: Mapping[str, float]) -> None:

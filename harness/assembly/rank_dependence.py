@@ -1,4 +1,4 @@
-"""Whose result still depends on the number of ranks, beyond rounding: its key must tell."""
+"""Stages whose result depends on the number of ranks by more than rounding: their keys cover it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 def ranks_that_matter(
     spec: RunSpec, hooks: Hooks, world_size: int, outputs: int
 ) -> RanksThatMatter | None:
-    """Return what tells of a stage the number of ranks if its result depends on it, else None.
+    """Return a function that gives a stage's number of ranks if its result depends on it.
 
-    It does if batch or loss tricks see a rank's micro-batch, whose size it decides, or if the
-    network draws random numbers in training, as dropout does. One rank is what all others are
-    compared with, so that there is nothing to tell then and no network is drawn.
+    It does if batch or loss tricks see a rank's micro-batch, whose size depends on it, or if the
+    network draws random numbers in training, as dropout does. One rank is the reference: then the
+    result is None, and no network is built.
     """
     if world_size == 1:
         return None

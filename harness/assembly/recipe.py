@@ -130,7 +130,7 @@ def resolve(
 ) -> Recipe:
     """Ask the plugins for stages and tricks, apply profile and overrides, and check it all.
 
-    ``ranks`` tells of a stage how many ranks its result is the work of, if that matters.
+    ``ranks`` gives a stage's number of ranks if its result depends on it.
     """
     plan = hooks.plan(spec)
     _check_plan(plan, spec.plugin)

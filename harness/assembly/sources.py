@@ -20,7 +20,7 @@ from harness.errors import PluginError
 OURS = "harness"
 GROUP = "harness.plugins"  # of the entry points by which distributions register plugins
 COUNTED = ("harness.tricks.", "harness.networks.", "harness.language.", "harness.wordnet.")
-# Too large to follow; a class or a function of theirs is known by their version.
+# Too large to follow: their classes and functions are identified by the library's version.
 LIBRARIES = frozenset(
     {
         *("PIL", "cv2", "datasets", "deepspeed", "huggingface_hub", "jax", "matplotlib", "nltk"),

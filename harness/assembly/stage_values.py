@@ -16,7 +16,7 @@ LARGEST: dict[str, int | float] = {
     "lr": 1e6,
     "clip_norm": 1e9,
 }
-"""Far above what anybody trains with; beyond them numbers overflow in the middle of a run."""
+"""Far above any value in use; beyond them numbers overflow in the middle of a run."""
 
 
 def check_values(stage: Stage) -> None:

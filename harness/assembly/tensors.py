@@ -21,7 +21,7 @@ def is_of_tensors(value: object) -> bool:
 def described_tensors(value: Any) -> Any | None:
     """Return a JSON-able description of such a value; None if it has no fixed one.
 
-    An array or a tensor is its type, shape and bytes, wherever it lies. Subclasses (but for
+    An array or a tensor is its type, shape and bytes, on any device. Subclasses (except
     memory-mapped arrays and parameters), arrays of objects, sparse, quantised and meta tensors
     have no fixed description.
     """

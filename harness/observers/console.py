@@ -34,7 +34,7 @@ class Console:
     @hookimpl
     def on_stage_start(self, stage: Stage, steps: int, first_step: int) -> None:
         """Print the length of a stage, and the step at which it continues."""
-        where = f" goes on at step {first_step}" if first_step else ""
+        where = f" continues at step {first_step}" if first_step else ""
         self._line.leave(
             f"{stage.name}{where}: {steps} steps, {stage.epochs} epochs, {stage.backbone}"
         )

@@ -34,7 +34,7 @@ def contradictions(record: ResultRecord, identity: str) -> Iterator[str]:
 
 
 def _decisions(record: ResultRecord) -> Iterator[str]:
-    """Compare ``decides``, of which the id is a digest, with the record's other fields."""
+    """Compare ``decides``, whose digest is in the id, with the record's other fields."""
     said: dict[str, Any] = {
         "label": record.label,
         "seed": record.seed,

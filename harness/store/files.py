@@ -85,7 +85,7 @@ def _write_directly(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     write(content)
     own = _own_descriptor(path)
     if own is not None:
-        # Opened anew, a regular file has a second position, at which the two overwrite each other.
+        # Opened again, a file has a second position, and the two writers overwrite each other.
         for stream in (sys.stdout, sys.stderr):
             stream.flush()  # what was printed before
         descriptor = os.dup(own)

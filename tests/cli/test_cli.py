@@ -60,7 +60,7 @@ OPTIONS = {
         "--json",
     },
     "verify": {"--data", "--json"},
-    "doctor": {"--json"},
+    "doctor": {"--thorough", "--json"},
 }
 
 
@@ -306,7 +306,7 @@ def test_a_deepspeed_file_that_is_no_file_is_one_line(
         (b"\xff\xfe\x00", "is not JSON"),
         (b"[" * 200_000, "is not JSON"),
         (b"[]", "must contain one JSON object"),
-        (b'{"timers": {"a": 1, "a": 2}}', "is not JSON: 'a' stands twice"),
+        (b'{"timers": {"a": 1, "a": 2}}', "is not JSON: 'a' is given twice"),
         (b" " * (1 << 20) + b"{}", "has 1048578 bytes, more than 1048576"),
         (b'{"train_batch_size": 8}', "'train_batch_size' is decided by the stage; use --stage ba"),
         (b'{"train_micro_batch_size_per_gpu": 8}', "use --stage batch_size=..."),

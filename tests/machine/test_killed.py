@@ -119,5 +119,5 @@ def test_a_stopped_run_keeps_its_place(
     assert stages(tiny_home, "checkpoint-*.json") == 1
     assert stages(tiny_home, "done.json") == 0
     ended = call(*command)
-    assert "goes on at step" in ended.err
+    assert "continues at step" in ended.err
     assert the_record(tiny_home).model_dump(exclude={"cost"}) == expected

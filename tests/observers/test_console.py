@@ -38,7 +38,7 @@ def test_a_resumed_and_a_reused_stage_say_so(capsys: pytest.CaptureFixture[str])
     console.on_stage_start(STAGE, 100, 40)
     console.on_stage_end(STAGE, {"cached": 1.0, "images_per_second": 9.0})
     assert capsys.readouterr().err.splitlines() == [
-        "task-1 goes on at step 40: 100 steps, 10 epochs, test_resnet",
+        "task-1 continues at step 40: 100 steps, 10 epochs, test_resnet",
         "task-1: done before, reused",
     ]
 

@@ -32,7 +32,7 @@ class Findings:
 
     @contextmanager
     def noting(self) -> Iterator[None]:
-        """Record a DataError of the enclosed code as an error, and go on."""
+        """Record a DataError of the enclosed code as an error, and continue."""
         try:
             yield
         except DataError as error:

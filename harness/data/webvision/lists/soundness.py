@@ -41,9 +41,8 @@ def empty_classes(
 ) -> list[str]:
     """Return a warning if classes have no picture in a split that is scored.
 
-    That only the first has none is what a list looks like that counts from 1 and lacks the last
-    class, but also one that lacks the first. A label that proves it is refused where lists are
-    read.
+    If only the first class has none, the list may count from 1 and lack the last class, or it may
+    just lack the first. A label that proves the former is refused when lists are read.
     """
     empty = np.flatnonzero(np.bincount(label, minlength=len(classes)) == 0)
     if not len(empty):
