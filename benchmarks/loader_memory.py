@@ -98,6 +98,7 @@ def write_archive(root, rows):
     marker = root / FOLDER / MARKER
     about = json.loads(marker.read_text())
     about["tars"] = [("all.tar", status.st_size, status.st_mtime_ns)]
+    about["files"] = {}  # columns were exchanged
     marker.write_text(json.dumps(about))
 
 

@@ -242,11 +242,13 @@ def _finish(index: Path, root: Path, tars: Sequence[Archive], about: dict[str, A
     """Rename the columns' folder to a name made from their content, then write index.json."""
     name = f"columns-{hashlib.sha256(json.dumps(about['files']).encode()).hexdigest()[:12]}"
     inside = index.resolve().parent == root.resolve()
+    times = {file: (index / _NEW / file).stat().st_mtime_ns for file in about["files"]}
     about = {
         "format": FORMAT,
         "root": ".." if inside else str(root.resolve()),
         "tars": [(tar.path.name, tar.size, tar.mtime_ns) for tar in tars],
         "columns": name,
+        "times": times,
         **about,
     }
     try:

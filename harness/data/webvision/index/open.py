@@ -1,8 +1,8 @@
 """Opens and verifies an index of tar archives.
 
 An index is a folder. Its ``index.json``, written last, names the archives and the lists with size
-and time, and every column file with its digest. The columns are memory-mapped: opening takes
-milliseconds, and all workers and ranks share one copy in the page cache.
+and time, and every column file with its digest and time. The columns are memory-mapped: opening
+takes milliseconds, and all workers and ranks share one copy in the page cache.
 """
 
 from __future__ import annotations
@@ -122,13 +122,35 @@ def open_index(folder: Path, split: str) -> IndexedSplit:
     """Open one split of the index in ``folder``, or in the data set's folder ``folder``.
 
     Raises:
-        DataError: There is no complete index, no such split, or an archive or a list is missing or
-            has changed; the first is named, with the command to run.
+        DataError: There is no complete index, no such split, or an archive, a list or a column is
+            missing or has changed; the first is named, with the command to run.
     """
     index = index_folder(folder)
     about = read_marker(index)
     refuse_changes(root_of(index, about), index, about)
+    _refuse_damage(index, about, split)
     return open_columns(index, about, split)
+
+
+def _refuse_damage(index: Path, about: dict[str, Any], split: str) -> None:
+    """Refuse column files of a split that are not as written: labels decide every score.
+
+    Their content is compared if size or time is another than at writing, as after an edit or a
+    copy that gave new times. Damage that leaves both is found by ``verify_index``.
+    """
+    for name, (size, digest) in about["files"].items():
+        if not name.startswith(f"{split}/"):
+            continue
+        path = index / about["columns"] / name
+        try:
+            status = path.stat()
+            same = status.st_size == size
+            if same and status.st_mtime_ns != about.get("times", {}).get(name):
+                same = digest_of(path) == digest
+        except OSError as error:
+            raise DataError(f"{path} cannot be read: {error.strerror}; {_AGAIN}") from error
+        if not same:
+            raise DataError(f"{path} is damaged: not what harness data index wrote; {_AGAIN}")
 
 
 def open_columns(index: Path, about: dict[str, Any], split: str) -> IndexedSplit:
@@ -177,12 +199,14 @@ def read_marker(index: Path) -> dict[str, Any]:
         good = about["format"] == FORMAT and set(about["splits"]) <= {"train", "val", "test"}
         good = good and bool(re.fullmatch(r"columns-[0-9a-f]{12}", about["columns"]))
         good = good and about["edition"] in EDITIONS and are_stamps(about["lists"])
+        good = good and all(len(seal) == 2 for seal in about["files"].values())
+        good = good and isinstance(about.get("times", {}), dict)
         Members(**about["members"])
     except FileNotFoundError:
         raise DataError(
             f"{index} holds no finished index: run harness data index on the data set's folder"
         ) from None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f"{path} cannot be read ({error}); {_AGAIN}") from error
     if not good:
         raise DataError(f"{path} was written by another version; {_AGAIN}")
