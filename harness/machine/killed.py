@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import signal
-from pathlib import Path
+
+from harness.machine.control_groups import memory_files
 
 CRASHES = ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT")
 SMALLER = (
@@ -14,20 +15,7 @@ SMALLER = (
 
 def memory_kills() -> int | None:
     """Return how many processes of this control group were killed for memory; None if unknown."""
-    try:
-        groups = Path("/proc/self/cgroup").read_text().splitlines()
-    except OSError:
-        return None
-    root = Path("/sys/fs/cgroup")
-    places = [root / "memory.events", root / "memory" / "memory.oom_control"]
-    for line in groups:  # "0::/path" in version 2, "5:memory:/path" in version 1
-        _, kinds, path = line.split(":", 2)
-        inner = path.lstrip("/")
-        if not kinds:
-            places.insert(0, root / inner / "memory.events")
-        elif "memory" in kinds.split(","):
-            places.insert(0, root / "memory" / inner / "memory.oom_control")
-    for place in places:
+    for place in memory_files("memory.events", "memory.oom_control"):
         try:
             found = re.search(r"^oom_kill (\d+)$", place.read_text(), re.MULTILINE)
         except OSError:

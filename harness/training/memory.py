@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.errors import HarnessError
+from harness.machine.control_groups import free_memory
 from harness.training.layout import micro_batch_size
 from harness.training.ranks import Ranks, counted
 from harness.values import Stage
@@ -175,7 +176,7 @@ def free_bytes(ranks: Ranks) -> int | None:
 
 
 def _free_bytes(device: torch.device) -> int | None:
-    """Return the free bytes of a device; on a CPU at most the limit of the control group."""
+    """Return the free bytes of a device; on a CPU at most what control groups leave."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     try:
@@ -184,8 +185,5 @@ def _free_bytes(device: torch.device) -> int | None:
         free = 1024 * (sizes["MemAvailable"] + sizes.get("SwapFree", 0))
     except (OSError, ValueError, IndexError, KeyError):
         return None
-    try:  # the page cache can be freed, so only the limit counts
-        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
-        return min(free, int(limit))
-    except (OSError, ValueError):
-        return free
+    limited = free_memory()
+    return free if limited is None else min(free, limited)
