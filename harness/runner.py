@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from functools import partial
 
 from harness.assembly.data_sets import SharedSplits
 from harness.assembly.prepare import Prepared, prepare
@@ -45,23 +45,22 @@ def _train_and_test(
     ranks = join_ranks()
     check_one_home(ranks, asked.home)
     if prepared is None or usable != asked:
-        prepared = prepare(usable, ranks.world_size, shared)
+        prepared = ranks.in_turn(lambda: prepare(usable, ranks.world_size, shared))
     spec, hooks, recipe = prepared.spec, prepared.hooks, prepared.recipe
-    check_one_identity(ranks, prepared.identity)
-    # Only rank 0 reads the file, so all ranks take the same branch.
-    found = ranks.broadcast(finished_record(prepared.record) if ranks.first else None)
+    check_one_identity(ranks, prepared.asked)
+    prepared = prepared.trained_by(ranks.decided(prepared.ranks_made))
+    found = ranks.decided(partial(finished_record, prepared.record))
     if found is not None:
-        return cast("ResultRecord", found)
+        return found
 
-    if ranks.first:
-        sweep_leftovers(spec.home)
-    else:
+    ranks.decided(lambda: sweep_leftovers(spec.home))
+    if not ranks.first:
         hooks.silence()
     runner = StageRunner(prepared, ranks)
     runner.check(recipe)
     hooks.on_run_start(spec, Plan(stages=tuple(stage.stage for stage in recipe.stages)))
     finished = [runner.run(stage) for stage in recipe.stages]
-    prepared = prepared.once_made()
+    prepared = prepared.trained_by(ranks.decided(prepared.ranks_made))
     evaluation = Evaluation(
         tested=prepared.tested,
         members=runner.members(recipe),
@@ -75,8 +74,6 @@ def _train_and_test(
     truth = hooks.load_truth(spec, prepared.samples)
     quality = qualities(prepared.samples, handled, truth)
     record = record_of(prepared, finished, scores, quality, ranks)
-    if ranks.first:
-        write_record(prepared.record.parent, record)
-    ranks.barrier()
+    ranks.decided(partial(write_record, prepared.record.parent, record))
     hooks.on_run_end(record)
     return record

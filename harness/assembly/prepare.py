@@ -17,6 +17,7 @@ from harness.errors import NoLabelsError
 from harness.samples import Samples
 from harness.spec import RunSpec
 from harness.store.record import record_id
+from harness.store.stages import stage_folder
 
 TESTED = ("val", "test", "ilsvrc")  # ilsvrc: ImageNet's validation images, if given
 
@@ -33,15 +34,22 @@ class Prepared:
     decides: Mapping[str, Any]
     world_size: int = 1
 
-    def once_made(self) -> Prepared:
-        """Return this run with the identity that its finished stages give it.
+    def ranks_made(self) -> list[list[int]]:
+        """Return how many ranks trained each stage, or will: other runs may finish one meanwhile.
 
-        It differs from the one that was foreseen if another run, with another number of ranks,
-        finished a stage in the meantime.
+        Only for rank 0, as all that is read from HOME: another machine's cache may be older.
         """
-        spec, recipe = self.spec, self.recipe
-        decides = what_decides(spec, recipe, self.samples, self.tested, self.world_size)
-        return replace(self, decides=decides)
+        folders = (stage_folder(self.spec.home, stage.key) for stage in self.recipe.stages)
+        return [folder.ranks(self.world_size) for folder in folders]
+
+    def trained_by(self, ranks: list[list[int]]) -> Prepared:
+        """Return this run with the identity that these numbers of ranks give it."""
+        return replace(self, decides={**self.decides, "ranks": ranks})
+
+    @property
+    def asked(self) -> str:
+        """The id without the number of ranks, which another run may change by ending a stage."""
+        return record_id(self.spec.plugin, self.spec.seed, {**self.decides, "ranks": []})
 
     @property
     def identity(self) -> str:

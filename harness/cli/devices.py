@@ -115,8 +115,18 @@ def on_devices(gpus: int | None, cpu_ranks: int | None, node: Place = ONE_NODE) 
             f"something called sys.exit({end.code or 0}) before the work was done; "
             "a plugin must not call sys.exit"
         ) from end
-    except RuntimeError:
-        if place is not None:
-            time.sleep(launch.LOST_SECONDS)
-        raise
+    except RuntimeError as error:
+        if place is None or place.world_size == 1:
+            raise
+        from harness.launch.joining import lost
+
+        time.sleep(launch.LOST_SECONDS)  # if it was the cause, the other's error comes first
+        reason = lost(error)
+        if not reason:
+            raise
+        raise HarnessError(
+            f"rank {place.rank} of {place.world_size} lost another rank ({reason}): that rank, its "
+            "machine or the network failed, and its own last words say why. The same command "
+            "continues from here"
+        ) from error
     launch.say_done()

@@ -46,6 +46,7 @@ from harness.machine.place import Place
 from harness.terminal import note, page
 
 SETTLE_SECONDS = 1.0  # that a rank delays its error: rank 0, whose output is shown, says it first
+GRACE_SECONDS = 30.0  # that ranks have after the first one ended for a signal
 POLL_SECONDS = 0.1
 TAIL = 2000
 AGENTS_OWN = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
@@ -139,6 +140,7 @@ class _Agent(LocalElasticAgent):
         self.vanished: list[int] = []  # local ranks that ended with status 0 before their work did
         self.done = folder / "done"
         self._processes: list[BaseProcess] = []
+        self._first_end = 0.0
         self._heeded = heeded_signals()
         self._before = {number: signal.getsignal(number) for number in (*self._heeded, *AGENTS_OWN)}
         spec = WorkerSpec(
@@ -171,6 +173,8 @@ class _Agent(LocalElasticAgent):
         return pids
 
     def _monitor_workers(self, worker_group: WorkerGroup) -> RunResult:
+        if self._stopping():
+            return RunResult(state=WorkerState.HEALTHY)
         result: RunResult = super()._monitor_workers(worker_group)
         if result.state is WorkerState.HEALTHY:
             # A rank that finished answers the agent and then waits for the others: one that ended
@@ -180,6 +184,16 @@ class _Agent(LocalElasticAgent):
                 self.vanished = ended
                 return RunResult(state=WorkerState.FAILED)
         return result
+
+    def _stopping(self) -> bool:
+        """Return whether ranks are ending after a signal: the agent would end them at the first."""
+        running = [process.is_alive() for process in self._processes]
+        if not self.heard or not any(running):
+            return False
+        if all(running):
+            return True
+        self._first_end = self._first_end or time.monotonic()
+        return time.monotonic() - self._first_end < GRACE_SECONDS
 
     def _listen(self) -> None:
         """Handle signals here: when the agent starts ranks, it installs handlers of its own."""

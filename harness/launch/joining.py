@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import queue
+import re
 import socket
 import threading
 import time
@@ -105,6 +106,14 @@ def meet(place: Place, members: Members = RANKS) -> dist.TCPStore:
             f"{members.alone()}"
         ) from error
     return store
+
+
+def lost(error: RuntimeError) -> str:
+    """Return what happened if a collective failed since another rank has gone, else nothing."""
+    # gloo raises a plain RuntimeError that begins with the place in its source.
+    if not isinstance(error, dist.DistError) and "gloo/transport" not in str(error):
+        return ""
+    return re.sub(r"^\[[^]]*\] ", "", str(error)).partition("\n")[0].partition(". ")[0]
 
 
 def _check_address(place: Place, members: Members) -> None:

@@ -181,13 +181,13 @@ def _place_of(launcher: _Launcher, environment: Mapping[str, str]) -> Place:
     local_rank = _whole(launcher.local_rank, given, launcher, 0, size - 1)
     if environment.get("CUDA_VISIBLE_DEVICES", "").strip().isdecimal():
         local_rank = 0  # the scheduler shows each task its own GPU only
-    port = {"MASTER_PORT": environment.get("MASTER_PORT", str(_port(launcher, environment)))}
+    port = environment.get("MASTER_PORT", "").strip() or str(_port(launcher, environment))
     return Place(
         rank,
         size,
         local_rank,
         _address(launcher, environment, given),
-        _whole("MASTER_PORT", port, launcher, 1, 65_535),
+        _whole("MASTER_PORT", {"MASTER_PORT": port}, launcher, 1, 65_535),
     )
 
 

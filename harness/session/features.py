@@ -42,9 +42,7 @@ def save_outputs(
     path = folder / ".features.npy"  # removed with the stage's other unfinished files
     first = next(batches, None)  # a rank may have none; rank 0 has one
     width = ranks.broadcast(first.features.shape[1] if first else 0)
-    if ranks.first:
-        _allocate(path, (len(samples), cast("int", width)))
-    ranks.barrier()
+    ranks.decided(lambda: _allocate(path, (len(samples), cast("int", width))))
     predictions: list[Predictions] = []
     for rows, part, probabilities in chain([first] if first else [], batches):
         _write_rows(path, int(rows[0]), part)
@@ -59,13 +57,15 @@ def save_outputs(
     _write_through(path)
     ranks.barrier()
     joined = Predictions(*map(np.concatenate, zip(*_of_all(predictions, ranks), strict=True)))
-    if ranks.first:
+
+    def finish() -> None:
         path.replace(folder / "features.npy")
         sync_folder(folder)
         columns = joined._asdict()
         atomic_write(folder / "predictions.npz", lambda file: np.savez(file, **columns))
         write_marker(folder / OUTPUTS, {**(about or {}), "samples": len(samples)}, PARTS[OUTPUTS])
-    ranks.barrier()
+
+    ranks.decided(finish)
 
 
 def _allocate(path: Path, shape: tuple[int, int]) -> None:

@@ -42,10 +42,11 @@ def check_stages(
     rehearsed: set[tuple[str, bool]] = set()
     backbones: dict[str, int] = {}  # and the bytes of their weights
     free = free_bytes(ranks)
-    for stage in recipe.stages:
+    home = prepared.spec.home
+    done = ranks.decided(lambda: [stage_folder(home, one.key).done() for one in recipe.stages])
+    for stage, marker in zip(recipe.stages, done, strict=True):
         seen = stage.stage.name in recipe.seen
-        left = stage_folder(prepared.spec.home, stage.key).done() is None
-        new = left and (stage.rehearsal, seen) not in rehearsed
+        new = marker is None and (stage.rehearsal, seen) not in rehearsed
         if not new and stage.stage.backbone in backbones:
             continue
         network = draw(stage)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,7 +87,7 @@ class StageLoader:
     def outputs(self, finished: FinishedStage) -> StageOutputs:
         """Return a finished stage's outputs for every training sample, computed once and saved."""
         with self.locked(finished.folder):
-            if not self._ranks.broadcast(self._ranks.first and _has_outputs(finished)):
+            if not self._ranks.decided(lambda: _has_outputs(finished)):
                 self._save_outputs(finished)
         outputs = load_outputs(finished.folder.path)
         if outputs is None:
@@ -108,9 +108,13 @@ class StageLoader:
     @contextmanager
     def locked(self, folder: StageFolder) -> Iterator[None]:
         """Hold a stage's lock, and remove the unfinished files of a killed run."""
-        with folder.locked() if self._ranks.first else nullcontext():
-            if self._ranks.first:
+        with ExitStack() as held:
+
+            def take() -> None:
+                held.enter_context(folder.locked())
                 drop_unfinished(folder.path)
+
+            self._ranks.decided(take)
             yield
 
     def report(self, line: str) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,12 +83,12 @@ class StageRunner:
 
     def _reusable(self, recipe: StageRecipe, folder: StageFolder) -> dict[str, Any] | None:
         """Return the marker of a finished stage, or None if one of its files is not as written."""
-        marker = self._on_first(folder.whole)
+        marker = self._ranks.decided(folder.whole)
         if marker is None:
             return None
         self._save_samples(recipe, folder)
         # Samples that had to be computed again may differ: a plugin's trick may be unseeded.
-        if self._on_first(lambda: self._samples_differ(folder, marker)):
+        if self._ranks.decided(lambda: self._samples_differ(folder, marker)):
             return None
         return marker
 
@@ -100,12 +100,8 @@ class StageRunner:
         folder.set_aside(f"{folder.path} was trained on other samples than its tricks choose now")
         return True
 
-    def _on_first(self, call: Callable[[], T]) -> T:
-        """Call a function in rank 0 only; return its result in every rank."""
-        return cast("T", self._ranks.broadcast(call() if self._ranks.first else None))
-
     def _save_samples(self, recipe: StageRecipe, folder: StageFolder) -> None:
-        if self._on_first(partial(folder.whole, SAMPLES)) is not None:
+        if self._ranks.decided(partial(folder.whole, SAMPLES)) is not None:
             return
         seen = {
             stage.name: self._loader.outputs(self._finished[stage.name])
@@ -117,9 +113,7 @@ class StageRunner:
             divide=partial(divide, self._ranks),
         )
         handled = apply(recipe.noise, samples)  # in every rank: tricks may divide their work
-        if self._ranks.first:
-            save_samples(folder.path / "samples.npz", handled)
-        self._ranks.barrier()
+        self._ranks.decided(lambda: save_samples(folder.path / "samples.npz", handled))
 
     def _encode(
         self, recipe: StageRecipe, encoder: str, texts: Sequence[str]
@@ -164,7 +158,7 @@ class StageRunner:
             "devices": ranks.world_size,
             "ranks": position.ranks,
         }
-        return self._on_first(lambda: _finish(folder, stage, marker, engine.module))
+        return self._ranks.decided(lambda: _finish(folder, stage, marker, engine.module))
 
 
 def _finish(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -86,7 +87,7 @@ class Evaluation:
                 probabilities = ensemble.join(samples, protocol, parts)
                 top = top_classes(probabilities, KEPT_CLASSES)
                 path = self.folder / f"{samples.split}-{protocol.replace(' ', '-')}-{epoch}.npz"
-                sha256 = save_predictions(path, samples, top) if self.ranks.first else ""
+                sha256 = self.ranks.decided(partial(save_predictions, path, samples, top))
                 scores.append(score_of(samples, top, protocol, "last", sha256))
         return scores
 

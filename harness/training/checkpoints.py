@@ -72,10 +72,8 @@ def _best_named(marker: Path) -> list[str]:
         return []
 
 
-def newest_checkpoint(
-    folder: Path, device: torch.device, tell: Callable[[str], object] | None = None
-) -> dict[str, Any] | None:
-    """Return the newest checkpoint whose digest is right, or None.
+def newest_checkpoint(folder: Path, tell: Callable[[str], object]) -> Path | None:
+    """Return the file of the newest checkpoint whose digest is right, or None.
 
     ``tell`` is called with a line about each damaged one.
     """
@@ -83,14 +81,16 @@ def newest_checkpoint(
         try:
             check_marker(marker)
         except DamagedError as error:
-            if tell is not None:
-                tell(f"{error}; an earlier checkpoint is used, if there is one")
+            tell(f"{error}; an earlier checkpoint is used, if there is one")
             continue
-        state: dict[str, Any] = torch.load(
-            marker.with_suffix(".pt"), map_location=device, weights_only=True
-        )
-        return state
+        return marker.with_suffix(".pt")
     return None
+
+
+def load_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
+    """Return the state in a file that ``newest_checkpoint`` found."""
+    state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    return state
 
 
 def drop_checkpoints(folder: Path) -> None:

@@ -48,10 +48,20 @@ def stop_at_once(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 
 
 @contextmanager
 def listening() -> Iterator[Request]:
-    """Record signals instead of aborting a step."""
+    """Record signals instead of aborting a step.
+
+    Another rank may have heard the signal where it stops at once: its loss is then no error.
+    """
     request = Request()
     with _handled(request.hear):
-        yield request
+        try:
+            yield request
+        except RuntimeError as error:
+            from harness.launch.joining import lost  # it imports torch, which a loop has, too
+
+            if request.number and lost(error):
+                raise Interrupted(request.number) from error
+            raise
 
 
 @contextmanager

@@ -36,7 +36,12 @@ from harness.training.batches import (
     to_device,
     with_teacher_logits,
 )
-from harness.training.checkpoints import newest_checkpoint, save_best, save_checkpoint
+from harness.training.checkpoints import (
+    load_checkpoint,
+    newest_checkpoint,
+    save_best,
+    save_checkpoint,
+)
 from harness.training.engine import Engine
 from harness.training.interrupt import Interrupted, Request, listening
 from harness.training.layout import Layout
@@ -205,8 +210,8 @@ def _end_epoch(job: Job, engine: Engine, ranks: Ranks, position: TrainState) -> 
     position.loss_sum = 0.0
     if scores and scores["val_top1"] > position.best_top1:
         position.best_epoch, position.best_top1 = epoch, scores["val_top1"]
-        if ranks.first:
-            save_best(job.folder, epoch, engine.module.state_dict())
+        weights = engine.module.state_dict()
+        ranks.decided(partial(save_best, job.folder, epoch, weights))
     return {"epoch_loss": loss, **scores}
 
 
@@ -249,17 +254,21 @@ class Keeper:
     def _save(self) -> None:
         self._kept_step = self._position.step
         broken = self._ranks.union(self._position.broken)
-        if self._ranks.first:
+
+        def save() -> None:
             position = asdict(replace(self._position, broken=broken))
             state = {"engine": self._engine.state(), "position": position}
             save_checkpoint(self._job.folder, self._position.step, state)
-            self._kept = time.monotonic()
+
+        self._ranks.decided(save)
+        self._kept = time.monotonic()
 
 
 def _resume(job: Job, engine: Engine, ranks: Ranks) -> TrainState:
-    state = newest_checkpoint(job.folder, ranks.device, note if ranks.first else None)
-    if state is None:
+    found = ranks.decided(partial(newest_checkpoint, job.folder, note))
+    if found is None:
         return TrainState(ranks=[ranks.world_size])
+    state = load_checkpoint(found, ranks.device)
     engine.load_state(state["engine"])
     position = TrainState(**state["position"])
     if position.ranks[-1:] != [ranks.world_size]:

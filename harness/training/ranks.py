@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import atexit
 import datetime as dt
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from typing import TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -18,6 +19,7 @@ from harness.machine.place import Place, read_place
 
 # Rank 0 may cluster, or wait for another run's stage, for hours; torch's default is 10 minutes.
 TIMEOUT = dt.timedelta(days=7)
+T = TypeVar("T")
 ALONE = Place(rank=0, world_size=1, local_rank=0, address="", port=0)
 
 
@@ -46,6 +48,34 @@ class Ranks:
         box = [value]
         dist.broadcast_object_list(box, src=0)
         return box[0]
+
+    def decided(self, call: Callable[[], T]) -> T:
+        """Call a function in rank 0 only; return its result, or raise its error, in every rank.
+
+        Nobody then waits for a rank 0 that has failed, and no rank reads for itself what another
+        machine's disk cache may show it otherwise.
+        """
+        if self.world_size == 1:
+            return call()
+        answer: tuple[T | None, Exception | None] = None, None
+        if self.first:
+            try:
+                answer = call(), None
+            except (HarnessError, OSError) as error:
+                answer = None, error
+        result, problem = cast("tuple[T, Exception | None]", self.broadcast(answer))
+        if problem is not None:
+            raise problem
+        return result
+
+    def in_turn(self, call: Callable[[], T]) -> T:
+        """Call a function in rank 0, and then in all others, which find what it wrote.
+
+        Its error is raised in every rank.
+        """
+        own: list[T] = []
+        self.decided(lambda: own.append(call()))
+        return own[0] if own else call()
 
     def gather(self, value: object) -> list[object]:
         """Return the values of all ranks, in order, in every rank."""

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from harness.training.checkpoints import (
     best_weights,
     drop_checkpoints,
     drop_unfinished,
+    load_checkpoint,
     load_tensors,
     newest_checkpoint,
     save_best,
@@ -42,8 +44,13 @@ def save(folder: Path, *steps: int) -> None:
         save_checkpoint(folder, step, {"step": step, "position": POSITION, "weight": weight})
 
 
+def newest(folder: Path, told: list[str] | None = None) -> dict[str, Any] | None:
+    found = newest_checkpoint(folder, [].append if told is None else told.append)
+    return None if found is None else load_checkpoint(found, CPU)
+
+
 def newest_step(folder: Path) -> int | None:
-    state = newest_checkpoint(folder, CPU)
+    state = newest(folder)
     return None if state is None else state["step"]
 
 
@@ -51,15 +58,15 @@ def test_the_newest_is_read_and_two_are_kept(tmp_path: Path) -> None:
     save(tmp_path, 8, 9, 10, 11)
     assert names(tmp_path) == [f"checkpoint-00000000{n}.{end}" for n in (10, 11)
                                for end in ("json", "pt")]  # fmt: skip
-    state = newest_checkpoint(tmp_path, CPU)
+    state = newest(tmp_path)
     assert state is not None
     assert state["step"] == 11
     assert torch.equal(state["weight"], torch.full((100,), 11.0))
 
 
 def test_no_checkpoint_is_none(tmp_path: Path) -> None:
-    assert newest_checkpoint(tmp_path, CPU) is None
-    assert newest_checkpoint(tmp_path / "nowhere", CPU) is None
+    assert newest(tmp_path) is None
+    assert newest(tmp_path / "nowhere") is None
 
 
 @pytest.mark.parametrize("place", [0, 100, -1])
@@ -87,7 +94,7 @@ def test_one_of_another_stage_does_not_count_and_is_told(tmp_path: Path) -> None
     for path in other.iterdir():
         path.rename(own / path.name)
     told: list[str] = []
-    state = newest_checkpoint(own, CPU, told.append)
+    state = newest(own, told)
     assert state is not None
     assert state["step"] == 3
     assert len(told) == 1
@@ -133,7 +140,7 @@ def test_nothing_is_run_when_a_file_is_read(
         load_tensors(tmp_path / "weights.pt")
     save_checkpoint(tmp_path, 1, {"position": POSITION, "weight": Planted()})
     with pytest.raises(pickle.UnpicklingError):
-        newest_checkpoint(tmp_path, CPU)
+        newest(tmp_path)
     assert not (tmp_path / "planted").exists()
 
 
@@ -237,7 +244,7 @@ def test_a_checkpoint_whose_best_weights_are_others_is_not_used(
     if content:
         best_weights(tmp_path, 2).write_bytes(content)
     said: list[str] = []
-    state = newest_checkpoint(tmp_path, CPU, said.append)
+    state = newest(tmp_path, said)
     assert state is not None
     assert state["step"] == 1
     assert "best-000002.pt is damaged" in said[0]

@@ -31,6 +31,23 @@ def test_a_signal_is_remembered_and_the_handlers_come_back(number: int) -> None:
         signal.signal(number, before)
 
 
+def test_a_rank_whose_peer_heard_it_first_was_stopped_too(heeded_interrupt: None) -> None:
+    gone = RuntimeError("[/gloo/transport/tcp/pair.cc:545] Read error: Connection reset by peer")
+
+    def fail(error: RuntimeError, *numbers: int) -> None:
+        with listening():
+            for number in numbers:
+                send(number)
+            raise error
+
+    with pytest.raises(Interrupted, match="SIGTERM"):
+        fail(gone, signal.SIGTERM)
+    with pytest.raises(RuntimeError, match="reset by peer"):
+        fail(gone)
+    with pytest.raises(RuntimeError, match="another error"):
+        fail(RuntimeError("another error"), signal.SIGTERM)
+
+
 def test_a_second_ctrl_c_interrupts_at_once(heeded_interrupt: None) -> None:
     with listening():
         send(signal.SIGINT)

@@ -1,0 +1,213 @@
+"""Each way of starting two ranks: they are one run, and what goes wrong is one line."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from harness.store.record_files import read_record
+
+pytestmark = pytest.mark.slow
+
+PATIENCE = 120
+BIN = Path(sys.executable).parent
+RUN = (
+    *("run", "--plugin", "baseline", "--engine", "torch", "--data", "synthweb:tiny"),
+    *("--gpus", "0", "--stage"),
+)
+ONE = (*RUN, "epochs=1")
+# What Slurm 22.05 sets for a task of `srun --nodes 2 --ntasks 2`, as far as it says a place.
+SLURM = {
+    "SLURM_JOB_ID": "1",
+    "SLURM_JOB_NODELIST": "n[1-2]",
+    "SLURM_LOCALID": "0",
+    "SLURM_NTASKS": "2",
+    "SLURM_STEP_ID": "0",
+    "SLURM_STEP_NODELIST": "localhost,n2",
+    "SLURM_STEP_NUM_NODES": "2",
+    "SLURM_STEP_NUM_TASKS": "2",
+}
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def started(tmp_path: Path, *command: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    """Start a command in a process group of its own, which is ended with the block."""
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env=os.environ
+        | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
+        | environment,
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def told(process: subprocess.Popen[str]) -> str:
+    """Wait for the end, which must be status 2, and return the one line that was meant for us."""
+    _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 2, err
+    assert "Traceback" not in err
+    lines = [line for line in err.splitlines() if line.startswith("Error: ")]
+    assert len(lines) == 1, err
+    return lines[0]
+
+
+def node(rank: int, port: int, *command: str) -> tuple[str, ...]:
+    several = ("--nodes", "2", "--node-rank", str(rank), "--rendezvous", f"127.0.0.1:{port}")
+    return ("harness", *command, *several)
+
+
+def records(home: Path) -> list[tuple[int, ...]]:
+    """For each record, by how many ranks its stage was trained."""
+    found = sorted((home / "records").glob("*.json"))
+    return [read_record(path).stages[0].ranks for path in found]
+
+
+@pytest.fixture(scope="module")
+def trained(drawn_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home in which two ranks of our own have trained; whoever is one of two finds the record."""
+    folder = tmp_path_factory.mktemp("trained")
+    home = folder / "home"
+    home.mkdir()
+    (home / "data").symlink_to(drawn_data)
+    command = ("harness", *ONE, "--cpu-ranks", "2")
+    command = tuple(word for word in command if word not in ("--gpus", "0"))
+    with started(folder, *command, HARNESS_HOME=str(home)) as process:
+        _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, err
+    assert records(home) == [(2,)]
+    return home
+
+
+LAUNCHERS = {
+    "torchrun": ("torchrun", "--nproc-per-node", "2", "--master-port", "{port}", "-m", "harness"),
+    "deepspeed": (
+        *("deepspeed", "--num_accelerators", "2", "--master_port", "{port}", "--module"),
+        "harness",
+    ),
+    "mpirun": ("mpirun", "--oversubscribe", "-n", "2", "harness"),
+}
+
+
+@pytest.mark.parametrize("name", LAUNCHERS)
+def test_two_ranks_of_a_launcher_are_one_run(
+    trained: Path, tmp_path: Path, port: int, name: str
+) -> None:
+    launcher = [word.format(port=port) for word in LAUNCHERS[name]]
+    root = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    environment = {"HARNESS_HOME": str(trained), "DS_ACCELERATOR": "cpu", **root}
+    with started(tmp_path, *launcher, *ONE, **environment) as process:
+        out, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, err
+    assert "record: " in out
+    assert records(trained) == [(2,)]  # one process alone would have trained a record of its own
+
+
+def test_two_tasks_of_srun_are_one_run(trained: Path, tmp_path: Path) -> None:
+    """With Slurm's variables alone: there is no Slurm here."""
+    with ExitStack() as stack:
+        tasks = [
+            stack.enter_context(
+                started(
+                    tmp_path, "harness", *ONE, HARNESS_HOME=str(trained),
+                    SLURM_PROCID=str(rank), **SLURM,
+                )
+            )
+            for rank in (1, 0)
+        ]  # fmt: skip
+        said = [task.communicate(timeout=PATIENCE) for task in tasks]
+    assert [task.returncode for task in tasks] == [0, 0], said
+    assert records(trained) == [(2,)]
+
+
+def test_a_node_may_be_late_or_killed_and_the_same_commands_go_on(
+    tiny_home: Path, tmp_path: Path, port: int
+) -> None:
+    long = (*RUN, "epochs=300", "--checkpoint-seconds", "0")
+    with (
+        started(tmp_path, *node(1, port, *long)) as second,
+        ExitStack() as stack,
+    ):
+        time.sleep(2)  # the first to start waits for the other
+        first = stack.enter_context(started(tmp_path, *node(0, port, *long)))
+        wait_for(first, lambda: any((tiny_home / "stages").glob("*/checkpoint-*.json")))
+        for process in (second.pid, *children(second.pid)):
+            os.kill(process, signal.SIGKILL)
+        line = told(first)
+    assert re.search(r"rank 0 of 2 lost another rank \(.*[Cc]onnection.*\): .* continues", line)
+    with (
+        started(tmp_path, *node(0, port, *long)) as first,
+        started(tmp_path, *node(1, port, *long)) as second,
+    ):
+        seen = first.stderr
+        assert seen is not None
+        assert any("goes on at step" in line for line in seen)
+        for process in (first, second):
+            process.send_signal(signal.SIGTERM)
+        for process in (first, second):
+            _, err = process.communicate(timeout=PATIENCE)
+            assert process.returncode == 143, err
+
+
+def children(pid: int) -> list[int]:
+    return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+
+
+def wait_for(process: subprocess.Popen[str], there: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while process.poll() is None and not there() and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def test_two_homes_are_refused_even_if_one_has_the_record(
+    trained: Path, tmp_path: Path, port: int
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(trained, other, symlinks=True, ignore=shutil.ignore_patterns("records"))
+    with (
+        started(tmp_path, *node(0, port, *ONE), HARNESS_HOME=str(trained)) as first,
+        started(tmp_path, *node(1, port, *ONE), HARNESS_HOME=str(other)) as second,
+    ):
+        lines = {told(first), told(second)}
+    assert all("different folders as HARNESS_HOME" in line for line in lines)
+    assert all(str(trained) in line and str(other) in line for line in lines)
+
+
+def test_a_taken_port_and_a_missing_node_are_a_line_each(
+    tiny_home: Path, tmp_path: Path, port: int
+) -> None:
+    with (
+        socket.create_server(("127.0.0.1", port)),
+        started(tmp_path, *node(0, port, *ONE)) as process,
+    ):
+        assert f"127.0.0.1:{port} (--rendezvous) cannot be listened on" in told(process)
+    with started(tmp_path, *node(0, port, *ONE), HARNESS_JOIN_SECONDS="1") as process:
+        assert "node 0 of 2 waited 1 s for node 1" in told(process)
+    with started(tmp_path, *node(1, port, *ONE), HARNESS_JOIN_SECONDS="1") as process:
+        assert "node 1 of 2 found no node 0 at" in told(process)
