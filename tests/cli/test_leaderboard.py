@@ -21,6 +21,7 @@ from harness_leaderboard.published import load_published
 
 PUBLISHED = load_published()
 KNOB = {"origin": "published", "source": "Table 1"}
+STAGE = {"name": "train", "key": "k", "values": {}, "origins": {}, "tricks": {}, "history": []}
 
 
 def knobs(model: str) -> dict[str, str]:
@@ -50,7 +51,7 @@ def record(model: str, seed: int, top1: float) -> ResultRecord:
             "full_size": False,
             "members": ["train"],
             "combine": "",
-            "stages": [],
+            "stages": [STAGE],
             "scores": [{**terms, **score, "epoch": epoch} for epoch in ("last", "best")],
             "noise": [],
             "commit": "c",
