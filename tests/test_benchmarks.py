@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -74,3 +75,52 @@ def test_every_name_that_a_benchmark_imports_exists() -> None:
     )
     assert len(names) > 50
     assert answer(IMPORT_NAMES, json.dumps(names)) == []
+
+
+def measured(tmp_path: Path, name: str, *arguments: str) -> dict[str, list[dict[str, object]]]:
+    """Run a benchmark without a GPU and return what it wrote."""
+    command = [sys.executable, str(BENCHMARKS[0].with_name(name)), *arguments]
+    done = subprocess.run(
+        [*command, "--json", str(tmp_path / "found.json")],
+        env=os.environ | {"CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    found: dict[str, list[dict[str, object]]] = json.loads((tmp_path / "found.json").read_text())
+    return found
+
+
+def test_without_a_gpu_its_benchmark_says_so_and_ends_well() -> None:
+    done = subprocess.run(
+        [sys.executable, str(BENCHMARKS[0].with_name("gpu.py"))],
+        env=os.environ | {"CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (line,) = done.stdout.splitlines()
+    assert line.startswith("no GPU was found, so nothing is measured")
+
+
+@pytest.mark.timeout(900)  # two networks are compiled
+def test_every_part_of_the_gpus_benchmark_runs_on_the_cpu(tmp_path: Path) -> None:
+    found = measured(tmp_path, "gpu.py", "--device", "cpu", "--quick", "--seconds", "800")
+    assert found.pop("card")
+    assert len(found) == 9
+    said = [row["said"] for rows in found.values() for row in rows if row.get("said")]
+    assert not [text for text in said if "FAILED" in str(text) or "WRONG" in str(text)]
+    assert not [text for text in said if "left out" in str(text)]
+    speeds = [row for rows in found.values() for row in rows if "images/s" in row]
+    assert len(speeds) > 15
+
+
+@pytest.mark.timeout(600)
+def test_the_engines_are_measured_beside_a_bare_loop_on_one_rank_and_two(tmp_path: Path) -> None:
+    sizes = ("--networks", "test_resnet:32:4", "--rounds", "1", "--steps", "1")
+    found = measured(tmp_path, "engines.py", *sizes, "--precision", "bf16")["found"]
+    for ranks, ways in (("1", 6), ("2", 5)):
+        (rows,) = found[ranks].values()  # type: ignore[call-overload]
+        assert len(rows) == ways
+        assert {"bare loop", "timm", "deepspeed", "ddp", "torch"} <= {row["way"] for row in rows}
