@@ -238,6 +238,16 @@ ROOMS = (
         light=True,
     ),
     Room(
+        "harness/jobs",
+        "stages as jobs of a scheduler",
+        (
+            *(LANGUAGE, "harness/store", "harness/machine", "harness/assembly"),
+            *("harness/training", "harness/runner.py"),
+        ),
+        ("submitit",),
+        light=True,
+    ),
+    Room(
         "harness/studies",
         "questions to many runs",
         (
@@ -296,7 +306,7 @@ ROOMS = (
             *(LANGUAGE, "harness/statistics", "harness/store", "harness/machine"),
             *("harness/launch", "harness/assembly", "harness/session", "harness/planning"),
             "harness/runner.py",
-            *("harness/api.py", "harness/studies", "harness/conformance"),
+            *("harness/api.py", "harness/jobs", "harness/studies", "harness/conformance"),
             "harness/data/webvision/check",
             *("harness/data/webvision/lists", "harness/data/webvision/pack", INDEX, WEBVISION),
             *(*ENGINE, BOARD, REPRODUCTIONS, DECKS),

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.devices import device_options, on_devices
+from harness.cli.devices import device_options
 from harness.cli.options import run_options, run_spec
 from harness.cli.say import say
+from harness.cli.submission import here_or_submitted, submit_options
 from harness.scores import METRICS
 from harness.terminal import note
 
 if TYPE_CHECKING:
+    from harness.jobs.submission import Scheduler
     from harness.studies.ablation import Ablation, AblationCost, AblationRow
     from harness.studies.contributions import Outcomes, TrickEffect
 
@@ -35,6 +37,7 @@ PARTS = ("left_out", "alone")
 @click.option("--split", help="test, val or ilsvrc.  [default: the first with labels]")
 @click.option("--dry-run", is_flag=True, help="Print what it would cost and run nothing.")
 @device_options
+@submit_options
 @click.option("--json", "as_json", is_flag=True, help="Print the contributions as JSON.")
 @click.pass_obj
 def ablate(  # noqa: PLR0913 - one parameter per option
@@ -45,6 +48,8 @@ def ablate(  # noqa: PLR0913 - one parameter per option
     dry_run: bool,
     gpus: int | None,
     cpu_ranks: int | None,
+    submit: Scheduler | None,
+    submit_with: tuple[str, ...],
     as_json: bool,
     **asked: Any,
 ) -> None:
@@ -59,12 +64,13 @@ def ablate(  # noqa: PLR0913 - one parameter per option
       harness ablate --plugin malong_curriculum
       harness ablate --plugin malong_curriculum --set model=B --seeds 5
       harness ablate --plugin malong_curriculum --dry-run
+      harness ablate --plugin huawei --gpus 8 --submit slurm --submit-option slurm_partition=gpu
     """
     spec = run_spec(home, asked)
-    with on_devices(gpus, cpu_ranks):
+    with here_or_submitted(submit, submit_with, gpus, cpu_ranks) as jobs:
         from harness.studies.ablation import ablation, cost_of
         from harness.studies.contributions import Outcomes
-        from harness.studies.sweep import sweep
+        from harness.studies.sweep import find_finished, sweep
         from harness.training.engines import usable_engine
 
         plan = ablation(usable_engine(spec), seeds)
@@ -75,7 +81,9 @@ def ablate(  # noqa: PLR0913 - one parameter per option
             say("\n".join(_cost_lines(plan, cost)), err=not dry_run)
         if dry_run:
             return
-        outcomes = Outcomes(sweep(plan.runs, note))
+        if jobs and not jobs.done(plan.runs, home):
+            return
+        outcomes = Outcomes(find_finished(plan.runs, jobs.ranks) if jobs else sweep(plan.runs, note))
         split = outcomes.split(split)
         found = [
             [outcomes.contribution(getattr(row, part), plan.seeds, split) for part in PARTS]

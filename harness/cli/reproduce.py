@@ -12,14 +12,18 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 from click.shell_completion import CompletionItem
 
-from harness.cli.devices import device_options, on_devices
+from harness.cli.devices import device_options
 from harness.cli.options import run_spec
 from harness.cli.say import say
+from harness.cli.submission import here_or_submitted, submit_options
 from harness.scores import METRICS, metric_label
 from harness.spec import ENGINES
 from harness.terminal import note
 
 if TYPE_CHECKING:
+    from harness.cli.submission import Submission
+    from harness.jobs.submission import Scheduler
+    from harness.spec import RunSpec
     from harness_reproductions.trials import Trials
 
 PLAINEST = "baseline"
@@ -68,6 +72,7 @@ def complete_table(
 )
 @click.option("--engine", type=click.Choice(ENGINES), default="deepspeed", show_default=True)
 @device_options
+@submit_options
 @click.option(
     "--report",
     type=click.Path(file_okay=False, path_type=Path),
@@ -86,6 +91,8 @@ def reproduce(  # noqa: PLR0913 - one parameter per option
     no_run: bool,
     gpus: int | None,
     cpu_ranks: int | None,
+    submit: Scheduler | None,
+    submit_with: tuple[str, ...],
     report: Path | None,
     markdown: bool,
     as_json: bool,
@@ -105,6 +112,7 @@ def reproduce(  # noqa: PLR0913 - one parameter per option
       harness reproduce huawei --data webvision2:/data/webvision2 --gpus 8
       harness reproduce --seeds 3 --report report
       harness reproduce --no-run --json
+      harness reproduce pci --gpus 4 --submit slurm --submit-option slurm_partition=gpu
     """
     from harness_reproductions.tables import all_claims, all_tables, claims_of, find_tables
 
@@ -124,12 +132,14 @@ def reproduce(  # noqa: PLR0913 - one parameter per option
         from harness.figures import check_matplotlib
 
         check_matplotlib()
-    with on_devices(gpus, cpu_ranks):
+    with here_or_submitted(None if no_run else submit, submit_with, gpus, cpu_ranks) as jobs:
         from harness_reproductions.results import results
         from harness_reproductions.trials import Trials, recipes_of
 
         trials = Trials(plain, range(seeds), recipes_of(wanted, claims))
-        whole = _make(trials, no_run=no_run)
+        if jobs and not jobs.done(_specs(trials, no_run=False), home):
+            return
+        whole = _make(trials, jobs, no_run=no_run)
         found = results(wanted, claims, trials)
     if report is not None:
         from harness_reproductions.report import write_report
@@ -144,10 +154,9 @@ def reproduce(  # noqa: PLR0913 - one parameter per option
         sys.exit(1)
 
 
-def _make(trials: Trials, *, no_run: bool) -> bool:
-    """Make the missing runs; return whether all could be made."""
+def _specs(trials: Trials, *, no_run: bool) -> list[RunSpec]:
+    """Return all runs, once the data of one of them can be read and the engine is known."""
     from harness.assembly.prepare import prepare
-    from harness.studies.sweep import find_finished, sweep
 
     if not no_run:
         from harness.training.engines import usable_engine
@@ -157,7 +166,16 @@ def _make(trials: Trials, *, no_run: bool) -> bool:
     # A problem of the data is reported once, not by every run.
     prepared = prepare(replace(trials.plain, plugin=PLAINEST, overrides=everywhere))
     trials.plain = replace(trials.plain, data=prepared.spec.data)
-    made = find_finished(trials.specs()) if no_run else sweep(trials.specs(), note)
+    return trials.specs()
+
+
+def _make(trials: Trials, jobs: Submission | None, *, no_run: bool) -> bool:
+    """Make the missing runs, unless jobs did; return whether all could be made."""
+    from harness.studies.sweep import find_finished, sweep
+
+    specs = _specs(trials, no_run=no_run)
+    no_run = no_run or jobs is not None
+    made = find_finished(specs, jobs.ranks if jobs else None) if no_run else sweep(specs, note)
     failed = [outcome.spec for outcome in made if not trials.add(*outcome)]
     return no_run or not failed
 

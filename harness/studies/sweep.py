@@ -42,12 +42,16 @@ def sweep(specs: Iterable[RunSpec], tell: Callable[[str], None]) -> Iterator[Out
             yield Outcome(spec, None, reason)
 
 
-def find_finished(specs: Iterable[RunSpec]) -> Iterator[Outcome]:
-    """Return the finished runs; make none."""
+def find_finished(specs: Iterable[RunSpec], ranks: int | None = None) -> Iterator[Outcome]:
+    """Return the finished runs; make none.
+
+    ``ranks`` is the number of processes that would train them; as many as run now if None.
+    """
+    ranks = ranks or world_size()
     shared, begun = SharedSplits(), _Recorded()
     for spec in specs:
         try:
-            record = _finished(spec, shared) if spec in begun else None
+            record = _finished(spec, ranks, shared) if spec in begun else None
         except HarnessError as error:
             yield Outcome(spec, None, " ".join(str(error).split()))
         else:
@@ -67,11 +71,11 @@ class _Recorded:
         return record_id(spec.plugin, spec.seed, {}).rpartition("-")[0] in self._names[spec.home]
 
 
-def _finished(spec: RunSpec, shared: SharedSplits) -> ResultRecord | None:
-    path = prepare(spec, world_size(), shared).record
+def _finished(spec: RunSpec, ranks: int, shared: SharedSplits) -> ResultRecord | None:
+    path = prepare(spec, ranks, shared).record
     if is_there(path):
         return read_record(path)
     from harness.training.engines import usable_engine
 
     usable = usable_engine(spec)  # imports DeepSpeed, so only if there is no record with it
-    return None if usable == spec else _finished(usable, shared)
+    return None if usable == spec else _finished(usable, ranks, shared)
