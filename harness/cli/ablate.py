@@ -83,7 +83,9 @@ def ablate(  # noqa: PLR0913 - one parameter per option
             return
         if jobs and not jobs.done(plan.runs, home):
             return
-        outcomes = Outcomes(find_finished(plan.runs, jobs.ranks) if jobs else sweep(plan.runs, note))
+        outcomes = Outcomes(
+            find_finished(plan.runs, jobs.ranks) if jobs else sweep(plan.runs, note)
+        )
         split = outcomes.split(split)
         found = [
             [outcomes.contribution(getattr(row, part), plan.seeds, split) for part in PARTS]
