@@ -39,7 +39,10 @@ OPTIONS = {
         *(*RUN, "--gpus", "--images", "--images-per-second", "--measure", "--hardware", "--json"),
     },
     "compare": {"--split", "--protocol", "--metric", "--data", "--output", "--json"},
-    "ablate": {*RUN, "--seeds", "--split", "--dry-run", "--gpus", "--cpu-ranks", "--json"},
+    "ablate": {
+        *(*RUN, "--seeds", "--split", "--dry-run", "--gpus", "--cpu-ranks", "--json"),
+        *("--submit", "--submit-option"),
+    },
     "plugins": {"--json"},
     "plugins show": {"--json"},
     "plugins check": {"--data", "--json"},
@@ -50,6 +53,7 @@ OPTIONS = {
     "reproduce": {
         *("--data", "--seeds", "--list", "--no-run", "--stage", "--full-size", "--engine"),
         *("--gpus", "--cpu-ranks", "--report", "--markdown", "--json"),
+        *("--submit", "--submit-option"),
     },
     "data": set(),
     "data check": {"--edition", "--images", "--json"},
