@@ -97,6 +97,13 @@ OPTIONS: Sequence[Callable[[Any], Any]] = (
     ),
 )
 
+REPEATABLE = {
+    "knobs": "--set",
+    "extra": "--with",
+    "without": "--without",
+    "overrides": "--stage",
+}
+
 
 def run_options(command: F) -> F:
     """Add the options of a run to a command."""
@@ -125,6 +132,18 @@ def run_choices(home: Path, asked: Mapping[str, Any]) -> dict[str, Any]:
 def run_spec(home: Path, asked: Mapping[str, Any]) -> RunSpec:
     """Turn the options into a spec; raises HarnessError if one is wrong."""
     return spec_of(**run_choices(home, asked))
+
+
+def run_arguments(asked: Mapping[str, Any]) -> list[str]:
+    """Turn the options back into the arguments that they were read from, defaults left out."""
+    found = ["--plugin", asked["plugin"]]
+    for option, name in REPEATABLE.items():
+        found += [text for value in asked[option] for text in (name, value)]
+    for option in ("data", "seed", "engine", "deepspeed"):
+        value = asked[option]
+        if value not in ("", 0, None, ENGINES[0]):
+            found += [f"--{option}", str(value)]
+    return found + (["--full-size"] if asked["full_size"] else [])
 
 
 def _pairs(option: str, texts: Iterable[str]) -> dict[str, str]:

@@ -34,7 +34,7 @@ OPTIONS = {
         *(*RUN, "--gpus", "--cpu-ranks", "--nodes", "--node-rank", "--rendezvous"),
         *("--checkpoint-seconds", "--json"),
     },
-    "plan": {*RUN, "--json"},
+    "plan": {*RUN, "--export", "--gpus", "--nodes", "--accelerator", "--image", "--json"},
     "estimate": {
         *(*RUN, "--gpus", "--images", "--images-per-second", "--measure", "--hardware", "--json"),
     },
