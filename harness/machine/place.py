@@ -201,7 +201,7 @@ def _address(launcher: _Launcher, environment: Mapping[str, str], given: Mapping
         return first_host(nodes)
     raise HarnessError(
         f"{_told(given)} ask for processes on several machines, but MASTER_ADDR is not set; set it "
-        f"to the host of rank 0 for all processes (mpirun -x MASTER_ADDR=HOST), or, "
+        f"to the host of rank 0 for all (-x MASTER_ADDR=HOST, MPICH: -genv MASTER_ADDR HOST), or, "
         f"{how_alone(environment)}"
     )
 

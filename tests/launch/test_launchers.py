@@ -53,7 +53,11 @@ def started(tmp_path: Path, *command: str, **environment: str) -> Iterator[subpr
         command,
         cwd=tmp_path,
         env=os.environ
-        | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
+        | {
+            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+            "OMP_NUM_THREADS": "1",
+            "TMPDIR": str(tmp_path),
+        }
         | environment,
         start_new_session=True,
         stdout=subprocess.PIPE,
