@@ -20,8 +20,9 @@ from harness.session.division import divide, encode_divided
 from harness.session.features import load_samples, save_samples
 from harness.session.foresight import check_stages
 from harness.session.stage_loader import FinishedStage, StageLoader
+from harness.store.files import write_text
 from harness.store.seals import check_marker, read_marker
-from harness.store.stages import SAMPLES, StageFolder, stage_folder
+from harness.store.stages import FINISHING, SAMPLES, StageFolder, stage_folder
 from harness.testing.score import Member, epoch_scorer
 from harness.training.checkpoints import drop_checkpoints, save_tensors, show_best
 from harness.training.engines import make_engine
@@ -165,6 +166,10 @@ def _finish(
     folder: StageFolder, stage: Stage, marker: dict[str, Any], module: nn.Module
 ) -> dict[str, Any]:
     """Write the last weights, then the marker; return the marker's content."""
+    # A short stage leaves no checkpoint: without this file, weights that a killed run wrote would
+    # look like those of a finished stage that lost its marker.
+    finishing = folder.path / FINISHING
+    write_text(finishing, "")
     save_tensors(folder.path / "weights.pt", module.state_dict())
     has_best = 0 < marker["best_epoch"] < stage.epochs
     if has_best:
@@ -174,5 +179,6 @@ def _finish(
     samples = check_marker(folder.path / SAMPLES) or {"files": {}}
     marker = {**marker, "samples": samples["files"]}
     done = folder.finish(marker, ("weights.pt", "best.pt") if has_best else ("weights.pt",))
+    finishing.unlink()
     drop_checkpoints(folder.path)
     return done

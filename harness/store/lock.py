@@ -9,6 +9,7 @@ it opened it, so they could not read who holds it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import platform
@@ -25,14 +26,18 @@ LOCK = ".lock"  # the lock file of a data folder
 POLL_SECONDS = 0.1
 REPORT_SECONDS = 60.0
 MAX_BYTES = 1_000  # of the holder's description
+# What flock says on a disk that has no locks: NFS without lockd, Lustre without -o flock.
+_NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP})
+_said = False
 
 
 @contextlib.contextmanager
 def exclusive_lock(path: Path, work: str) -> Iterator[None]:
     """Hold the lock file ``path``, which is made with its folder; wait if another process holds it.
 
-    ``work`` completes "waiting for process ..., which", as in "makes the same stage". Raises
-    HarnessError if the disk is full or the folder cannot be written.
+    ``work`` completes "waiting for process ..., which", as in "makes the same stage". On a disk
+    without locks nothing is held, and one line says so. Raises HarnessError if the disk is full or
+    the folder cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -40,7 +45,7 @@ def exclusive_lock(path: Path, work: str) -> Iterator[None]:
     except OSError as error:
         raise HarnessError(unwritable(path, error)) from error
     try:
-        _wait(lock, work)
+        _wait(lock, path, work)
         with contextlib.suppress(OSError):  # a full disk: the lock holds, only its text is missing
             os.ftruncate(lock, 0)
             os.pwrite(lock, _holder(), 0)
@@ -49,10 +54,10 @@ def exclusive_lock(path: Path, work: str) -> Iterator[None]:
         os.close(lock)
 
 
-def _wait(lock: int, work: str) -> None:
+def _wait(lock: int, path: Path, work: str) -> None:
     start = time.monotonic()
     reported = -REPORT_SECONDS
-    while not _acquire(lock):
+    while not _acquire(lock, path):
         waited = time.monotonic() - start
         if waited - reported >= REPORT_SECONDS:
             reported = waited
@@ -61,12 +66,27 @@ def _wait(lock: int, work: str) -> None:
         time.sleep(POLL_SECONDS)
 
 
-def _acquire(lock: int) -> bool:
+def _acquire(lock: int, path: Path) -> bool:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise HarnessError(f"cannot lock {path}: {error.strerror or error}") from error
+        _say_unlocked(path.parent, error.strerror or str(error))
     return True
+
+
+def _say_unlocked(folder: Path, why: str) -> None:
+    global _said  # noqa: PLW0603 - once in a process: its folders share a disk
+    if not _said:
+        _said = True
+        note(
+            f"{folder} is on a disk without locks ({why}): two commands that need the same stage "
+            "would both train it and remove each other's unfinished files; run one at a time, or "
+            "let the disk lock (NFS: lockd; Lustre: -o flock)"
+        )
 
 
 def _holder() -> bytes:

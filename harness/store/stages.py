@@ -16,6 +16,7 @@ PROTOCOL = 3
 """Raised when the engine computes other results from equal values; older stages are stale."""
 
 DONE, OUTPUTS, SAMPLES = "done.json", "outputs.json", "samples.json"
+FINISHING = "finishing"  # there while the weights are written, until the marker is
 PARTS = {DONE: (), OUTPUTS: ("features.npy", "predictions.npz"), SAMPLES: ("samples.npz",)}
 """The files of each part of a stage, without its marker; the marker of the weights names them."""
 
@@ -61,9 +62,9 @@ class StageFolder:
         return content
 
     def _lost_its_marker(self) -> bool:
-        # A run that was killed between the weights and the marker leaves checkpoints, too.
-        weights = (self.path / "weights.pt").exists()
-        return weights and not any(self.path.glob("checkpoint-*.json"))
+        # What a run that was killed between the weights and the marker leaves beside them.
+        going_on = (self.path / FINISHING).exists() or any(self.path.glob("checkpoint-*.json"))
+        return (self.path / "weights.pt").exists() and not going_on
 
     def set_aside(self, why: str, part: str = DONE) -> None:
         """Move a part into HOME/damaged and report it; the whole stage if it is the weights."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 import os
 import platform
@@ -14,8 +16,9 @@ from pathlib import Path
 import pytest
 
 from harness.errors import HarnessError
+from harness.store import lock
 from harness.store.seals import DamagedError, check_marker, file_seal, write_marker
-from harness.store.stages import SAMPLES, StageFolder, stage_folder, stage_key
+from harness.store.stages import FINISHING, SAMPLES, StageFolder, stage_folder, stage_key
 
 HOLD = """
 import sys
@@ -154,10 +157,11 @@ def test_weights_without_marker_and_checkpoints_lost_their_marker(
     folder = StageFolder(tmp_path / "stages" / "key")
     folder.path.mkdir(parents=True)
     (folder.path / "weights.pt").touch()
-    (folder.path / "checkpoint-0000000001.json").touch()
-    assert folder.whole() is None  # killed before its marker: it goes on
-    assert capsys.readouterr().err == ""
-    (folder.path / "checkpoint-0000000001.json").unlink()
+    for name in ("checkpoint-0000000001.json", FINISHING):
+        (folder.path / name).touch()
+        assert folder.whole() is None  # killed before its marker: it goes on
+        assert capsys.readouterr().err == ""
+        (folder.path / name).unlink()
     assert folder.whole() is None
     assert f"{folder.marker} is missing; moved to " in capsys.readouterr().err
 
@@ -234,6 +238,40 @@ def test_the_lock_is_free_after_an_error_and_other_stages_are_free_at_all_times(
     with folder.locked():
         pass
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_disk_without_locks_is_said_once_and_the_work_is_done(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    number: int,
+) -> None:
+    def flock(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    monkeypatch.setattr(lock, "_said", False)
+    for name in ("one", "two"):
+        with StageFolder(tmp_path / name).locked():
+            write_marker(tmp_path / name / "done.json", {}, [])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{tmp_path / 'one'} is on a disk without locks ({os.strerror(number)})")
+    assert "would both train it" in line
+
+
+def test_a_lock_that_fails_for_another_reason_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with (
+        pytest.raises(HarnessError, match=r"^cannot lock .*lock: Input/output error$"),
+        StageFolder(tmp_path).locked(),
+    ):
+        pass
 
 
 def test_a_folder_that_cannot_be_made_is_said_in_one_line(tmp_path: Path) -> None:
