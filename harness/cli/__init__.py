@@ -15,6 +15,7 @@ from harness.cli.local_rank import local_rank_option
 from harness.cli.streams import drop_output, open_streams, written_output
 from harness.errors import HarnessError
 from harness.spec import default_home, usable_home
+from harness.store.files import FULL, unwritable
 from harness.store.reading import PASSING, unreadable
 from harness.terminal import note, page
 
@@ -85,6 +86,8 @@ def _line(error: HarnessError | OSError) -> str:
     """Return the line for an error that the user can fix; raise any other one."""
     if isinstance(error, HarnessError):
         return str(error)
+    if error.errno in FULL:
+        return unwritable(error.filename or "a file", error)
     if error.errno not in PASSING:
         raise error
     return unreadable(error.filename or "a file", error)

@@ -74,7 +74,7 @@ class TensorBoard:
         """Write the collected scalars, at most once a second, and after each epoch."""
         now = time.time()
         self._steps.append(_Step(step, now, scalars))
-        if now - self._written > WRITTEN_SECONDS or "epoch_loss" in scalars:
+        if abs(now - self._written) > WRITTEN_SECONDS or "epoch_loss" in scalars:
             self.on_stage_end()
 
     @hookimpl

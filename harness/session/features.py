@@ -92,8 +92,12 @@ def _write_rows(path: Path, first: int, part: NDArray[np.float32]) -> None:
 
 
 def _write_through(path: Path) -> None:
-    with path.open("r+b") as file:
-        os.fsync(file.fileno())
+    """Wait until a file is on the disk, where only now it may turn out to be full (NFS)."""
+    try:
+        with path.open("r+b") as file:
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise HarnessError(unwritable(path, error)) from error
 
 
 def _of_all(own: list[Predictions], ranks: Ranks) -> list[Predictions]:

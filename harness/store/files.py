@@ -17,6 +17,7 @@ from typing import IO, Any, cast
 from harness.errors import HarnessError
 
 MAX_LINKS = 40  # that Linux follows
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def atomic_write(path: Path, write: Callable[[IO[bytes]], object]) -> None:
@@ -140,9 +141,9 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def unwritable(path: Path, error: OSError) -> str:
+def unwritable(path: Path | str, error: OSError) -> str:
     """Return a line on why ``path`` could not be written and what to do."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in FULL:
         return (
             f"cannot write {path}: the disk is full; free some room there, or choose another "
             "folder with HARNESS_HOME, and start the same command again"

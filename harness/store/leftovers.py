@@ -9,15 +9,17 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-OLD_SECONDS = 60.0  # younger files may belong to a process that has not locked them yet
+# Younger files may belong to a process that has not locked them yet. Files of the future are no
+# younger: the clock was set back.
+OLD_SECONDS = 60.0
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}")  # the names that files.atomic_write chooses
 
 
 def sweep_leftovers(home: Path) -> None:
     """Remove unfinished files under HOME/records and HOME/stages, of every record and stage.
 
-    The name of an unfinished file begins with a dot. It is removed if it is a minute old and no
-    process holds the lock on it or on its stage.
+    The name of an unfinished file begins with a dot. It is removed if its time is not within a
+    minute of now and no process holds the lock on it or on its stage.
     """
     for folder in (home / "records", *_folders(home / "records")):
         for path in _unfinished(folder):
@@ -50,7 +52,7 @@ def _unfinished(folder: Path) -> list[Path]:
                 for one in entries
                 if one.name.startswith(".")
                 and one.is_file(follow_symlinks=False)
-                and time.time() - one.stat().st_mtime > OLD_SECONDS
+                and abs(time.time() - one.stat().st_mtime) > OLD_SECONDS
             ]
     except OSError:  # it may have been removed meanwhile
         return []

@@ -5,6 +5,7 @@ The commands are found in click's tree, so a new one with such an option needs i
 
 from __future__ import annotations
 
+import errno
 import resource
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -90,6 +91,20 @@ def test_a_full_disk_under_an_output_is_one_line_for_every_command(
     for words, (status, last, traceback) in found.items():
         assert (status, traceback) == (2, False), found
         assert last[0].startswith(f"Error: cannot write {tmp_path}/written"), (words, last)
+
+
+def test_a_disk_that_fills_up_anywhere_is_one_line(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a folder is made for what is damaged: not every write knows what it is for."""
+    folder = str(tmp_path / "damaged")
+
+    def run(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", folder)
+
+    monkeypatch.setattr("harness.runner.run", run)
+    done = call("run", "--plugin", "baseline", *TINY, "--gpus", "0")
+    assert done.error.startswith(f"cannot write {folder}: the disk is full; free some room")
 
 
 @pytest.mark.parametrize(

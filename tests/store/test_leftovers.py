@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -30,21 +31,22 @@ def left(home: Path) -> list[str]:
     return sorted(path.name for path in home.rglob("*") if path.is_file())
 
 
-def make_old(home: Path) -> None:
+def make_old(home: Path, now: float = 1) -> None:
     for path in home.rglob(".*"):
-        os.utime(path, (1, 1))
+        os.utime(path, (now, now))
 
 
+@pytest.mark.parametrize("now", [1, time.time() + 86_400])  # the clock was set back since
 @pytest.mark.parametrize("killed", [True, False])
 def test_a_killed_writers_file_is_swept_and_a_living_ones_is_not(
-    tmp_path: Path, killed: bool
+    tmp_path: Path, killed: bool, now: float
 ) -> None:
     target = tmp_path / "records" / "run" / "val.npz"
     command = [sys.executable, "-c", WRITE, str(target)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as writer:
         assert writer.stdout is not None
         assert writer.stdout.readline() == b"writing\n"
-        make_old(tmp_path)
+        make_old(tmp_path, now)
         if killed:
             writer.send_signal(signal.SIGKILL)
             writer.wait()
