@@ -3,8 +3,8 @@
 All take the same normalised pictures, drawn once, so that nothing is decoded. "bare loop" is
 PyTorch by hand with the engines' optimiser, on several ranks within DistributedDataParallel; "timm"
 is the step of timm's train.py, with the optimiser that timm makes. Ways alternate within a round;
-ratios are medians over the rounds, each of one round's median steps, because speed on a shared
-machine changes from minute to minute.
+ratios are medians over the rounds, because speed on a shared machine changes from minute to minute.
+There, processor time varies less; with OMP_NUM_THREADS=1 it says what each way computes.
 
     python benchmarks/engines.py --json engines.json
     python benchmarks/engines.py --compile --networks resnet18:56:32 --ranks 1
@@ -169,13 +169,18 @@ def seconds(way, batch, ranks, steps):
 
 
 def alternate(made, batch, ranks, *, rounds, steps):
-    """Return the seconds of a step of every way in each round; the first round is not counted."""
+    """Return each way's seconds of a step in each round, on the wall and of computing.
+
+    The first round is not counted.
+    """
     taken = {name: [] for name in made}
     for number in range(rounds + 1):
         for name in list(made)[:: 1 if number % 2 else -1]:
+            begun = time.process_time()
             found, _ = seconds(made[name], batch, ranks, steps)
+            computed = (time.process_time() - begun) / steps
             if number:
-                taken[name].append(found)
+                taken[name].append((found, computed))
     return taken
 
 
@@ -183,15 +188,18 @@ def rows_of(taken, images):
     """Return one row of the table for each way; ``images`` is the whole batch."""
     rows = []
     for name, times in taken.items():
-        ratios = [own / bare for own, bare in zip(times, taken[BARE], strict=True)]
+        pairs = list(zip(times, taken[BARE], strict=True))
+        ratios, computed = ([own[kind] / bare[kind] for own, bare in pairs] for kind in (0, 1))
         low, _, high = quantiles(ratios, n=4) if len(ratios) > 1 else (ratios[0],) * 3
+        wall = median(own[0] for own in times)
         rows.append(
             {
                 "way": name,
-                "ms a step": 1000 * median(times),
-                "images/s": images / median(times),
+                "ms a step": 1000 * wall,
+                "images/s": images / wall,
                 "time over bare loop": median(ratios),
                 "quartiles": f"{low:.3f} - {high:.3f}",
+                "processor time over bare loop": median(computed),
             }
         )
     return rows
@@ -254,7 +262,7 @@ def main():
         for name, rows in found[count].items():
             said = "1 rank" if count == 1 else f"{count} ranks"
             print(f"\n{name}, {said}, {os.cpu_count()} cores, medians of {asked.rounds} rounds")
-            print(tabulate(rows, "keys", floatfmt=("", ".2f", ".0f", ".3f", "")), flush=True)
+            print(tabulate(rows, "keys", floatfmt=("", ".2f", ".0f", ".3f", "", ".3f")), flush=True)
     if asked.json:
         asked.json.write_text(json.dumps(vars(asked) | {"found": found}, indent=1, default=str))
 

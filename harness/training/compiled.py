@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 import sysconfig
+import warnings
 from pathlib import Path
 
 import torch
@@ -24,7 +25,11 @@ def compiled(module: nn.Module, stage: Stage) -> nn.Module:
     Both share weights and statistics. The network stays as it is, with the names of its state, and
     is scored as it is, so that val is scored by the arithmetic of the test.
     """
-    return torch.compile(module) if stage.compile else module  # type: ignore[return-value]
+    if not stage.compile:
+        return module
+    # Inductor imports setuptools after DeepSpeed has imported distutils, which it replaces.
+    warnings.filterwarnings("ignore", message=".*istutils", module="_distutils_hack")
+    return torch.compile(module)  # type: ignore[return-value]
 
 
 def check_compiler(stage: Stage, device: torch.device) -> None:

@@ -26,8 +26,6 @@ from harness.values import Stage
 
 MakeJob = Callable[..., Job]
 CPU = torch.device("cpu")
-# Torch's inductor imports setuptools after DeepSpeed has imported distutils.
-pytestmark = pytest.mark.filterwarnings("ignore:.*istutils")
 
 
 @pytest.fixture(autouse=True)
