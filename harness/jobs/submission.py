@@ -178,8 +178,10 @@ class _Local(_Queue):
         try:
             submitted.result()
         except BaseException as error:
-            if not isinstance(error, Exception):
-                submitted.cancel()
+            if not isinstance(error, Exception):  # Ctrl-C: the job saves its state first
+                # Not cancel(): its SIGINT ends in a traceback of the process that watches the job.
+                os.kill(int(submitted.job_id), signal.SIGTERM)
+                submitted.wait()
                 raise
             path = submitted.paths.stderr
             return Submitted(job, submitted.job_id, "failed", f"see {path}")
