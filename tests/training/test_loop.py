@@ -20,7 +20,12 @@ from harness.samples import Samples, Targets
 from harness.schedules import Constant, WarmupCosine
 from harness.spec import ENGINES
 from harness.training.batches import Collator, cross_entropy, seed_draws, to_device
-from harness.training.checkpoints import best_weights, newest_checkpoint, save_tensors
+from harness.training.checkpoints import (
+    best_weights,
+    load_checkpoint,
+    newest_checkpoint,
+    save_tensors,
+)
 from harness.training.engine import Engine
 from harness.training.engines import make_engine
 from harness.training.interrupt import Interrupted
@@ -207,7 +212,8 @@ def test_checkpoint_seconds_zero_keeps_every_epoch(
     job = make_job(job={"checkpoint_seconds": 0.0})
 
     def look(step: int) -> None:
-        state = newest_checkpoint(job.folder, ranks.device)
+        path = newest_checkpoint(job.folder, print)
+        state = load_checkpoint(path, ranks.device) if path else None
         kept.append(state["position"]["step"] if state else 0)
 
     train(job, make_engine("torch", network(), job.recipe.stage, ranks, {}), ranks,
@@ -351,8 +357,9 @@ def test_broken_pictures_are_part_of_the_position(
     assert list(position.broken) == [3]
     assert len(said) == 1
     assert "nowhere.jpg: No such file" in said[0]
-    kept = newest_checkpoint(job.folder, ranks.device)
-    assert kept is not None
+    path = newest_checkpoint(job.folder, print)
+    assert path is not None
+    kept = load_checkpoint(path, ranks.device)
     assert kept["position"]["broken"] == position.broken
 
 
