@@ -16,6 +16,7 @@ from harness.cli.streams import drop_output, open_streams, written_output
 from harness.errors import HarnessError
 from harness.spec import default_home, usable_home
 from harness.store.files import FULL, unwritable
+from harness.store.lock import met_no_locks
 from harness.store.reading import PASSING, unreadable
 from harness.terminal import note, page
 
@@ -88,6 +89,11 @@ def _line(error: HarnessError | OSError) -> str:
         return str(error)
     if error.errno in FULL:
         return unwritable(error.filename or "a file", error)
+    if isinstance(error, FileNotFoundError) and met_no_locks():
+        return (
+            f"{error.filename or 'a file'} was removed while it was needed, most likely by another "
+            "command, as its disk has no locks; start the same command again when that has ended"
+        )
     if error.errno not in PASSING:
         raise error
     return unreadable(error.filename or "a file", error)

@@ -179,6 +179,6 @@ def _finish(
     samples = check_marker(folder.path / SAMPLES) or {"files": {}}
     marker = {**marker, "samples": samples["files"]}
     done = folder.finish(marker, ("weights.pt", "best.pt") if has_best else ("weights.pt",))
-    finishing.unlink()
+    finishing.unlink(missing_ok=True)
     drop_checkpoints(folder.path)
     return done

@@ -78,6 +78,11 @@ def _acquire(lock: int, path: Path) -> bool:
     return True
 
 
+def met_no_locks() -> bool:
+    """Return whether this process found a disk without locks: others may remove its files."""
+    return _said
+
+
 def _say_unlocked(folder: Path, why: str) -> None:
     global _said  # noqa: PLW0603 - once in a process: its folders share a disk
     if not _said:

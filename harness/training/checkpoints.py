@@ -32,12 +32,12 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
     write_marker(path.with_suffix(".json"), says, [path.name, *best])
     markers = sorted(folder.glob("checkpoint-*.json"))
     for old in markers[:-KEPT]:
-        old.unlink()
+        old.unlink(missing_ok=True)  # on a disk without locks another run may be here
         old.with_suffix(".pt").unlink(missing_ok=True)
     needed = set(best).union(*map(_best_named, markers[-KEPT:]))
     for weights in folder.glob("best-*.pt"):
         if weights.name not in needed:
-            weights.unlink()
+            weights.unlink(missing_ok=True)
 
 
 def best_weights(folder: Path, epoch: int) -> Path:
@@ -97,7 +97,7 @@ def drop_checkpoints(folder: Path) -> None:
     """Remove what a finished stage no longer needs."""
     for pattern in ("checkpoint-*.json", "checkpoint-*.pt", "best-*.pt"):
         for path in folder.glob(pattern):
-            path.unlink()
+            path.unlink(missing_ok=True)
 
 
 def drop_unfinished(folder: Path) -> None:

@@ -16,6 +16,7 @@ import click
 import pytest
 
 from harness.cli import cli
+from harness.store import lock
 
 Call = Callable[..., Any]
 TINY = ("--data", "synthweb:tiny")
@@ -120,3 +121,13 @@ def test_a_device_without_room_is_one_line(
     command = [str(drawn_tiny) if argument == "DATA" else argument for argument in arguments]
     assert f"cannot write {full}: the disk is full" in call(*command, str(full)).error
     assert full.is_symlink()
+
+
+def test_a_file_that_another_command_removed_is_one_line_if_nothing_could_be_locked(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "_said", True)
+    monkeypatch.setattr("harness.runner.run", lambda *_: (tmp_path / "best.pt").rename(tmp_path))
+    done = call("run", "--plugin", "baseline", *TINY, "--gpus", "0")
+    assert done.error.startswith(f"{tmp_path / 'best.pt'} was removed while it was needed")
+    assert done.error.endswith("start the same command again when that has ended")
