@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -124,3 +125,17 @@ def test_the_engines_are_measured_beside_a_bare_loop_on_one_rank_and_two(tmp_pat
         (rows,) = found[ranks].values()  # type: ignore[call-overload]
         assert len(rows) == ways
         assert {"bare loop", "timm", "deepspeed", "ddp", "torch"} <= {row["way"] for row in rows}
+
+
+@pytest.mark.timeout(600)
+def test_runs_survive_kills_and_disks_without_locks(tmp_path: Path) -> None:
+    few = ("--methods", "baseline", "--kills", "2", "--moments", "1")
+    found = measured(tmp_path, "endurance.py", "--parts", "kills", "moments", "locks", *few)
+    (killed,) = found["kills"]
+    assert re.fullmatch(r"\d+ equal", str(killed["records"])), killed
+    assert {row["records"] for row in found["moments"]} == {"1 equal"}
+    assert len(found["moments"]) >= 4
+    outcomes = [str(row["outcome"]) for row in found["locks"]]
+    assert outcomes[:3] == ["equal"] * 3
+    assert "2 status 0; then equal" in outcomes[3]
+    assert "traceback" not in outcomes[4]
