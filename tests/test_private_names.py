@@ -91,7 +91,29 @@ def the_loss_scale_can_be_kept() -> bool:
     return isinstance(scaler, torch.amp.GradScaler) and off is None
 
 
+def the_agent_calls(name: str) -> Callable[[], bool]:
+    def works() -> bool:
+        from torch.distributed.elastic.agent.server import api, local_elastic_agent
+
+        own = inspect.signature(getattr(local_elastic_agent.LocalElasticAgent, name))
+        return len(own.parameters) == 2 and f" self.{name}(" in inspect.getsource(api)
+
+    return works
+
+
 LISTED = (
+    Private(
+        "_start_workers",
+        "harness/launch/agent.py overrides it, to know the ranks and to handle signals",
+        "look in torch's LocalElasticAgent for what starts processes and installs handlers",
+        the_agent_calls("_start_workers"),
+    ),
+    Private(
+        "_monitor_workers",
+        "harness/launch/agent.py overrides it: ranks that stop, or that end without an answer",
+        "look in torch's LocalElasticAgent for what asks how its processes are",
+        the_agent_calls("_monitor_workers"),
+    ),
     Private(
         "_BatchNorm",
         "harness/training/batch_norm.py and ranks.py",

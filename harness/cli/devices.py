@@ -14,7 +14,7 @@ import click
 from harness.cli.local_rank import local_rank_option
 from harness.cli.say import say
 from harness.errors import HarnessError
-from harness.machine.place import LOOPBACK, Place, read_place, show_place
+from harness.machine.place import LOOPBACK, Place, read_place
 
 F = TypeVar("F", bound=Callable[..., Any])
 ONE_NODE = Place(0, 1, 0, LOOPBACK, 0)
@@ -93,7 +93,6 @@ def on_devices(gpus: int | None, cpu_ranks: int | None, node: Place = ONE_NODE) 
     ranks = launch.choose_ranks(gpus, cpu_ranks, place)
     if place is not None:
         launch.check_nodes(node, place)
-        show_place(place)
         launch.follow_parent()
     elif ranks > 1 or node.world_size > 1:
         from harness.cli import main

@@ -15,7 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from harness.errors import HarnessError
 from harness.launch.joining import join_limit, meet
-from harness.machine.place import Place, read_place
+from harness.machine.place import Place, read_place, show_place
 
 # Rank 0 may cluster, or wait for another run's stage, for hours; torch's default is 10 minutes.
 TIMEOUT = dt.timedelta(days=7)
@@ -131,7 +131,11 @@ def join_ranks() -> Ranks:
     A single process opens no port. The group stays joined until the process ends. Raises
     HarnessError if the launcher's variables contradict each other or a rank is missing.
     """
-    place = read_place() or ALONE
+    place = read_place()
+    if place is None:
+        place = ALONE
+    else:
+        show_place(place)  # to DeepSpeed, and to plugins
     cuda = torch.cuda.is_available()
     if cuda and place.local_rank >= torch.cuda.device_count():
         raise HarnessError(
