@@ -6,7 +6,7 @@ Seeds are not part of these tests; to compare methods, use ``harness.statistics.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 CONFIDENCE = 0.95
 
@@ -16,9 +16,23 @@ def mcnemar(gained: int, lost: int) -> float:
 
     X is binomial with n = gained + lost and p = 0.5. **Source:** the exact form, any textbook.
     """
-    from scipy.stats import binom
+    from scipy.special import bdtr  # scipy.stats, which has the same, takes 0.5 s to import
 
-    return min(1.0, float(2 * binom.cdf(min(gained, lost), gained + lost, 0.5)))
+    return min(1.0, float(2 * bdtr(min(gained, lost), gained + lost, 0.5)))
+
+
+def false_discovery_rates(p_values: ArrayLike) -> NDArray[np.float64]:
+    """Return the q-value of each of the p-values ``(C,)``: the smallest rate that lists it.
+
+    scipy.stats.false_discovery_control returns the same, but takes 0.5 s to import. **Source:**
+    Y. Benjamini and Y. Hochberg, "Controlling the False Discovery Rate", 1995.
+    """
+    p = np.asarray(p_values, np.float64)
+    order = np.argsort(p)
+    scaled = p[order] * len(p) / np.arange(1, len(p) + 1)
+    q = np.empty_like(p)
+    q[order] = np.minimum.accumulate(scaled[::-1])[::-1]
+    return np.minimum(q, 1)
 
 
 def bootstrap_mean(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from harness.errors import HarnessError, unknown
 from harness.scores import PLAIN, SPLITS, Metric
 from harness.statistics.intervals import paired_difference
-from harness.statistics.paired import bootstrap_mean, mcnemar
+from harness.statistics.paired import bootstrap_mean, false_discovery_rates, mcnemar
 from harness.store.record import ResultRecord
 from harness.studies.pairs import Answers, Run, SeedsByImages, shared_seeds, shared_split
 from harness.studies.run_comparison import Category, RunComparison, SeedPair
@@ -131,8 +131,6 @@ def _categories(
     labels: NDArray[np.int32],
     names: Sequence[str],
 ) -> tuple[Category, ...]:
-    from scipy.stats import false_discovery_control
-
     seeds = len(before_SN)
     # Integers, so that images with equal changes are equal values to the bootstrap.
     steps = after_SN.astype(np.int32).sum(axis=0) - before_SN.sum(axis=0, dtype=np.int32)
@@ -144,7 +142,7 @@ def _categories(
     bootstrap = cache(_bootstrap)  # many of thousands of categories have the same changes
     found = []
     for label, own, count, p, q in zip(
-        classes.tolist(), rows, counts, p_values, false_discovery_control(p_values), strict=True
+        classes.tolist(), rows, counts, p_values, false_discovery_rates(p_values), strict=True
     ):
         low, high = (bound / seeds for bound in bootstrap(tuple(sorted(steps[own].tolist()))))
         found.append(

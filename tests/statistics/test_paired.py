@@ -6,13 +6,22 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from harness.statistics.paired import bootstrap_mean, mcnemar
+from harness.statistics.paired import bootstrap_mean, false_discovery_rates, mcnemar
 
 
 def test_mcnemar_is_a_binomial_test_on_the_changes() -> None:
     for gained, lost in [(0, 0), (3, 0), (0, 9), (5, 5), (12, 4), (668, 195)]:
         oracle = stats.binomtest(gained, gained + lost).pvalue if gained + lost else 1
         assert mcnemar(gained, lost) == pytest.approx(oracle)
+
+
+def test_false_discovery_rates_are_scipys() -> None:
+    random = np.random.default_rng(0)
+    for size in (1, 2, 5, 1_000):
+        p_values = random.random(size) ** 3
+        p_values[: size // 3] = p_values[-1]  # equal ones, too
+        oracle = stats.false_discovery_control(p_values)
+        assert false_discovery_rates(p_values) == pytest.approx(oracle)
 
 
 def test_the_bootstrap_is_scipys_paired_one() -> None:
