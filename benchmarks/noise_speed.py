@@ -28,15 +28,17 @@ from harness.tricks.noise.confused_clusters import USES, ConfusedClusters
 from harness.tricks.noise.density import DensitySubsets
 from harness.tricks.noise.kmeans import KMeansSubsets
 from harness.tricks.noise.top_ranked import KeepTopRanked
+from harness.values import Stage
 
 CLASSES, GROUP, IMBALANCE, WRONG, OUTSIDE = 100, 5, 34, 1 / 3, 0.25
 LIMIT = 60  # seconds, on two cores
+SEEN = Stage(name="baseline", backbone="test_resnet", input_size=32, epochs=1, batch_size=64)
 TRICKS = [
     ReweightClasses(),
     KeepTopRanked(),
-    DensitySubsets(sees="baseline"),
-    KMeansSubsets(sees="baseline"),
-    *(ConfusedClusters(sees="baseline", use=use) for use in USES),
+    DensitySubsets(sees=SEEN),
+    KMeansSubsets(sees=SEEN),
+    *(ConfusedClusters(sees=SEEN, use=use) for use in USES),
 ]
 
 
@@ -77,7 +79,7 @@ def samples_of(path):
         weight=np.ones(size, np.float32),
         subset=np.zeros(size, np.int8),
         classes=tuple(WebClass(f"n{k:08d}", f"class {k}") for k in range(CLASSES)),
-        seen={"baseline": StageOutputs(np.load(path, mmap_mode="r"), predictions)},
+        seen={SEEN.name: StageOutputs(np.load(path, mmap_mode="r"), predictions)},
     )
 
 
