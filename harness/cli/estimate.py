@@ -118,6 +118,7 @@ def _speeds(given: Sequence[str]) -> dict[str, float]:
 def _json(found: Estimate) -> dict[str, Any]:
     values = asdict(found)
     values["size"], values["seconds"] = found.size._asdict(), found.seconds._asdict()
+    values["passes"] = [{**one._asdict(), "seconds": one.seconds._asdict()} for one in found.passes]
     for stage, own in zip(values["stages"], found.stages, strict=True):
         for name in ("kind", "speed", "seconds"):
             stage[name] = getattr(own, name)._asdict()
@@ -126,6 +127,8 @@ def _json(found: Estimate) -> dict[str, Any]:
 
 def _lines(found: Estimate) -> Sequence[str]:
     from tabulate import tabulate
+
+    from harness.planning.passes import LEAST_FORWARDS, MOST_FORWARDS
 
     rows = [
         (
@@ -150,6 +153,7 @@ def _lines(found: Estimate) -> Sequence[str]:
         else "activations not measured; add --measure on a GPU"
     )
     parts = ", ".join(f"{name} {_bytes(count)}" for name, count in found.disk.items())
+    passes = ", ".join(f"{one.name} {one.seconds}" for one in found.passes)
     devices = "device" if found.gpus == 1 else "devices"
     return [
         f"{found.label} on {found.data}: {found.size.train:,} training pictures "
@@ -158,6 +162,8 @@ def _lines(found: Estimate) -> Sequence[str]:
         tabulate(rows, head, disable_numparse=True, colalign=align),
         "",
         f"images/s: one device; time: {found.gpus} {devices}",
+        f"besides training: {passes or 'nothing known'}; assumed: a training step is "
+        f"{LEAST_FORWARDS:g} to {MOST_FORWARDS:g} forward passes",
         f"disk: {_bytes(sum(found.disk.values()))} ({parts}), and up to "
         f"{_bytes(found.checkpoint_bytes)} of checkpoints during training; without the data set",
         f"memory of one device: {_bytes(state.state_bytes)} for weights, gradients and momentum; "

@@ -13,6 +13,7 @@ from harness.assembly.recipe import UNREAD, Recipe, StageRecipe, resolve
 from harness.data.webvision.lists.editions import EDITIONS
 from harness.errors import HarnessError, unknown
 from harness.planning.network_sizes import network_sizes
+from harness.planning.passes import EPOCHS_KEPT, Pass, passes_of
 from harness.planning.throughput import (
     LEAST_EFFICIENCY,
     MOST_EFFICIENCY,
@@ -34,7 +35,6 @@ FLOAT = 4  # bytes
 SEEN_BYTES = 44  # five classes and probabilities of an image, and those of its label
 COLUMN_BYTES = 9  # label, weight and subset of an image, as a stage stores them
 ANSWER_BYTES = 25  # of a test image under one protocol: 22 were measured, compressed
-EPOCHS_KEPT = 2  # the last and the best
 CHECKPOINTS = 2
 
 # Training and val images of an edition, if its data is not on this machine.
@@ -81,6 +81,7 @@ class Estimate:
     stages: tuple[StageCost, ...]
     seconds: Span
     device_days: float
+    passes: tuple[Pass, ...]  # without training; not in ``seconds``
     disk: Mapping[str, int]
     checkpoint_bytes: int
     notes: tuple[str, ...]
@@ -144,6 +145,9 @@ def estimate(
         stages=tuple(stages),
         seconds=total(stage.seconds for stage in stages),
         device_days=sum(stage.device_days for stage in stages),
+        passes=passes_of(
+            recipe, {one.name: one.speed for one in stages}, size.train, size.tested, gpus
+        ),
         disk=_disk(recipe, size, sizes),
         checkpoint_bytes=max(
             CHECKPOINTS * FLOAT * (2 * known.parameters + known.buffers) for known in sizes.values()
@@ -223,7 +227,7 @@ def _disk(recipe: Recipe, size: DataSize, sizes: Mapping[str, NetworkSize]) -> d
 
 def _notes(recipe: Recipe, gpus: int, measured: Mapping[str, Measured]) -> tuple[str, ...]:
     reading = ", reading pictures" if measured else ""
-    notes = [f"not counted: scoring val and test, computing features, noise tricks{reading}"]
+    notes = [f"not counted: scoring val after each epoch, noise tricks{reading}"]
     if gpus > 1:
         notes.append(
             f"assumed: {gpus} devices are {LEAST_EFFICIENCY:g} to {MOST_EFFICIENCY:g} times "

@@ -139,6 +139,12 @@ def test_disk_and_memory_by_hand(tiny_home: Path) -> None:
     assert initial.state_bytes == 4 * (3 * weights + buffers)
     assert (initial.images, initial.seconds.estimate) == (900, 9.0)
     assert task.seconds.estimate == task.images / 50
+    features, tested = found.passes
+    assert (features.name, features.pictures) == ("features of initial", 300)
+    assert features.seconds == (300 / (3 * 100), 300 / (4 * 100), 300 / (2 * 100))
+    # A centre view and ten views, one of which it is, of the last and of the best epoch.
+    assert (tested.name, tested.forwards) == ("test of task-1", 120 * 10 * 2)
+    assert tested.seconds.estimate == tested.forwards / (3 * 50)
     assert found.seconds.estimate == initial.seconds.estimate + task.seconds.estimate
 
 
