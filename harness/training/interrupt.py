@@ -42,7 +42,12 @@ class Request:
 
 
 def stop_at_once(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a handler's form
-    """Abort work outside training; finished work is already on disk."""
+    """Abort work outside training; finished work is already on disk.
+
+    Further signals are ignored from now on: a second one, which may arrive at the same instant if
+    the starting command was killed, would end the run with a traceback.
+    """
+    ignore_signals()
     raise Interrupted(number)
 
 
