@@ -128,14 +128,8 @@ def test_the_engines_are_measured_beside_a_bare_loop_on_one_rank_and_two(tmp_pat
 
 
 @pytest.mark.timeout(600)
-def test_runs_survive_kills_and_disks_without_locks(tmp_path: Path) -> None:
-    few = ("--methods", "baseline", "--kills", "2", "--moments", "1")
-    found = measured(tmp_path, "endurance.py", "--parts", "kills", "moments", "locks", *few)
-    (killed,) = found["kills"]
-    assert re.fullmatch(r"\d+ equal", str(killed["records"])), killed
-    assert {row["records"] for row in found["moments"]} == {"1 equal"}
-    assert len(found["moments"]) >= 4
-    outcomes = [str(row["outcome"]) for row in found["locks"]]
-    assert outcomes[:3] == ["equal"] * 3
-    assert "2 status 0; then equal" in outcomes[3]
-    assert "traceback" not in outcomes[4]
+def test_runs_survive_kills(tmp_path: Path) -> None:
+    few = ("--parts", "kills", "--methods", "baseline", "--kills", "2")
+    (row,) = measured(tmp_path, "endurance.py", *few)["kills"]
+    assert row["kills"] == 2
+    assert re.fullmatch(r"\d+ equal", str(row["records"])), row
