@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -77,6 +78,27 @@ def tiny_home(harness_home: Path, drawn_data: Path) -> Path:
     harness_home.mkdir()
     (harness_home / "data").symlink_to(drawn_data)
     return harness_home
+
+
+@pytest.fixture
+def break_file() -> Callable[[Path, Path], None]:
+    """Replace a file of a drawn data set by as many bytes of something else.
+
+    The digest of the content goes from the marker, as in sets of earlier versions: such damage is
+    then found when the file is read.
+    """
+
+    def replace(folder: Path, path: Path) -> None:
+        from harness.data.synthweb.write import MARKER
+
+        content = json.loads((folder / MARKER).read_text())
+        content.pop("digest", None)
+        size = path.stat().st_size
+        for name, data in ((folder / MARKER, json.dumps(content).encode()), (path, b"x" * size)):
+            name.unlink()  # it may be a hard link
+            name.write_bytes(data)
+
+    return replace
 
 
 @pytest.fixture

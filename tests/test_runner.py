@@ -20,6 +20,7 @@ from harness.store.record_files import read_record
 pytestmark = pytest.mark.slow
 
 Call = Callable[..., Any]
+BreakPicture = Callable[..., Path]
 TINY = ("--data", "synthweb:tiny")
 ONE_EPOCH = (*TINY, "--stage", "epochs=1")
 
@@ -47,15 +48,18 @@ def home(tiny_home: Path) -> Path:
     return tiny_home
 
 
-def break_picture(home: Path, split: str, number: int = 0) -> Path:
-    """Replace one picture by as many bytes of something else."""
-    folder = next((home / "data").glob("*/info")).parent
-    pattern = "google/q*/*.jpg" if split == "train" else f"{split}_images_256/*.jpg"
-    path = sorted(folder.glob(pattern))[number]
-    size = path.stat().st_size
-    path.unlink()
-    path.write_bytes(b"x" * size)
-    return path
+@pytest.fixture
+def break_picture(home: Path, break_file: Callable[[Path, Path], None]) -> BreakPicture:
+    """Break one picture of a split."""
+
+    def replace_picture(split: str, number: int = 0) -> Path:
+        folder = next((home / "data").glob("*/info")).parent
+        pattern = "google/q*/*.jpg" if split == "train" else f"{split}_images_256/*.jpg"
+        path = sorted(folder.glob(pattern))[number]
+        break_file(folder, path)
+        return path
+
+    return replace_picture
 
 
 def test_the_baseline_gives_a_record_with_scores_and_predictions(
@@ -178,9 +182,9 @@ def test_the_same_seed_gives_the_same_record_and_another_one_another(
 
 
 def test_a_broken_training_picture_is_said_once_counted_and_recorded(
-    home: Path, call: Call
+    home: Path, call: Call, break_picture: BreakPicture
 ) -> None:
-    path = break_picture(home, "train")
+    path = break_picture("train")
     ended = call("run", "--plugin", "malong_curriculum", "--set", "model=B", *TINY)
     assert ended.status == 0, ended
     said = [line for line in ended.err.splitlines() if "broken image" in line]
@@ -188,9 +192,11 @@ def test_a_broken_training_picture_is_said_once_counted_and_recorded(
     assert the_record(home).stages[0].broken_images == 1
 
 
-def test_over_one_in_a_hundred_broken_pictures_stop_the_run(home: Path, call: Call) -> None:
+def test_over_one_in_a_hundred_broken_pictures_stop_the_run(
+    home: Path, call: Call, break_picture: BreakPicture
+) -> None:
     for number in range(4):
-        break_picture(home, "train", number * 7)
+        break_picture("train", number * 7)
     ended = call("run", "--plugin", "baseline", *TINY)
     assert ended.status == 2
     assert ended.err.splitlines()[-1].startswith(
@@ -200,8 +206,10 @@ def test_over_one_in_a_hundred_broken_pictures_stop_the_run(home: Path, call: Ca
 
 
 @pytest.mark.parametrize("split", ["val", "test"])
-def test_a_broken_picture_of_a_test_is_one_line(home: Path, call: Call, split: str) -> None:
-    path = break_picture(home, split)
+def test_a_broken_picture_of_a_test_is_one_line(
+    home: Path, call: Call, split: str, break_picture: BreakPicture
+) -> None:
+    path = break_picture(split)
     ended = call("run", "--plugin", "baseline", *ONE_EPOCH)
     assert ended.status == 2
     assert ended.err.splitlines()[-1] == (

@@ -107,13 +107,15 @@ def test_two_ranks_train_and_one_rank_scores_their_weights_alike(
     assert again.model_dump(exclude=strip) == record.model_dump(exclude=strip)
 
 
-def test_an_error_of_one_rank_ends_all_with_its_one_line(tiny_home: Path, tmp_path: Path) -> None:
+def test_an_error_of_one_rank_ends_all_with_its_one_line(
+    tiny_home: Path, tmp_path: Path, break_file: Callable[[Path, Path], None]
+) -> None:
     data = tiny_home / "data"
     drawn = data.resolve()
     data.unlink()
     subprocess.run(["cp", "-r", drawn, data], check=True)
     picture = max(data.glob("*/val_images_256/*.jpg"))  # in the second rank's share
-    picture.write_bytes(b"x" * picture.stat().st_size)
+    break_file(picture.parents[1], picture)
     command = ("run", "--plugin", "baseline", "--engine", "torch", *TINY, *TWO)
     with harness(tmp_path, *command) as process:
         _, err = process.communicate(timeout=PATIENCE)
