@@ -112,7 +112,7 @@ def is_trained(home: Path) -> bool:
 
 @pytest.mark.slow
 def test_a_preempted_job_is_submitted_again_and_continues(tiny_home: Path, tmp_path: Path) -> None:
-    command = (sys.executable, "-m", "harness", *ABLATE, "--stage", "epochs=40")
+    command = (sys.executable, "-m", "harness", *ABLATE, "--stage", "epochs=15")
     process = subprocess.Popen(
         [*command, "--submit", "local"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
     )
@@ -127,7 +127,7 @@ def test_a_preempted_job_is_submitted_again_and_continues(tiny_home: Path, tmp_p
     assert "Caught signal SIGUSR2" in said
     assert "continues at step" in said
     stages = [read_record(path).stages[0] for path in (tiny_home / "records").glob("*.json")]
-    assert [len(stage.history) for stage in stages] == [40, 40]
+    assert [len(stage.history) for stage in stages] == [15, 15]
 
 
 @pytest.mark.slow
