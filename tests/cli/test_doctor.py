@@ -49,6 +49,7 @@ def test_a_record_with_its_predictions_counts_once(
     assert doctor()[1]["records"][1].startswith("1 kept")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("hidden", "status", "part", "state", "says"),
     [

@@ -42,6 +42,7 @@ def test_steps_are_timed_here(call: Call, tiny_home: Path, monkeypatch) -> None:
     assert " steps of 64 pictures, timed here" in outcome.out
 
 
+@pytest.mark.slow
 def test_a_record_tells_plan_and_estimate(call: Call, tiny_home: Path) -> None:
     before = call("plan", *TINY).out
     assert "training time: unknown: no earlier run used this network; harness estimate" in before

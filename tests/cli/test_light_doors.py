@@ -95,6 +95,7 @@ def test_what_trains_nothing_needs_no_torch(tiny_home: Path, line: str, says: st
     assert says in done.stdout
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_answered_without_torch(tiny_home: Path) -> None:
     command = ["run", "--plugin", "baseline", "--data", "synthweb:tiny", "--stage", "epochs=1"]
     script = (

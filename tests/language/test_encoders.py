@@ -22,6 +22,7 @@ def encode(spec, encoder, texts):
     return TextEncoders().encode_texts(spec, encoder, texts)
 
 
+@pytest.mark.slow
 def test_minilm_knows_what_means_the_same(minilm):
     vectors = minilm(TEXTS)
     assert vectors.shape == (5, 384)

@@ -118,6 +118,7 @@ def cosines(encode, lemmas=COROLLA.lemmas):
     return semantic_scores(said, np.zeros(2, np.int32), [known], encode)
 
 
+@pytest.mark.slow
 def test_minilm_tells_the_flower_from_the_car(minilm):
     flower, car = cosines(minilm)
     assert flower > 0.3

@@ -199,6 +199,7 @@ def test_standard_output_is_written_to_wherever_it_leads(tmp_path: Path, name: s
     assert Path("/dev/stdout").is_symlink()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [">", ">>"])
 @pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "link"])
 def test_what_is_printed_before_and_after_is_kept(tmp_path: Path, how: str, name: str) -> None:

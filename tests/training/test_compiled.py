@@ -108,6 +108,7 @@ def test_without_a_compiler_one_line_says_what_is_missing(
     check_compiler(replace(stage, compile=False), CPU)
 
 
+@pytest.mark.slow
 def test_only_a_stage_that_asks_is_compiled(network: Callable[[], nn.Module]) -> None:
     module = network()
     assert compiled(module, Stage(name="train")) is module

@@ -50,6 +50,7 @@ def lines(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8").splitlines()
 
 
+@pytest.mark.slow
 def test_same_bytes_from_one_process_and_from_two(tiny: Path, tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     other = generate(
