@@ -77,5 +77,5 @@ def _finished(spec: RunSpec, ranks: int, shared: SharedSplits) -> ResultRecord |
         return read_record(path)
     from harness.training.engines import usable_engine
 
-    usable = usable_engine(spec)  # imports DeepSpeed, so only if there is no record with it
+    usable = usable_engine(spec)  # imports DeepSpeed: only if no record was found
     return None if usable == spec else _finished(usable, ranks, shared)
