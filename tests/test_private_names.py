@@ -14,6 +14,7 @@ import inspect
 import itertools
 import types
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -178,35 +179,47 @@ def test_a_private_name_still_does_what_we_need(private: Private) -> None:
     assert works, said
 
 
-def sources() -> Iterator[tuple[str, ast.Module]]:
+class Names(NamedTuple):
+    """The names in a file: those of its own things, and with their lines those that it reads."""
+
+    own: frozenset[str]
+    used: tuple[tuple[int, str], ...]
+
+
+@cache
+def names_by_file() -> dict[str, Names]:
+    found = {}
     for path in itertools.chain(*((ROOT / folder).rglob("*.py") for folder in FOLDERS)):
-        yield path.relative_to(ROOT).as_posix(), ast.parse(path.read_bytes())
+        own, used = set(), []
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            own.update(own_names(node))
+            used += [(getattr(node, "lineno", 0), name) for name in used_names(node)]
+        found[path.relative_to(ROOT).as_posix()] = Names(frozenset(own), tuple(used))
+    return found
 
 
-def own_names(tree: ast.Module) -> Iterator[str]:
-    """The private names that a file of ours gives to its own things."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
-            yield node.name
-        elif isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store):
-            yield node.id if isinstance(node, ast.Name) else node.attr
+def own_names(node: ast.AST) -> Iterator[str]:
+    """The names that a file of ours gives to its own things here."""
+    if isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef)):
+        yield node.name
+    elif isinstance(node, (ast.Name, ast.Attribute)) and isinstance(node.ctx, ast.Store):
+        yield node.id if isinstance(node, ast.Name) else node.attr
 
 
-def used_names(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """The private names that a file reads of anything, by import, attribute or text."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom):
-            yield from ((node.lineno, name) for name in (node.module or "").split("."))
-            yield from ((node.lineno, alias.name) for alias in node.names)
-        elif isinstance(node, ast.Import):
-            for alias in node.names:
-                yield from ((node.lineno, name) for name in alias.name.split("."))
-        elif isinstance(node, ast.Attribute):
-            yield node.lineno, node.attr
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            given = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]
-            if node.func.id in ("getattr", "hasattr", "setattr"):
-                yield from ((node.lineno, text) for text in given if isinstance(text, str))
+def used_names(node: ast.AST) -> Iterator[str]:
+    """The names that are read here of anything, by import, attribute or text."""
+    if isinstance(node, ast.Attribute):
+        yield node.attr
+    elif isinstance(node, ast.ImportFrom):
+        yield from (node.module or "").split(".")
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.Import):
+        for alias in node.names:
+            yield from alias.name.split(".")
+    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        given = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]
+        if node.func.id in ("getattr", "hasattr", "setattr"):
+            yield from (text for text in given if isinstance(text, str))
 
 
 def pythons_own() -> set[str]:
@@ -221,14 +234,13 @@ def pythons_own() -> set[str]:
 
 
 def test_no_other_private_name_of_a_library_is_used() -> None:
-    trees = dict(sources())
-    own = set(itertools.chain(*map(own_names, trees.values())))
+    own = set(itertools.chain(*(names.own for names in names_by_file().values())))
     dataclass = {name for name in dir(dataclasses.make_dataclass("D", [])) if "dataclass" in name}
     allowed = own | pythons_own() | dataclass | PUBLIC | {private.name for private in LISTED}
     found = [
         f"{file}:{line}: {name}"
-        for file, tree in trees.items()
-        for line, name in used_names(tree)
+        for file, names in names_by_file().items()
+        for line, name in names.used
         if name.startswith("_") and name not in allowed and name != "_"
     ]
     assert found == [], (
@@ -239,9 +251,9 @@ def test_no_other_private_name_of_a_library_is_used() -> None:
 def test_each_listed_name_is_still_in_use() -> None:
     used = {
         name
-        for file, tree in sources()
+        for file, names in names_by_file().items()
         if file != "tests/test_private_names.py"
-        for name in (*own_names(tree), *(name for _, name in used_names(tree)))
+        for name in (*names.own, *(name for _, name in names.used))
     }
     assert {private.name for private in LISTED} - used == set()
 

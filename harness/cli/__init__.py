@@ -14,6 +14,7 @@ from harness.cli.lazy import LazyGroup
 from harness.cli.local_rank import local_rank_option
 from harness.cli.streams import drop_output, open_streams, written_output
 from harness.errors import HarnessError
+from harness.machine.garbage import collect_seldom
 from harness.spec import default_home, usable_home
 from harness.store.files import FULL, unwritable
 from harness.store.lock import met_no_locks
@@ -58,6 +59,7 @@ def cli(ctx: click.Context, home: Path) -> None:
 
 def main() -> None:
     """Run the command line; an error that a user can fix is one line and exit status 2."""
+    collect_seldom()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal without ± must not end a run

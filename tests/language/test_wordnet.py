@@ -151,7 +151,7 @@ def test_no_classes_have_no_neighbours():
 @pytest.fixture(scope="module")
 def some_wnids():
     names = ImageNetInfo("imagenet22k").label_names()
-    chosen = np.random.default_rng(0).choice(names, 150, replace=False)
+    chosen = np.random.default_rng(0).choice(names, 50, replace=False)
     return [DOG, CANINE, DOMESTIC, WOLF, PUPPY, *map(str, chosen)]
 
 
@@ -169,7 +169,7 @@ def test_path_lengths_are_scipys(some_wnids, monkeypatch):
     lengths = load_nouns().path_lengths(some_wnids)
     np.testing.assert_array_equal(lengths, scipys_lengths(some_wnids))
     assert lengths[0, :5].tolist() == [0, 1, 1, 2, 1]
-    monkeypatch.setattr(nouns, "SOURCES_AT_ONCE", 40)
+    monkeypatch.setattr(nouns, "SOURCES_AT_ONCE", 20)
     np.testing.assert_array_equal(load_nouns().path_lengths(some_wnids), lengths)
 
 
