@@ -29,17 +29,21 @@ def sweep(specs: Iterable[RunSpec], tell: Callable[[str], None]) -> Iterator[Out
     """Make the runs in order; stages that several of them share are trained once.
 
     A run that fails is reported and does not stop the others. A signal raises Interrupted; the same
-    sweep later continues from there.
+    sweep later continues from there. Raises HarnessError if one of several ranks failed alone.
     """
     asked, shared = list(specs), SharedSplits()
+    agree = _agreement()
     for number, spec in enumerate(asked, 1):
         tell(f"run {number} of {len(asked)}: {spec.label}, seed {spec.seed}")
+        record, reason = None, ""
         try:
-            yield Outcome(spec, run(spec, shared))
+            record = run(spec, shared)
         except HarnessError as error:
             reason = " ".join(str(error).split())
+        agree(reason)
+        if reason:
             tell(f"run {number} of {len(asked)} failed: {reason}")
-            yield Outcome(spec, None, reason)
+        yield Outcome(spec, record, reason)
 
 
 def find_finished(specs: Iterable[RunSpec], ranks: int | None = None) -> Iterator[Outcome]:
@@ -56,6 +60,16 @@ def find_finished(specs: Iterable[RunSpec], ranks: int | None = None) -> Iterato
             yield Outcome(spec, None, " ".join(str(error).split()))
         else:
             yield Outcome(spec, record, "" if record else "not run yet")
+
+
+def _agreement() -> Callable[[str], None]:
+    """Return the function that all ranks call with a run's reason to fail, or ""."""
+    if world_size() == 1:
+        return lambda _: None  # finished runs are read without torch
+    from harness.training.agreement import Outcomes
+    from harness.training.ranks import join_ranks
+
+    return Outcomes(join_ranks()).agree
 
 
 class _Recorded:

@@ -1,7 +1,8 @@
-"""Checks that all ranks of a run share one home folder and prepared the same run."""
+"""Checks that all ranks share one home folder, prepared the same run, and ended it alike."""
 
 from __future__ import annotations
 
+import datetime as dt
 import platform
 import secrets
 import time
@@ -9,11 +10,14 @@ from collections import Counter
 from pathlib import Path
 from typing import cast
 
+import torch.distributed as dist
+
 from harness.errors import HarnessError
 from harness.store.files import unwritable
-from harness.training.ranks import Ranks
+from harness.training.ranks import TIMEOUT, Ranks
 
 SEEN_SECONDS = 5.0  # that a network file system may take to show a new file
+ALONE_SECONDS = 60.0  # that a rank which failed waits for the others to say that they failed, too
 
 
 def check_one_home(ranks: Ranks, home: Path) -> None:
@@ -55,6 +59,44 @@ def check_one_identity(ranks: Ranks, identity: str) -> None:
         raise HarnessError(
             f"the ranks prepared different runs: rank {odd} on {machine} has {ids[odd]}, others "
             f"have {usual}; its data, its code or its command differs from theirs"
+        )
+
+
+class Outcomes:
+    """Lets all ranks end each of several runs alike, or ends them all."""
+
+    def __init__(self, ranks: Ranks) -> None:
+        self._ranks, self._runs = ranks, 0
+        # Of their own: a rank that failed alone would answer what others ask within the run.
+        self._store = ranks.store
+        group = dist.new_group(backend="gloo", timeout=TIMEOUT) if ranks.store else None
+        self._group = cast("dist.ProcessGroup | None", group)
+
+    def agree(self, reason: str) -> None:
+        """Return if the run failed for the same reason in every rank, or ("") in none.
+
+        Raises HarnessError otherwise: the ranks no longer wait at the same place, so that they
+        could not train the next run together.
+        """
+        if self._store is None:
+            return
+        rank, self._runs = self._ranks.rank, self._runs + 1
+        keys = [f"harness/outcome{self._runs}/{r}" for r in range(self._ranks.world_size)]
+        self._store.set(keys[rank], reason)
+        if reason:
+            try:
+                self._store.wait(keys, dt.timedelta(seconds=ALONE_SECONDS))
+            except dist.DistStoreError as error:
+                raise HarnessError(self._alone(reason)) from error
+            if any(self._store.get(key).decode() != reason for key in keys):
+                raise HarnessError(self._alone(reason))
+        dist.barrier(self._group)  # if a rank raised, it breaks off
+
+    def _alone(self, reason: str) -> str:
+        return (
+            f"rank {self._ranks.rank} of {self._ranks.world_size} failed alone, so the ranks "
+            f"cannot go on to the next run: {reason.rstrip('.')}; once that is mended, start the "
+            "same command again"
         )
 
 

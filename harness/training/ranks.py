@@ -20,16 +20,21 @@ from harness.machine.place import Place, read_place, show_place
 # Rank 0 may cluster, or wait for another run's stage, for hours; torch's default is 10 minutes.
 TIMEOUT = dt.timedelta(days=7)
 T = TypeVar("T")
+_stores: dict[Place, dist.Store] = {}
 ALONE = Place(rank=0, world_size=1, local_rank=0, address="", port=0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ranks:
-    """This process's rank, and the device that it computes on."""
+    """This process's rank, and the device that it computes on.
+
+    ``store`` is where several ranks met: what one says there need not be waited for.
+    """
 
     rank: int
     world_size: int
     device: torch.device
+    store: dist.Store | None = None
 
     @property
     def first(self) -> bool:
@@ -71,11 +76,27 @@ class Ranks:
     def in_turn(self, call: Callable[[], T]) -> T:
         """Call a function in rank 0, and then in all others, which find what it wrote.
 
-        Its error is raised in every rank.
+        An error of any rank is raised in all.
         """
         own: list[T] = []
         self.decided(lambda: own.append(call()))
-        return own[0] if own else call()
+        return self.together(lambda: own[0] if own else call())
+
+    def together(self, call: Callable[[], T]) -> T:
+        """Call a function in every rank; raise the first rank's error in all of them.
+
+        The function must not wait for other ranks, which one that has failed would never answer.
+        """
+        found: list[T] = []
+        failed: Exception | None = None
+        try:
+            found.append(call())
+        except (HarnessError, OSError) as error:
+            failed = error
+        for problem in cast("list[Exception | None]", self.gather(failed)):
+            if problem is not None:
+                raise problem
+        return found[0]
 
     def gather(self, value: object) -> list[object]:
         """Return the values of all ranks, in order, in every rank."""
@@ -148,7 +169,8 @@ def join_ranks() -> Ranks:
     if not dist.is_initialized():
         _join("nccl" if cuda else "gloo", place, device if cuda else None)
         atexit.register(_leave)
-    return Ranks(rank=place.rank, world_size=place.world_size, device=device)
+    store = _stores.get(place)
+    return Ranks(rank=place.rank, world_size=place.world_size, device=device, store=store)
 
 
 def _join(backend: str, place: Place, device: torch.device | None) -> None:
@@ -177,6 +199,7 @@ def _join(backend: str, place: Place, device: torch.device | None) -> None:
             f"started: {str(error).splitlines()[0]}; open the ports between the machines, or name "
             "the interface with GLOO_SOCKET_IFNAME or NCCL_SOCKET_IFNAME"
         ) from error
+    _stores[place] = store
     store.set_timeout(TIMEOUT)
     set_timeout = getattr(dist, "set_timeout", None) or dist.distributed_c10d._set_pg_timeout
     set_timeout(TIMEOUT)  # public since torch 2.14

@@ -1,4 +1,4 @@
-"""Passes and noise handling have the same bytes for any number of ranks."""
+"""Passes and noise handling have the same bytes for any number of ranks, which end runs alike."""
 
 from __future__ import annotations
 
@@ -115,6 +115,42 @@ except TrainingError as error:
 """
 
 
+SWEEP = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from harness.errors import HarnessError
+from harness.machine.place import read_place
+from harness.spec import DataSpec, Override, RunSpec
+from harness.studies.sweep import sweep
+from harness.training import agreement
+
+agreement.ALONE_SECONDS = 3.0
+told, first = Path(sys.argv[1]), read_place().rank == 0
+short = (Override("", "epochs", "1"),)
+tiny = DataSpec(name="synthweb", path="tiny")
+good = RunSpec(plugin="baseline", data=tiny, overrides=short, engine="torch")
+odd = replace(good, knobs={} if first else {"crops": "3"})
+mix = replace(good, seed=3)
+
+
+def fail(*ignored):
+    raise HarnessError("this rank has no luck")
+
+
+lines = []
+try:
+    for outcome in sweep([odd, good, mix, good], lines.append):
+        lines.append("none" if outcome.record is None else outcome.record.id)
+        if outcome.spec is good and not first:
+            agreement.check_one_identity = fail  # the others wait for its answer
+except (HarnessError, RuntimeError) as error:
+    lines.append(str(error))
+(told / f"{0 if first else 1}.txt").write_text("\\n".join(lines))
+"""
+
+
 def in_ranks(script: str, world_size: int, *arguments: str) -> None:
     """Run a script in several processes that find each other on the loopback."""
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -163,3 +199,20 @@ def test_divided_work_has_the_same_bytes_and_errors(tmp_path: Path) -> None:
         assert three[f"texts{rank}.npy"] == alone["texts.npy"]
     errors = [(tmp_path / "3" / f"error{rank or ''}.npy").read_text() for rank in range(3)]
     assert errors == ["item 0 is bad"] * 3
+
+
+def test_a_sweep_outlives_an_error_of_one_rank_or_ends_with_it(
+    tiny_home: Path, tmp_path: Path
+) -> None:
+    in_ranks(SWEEP, 2, str(tmp_path))
+    first, second = ((tmp_path / f"{rank}.txt").read_text().splitlines() for rank in range(2))
+    assert first[1:5] == second[1:5]
+    assert "failed: baseline: knob crops must be one of 1, 2, 5, 10, got '3'" in first[1]
+    assert first[2] == "none"
+    assert first[4] == next((tiny_home / "records").glob("*.json")).stem
+    assert second[5:] == [
+        "run 3 of 4: baseline epochs=1, seed 3",
+        "rank 1 of 2 failed alone, so the ranks cannot go on to the next run: this rank has no "
+        "luck; once that is mended, start the same command again",
+    ]
+    assert "Connection closed by peer" in first[6]  # so it waits no longer
