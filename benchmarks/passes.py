@@ -85,14 +85,16 @@ def ways_of(samples, backbone, size):
         for _ in extract_features(module, pictures, view, ranks, THREADS):
             pass
 
+    def predictions(pictures):
+        for _ in predict(module, pictures, {"one": (view,)}, ranks, THREADS):
+            pass
+
     return {
         FORWARD: forward,
         "features, ready": lambda: features(ready),
-        "predictions, ready": lambda: predict(module, ready, {"one": (view,)}, ranks, THREADS),
+        "predictions, ready": lambda: predictions(ready),
         "features, decoding": lambda: features(decoding),
-        "predictions, decoding": lambda: predict(
-            module, decoding, {"one": (view,)}, ranks, THREADS
-        ),
+        "predictions, decoding": lambda: predictions(decoding),
     }
 
 

@@ -41,22 +41,23 @@ def predict(
     protocols: Mapping[str, Views],
     ranks: Ranks,
     threads: int,
-) -> dict[str, Probabilities]:
-    """Return the mean probabilities ``(N, K)`` over each protocol's views.
+) -> Iterator[dict[str, Probabilities]]:
+    """Yield for each batch of this rank's images the means ``(B, K)`` over each protocol's views.
 
-    Each image is decoded once; a view that several protocols share is computed once. Every rank
-    computes whole batches of one division, so the result has the same bytes for any number of ranks
-    (rounding depends on the number of images that go through a network together).
+    The images follow one another, and those of all ranks, in their order, are all images. Each is
+    decoded once; a view that several protocols share is computed once. Every rank computes whole
+    batches of one division, so the result has the same bytes for any number of ranks (rounding
+    depends on the number of images that go through a network together).
     """
     views = tuple(dict.fromkeys(view for views in protocols.values() for view in views))
     places = {view: place for place, view in enumerate(views)}
-    parts: dict[str, list[Probabilities]] = {name: [] for name in protocols}
-    with evaluating(module):
-        for _, batch in _batches(pictures, views, ranks, threads):
+    for _, batch in _batches(pictures, views, ranks, threads):
+        with evaluating(module):
             by_view = _probabilities(module, batch, views, ranks)
-            for name, wanted in protocols.items():
-                parts[name].append(by_view[[places[view] for view in wanted]].mean(axis=0))
-    return {name: _gathered(part, ranks) for name, part in parts.items()}
+        yield {
+            name: by_view[[places[view] for view in wanted]].mean(axis=0)
+            for name, wanted in protocols.items()
+        }
 
 
 def extract_features(
@@ -115,9 +116,3 @@ def _probabilities(
         for place, part in zip(same, np.split(probabilities, len(same)), strict=True):
             found[place] = part
     return np.stack([part for part in found if part is not None])
-
-
-def _gathered(parts: list[NDArray[np.float32]], ranks: Ranks) -> NDArray[np.float32]:
-    own = np.concatenate(parts) if parts else None
-    everyone = [part for part in ranks.gather(own) if isinstance(part, np.ndarray)]
-    return np.concatenate(everyone)

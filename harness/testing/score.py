@@ -6,7 +6,9 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,8 +35,7 @@ def epoch_scorer(
     def score(module: nn.Module) -> dict[str, float]:
         if val is None:
             return {}
-        probabilities = predict(module, _pictures(val), {"": views}, ranks, threads)[""]
-        top = top_classes(probabilities, KEPT_CLASSES)
+        top = _predicted(module, val, {"": views}, ranks, threads)[""]
         return {
             f"val_top{k}": accuracy(top.classes, val.label, val.num_classes, k).flat for k in (1, 5)
         }
@@ -79,23 +80,54 @@ class Evaluation:
         ensemble = Ensemble(self.combine)
         scores = []
         for samples in self.tested:
-            answers = [
-                self._answers(member, file, samples)
-                for member, file in zip(self.members, files, strict=True)
-            ]
-            for protocol, *parts in zip(self.members[0].protocols, *answers, strict=True):
-                probabilities = ensemble.join(samples, protocol, parts)
-                top = top_classes(probabilities, KEPT_CLASSES)
+            for protocol, top in self._tops(files, samples, ensemble).items():
                 path = self.folder / f"{samples.split}-{protocol.replace(' ', '-')}-{epoch}.npz"
                 sha256 = self.ranks.decided(partial(save_predictions, path, samples, top))
                 scores.append(score_of(samples, top, protocol, "last", sha256))
         return scores
 
+    def _tops(self, files: Sequence[Path], samples: Samples, ensemble: Ensemble) -> dict[str, Top]:
+        """Return the likeliest classes of every image by protocol, in every rank."""
+        (first, *others), protocols = self.members, self.members[0].protocols
+        if not others:
+            network = self.ranks.together(lambda: first.network(files[0]))
+            return _predicted(network, samples, protocols, self.ranks, self.threads)
+        answers = self.ranks.together(
+            lambda: [
+                self._answers(member, file, samples)
+                for member, file in zip(self.members, files, strict=True)
+            ]
+        )
+        tops = {}
+        for protocol, *parts in zip(protocols, *answers, strict=True):
+            join = partial(self._joined, samples, protocol, ensemble)
+            if self.combine == "learned":  # from all images: rank 0 alone holds them
+                everyone = [cast("list[Probabilities]", self.ranks.collect(part)) for part in parts]
+                tops[protocol] = self.ranks.decided(partial(join, everyone))
+            else:
+                tops[protocol] = _of_all(self.ranks, [join([[part] for part in parts])])
+        return tops
+
+    @staticmethod
+    def _joined(
+        samples: Samples,
+        protocol: str,
+        ensemble: Ensemble,
+        members: Sequence[Sequence[Probabilities]],
+    ) -> Top:
+        """Return the likeliest classes of the images that the members' parts are of."""
+        whole = [np.concatenate(parts) for parts in members]
+        return top_classes(ensemble.join(samples, protocol, whole), KEPT_CLASSES)
+
     def _answers(self, member: Member, file: Path, samples: Samples) -> list[Probabilities]:
-        """Return one network's probabilities, one matrix per protocol."""
-        pictures, views = _pictures(samples), member.protocols
-        found = predict(member.network(file), pictures, views, self.ranks, self.threads)
-        return list(found.values())
+        """Return one network's probabilities of this rank's images, one matrix per protocol."""
+        module, protocols = member.network(file), member.protocols
+        none = np.empty((0, samples.num_classes), np.float32)
+        parts: dict[str, list[Probabilities]] = {name: [none] for name in protocols}
+        for batch in predict(module, _pictures(samples), protocols, self.ranks, self.threads):
+            for name, probabilities in batch.items():
+                parts[name].append(probabilities)
+        return [np.concatenate(part) for part in parts.values()]
 
 
 def score_of(samples: Samples, top: Top, protocol: str, epoch: Epoch, sha256: str = "") -> Score:
@@ -129,6 +161,30 @@ def save_predictions(path: Path, samples: Samples, top: Top) -> str:
         ),
     )
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _predicted(
+    module: nn.Module, samples: Samples, protocols: Mapping[str, Views], ranks: Ranks, threads: int
+) -> dict[str, Top]:
+    """Return a network's likeliest classes of every image by protocol, in every rank.
+
+    No rank holds more than a batch of the other classes' probabilities. An error of one rank, such
+    as a broken image, is raised in all.
+    """
+
+    def own() -> dict[str, list[Top]]:
+        tops: dict[str, list[Top]] = {name: [] for name in protocols}
+        for batch in predict(module, _pictures(samples), protocols, ranks, threads):
+            for name, probabilities in batch.items():
+                tops[name].append(top_classes(probabilities, KEPT_CLASSES))
+        return tops
+
+    return {name: _of_all(ranks, part) for name, part in ranks.together(own).items()}
+
+
+def _of_all(ranks: Ranks, own: Sequence[Top]) -> Top:
+    parts = cast("list[list[Top]]", ranks.gather(list(own)))
+    return Top(*map(np.concatenate, zip(*chain.from_iterable(parts), strict=True)))
 
 
 def _pictures(samples: Samples) -> Pictures:

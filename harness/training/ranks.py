@@ -106,6 +106,14 @@ class Ranks:
         dist.all_gather_object(values, value)
         return values
 
+    def collect(self, value: object) -> list[object]:
+        """Return the values of all ranks, in order, in rank 0; an empty list in the others."""
+        if self.world_size == 1:
+            return [value]
+        values: list[object] = [None] * self.world_size if self.first else []
+        dist.gather_object(value, values if self.first else None, dst=0)
+        return values
+
     def union(self, found: dict[int, str]) -> dict[int, str]:
         """Return the entries of all ranks; the loader's threads may still add to ``found``."""
         copies = self.gather(dict(found))

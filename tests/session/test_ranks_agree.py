@@ -26,6 +26,7 @@ from harness.data.synthweb import SynthWeb
 from harness.session.features import save_outputs
 from harness.spec import DataSpec, RunSpec
 from harness.testing import predict
+from harness.testing.score import Evaluation, Member
 from harness.training.ranks import join_ranks
 from harness.values import View
 
@@ -39,15 +40,21 @@ network = timm.create_model("test_resnet", num_classes=6)
 plain, four = (View(short_side=36, size=32),), tuple(
     View(short_side=side, size=32, flip=flip) for side in (36, 40) for flip in (False, True)
 )
-found = predict.predict(
-    network, Pictures(samples["val"], print), {"1 view": plain, "4 views": four}, ranks, 2
-)
+other = timm.create_model("test_resnet", num_classes=6)
+networks = {Path("one"): network, Path("other"): other}
+members = [
+    Member(protocols={"1 view": plain, "4 views": four}, weights={"last": name},
+           network=networks.__getitem__)
+    for name in networks
+]
+for combine, tested in (("mean", 1), ("mean", 2), ("vote", 2), ("learned", 2)):
+    Evaluation(
+        tested=[samples["val"]], members=members[:tested], combine=combine, ranks=ranks, threads=2,
+        folder=folder / f"{combine} of {tested}",
+    ).scores()
 train = samples["train"]
 batches = predict.extract_features(network, Pictures(train, print), plain[0], ranks, 2)
 save_outputs(folder, batches, train, ranks)
-if ranks.first:
-    for name, probabilities in found.items():
-        np.save(folder / f"{name}.npy", probabilities)
 """
 
 
@@ -171,8 +178,11 @@ def in_ranks(script: str, world_size: int, *arguments: str) -> None:
 
 def digests(folder: Path) -> dict[str, str]:
     """The sha256 of every array file; markers name their folder."""
-    paths = [path for path in folder.iterdir() if path.suffix in (".npy", ".npz")]
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+    paths = [path for path in folder.rglob("*") if path.suffix in (".npy", ".npz")]
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in paths
+    }
 
 
 def by_ranks(script: str, tmp_path: Path, *numbers: int) -> list[dict[str, str]]:
@@ -187,7 +197,8 @@ def by_ranks(script: str, tmp_path: Path, *numbers: int) -> list[dict[str, str]]
 
 def test_features_and_predictions_have_the_same_bytes(tiny_home: Path, tmp_path: Path) -> None:
     found = by_ranks(PASSES, tmp_path, 1, 2, 3)
-    assert set(found[0]) == {"features.npy", "predictions.npz", "1 view.npy", "4 views.npy"}
+    assert len(set(found[0].values())) == len(found[0]) == 2 + 4 * 2  # ways, protocols
+    assert {"features.npy", "predictions.npz", "learned of 2/val-4-views-last.npz"} <= set(found[0])
     assert found[1:] == [found[0], found[0]]
 
 

@@ -23,7 +23,7 @@ from harness.testing.score import epoch_scorer, save_predictions, score_of
 from harness.training.batches import normalize
 from harness.training.ranks import Ranks
 from harness.tricks.testing.crops import MultiCrop
-from harness.values import View
+from harness.values import View, Views
 
 CPU = Ranks(rank=0, world_size=1, device=torch.device("cpu"))
 PLAIN = (View(short_side=37, size=32),)
@@ -69,6 +69,13 @@ def one_by_one(network: nn.Module, samples: Samples, view: View) -> np.ndarray:
     return np.stack(rows)
 
 
+def predicted(
+    network: nn.Module, samples: Samples, protocols: dict[str, Views], threads: int = 2
+) -> dict[str, np.ndarray]:
+    parts = list(predict(network, Pictures(samples, print), protocols, CPU, threads))
+    return {name: np.concatenate([part[name] for part in parts]) for name in protocols}
+
+
 @pytest.mark.parametrize("pixels_at_once", [1, 40_000, 1 << 22])
 def test_probabilities_are_the_mean_over_the_views(
     samples: Samples, network: nn.Module, monkeypatch: pytest.MonkeyPatch, pixels_at_once: int
@@ -76,7 +83,7 @@ def test_probabilities_are_the_mean_over_the_views(
     monkeypatch.setattr(module, "PIXELS_AT_ONCE", pixels_at_once)
     scales = (*TEN[:3], View(short_side=28, size=24))
     protocols = {"1 view": PLAIN, "10 views": TEN, "two sizes": scales}
-    found = predict(network, Pictures(samples, print), protocols, CPU, 2)
+    found = predicted(network, samples, protocols)
     for name, views in protocols.items():
         expected = np.mean([one_by_one(network, samples, view) for view in views], axis=0)
         np.testing.assert_allclose(found[name], expected, atol=1e-5)
@@ -88,7 +95,7 @@ def test_each_picture_is_decoded_once_for_all_protocols(
 ) -> None:
     decoded: list[bytes] = []
     monkeypatch.setattr(loader, "decode", lambda data: decoded.append(data) or decode(data))
-    predict(network, Pictures(samples, print), {"1 view": PLAIN, "10 views": TEN}, CPU, 2)
+    predicted(network, samples, {"1 view": PLAIN, "10 views": TEN})
     assert len(decoded) == len(samples)
 
 
@@ -100,7 +107,7 @@ def test_shared_views_go_through_the_network_once(samples: Samples) -> None:
             seen.append(len(images))
             return images.mean(dim=(2, 3))
 
-    predict(Counting(), Pictures(samples, print), {"1 view": PLAIN, "10 views": TEN}, CPU, 1)
+    predicted(Counting(), samples, {"1 view": PLAIN, "10 views": TEN}, threads=1)
     assert sum(seen) == 10 * len(samples)  # the centre view is one of the ten
 
 
@@ -120,7 +127,7 @@ def test_features_are_what_the_head_sees(samples: Samples, network: nn.Module) -
 def test_evaluation_leaves_the_network_as_it_was(network: nn.Module, samples: Samples) -> None:
     network.train()
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    predict(network, Pictures(samples, print), {"": PLAIN}, CPU, 1)
+    predicted(network, samples, {"": PLAIN})
     assert network.training
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     with pytest.raises(ValueError, match="stop"), evaluating(network):
