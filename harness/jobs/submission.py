@@ -53,12 +53,14 @@ class Work:
         A warning of the scheduler stops the training at the end of its step. Once the state is
         saved, the same signal is left to submitit, which submits the job again.
         """
+        from harness.machine.garbage import collect_seldom
         from harness.machine.launch import keep_freed_memory, share_cores
 
         if self.cpu:
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
         share_cores()
         keep_freed_memory()
+        collect_seldom()
         from harness.runner import run, train_stage
         from harness.training.interrupt import Interrupted, stoppable
 
