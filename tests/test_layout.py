@@ -143,6 +143,12 @@ ROOMS = (
         ("numpy", "PIL", "timm"),
     ),
     Room(
+        "harness/data/own_pictures",
+        "the user's own pictures: a folder for each class, or a table",
+        (LANGUAGE, "harness/store", "harness/machine", "harness/data", *DATA),
+        ("numpy", "PIL", "torch"),
+    ),
+    Room(
         "harness/language",
         "text encoders, taggers, masking, WordNet",
         (LANGUAGE, "harness/store"),
@@ -307,7 +313,7 @@ ROOMS = (
             *("harness/launch", "harness/assembly", "harness/session", "harness/planning"),
             "harness/runner.py",
             *("harness/api.py", "harness/jobs", "harness/studies", "harness/conformance"),
-            "harness/data/webvision/check",
+            *("harness/data/webvision/check", "harness/data/own_pictures"),
             *("harness/data/webvision/lists", "harness/data/webvision/pack", INDEX, WEBVISION),
             *(*ENGINE, BOARD, REPRODUCTIONS, DECKS),
         ),

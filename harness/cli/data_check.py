@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.editions import edition_option
+from harness.cli.own_pictures import own_kind, own_tables
 from harness.cli.say import say
 from harness.data.webvision.lists.editions import EDITIONS
 from harness.progress import ProgressLine
@@ -33,18 +34,27 @@ if TYPE_CHECKING:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def check(path: Path, edition: str, images: Images, as_json: bool) -> None:
-    """Check the lists, metadata and images of a WebVision edition.
+    """Check the lists, metadata and images of a WebVision edition, or your own pictures.
 
     Counts entries and files by source and class. Finds names that collide, lists that disagree,
     and images that are missing or broken. Exits with status 1 if something would stop a run.
+
+    Of a folder with a folder for each class, or a table with columns path and label, every
+    picture is decoded; --images all does so again for those that were decoded before.
 
     \b
     Examples:
       harness data check /data/webvision
       harness data check /data/webvision --images all --json
+      harness data check folder:/data/pictures
     """
-    from harness.data.webvision.check.one_pass import check as check_data
     from harness.spec import default_home
+
+    kind, own = own_kind(str(path), edition)
+    if kind:
+        _check_own(kind, own, fresh=images == "all", as_json=as_json)
+        return
+    from harness.data.webvision.check.one_pass import check as check_data
 
     with ProgressLine() as line:
         report = check_data(
@@ -54,6 +64,16 @@ def check(path: Path, edition: str, images: Images, as_json: bool) -> None:
         say(json.dumps(report.as_json(), indent=1))
     else:
         say("\n\n".join(_tables(report)))
+    if report.stops_a_run:
+        raise SystemExit(1)
+
+
+def _check_own(kind: str, path: str, *, fresh: bool, as_json: bool) -> None:
+    from harness.data.own_pictures.check import check_own
+    from harness.spec import default_home
+
+    report = check_own(kind, path, default_home(), fresh=fresh)
+    say(json.dumps(report.as_json(), indent=1) if as_json else "\n\n".join(own_tables(report)))
     if report.stops_a_run:
         raise SystemExit(1)
 

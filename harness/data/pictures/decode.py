@@ -75,7 +75,7 @@ def _decode_with_pillow(data: bytes) -> Pixels:
             if data.startswith(JPEG_SIGNATURE):
                 refuse_scans(data, *image.size)
             with room(*image.size):
-                return np.array(_rgb(image))
+                return np.array(rgb(image))
     except UnidentifiedImageError as error:
         raise BrokenImageError("not a picture") from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
@@ -84,7 +84,8 @@ def _decode_with_pillow(data: bytes) -> Pixels:
         raise BrokenImageError(str(error) or type(error).__name__) from error
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def rgb(image: Image.Image) -> Image.Image:
+    """Return a picture of any mode in RGB; transparency is dropped, 16-bit greys are scaled."""
     if image.mode.startswith("I"):  # 16-bit greys: convert() would clip them at 255
         greys = np.asarray(image) >> 8
         image = Image.fromarray(greys.clip(0, 255).astype(np.uint8))

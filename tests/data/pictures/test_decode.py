@@ -169,7 +169,7 @@ def test_a_lack_of_memory_is_no_broken_picture(monkeypatch: pytest.MonkeyPatch) 
     def fails(image: Image.Image) -> Image.Image:
         raise OSError("out of memory error when reading image file")
 
-    monkeypatch.setattr("harness.data.pictures.decode._rgb", fails)
+    monkeypatch.setattr("harness.data.pictures.decode.rgb", fails)
     with pytest.raises(MemoryError):
         decode(encoded(picture(), "PNG"))
 
