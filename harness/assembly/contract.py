@@ -52,7 +52,7 @@ class Contribution(Generic[T]):
     def __call__(self, value: T) -> T:
         """Return what the trick makes of ``value``; raises PluginError if that is not valid."""
         try:
-            with calling(self.who, draws=DRAWS[self.slot]):
+            with calling(self.who, hook=self.slot, draws=DRAWS[self.slot]):
                 digest = samples_digest(value) if isinstance(value, Samples) else 0
                 changed = self.trick(value)
         except HarnessError as error:
