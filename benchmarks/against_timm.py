@@ -56,12 +56,10 @@ def draw_pictures(folder, count):
 
 def train_with_harness(folder, backbone, batch_size, engine):
     """Train one epoch; print when each step ended. In a process of its own."""
-    from harness.machine.garbage import collect_seldom
     from harness.machine.launch import keep_freed_memory, share_cores
 
     share_cores()  # before torch is imported, as in a run
     keep_freed_memory()
-    collect_seldom()
     import timm
     import torch
 
@@ -69,6 +67,7 @@ def train_with_harness(folder, backbone, batch_size, engine):
     from harness.samples import Samples, WebClass
     from harness.training import loop
     from harness.training.engines import make_engine
+    from harness.training.job import Job
     from harness.training.ranks import join_ranks
     from harness.values import Stage
 
@@ -101,11 +100,11 @@ def train_with_harness(folder, backbone, batch_size, engine):
         stage=stage, origins={}, noise=(), model=(), batch=(), loss=(), depth=0, key="0"
     )
     with tempfile.TemporaryDirectory() as kept:
-        job = loop.Job(
+        job = Job(
             recipe=recipe, samples=samples, seed=0, threads=WORKERS, folder=Path(kept),
             evaluate=lambda _: {}, report=print, checkpoint_seconds=float("inf"),
         )  # fmt: skip
-        loop.train(job, make_engine(engine, network, stage, ranks, {}), ranks, Clock())
+        loop.train(job, [make_engine(engine, network, stage, ranks, {})], ranks, Clock())
     print(json.dumps(ends))
 
 

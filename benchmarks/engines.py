@@ -23,12 +23,10 @@ import time
 from pathlib import Path
 from statistics import median, quantiles
 
-from harness.machine.garbage import collect_seldom
 from harness.machine.launch import keep_freed_memory, share_cores
 
 share_cores()  # before torch is imported
 keep_freed_memory()
-collect_seldom()
 
 import timm  # noqa: E402
 import timm.optim  # noqa: E402
@@ -42,7 +40,7 @@ from harness.training.batch_norm import across_ranks  # noqa: E402
 from harness.training.engine import DTYPES  # noqa: E402
 from harness.training.engines import make_engine  # noqa: E402
 from harness.training.layout import micro_batch_size  # noqa: E402
-from harness.training.optimizer import sgd  # noqa: E402
+from harness.training.optimizer import build_optimizer  # noqa: E402
 from harness.training.ranks import Ranks, join_ranks  # noqa: E402
 from harness.values import Stage  # noqa: E402
 
@@ -53,7 +51,9 @@ BARE = "bare loop"
 class ByHand:
     """A training loop without the harness."""
 
-    def __init__(self, module, stage, ranks, *, ddp=False, compiled=False, optimizer=sgd):
+    def __init__(
+        self, module, stage, ranks, *, ddp=False, compiled=False, optimizer=build_optimizer
+    ):
         module = across_ranks(module, stage, ranks)
         self.module = module.to(ranks.device, memory_format=torch.channels_last).train()
         self.optimizer = optimizer(self.module, stage)

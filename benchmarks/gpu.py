@@ -27,12 +27,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from harness.machine.garbage import collect_seldom
 from harness.machine.launch import keep_freed_memory, share_cores
 
 share_cores()  # before torch is imported
 keep_freed_memory()
-collect_seldom()
 
 import numpy as np  # noqa: E402
 import simplejpeg  # noqa: E402
@@ -66,6 +64,7 @@ from harness.training import loop  # noqa: E402
 from harness.training import prefetch as ahead  # noqa: E402
 from harness.training.batches import normalize  # noqa: E402
 from harness.training.engines import make_engine  # noqa: E402
+from harness.training.job import Job  # noqa: E402
 from harness.training.ranks import Ranks, join_ranks  # noqa: E402
 from harness.values import Stage  # noqa: E402
 
@@ -243,7 +242,7 @@ def job_of(setting, stage, samples) -> loop.Job:
     """Return a job of some dozen steps on the real loader."""
     per_epoch = -(-len(samples) // stage.batch_size)
     stage = replace(stage, epochs=-(-setting.least_steps // per_epoch), min_crop_area=0.08)
-    return loop.Job(
+    return Job(
         recipe=StageRecipe(
             stage=stage, origins={}, noise=(), model=(), batch=(), loss=(), depth=0, key="0"
         ),
@@ -287,7 +286,7 @@ def loading(setting) -> Iterator[Row]:
         engine = make_engine("torch", network(), stage, setting.ranks, {})
         ends = Ends()
         with replaced_by(*change), redirect_stderr(io.StringIO()), peak(setting) as memory:
-            loop.train(job_of(setting, stage, samples), engine, setting.ranks, ends)
+            loop.train(job_of(setting, stage, samples), [engine], setting.ranks, ends)
         taken = ends.seconds()
         yield {
             "what": f"{name}, {min(16, cores())} threads",

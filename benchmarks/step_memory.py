@@ -31,6 +31,7 @@ def measured(case, precision, engine_name):
     import timm
 
     from harness.assembly.recipe import StageRecipe
+    from harness.planning.step_timer import blank_samples
     from harness.training.engines import make_engine
     from harness.training.memory import step_memory
     from harness.training.ranks import join_ranks
@@ -41,9 +42,7 @@ def measured(case, precision, engine_name):
     ranks = join_ranks()
     stage = Stage(name="train", backbone=backbone, input_size=int(size), batch_size=int(batch),
                   precision=precision)  # fmt: skip
-    recipe = StageRecipe(
-        stage=stage, origins={}, noise=(), model=(), batch=(), loss=(), depth=0, key="0"
-    )
+    recipe = StageRecipe(stage=stage, origins={}, depth=0, key="0")
     # A first step of another network: the libraries' own memory is not the step's.
     first = timm.create_model("test_resnet", num_classes=2)
     step(make_engine(engine_name, first, stage, ranks, {}), ranks.device, 2, 32, 2)
@@ -55,7 +54,7 @@ def measured(case, precision, engine_name):
     peak = peak_of(ranks.device) - before
     module = timm.create_model(backbone, num_classes=CLASSES).to(ranks.device)
     began = time.perf_counter()
-    kept = rehearse(recipe, module, "benchmark", CLASSES, seen=False)
+    kept = rehearse(recipe, module, "benchmark", blank_samples(2, CLASSES), seen=False)
     seconds = time.perf_counter() - began
     estimate = step_memory(module, ranks, engine=engine_name, activations=kept).bytes(stage, 1)
     return {"network": backbone, "input size": int(size), "batch": int(batch),

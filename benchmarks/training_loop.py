@@ -50,7 +50,8 @@ from harness.training import loop  # noqa: E402
 from harness.training.batches import normalize  # noqa: E402
 from harness.training.engine import DTYPES  # noqa: E402
 from harness.training.engines import make_engine  # noqa: E402
-from harness.training.optimizer import sgd  # noqa: E402
+from harness.training.job import Job  # noqa: E402
+from harness.training.optimizer import build_optimizer  # noqa: E402
 from harness.training.ranks import join_ranks  # noqa: E402
 from harness.values import Stage  # noqa: E402
 
@@ -132,7 +133,7 @@ class Bench:
             name: make_engine(name, self.network(), stage, self.ranks, {})
             for name in ("torch", "deepspeed")
         }
-        self.job = loop.Job(
+        self.job = Job(
             recipe=StageRecipe(
                 stage=stage, origins={}, noise=(), model=(), batch=(), loss=(), depth=0, key="0"
             ),
@@ -142,7 +143,7 @@ class Bench:
         prepared = Prepared(samples, print)
         self.batches = [self.tensors(call()) for call in self.calls(prepared)]
         self.bare = self.network().to(self.device, memory_format=torch.channels_last)
-        self.optimizer = sgd(self.bare, stage)
+        self.optimizer = build_optimizer(self.bare, stage)
 
     def network(self):
         """Draw the network, always the same."""
@@ -207,7 +208,7 @@ class Bench:
         clock = Clock(self.home)
         loop.Pictures = pictures
         with Path(os.devnull).open("w") as nothing, contextlib.redirect_stderr(nothing):
-            loop.train(self.job, self.engines[name], self.ranks, clock)
+            loop.train(self.job, [self.engines[name]], self.ranks, clock)
         return clock.ends
 
     def one_round(self, *, forwards):

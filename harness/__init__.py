@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from harness.api import plan as plan
     from harness.api import records as records
     from harness.api import run as run
+    from harness.averages import Ema as Ema
+    from harness.averages import Swa as Swa
     from harness.errors import DataError as DataError
     from harness.errors import HarnessError as HarnessError
     from harness.errors import NoLabelsError as NoLabelsError
@@ -27,6 +29,12 @@ if TYPE_CHECKING:
     from harness.hookspecs import hookimpl as hookimpl
     from harness.knobs import assumed as assumed
     from harness.knobs import published as published
+    from harness.optimizers import AdamW as AdamW
+    from harness.optimizers import Groups as Groups
+    from harness.optimizers import Lamb as Lamb
+    from harness.optimizers import Sam as Sam
+    from harness.optimizers import Sgd as Sgd
+    from harness.optimizers import TimmOptimizer as TimmOptimizer
     from harness.plans import Profile as Profile
     from harness.plans import in_tasks as in_tasks
     from harness.samplers import ClassBalanced as ClassBalanced
@@ -50,9 +58,11 @@ if TYPE_CHECKING:
     from harness.spec import RunSpec as RunSpec
     from harness.values import Batch as Batch
     from harness.values import Loss as Loss
+    from harness.values import Networks as Networks
+    from harness.values import Picture as Picture
     from harness.values import Plan as Plan
-    from harness.values import Sgd as Sgd
     from harness.values import Stage as Stage
+    from harness.values import State as State
     from harness.values import Trick as Trick
     from harness.values import View as View
     from harness.values import Views as Views
@@ -61,9 +71,11 @@ __version__ = "0.1.0"
 
 _NAMES = {
     "harness.api": ("compare", "leaderboard", "plan", "records", "run"),
+    "harness.averages": ("Ema", "Swa"),
     "harness.errors": ("DataError", "HarnessError", "NoLabelsError", "PluginError"),
     "harness.hookspecs": ("hookimpl",),
     "harness.knobs": ("assumed", "published"),
+    "harness.optimizers": ("AdamW", "Groups", "Lamb", "Sam", "Sgd", "TimmOptimizer"),
     "harness.plans": ("Profile", "in_tasks"),
     "harness.samplers": (
         *("ClassBalanced", "Sampler", "SquareRoot", "SubsetBatches", "Uniform", "Weighted"),
@@ -72,7 +84,10 @@ _NAMES = {
     "harness.samples": ("Predictions", "Samples", "Targets", "Text", "WebClass", "rows_by_class"),
     "harness.schedules": ("Constant", "Part", "Steps", "WarmupCosine"),
     "harness.spec": ("DataSpec", "RunSpec"),
-    "harness.values": ("Batch", "Loss", "Plan", "Sgd", "Stage", "Trick", "View", "Views"),
+    "harness.values": (
+        *("Batch", "Loss", "Networks", "Picture", "Plan", "Stage", "State"),
+        *("Trick", "View", "Views"),
+    ),
 }
 _HOMES = {name: module for module, names in _NAMES.items() for name in names}
 

@@ -6,7 +6,6 @@ subset of the arguments, by name. ``docs/hooks.md`` has an example of each.
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pluggy
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from harness.samples import Samples
     from harness.spec import RunSpec
     from harness.store.record import ResultRecord
-    from harness.values import Batch, Loss, Plan, Stage, Trick, Views
+    from harness.values import Batch, Loss, Picture, Plan, Stage, Trick, Views
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -38,7 +37,7 @@ class Provide:
 
     @hookspec(firstresult=True)
     def load_samples(self, spec: RunSpec, split: str) -> Samples:  # type: ignore[empty-body]
-        """Return the samples of ``split``: "train", "val" or "test"."""
+        """Return the samples of ``split``: "train", "val", "test", or "clean" if it has one."""
 
     @hookspec(firstresult=True)
     def plan(self, spec: RunSpec) -> Plan:  # type: ignore[empty-body]
@@ -85,10 +84,22 @@ class Contribute:
         """Return what selects, weighs or relabels the training samples of a stage."""
 
     @hookspec
+    def epoch_tricks(  # type: ignore[empty-body]
+        self, spec: RunSpec, stage: Stage
+    ) -> Sequence[Trick[Samples]]:
+        """Return what does so between epochs, from the networks' outputs as they are then."""
+
+    @hookspec
     def model_tricks(  # type: ignore[empty-body]
         self, spec: RunSpec, stage: Stage
     ) -> Sequence[Trick[Module]]:
         """Return what changes the network of a stage."""
+
+    @hookspec
+    def picture_tricks(  # type: ignore[empty-body]
+        self, spec: RunSpec, stage: Stage
+    ) -> Sequence[Trick[Picture]]:
+        """Return what changes a training crop in the loader's threads."""
 
     @hookspec
     def batch_tricks(  # type: ignore[empty-body]
@@ -133,9 +144,3 @@ class Observe:
 
 KINDS: tuple[type, ...] = (Provide, Contribute, Observe)
 HOOKS = tuple(name for kind in KINDS for name in vars(kind) if not name.startswith("_"))
-
-
-def hook_arguments(hook: str) -> tuple[str, ...]:
-    """Return the names of the arguments that a hook is given."""
-    spec = next(vars(kind)[hook] for kind in KINDS if hook in vars(kind))
-    return tuple(inspect.signature(spec).parameters)[1:]

@@ -86,7 +86,7 @@ def _train_and_test(
         folder=prepared.record.with_suffix(""),
     )
     scores = evaluation.scores()
-    handled = {stage.stage.name: runner.samples(stage) for stage in recipe.stages}
+    handled = {stage.stage.name: runner.chosen(stage) for stage in recipe.stages}
     truth = hooks.load_truth(spec, prepared.samples)
     quality = qualities(prepared.samples, handled, truth)
     record = record_of(prepared, finished, scores, quality, ranks)

@@ -95,6 +95,9 @@ class Samples:
     0-based position in its result list, ``weight`` multiplies the sample's loss and ``subset``
     names the part of a curriculum (0 first; -1 leaves the sample out of training).
     ``target_names`` is the vocabulary of ``targets`` if that is not ``classes``: keywords.
+
+    Epoch tricks are given ``outputs``, those of the stage's networks as they are now for every
+    sample, this network's first, and ``epoch``, the number of finished epochs.
     """
 
     split: str
@@ -117,6 +120,8 @@ class Samples:
     read_queries: Callable[[], Queries] | None = field(default=None, compare=False, repr=False)
     read_context: Callable[[], str] | None = field(default=None, compare=False, repr=False)
     seen: Mapping[str, StageOutputs] = field(default_factory=dict, compare=False, repr=False)
+    outputs: tuple[StageOutputs, ...] = field(default=(), compare=False, repr=False)
+    epoch: int = 0
     encode_texts: EncodeTexts | None = field(default=None, compare=False, repr=False)
     divide: Divide | None = field(default=None, compare=False, repr=False)
 
@@ -243,6 +248,7 @@ def _protect(samples: Samples) -> None:
     if not isinstance(samples.seen, MappingProxyType):
         seen = {name: _protected_sight(sight) for name, sight in samples.seen.items()}
         protected["seen"] = MappingProxyType(seen)
+    protected["outputs"] = tuple(map(_protected_sight, samples.outputs))
     for name, value in protected.items():
         object.__setattr__(samples, name, value)  # as a frozen dataclass sets its own fields
 

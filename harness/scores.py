@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 Metric: TypeAlias = Literal["top1", "top5"]
-Epoch: TypeAlias = Literal["last", "best"]  # best: by top-1 on val
+Epoch: TypeAlias = Literal["last", "best", "averaged"]  # best: by top-1 on val
 
 TOP_K: Mapping[Metric, int] = MappingProxyType({"top1": 1, "top5": 5})
 METRICS: tuple[Metric, ...] = tuple(TOP_K)

@@ -63,7 +63,9 @@ ROOMS = (
     Room(
         LANGUAGE,
         "the language of the project: what flows, and what a method is written in",
-        libraries=("numpy", "pydantic", "pluggy", "pandas", "torch", "matplotlib", "tqdm"),
+        libraries=(
+            *("numpy", "pydantic", "pluggy", "pandas", "torch", "timm", "matplotlib", "tqdm"),
+        ),
         light=True,
     ),
     Room(
@@ -195,7 +197,7 @@ ROOMS = (
         "harness/assembly",
         "plugins to recipe: discovery, activation, hooks, identity",
         (LANGUAGE, "harness/store", "harness/machine", "harness/data/pictures"),
-        ("numpy", "pluggy", "tomli", "torch"),
+        ("numpy", "pluggy", "torch"),
         light=True,
     ),
     Room(

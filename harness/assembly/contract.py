@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from harness.assembly.calling import calling
 from harness.errors import HarnessError, PluginError
 from harness.samplers import Rows
 from harness.samples import Samples
-from harness.values import SLOTS, Batch, Stage, Trick, View
+from harness.values import SLOTS, Batch, Picture, Stage, Trick, View
 
 T = TypeVar("T")
 
@@ -29,6 +29,7 @@ KEPT = (
         "seen",
         "encode_texts",
         "divide",
+        "epoch",
     ),
 )
 """The fields of ``Samples`` that a noise trick must not change."""
@@ -51,8 +52,10 @@ class Contribution(Generic[T]):
 
     def __call__(self, value: T) -> T:
         """Return what the trick makes of ``value``; raises PluginError if that is not valid."""
+        if isinstance(value, Picture):
+            return cast("T", self._on_picture(value))
         try:
-            with calling(self.who, hook=self.slot, draws=DRAWS[self.slot]):
+            with calling(self.who, draws=DRAWS[self.slot]):
                 digest = samples_digest(value) if isinstance(value, Samples) else 0
                 changed = self.trick(value)
         except HarnessError as error:
@@ -65,6 +68,17 @@ class Contribution(Generic[T]):
                 "protection; return samples.assign(weight=...) instead"
             )
         CHECKS[self.slot](self.who, value, changed)
+        return changed
+
+    def _on_picture(self, value: Picture) -> Picture:
+        # In a thread: what ``calling`` compares is shared with the other threads.
+        trick = cast("Trick[Picture]", self.trick)
+        try:
+            changed = trick(value)
+        except Exception as error:  # a plugin's code can raise anything at all
+            reason = str(error) if isinstance(error, HarnessError) else repr(error)
+            raise PluginError(f"{self.who}: {reason}") from error
+        check_picture(self.who, value, changed)
         return changed
 
     def __repr__(self) -> str:
@@ -115,6 +129,21 @@ def check_module(who: str, _: object, module: object) -> None:
         raise PluginError(f"{who} must return a torch.nn.Module, not {_shown(module)}")
 
 
+def check_picture(who: str, before: Picture, after: object) -> None:
+    """Refuse pixels of another shape or type; costs a microsecond."""
+    if not isinstance(after, Picture):
+        raise PluginError(f"{who} must return a Picture, not {_shown(after)}")
+    pixels = after.pixels
+    if (
+        not isinstance(pixels, np.ndarray)
+        or pixels.dtype != np.uint8
+        or pixels.shape != before.pixels.shape
+    ):
+        raise PluginError(
+            f"{who}: pixels must be uint8 {before.pixels.shape}, not {_shown(pixels)}"
+        )
+
+
 def check_batch(who: str, before: Batch, after: object) -> None:
     """Refuse a batch of other kinds or shapes; waits for no device, so every step can afford it."""
     import torch
@@ -127,6 +156,8 @@ def check_batch(who: str, before: Batch, after: object) -> None:
         "targets": (torch.float32, (size, before.targets.shape[1])),
         "weights": (torch.float32, (size,)),
         "index": (torch.int64, (size,)),
+        "subset": (torch.int64, (size,)),
+        "source": (torch.int64, (size,)),
     }
     for name, (dtype, shape) in wanted.items():
         value = getattr(after, name)
@@ -138,6 +169,12 @@ def check_batch(who: str, before: Batch, after: object) -> None:
             raise PluginError(
                 f"{who}: {name} of a batch of {size} images are {tuple(value.shape)}, "
                 f"not {(*shape, 'H', 'W')[:dimensions]}"
+            )
+    for name, value in after.extra.items():
+        if not isinstance(value, torch.Tensor) or len(value) != size:
+            raise PluginError(
+                f"{who}: extra {name!r} of a batch of {size} images is {_shown(value)}; it must be "
+                "a tensor with a row for each"
             )
     if after.seed != before.seed:
         raise PluginError(f"{who} changes the seed of the batch, which later tricks draw from")
@@ -179,11 +216,22 @@ def check_loss_values(who: str, values: object, size: int) -> None:
 
 
 def check_logits(who: str, logits: object, shape: tuple[int, ...]) -> None:
-    """Refuse anything but logits ``(B, K)``."""
+    """Refuse anything but logits ``(B, K)``, alone or with other outputs ``(B, ...)``."""
     import torch
 
+    if isinstance(logits, Mapping):
+        for name, output in logits.items():
+            if not isinstance(output, torch.Tensor) or output.shape[:1] != shape[:1]:
+                raise PluginError(
+                    f"{who}: output {name!r} must be a tensor with a row for each picture, "
+                    f"not {_shown(output)}"
+                )
+        logits = logits.get("logits")
     if not isinstance(logits, torch.Tensor):
-        raise PluginError(f"{who}: the network must return one tensor, not {_shown(logits)}")
+        raise PluginError(
+            f"{who}: the network must return one tensor, or a mapping with 'logits', "
+            f"not {_shown(logits)}"
+        )
     if tuple(logits.shape) != shape or not logits.is_floating_point():
         raise PluginError(
             f"{who}: logits are {logits.dtype} {tuple(logits.shape)}, not floats {shape}"
@@ -255,7 +303,9 @@ def _equal(before: Any, after: Any) -> bool:
 CHECKS: dict[str, Callable[[str, Any, Any], None]] = {
     "stage_tricks": check_stage,
     "noise_tricks": check_samples,
+    "epoch_tricks": check_samples,
     "model_tricks": check_module,
+    "picture_tricks": check_picture,
     "batch_tricks": check_batch,
     "loss_tricks": lambda who, _, loss: check_loss(who, loss),
     "testing_tricks": check_views,
@@ -263,7 +313,9 @@ CHECKS: dict[str, Callable[[str, Any, Any], None]] = {
 DRAWS: dict[str, tuple[str, ...] | None] = {
     "stage_tricks": (),
     "noise_tricks": (),
+    "epoch_tricks": (),
     "model_tricks": ("torch",),  # seeded by the run before a network is built
+    "picture_tricks": (),
     "batch_tricks": None,
     "loss_tricks": (),
     "testing_tricks": (),

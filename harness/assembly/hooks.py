@@ -21,7 +21,7 @@ from harness.errors import HarnessError, PluginError
 from harness.hookspecs import HOOKS, KINDS
 from harness.spec import RunSpec
 from harness.store.record import ResultRecord
-from harness.values import Batch, Loss, Plan, Stage, Views
+from harness.values import Batch, Loss, Picture, Plan, Stage, Views
 
 if TYPE_CHECKING:
     import numpy as np
@@ -197,6 +197,16 @@ class Hooks:
         """Return the model tricks of a stage, then those of plugins."""
         own = self._chosen.own(self._method, "model_tricks", stage.model, stage.name)
         return own + self._contribute("model_tricks", spec=spec, stage=stage)
+
+    def epoch_tricks(self, spec: RunSpec, stage: Stage) -> list[Contribution[Samples]]:
+        """Return the epoch tricks of a stage, then those of plugins."""
+        own = self._chosen.own(self._method, "epoch_tricks", stage.epoch, stage.name)
+        return own + self._contribute("epoch_tricks", spec=spec, stage=stage)
+
+    def picture_tricks(self, spec: RunSpec, stage: Stage) -> list[Contribution[Picture]]:
+        """Return the picture tricks of a stage, then those of plugins."""
+        own = self._chosen.own(self._method, "picture_tricks", stage.picture, stage.name)
+        return own + self._contribute("picture_tricks", spec=spec, stage=stage)
 
     def batch_tricks(self, spec: RunSpec, stage: Stage) -> list[Contribution[Batch]]:
         """Return the batch tricks of a stage, then those of plugins."""

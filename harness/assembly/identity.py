@@ -46,7 +46,7 @@ def what_decides(
             for member in recipe.members
             for protocols in [recipe.protocols(member)]
         ],
-        "combine": recipe.combine if len(recipe.members) > 1 else None,
+        "combine": recipe.combine if recipe.networks > 1 else None,
         "data": [samples.fingerprint, *(split.fingerprint for split in tested)],
         "seed": spec.seed,
     }

@@ -13,7 +13,7 @@ from harness.assembly.hooks import Hooks
 from harness.assembly.identity import what_decides
 from harness.assembly.rank_dependence import ranks_that_matter
 from harness.assembly.recipe import UNREAD, DataIdentity, Recipe, resolve
-from harness.errors import NoLabelsError
+from harness.errors import DataError, HarnessError, NoLabelsError
 from harness.samples import Samples
 from harness.spec import RunSpec
 from harness.store.record import record_id
@@ -24,7 +24,10 @@ TESTED = ("val", "test", "ilsvrc")  # ilsvrc: ImageNet's validation images, if g
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """A run before its first step; ``val`` is scored after each epoch, ``tested`` at the end."""
+    """A run before its first step; ``val`` is scored after each epoch, ``tested`` at the end.
+
+    ``clean`` is the split of that name, if a stage uses it.
+    """
 
     active: Activation
     samples: Samples
@@ -33,6 +36,7 @@ class Prepared:
     recipe: Recipe
     decides: Mapping[str, Any]
     world_size: int = 1
+    clean: Samples | None = None
 
     def ranks_made(self) -> list[list[int]]:
         """Return how many ranks trained each stage, or will: other runs may finish one meanwhile.
@@ -78,26 +82,22 @@ def prepare(asked: RunSpec, world_size: int = 1, shared: SharedSplits | None = N
     ``world_size`` is the number of ranks that will train what is not trained yet. ``shared`` is
     what several runs of one command have read.
     """
-    return prepare_active(Activation(asked), world_size, shared)
-
-
-def prepare_active(
-    active: Activation, world_size: int = 1, shared: SharedSplits | None = None
-) -> Prepared:
-    """Load the data of active plugins and resolve their recipe, as ``prepare`` does."""
+    active = Activation(asked)
     spec, hooks = active.spec, active.hooks
-    resolve(spec, hooks, UNREAD)  # finds wrong input before any data is drawn or read
+    asks = resolve(spec, hooks, UNREAD)  # finds wrong input before any data is drawn or read
     shared = SharedSplits() if shared is None else shared
     samples = shared.load(hooks, spec, "train")
     splits = {name: _labelled(spec, hooks, name, shared) for name in TESTED}
     val = splits["val"]
     several = ranks_that_matter(spec, hooks, world_size, samples.num_classes)
-    recipe = resolve(spec, hooks, DataIdentity.of(samples, val), several)
+    clean = _clean(spec, hooks, asks, shared)
+    recipe = resolve(spec, hooks, DataIdentity.of(samples, val, clean), several)
     tested = tuple(split for split in splits.values() if split is not None)
     return Prepared(
         active=active,
         samples=samples,
         val=val,
+        clean=clean,
         tested=tested,
         recipe=recipe,
         decides=what_decides(spec, recipe, samples, tested, world_size),
@@ -111,3 +111,17 @@ def _labelled(spec: RunSpec, hooks: Hooks, split: str, shared: SharedSplits) -> 
         return shared.load(hooks, spec, split)
     except NoLabelsError:
         return None
+
+
+def _clean(spec: RunSpec, hooks: Hooks, recipe: Recipe, shared: SharedSplits) -> Samples | None:
+    """Return the split "clean" if a stage uses it; raises HarnessError if there is none."""
+    using = [stage.stage.name for stage in recipe.stages if stage.stage.clean]
+    if not using:
+        return None
+    try:
+        return shared.load(hooks, spec, "clean")
+    except DataError as error:
+        raise HarnessError(
+            f"stage {using[0]!r} needs a small clean set, which data set {spec.data.name!r} does "
+            f"not have: {error}"
+        ) from error

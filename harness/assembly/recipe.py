@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 OVERRIDABLE = (
     *("backbone", "input_size", "epochs", "batch_size", "lr"),
     *("precision", "accumulation", "norm_group", "clip_norm", "min_crop_area", "compile"),
+    *("views", "refresh"),
 )
 REHEARSED_ALIKE = ("name", "draw", "start", *SLOTS)
 Slots: TypeAlias = Mapping[str, tuple[Trick[Any], ...]]
@@ -43,12 +44,14 @@ class StageRecipe:
 
     stage: Stage
     origins: Mapping[str, str]
-    noise: tuple[Contribution[Any], ...]
-    model: tuple[Contribution[Any], ...]
-    batch: tuple[Contribution[Any], ...]
-    loss: tuple[Contribution[Any], ...]
     depth: int
     key: str
+    noise: tuple[Contribution[Any], ...] = ()
+    epoch: tuple[Contribution[Any], ...] = ()
+    model: tuple[Contribution[Any], ...] = ()
+    picture: tuple[Contribution[Any], ...] = ()
+    batch: tuple[Contribution[Any], ...] = ()
+    loss: tuple[Contribution[Any], ...] = ()
     method: str = "unknown"  # the plugin that planned it
 
     def who(self, part: object) -> str:
@@ -69,8 +72,8 @@ class StageRecipe:
     @property
     def slots(self) -> dict[str, tuple[Trick[Any], ...]]:
         """The tricks by slot; empty slots are left out."""
-        slots = {"noise": self.noise, "model": self.model, "batch": self.batch, "loss": self.loss}
-        return {slot: tricks_of(given) for slot, given in slots.items() if given}
+        given = {slot: getattr(self, slot) for slot in SLOTS}
+        return {slot: tricks_of(tricks) for slot, tricks in given.items() if tricks}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +85,11 @@ class Recipe:
     combine: Combine
     testing: tuple[Trick[Views], ...]
     full_size: bool
+
+    @property
+    def networks(self) -> int:
+        """The number of networks that are tested together."""
+        return sum(member.stage.networks for member in self.members)
 
     @property
     def seen(self) -> set[str]:
@@ -106,19 +114,24 @@ class DataIdentity:
 
     ``pictures`` covers the lists, labels and images of train and val: every stage reads them.
     ``context`` adds texts, queries and glosses, and is called only for a stage that may read them.
+    ``clean`` covers the split "clean", for stages that use it.
     """
 
     pictures: str
     context: Callable[[], str]
+    clean: str | None = None
 
     @classmethod
-    def of(cls, train: Samples, val: Samples | None) -> DataIdentity:
+    def of(cls, train: Samples, val: Samples | None, clean: Samples | None = None) -> DataIdentity:
         """Return the identity of what stages are trained on and chosen by.
 
         Val decides which epoch is best, so it decides what a stage leaves behind.
         """
-        pictures = digest([train.fingerprint, val.fingerprint if val else None])
-        return cls(pictures=pictures, context=train.context_fingerprint)
+        return cls(
+            pictures=digest([train.fingerprint, val.fingerprint if val else None]),
+            context=train.context_fingerprint,
+            clean=clean.fingerprint if clean else None,
+        )
 
 
 UNREAD = DataIdentity(pictures="", context=str)
@@ -165,13 +178,16 @@ def _stage_recipe(
     depth = earlier[stage.start.name].depth + 1 if stage.start else 0
     slots: dict[str, tuple[Contribution[Any], ...]] = {
         "noise": tuple(hooks.noise_tricks(spec, stage)),
+        "epoch": tuple(hooks.epoch_tricks(spec, stage)),
         "model": tuple(hooks.model_tricks(spec, stage)),
+        "picture": tuple(hooks.picture_tricks(spec, stage)),
         "batch": tuple(hooks.batch_tricks(spec, stage)),
         "loss": tuple(hooks.loss_tricks(spec, stage)),
     }
     keys = {name: recipe.key for name, recipe in earlier.items()}
+    reading = tricks_of((*slots["noise"], *slots["epoch"]))
     decides = {
-        "stage": described_stage(stage, keys, tricks_of(slots["noise"])),
+        "stage": described_stage(stage, keys, reading),
         "network": describe_provider(*hooks.network_provider(spec, stage)),
         "tricks": {
             slot: [describe(with_keys(one, stage, keys)) for one in given]
@@ -179,10 +195,11 @@ def _stage_recipe(
         },
         "encoders": {
             name: [describe_provider(*found) for found in hooks.encoder_providers(spec, name)]
-            for name in encoders_of(tricks_of(slots["noise"]))
+            for name in encoders_of(reading)
         },
         "data": data.pictures,
-        "context": data.context() if sees_samples(stage, tricks_of(slots["noise"])) else None,
+        "context": data.context() if sees_samples(stage, reading) else None,
+        "clean": data.clean if stage.clean else None,
         "seed": spec.seed,
         "depth": depth,
         "engine": spec.engine,
@@ -193,10 +210,7 @@ def _stage_recipe(
     return StageRecipe(
         stage=stage,
         origins=origins,
-        noise=slots["noise"],
-        model=slots["model"],
-        batch=slots["batch"],
-        loss=slots["loss"],
+        **slots,
         depth=depth,
         key=key,
         method=spec.plugin,

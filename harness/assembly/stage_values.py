@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
 from harness.errors import HarnessError
-from harness.values import Sgd, Stage
+from harness.optimizers import Groups
+from harness.values import Stage
 
 LARGEST: dict[str, int | float] = {
     "input_size": 16_384,
@@ -13,17 +12,23 @@ LARGEST: dict[str, int | float] = {
     "batch_size": 1 << 24,
     "accumulation": 1 << 24,
     "norm_group": 1 << 24,
+    "networks": 64,
+    "views": 64,
+    "clean": 1 << 24,
+    "refresh": 1_000_000,
     "lr": 1e6,
     "clip_norm": 1e9,
 }
 """Far above any value in use; beyond them numbers overflow in the middle of a run."""
+MAY_BE: dict[str, object] = {"clip_norm": None, "norm_group": None, "clean": 0}
+"""What turns a field off."""
 
 
 def check_values(stage: Stage) -> None:
     """Raise HarnessError if a value is of the wrong type, too small, too large or not a number."""
     for field, largest in LARGEST.items():
         value = getattr(stage, field)
-        if value is None and field in ("clip_norm", "norm_group"):
+        if field in MAY_BE and value == MAY_BE[field]:
             continue
         if isinstance(value, bool) or not isinstance(value, type(largest) | int):
             kind = type(largest).__name__
@@ -49,18 +54,16 @@ def check_values(stage: Stage) -> None:
 
 def _check_optimizer(stage: Stage) -> None:
     optimizer = stage.optimizer
-    if not isinstance(optimizer, Sgd):
+    if not callable(getattr(optimizer, "build", None)) or not all(
+        hasattr(optimizer, name) for name in ("passes", "weight_decay")
+    ):
         raise HarnessError(
-            f"stage {stage.name!r}: the optimizer must be Sgd, not {optimizer!r:.80}"
+            f"stage {stage.name!r}: the optimizer must have build(groups, lr), passes and "
+            f"weight_decay, as Sgd() and AdamW() have, not {optimizer!r:.80}"
         )
-    for name, end in (("momentum", 1.0), ("weight_decay", math.inf)):
-        value = getattr(optimizer, name)
-        if not 0 <= value < end:
-            raise HarnessError(
-                f"stage {stage.name!r}: the optimizer's {name} must lie in [0, {end:g}), "
-                f"not {value!r:.80}"
-            )
-    if optimizer.nesterov and not optimizer.momentum:
+    if not isinstance(stage.groups, Groups):
+        raise HarnessError(f"stage {stage.name!r}: groups must be Groups, not {stage.groups!r:.80}")
+    if stage.average is not None and not callable(getattr(stage.average, "share", None)):
         raise HarnessError(
-            f"stage {stage.name!r}: the optimizer's nesterov needs a momentum above 0"
+            f"stage {stage.name!r}: average must be Ema(), Swa() or None, not {stage.average!r:.80}"
         )

@@ -33,7 +33,7 @@ from harness.knobs import UNSTATED, KnobInfo, knobs_of, parse_value
 from harness.samplers import Rows
 from harness.samples import Samples
 from harness.spec import DataSpec, RunSpec, default_home
-from harness.training.rehearsal import apply_batch_tricks, drawn_batch, loss_values, rehearse
+from harness.training.rehearsal import Trial, apply_batch_tricks, loss_values, rehearse
 from harness.values import Trick, apply
 
 STEPS = range(3)  # for which a sampler draws
@@ -173,24 +173,25 @@ def check_sampler(stage: StageRecipe, samples: Samples) -> Iterator[str]:
 def check_network(case: Case) -> Iterator[str]:
     """Network, batches, loss and optimiser of a stage can train, and follow from seeds alone."""
     hooks, recipe = case.hooks(), case.recipe()
-    outputs = hooks.load_samples(case.spec, "train").num_classes
+    samples = hooks.load_samples(case.spec, "train")
     builder = hooks.provider("build_model").name
     for stage in recipe.stages:
         name = stage.stage.name
         try:
-            network, again = twice(partial(_network, case.spec, hooks, stage, outputs))
+            network, again = twice(partial(_network, case.spec, hooks, stage, samples.num_classes))
             if not same_tensors(network.state_dict(), again.state_dict()):
                 yield f"stage {name!r}: build_model or a model trick gives other weights each time"
-            rehearse(stage, network, builder, outputs, seen=name in recipe.seen)
-            yield from check_batch_tricks(stage, outputs)
-            yield from check_loss(stage, outputs)
+            rehearse(stage, network, builder, samples, seen=name in recipe.seen)
+            trial = Trial.of(stage, network, samples)
+            yield from check_batch_tricks(stage, trial)
+            yield from check_loss(stage, trial)
         except HarnessError as error:
             yield str(error)
 
 
-def check_batch_tricks(stage: StageRecipe, outputs: int) -> Iterator[str]:
+def check_batch_tricks(stage: StageRecipe, trial: Trial) -> Iterator[str]:
     """A batch trick leaves the batch given to it alone, and draws from its seed alone."""
-    batch = drawn_batch(stage, outputs)
+    batch = trial.batch()
     for given in stage.batch:
         handed = copy_batch(batch)
         after, again = twice(partial(given, handed))
@@ -201,9 +202,9 @@ def check_batch_tricks(stage: StageRecipe, outputs: int) -> Iterator[str]:
         batch = after
 
 
-def check_loss(stage: StageRecipe, outputs: int) -> Iterator[str]:
+def check_loss(stage: StageRecipe, trial: Trial) -> Iterator[str]:
     """A loss follows from logits and batch alone."""
-    batch = apply_batch_tricks(stage, drawn_batch(stage, outputs))
+    batch = trial.state.read(apply_batch_tricks(stage, trial.batch()))
     random = torch.Generator().manual_seed(0)
     logits = torch.randn(batch.targets.shape, generator=random, requires_grad=True)
     values, again = twice(partial(loss_values, stage, logits, batch))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -45,9 +44,4 @@ class TimmModels:
         if registry and registry.is_model(stage.backbone):
             module = registry.model_entrypoint(stage.backbone).__module__
         foreign = bool(module) and not module.startswith(("timm.", "harness.networks."))
-        return (_timms_version(), sys.modules[module] if foreign else None)
-
-
-@cache  # each stage of each run asks, and the distribution's metadata are parsed each time
-def _timms_version() -> str:
-    return version("timm")
+        return (version("timm"), sys.modules[module] if foreign else None)

@@ -48,7 +48,7 @@ def plan_run(asked: RunSpec) -> PlannedRun:
             "stages": stages,
             "time": _time(stages, hardware),
             "members": [member.stage.name for member in recipe.members],
-            "combine": recipe.combine if len(recipe.members) > 1 else None,
+            "combine": recipe.combine if recipe.networks > 1 else None,
             "protocols": [f"{name}: {tested}" for name in recipe.protocols(recipe.members[0])],
             "record": prepared.identity,
             "record_state": "done" if is_there(prepared.record) else "to be made",

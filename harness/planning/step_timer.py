@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,14 @@ from harness.assembly.recipe import StageRecipe
 from harness.errors import HarnessError
 from harness.machine.cores import cores
 from harness.planning.throughput import QUANTILES, Kind, Measured, NetworkSize, Speed, kind_of
+from harness.samples import Samples, WebClass
 from harness.spec import RunSpec
 from harness.testing.predict import PIXELS_AT_ONCE
-from harness.training.batches import cross_entropy, to_device, with_teacher_logits
+from harness.training.batches import to_device
 from harness.training.engines import make_engine, usable_engine
-from harness.training.loop import weighted_mean
+from harness.training.learner import Team
 from harness.training.ranks import Ranks, join_ranks
-from harness.values import Batch, Loss, apply
+from harness.values import Batch, apply
 
 SECONDS = 3.0  # of one network's steps, without the warm-up steps
 WARM_UP_STEPS, LEAST_STEPS = 2, 3
@@ -120,26 +122,45 @@ class _Steps:
     ) -> None:
         self._stage, self._ranks, self._images = stage, ranks, images
         small = replace(stage.stage, batch_size=images, accumulation=1, norm_group=None)
-        module = _network(spec, hooks, stage, classes)
-        self._engine = make_engine(spec.engine, module, small, ranks, dict(spec.deepspeed))
-        self._teachers = [
+        engines = [
+            make_engine(
+                spec.engine,
+                _network(spec, hooks, stage, classes),
+                small,
+                ranks,
+                dict(spec.deepspeed),
+            )
+            for _ in range(small.networks)
+        ]
+        teachers = [
             _network(spec, hooks, stage, classes).to(ranks.device).eval()
             for _ in stage.stage.teachers
         ]
-        self._loss: Loss = apply(stage.loss, cross_entropy)
-        self._engine.module.train()
-        self._engine.set_lr(0.0)  # noise must not make the weights diverge
+        self._team = Team(
+            replace(stage, stage=small), engines, blank_samples(images, classes), ranks, teachers
+        )
+        self._team.set_lr(0.0)  # noise must not make the weights diverge
         size = stage.stage.input_size
         random = np.random.default_rng(0)
-        pixels = random.integers(256, size=(images, size, size, 3), dtype=np.uint8)
-        targets = torch.zeros(images, classes)
-        targets[torch.arange(images), torch.from_numpy(random.integers(classes, size=images))] = 1.0
-        self._batch = Batch(
-            images=torch.from_numpy(pixels).permute(0, 3, 1, 2),
-            targets=targets,
-            weights=torch.ones(images),
-            index=torch.arange(images),
-            seed=0,
+
+        def pictures(count: int) -> torch.Tensor:
+            pixels = random.integers(256, size=(count, size, size, 3), dtype=np.uint8)
+            return torch.from_numpy(pixels).permute(0, 3, 1, 2)
+
+        def batch(count: int) -> Batch:
+            labels = torch.from_numpy(random.integers(classes, size=count))
+            return Batch(
+                images=pictures(count),
+                targets=torch.eye(classes)[labels],
+                weights=torch.ones(count),
+                index=torch.arange(count),
+                seed=0,
+            )
+
+        self._batch = replace(
+            batch(images),
+            views=tuple(pictures(images) for _ in range(small.views - 1)),
+            clean=batch(small.clean) if small.clean else None,
         )
 
     def timed(self, seconds: float) -> tuple[Speed, int | None]:
@@ -162,12 +183,27 @@ class _Steps:
         return Speed(mean, min(float(low), mean), max(float(high), mean), source), peak
 
     def _step(self) -> None:
-        batch = apply(self._stage.batch, to_device(self._batch, self._ranks.device))
-        batch = with_teacher_logits(batch, self._teachers)
-        loss = weighted_mean(self._loss, self._engine(batch.images), batch)
-        self._engine.backward(loss)
-        self._engine.step()
+        for again in range(self._stage.stage.optimizer.passes):
+            batch = to_device(self._batch, self._ranks.device)
+            loss = self._team.learn(batch, [0], check=False, keep=not again)
+        self._team.end_step(0.0)
         loss.item()  # waits for the device
+
+
+def blank_samples(count: int, classes: int) -> Samples:
+    """Return samples without files, for tricks that keep something for each."""
+    return Samples(
+        split="train",
+        root=Path(),
+        files=np.full(count, ""),
+        label=np.zeros(count, np.int32),
+        source=np.zeros(count, np.int8),
+        query=np.full(count, -1, np.int32),
+        rank=np.zeros(count, np.int32),
+        weight=np.ones(count, np.float32),
+        subset=np.zeros(count, np.int8),
+        classes=tuple(WebClass(f"n{number:08d}", "") for number in range(classes)),
+    )
 
 
 def _device(ranks: Ranks) -> str:

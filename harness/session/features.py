@@ -11,8 +11,9 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.changed_columns import changed_columns, with_changed_columns
 from harness.errors import HarnessError, PluginError
-from harness.samples import Predictions, Samples, StageOutputs, Targets
+from harness.samples import Predictions, Samples, StageOutputs
 from harness.store.files import atomic_write, sync_folder, unwritable
 from harness.store.seals import write_marker
 from harness.store.stages import OUTPUTS, PARTS, SAMPLES
@@ -120,15 +121,7 @@ def load_outputs(folder: Path) -> StageOutputs | None:
 
 def save_samples(path: Path, samples: Samples) -> None:
     """Write the columns that noise tricks may change, and their marker."""
-    columns: dict[str, Any] = {
-        "label": samples.label,
-        "weight": samples.weight,
-        "subset": samples.subset,
-    }
-    if samples.targets is not None:
-        columns["target_classes"] = samples.targets.classes
-        columns["target_weights"] = samples.targets.weights
-        columns["target_names"] = np.array(samples.target_names, np.str_)
+    columns: dict[str, Any] = changed_columns(samples)
     atomic_write(path, lambda file: np.savez(file, **columns))
     write_marker(path.with_name(SAMPLES), {}, PARTS[SAMPLES])
 
@@ -136,14 +129,4 @@ def save_samples(path: Path, samples: Samples) -> None:
 def load_samples(path: Path, before: Samples) -> Samples:
     """Return ``before`` with the columns that ``save_samples`` wrote."""
     with np.load(path) as arrays:
-        targets = None
-        if "target_classes" in arrays:
-            targets = Targets(arrays["target_classes"], arrays["target_weights"])
-        names = arrays["target_names"].tolist() if targets is not None else []
-        return before.assign(
-            label=arrays["label"],
-            weight=arrays["weight"],
-            subset=arrays["subset"],
-            targets=targets,
-            target_names=tuple(names),
-        )
+        return with_changed_columns(before, dict(arrays))

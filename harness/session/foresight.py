@@ -36,9 +36,9 @@ def check_stages(
     ``draw`` builds a stage's network with initial weights. Every stage that is left to train is
     rehearsed; equal ones once.
     """
-    if recipe.combine == "learned" and len(recipe.members) > 1 and prepared.val is None:
+    if recipe.combine == "learned" and recipe.networks > 1 and prepared.val is None:
         raise HarnessError(NEEDS_VAL)
-    classes, builder = prepared.samples.num_classes, prepared.hooks.provider("build_model").name
+    builder = prepared.hooks.provider("build_model").name
     rehearsed: set[tuple[str, bool]] = set()
     backbones: dict[str, int] = {}  # and the bytes of their weights
     free = free_bytes(ranks)
@@ -61,5 +61,5 @@ def check_stages(
             engine = prepared.spec.engine
             least = step_memory(network, ranks, engine=engine, teachers=teachers, ahead=ahead)
             check_memory(least, stage.stage, ranks, free)
-            kept = rehearse(stage, network.to(ranks.device), builder, classes, seen=seen)
+            kept = rehearse(stage, network.to(ranks.device), builder, prepared.samples, seen=seen)
             check_memory(replace(least, activations=kept), stage.stage, ranks, free)

@@ -60,7 +60,7 @@ def record_of(
         full_size=prepared.recipe.full_size,
         stages=tuple(_stage(one) for one in finished),
         members=tuple(member.stage.name for member in prepared.recipe.members),
-        combine=prepared.recipe.combine if len(prepared.recipe.members) > 1 else "",
+        combine=prepared.recipe.combine if prepared.recipe.networks > 1 else "",
         scores=tuple(scores),
         noise=tuple(noise),
         commit=commit,

@@ -36,14 +36,31 @@ class FinishedStage:
     folder: StageFolder
     marker: dict[str, Any]
 
-    def weights(self) -> dict[Epoch, Path]:
-        """Return the files of the last epoch's weights and, if val was scored, of the best's."""
-        files: dict[Epoch, Path] = {"last": self.folder.path / "weights.pt"}
-        if 0 < self.marker["best_epoch"] < self.recipe.stage.epochs:
-            files["best"] = self.folder.path / "best.pt"
+    def weights(self, number: int = 0) -> dict[Epoch, Path]:
+        """Return the files of one network's weights.
+
+        Those of the last epoch; of the best, if val was scored and the stage has one network; the
+        average, if the stage has one. A stage of one network begins all that start from it.
+        """
+        folder, stage = self.folder.path, self.recipe.stage
+        number = min(number, stage.networks - 1)
+        files: dict[Epoch, Path] = {"last": folder / weights_file("weights", number)}
+        if 0 < self.marker["best_epoch"] < stage.epochs:
+            files["best"] = folder / "best.pt"
         elif self.marker["best_epoch"]:
             files["best"] = files["last"]
+        if stage.average is not None:
+            files["averaged"] = folder / weights_file("averaged", number)
         return files
+
+
+def weights_file(name: str, number: int) -> str:
+    """Return the name of a file of weights of a stage's network, counted from 0.
+
+    >>> weights_file("weights", 0), weights_file("weights", 1)
+    ('weights.pt', 'weights-1.pt')
+    """
+    return f"{name}-{number}.pt" if number else f"{name}.pt"
 
 
 class StageLoader:
@@ -54,14 +71,22 @@ class StageLoader:
         self._reported: set[str] = set()
 
     def network(
-        self, recipe: StageRecipe, weights: Path | None, outputs: int, *, start: bool = False
+        self,
+        recipe: StageRecipe,
+        weights: Path | None,
+        outputs: int,
+        *,
+        start: bool = False,
+        number: int = 0,
     ) -> nn.Module:
         """Build a stage's network, initialised by the run's seed or with the weights of a file.
 
-        With ``start`` the weights are an earlier stage's: the network keeps its initialised head
-        if the stage asks for a new one.
+        Each ``number`` of a stage's networks has other initial weights. With ``start`` the weights
+        are an earlier stage's: the network keeps its initialised head if the stage asks for a new
+        one.
         """
-        torch.manual_seed(int(self.random(recipe, 0).integers(1 << 62)))
+        seeds = self.random(recipe, 0).integers(1 << 62, size=number + 1)
+        torch.manual_seed(int(seeds[number]))
         hooks, spec = self._prepared.hooks, self._prepared.spec
         module: nn.Module = apply(recipe.model, hooks.build_model(spec, recipe.stage, outputs))
         if weights is not None:

@@ -8,29 +8,34 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
 from harness.assembly.contract import tricks_of
 from harness.assembly.prepare import Prepared
 from harness.assembly.recipe import Recipe, StageRecipe, plain_view
 from harness.assembly.stage_key import encoders_of
+from harness.changed_columns import changed_columns
+from harness.data.pictures.loader import Pictures
 from harness.errors import PluginError
 from harness.samples import Samples
 from harness.session.division import divide, encode_divided
 from harness.session.features import load_samples, save_samples
 from harness.session.foresight import check_stages
-from harness.session.stage_loader import FinishedStage, StageLoader
-from harness.store.files import write_text
+from harness.session.fresh_outputs import FreshOutputs
+from harness.session.stage_loader import FinishedStage, StageLoader, weights_file
+from harness.store.files import atomic_write, write_text
 from harness.store.seals import check_marker, read_marker
 from harness.store.stages import FINISHING, SAMPLES, StageFolder, stage_folder
 from harness.testing.score import Member, epoch_scorer
 from harness.training.checkpoints import drop_checkpoints, save_tensors, show_best
 from harness.training.engines import make_engine
-from harness.training.loop import Job, train
+from harness.training.job import Job
+from harness.training.learner import Team
+from harness.training.loop import train
 from harness.training.ranks import Ranks
 from harness.values import Stage, apply
 
 T = TypeVar("T")
+CHOSEN = "chosen.npz"  # what the epoch tricks chose last, for the first network
 
 
 class StageRunner:
@@ -77,10 +82,17 @@ class StageRunner:
                     f"stage {stage.stage.name!r} predicts {finished.marker['outputs']} keywords, "
                     "so it cannot be tested; let a stage with head='new' start from it"
                 )
-            load = partial(self._loader.finished_network, finished)
-            protocols, weights = recipe.protocols(stage), finished.weights()
-            members.append(Member(protocols=protocols, weights=weights, network=load))
+            for number in range(stage.stage.networks):
+                load = partial(self._loader.finished_network, finished)
+                protocols, weights = recipe.protocols(stage), finished.weights(number)
+                members.append(Member(protocols=protocols, weights=weights, network=load))
         return members
+
+    def chosen(self, recipe: StageRecipe) -> Samples:
+        """Return the samples that the stage was trained on last: after its epoch tricks, if any."""
+        path = self._finished[recipe.stage.name].folder.path / CHOSEN
+        samples = self.samples(recipe)
+        return load_samples(path, samples) if recipe.epoch and path.exists() else samples
 
     def _reusable(self, recipe: StageRecipe, folder: StageFolder) -> dict[str, Any] | None:
         """Return the marker of a finished stage, or None if one of its files is not as written."""
@@ -131,11 +143,24 @@ class StageRunner:
     def _train(self, recipe: StageRecipe, folder: StageFolder) -> dict[str, Any]:
         spec, stage, ranks, loader = self._spec, recipe.stage, self._ranks, self._loader
         samples = self.samples(recipe)
-        start = self._finished[stage.start.name].weights()["last"] if stage.start else None
-        module = loader.network(recipe, start, samples.num_outputs, start=True)
+        start = self._finished[stage.start.name] if stage.start else None
+        modules = [
+            loader.network(
+                recipe,
+                start.weights(number)["last"] if start else None,
+                samples.num_outputs,
+                start=True,
+                number=number,
+            )
+            for number in range(stage.networks)
+        ]
         teachers = [loader.teacher(self._finished[teacher.name]) for teacher in stage.teachers]
-        engine = make_engine(spec.engine, module, stage, ranks, dict(spec.deepspeed))
+        engines = [
+            make_engine(spec.engine, module, stage, ranks, dict(spec.deepspeed))
+            for module in modules
+        ]
         val = None if samples.target_names else self._val
+        fresh = FreshOutputs(recipe, samples, folder.path, ranks, spec.loader_threads)
         job = Job(
             recipe=recipe,
             samples=samples,
@@ -146,8 +171,10 @@ class StageRunner:
             report=loader.report,
             teachers=teachers,
             checkpoint_seconds=spec.checkpoint_seconds,
+            choose_samples=fresh.choose if recipe.epoch else None,
+            clean=self._clean(stage),
         )
-        position, meter = train(job, engine, ranks, self._hooks)
+        position, meter, team = train(job, engines, ranks, self._hooks)
         marker = {
             "stage": stage.name,
             "outputs": samples.num_outputs,
@@ -159,26 +186,45 @@ class StageRunner:
             "devices": ranks.world_size,
             "ranks": position.ranks,
         }
-        return self._ranks.decided(lambda: _finish(folder, stage, marker, engine.module))
+        return self._ranks.decided(lambda: _finish(folder, stage, marker, team))
+
+    def _clean(self, stage: Stage) -> Pictures | None:
+        clean = self._prepared.clean
+        return Pictures(clean, self._loader.report) if stage.clean and clean is not None else None
 
 
 def _finish(
-    folder: StageFolder, stage: Stage, marker: dict[str, Any], module: nn.Module
+    folder: StageFolder, stage: Stage, marker: dict[str, Any], team: Team
 ) -> dict[str, Any]:
     """Write the last weights, then the marker; return the marker's content."""
     # A short stage leaves no checkpoint: without this file, weights that a killed run wrote would
     # look like those of a finished stage that lost its marker.
     finishing = folder.path / FINISHING
     write_text(finishing, "")
-    save_tensors(folder.path / "weights.pt", module.state_dict())
-    has_best = 0 < marker["best_epoch"] < stage.epochs
-    if has_best:
+    written = []
+    for learner in team.learners:
+        files = {"weights": learner.module.state_dict()}
+        if learner.average is not None:
+            files["averaged"] = learner.average.module.state_dict()
+        for name, weights in files.items():
+            written.append(weights_file(name, learner.number))
+            save_tensors(folder.path / written[-1], weights)
+    chosen = team.learners[0].chosen
+    if chosen is not None:
+        written.append(CHOSEN)
+        atomic_write(folder.path / CHOSEN, lambda f: np.savez(f, **_changed(chosen)))
+    if 0 < marker["best_epoch"] < stage.epochs:
+        written.append("best.pt")
         show_best(folder.path, marker["best_epoch"])
     else:
         (folder.path / "best.pt").unlink(missing_ok=True)
     samples = check_marker(folder.path / SAMPLES) or {"files": {}}
     marker = {**marker, "samples": samples["files"]}
-    done = folder.finish(marker, ("weights.pt", "best.pt") if has_best else ("weights.pt",))
+    done = folder.finish(marker, written)
     finishing.unlink(missing_ok=True)
     drop_checkpoints(folder.path)
     return done
+
+
+def _changed(samples: Samples) -> dict[str, Any]:
+    return dict(changed_columns(samples))

@@ -15,6 +15,7 @@ from torch import nn
 from harness.data.pictures.loader import Pictures, prefetch
 from harness.samplers import Rows
 from harness.training.batches import normalize
+from harness.training.outputs import logits_of
 from harness.training.ranks import Ranks
 from harness.values import View, Views
 
@@ -112,7 +113,7 @@ def _probabilities(
     for size in dict.fromkeys(view.size for view in views):
         same = [place for place, view in enumerate(views) if view.size == size]
         images = normalize(np.concatenate([batch[place] for place in same]), ranks.device)
-        probabilities = torch.softmax(module(images).float(), dim=1).cpu().numpy()
+        probabilities = torch.softmax(logits_of(module(images)).float(), dim=1).cpu().numpy()
         for place, part in zip(same, np.split(probabilities, len(same)), strict=True):
             found[place] = part
     return np.stack([part for part in found if part is not None])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,12 +13,20 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from harness.data.pictures.loader import Loaded
+from harness.samplers import Rows
 from harness.samples import Samples
+from harness.training.outputs import logits_of
 from harness.values import Batch, Loss
 
 # ImageNet's statistics, the default of timm's networks.
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
+
+COLUMNS = ("targets", "weights", "index", "subset", "source")
+"""The columns of a batch, ``(B, ...)``, beside its images."""
+LOGITS = ("teacher_logits", "peer_logits")
+NAMED = ("outputs", "extra", "state")
+"""Fields that hold tensors ``(B, ...)`` by name."""
 
 
 def normalize(pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
@@ -52,30 +61,52 @@ class Collator:
     def collate(self, loaded: Loaded, seed: int) -> Batch:
         """Return the batch of these images, still as bytes, with dense targets ``(B, K)``."""
         rows, samples = loaded.rows, self._samples
-        targets = torch.zeros(len(rows), samples.num_outputs)
-        if samples.targets:
-            classes = torch.from_numpy(samples.targets.classes[rows].astype(np.int64))
-            targets.scatter_add_(1, classes, torch.from_numpy(samples.targets.weights[rows]))
-        else:
-            label = torch.from_numpy(samples.label[rows].astype(np.int64))
-            targets.scatter_(1, label[:, None], 1.0)
+        images, *views = (
+            torch.from_numpy(v).permute(0, 3, 1, 2) for v in (loaded.pixels, *loaded.further)
+        )
         return Batch(
-            images=torch.from_numpy(loaded.pixels).permute(0, 3, 1, 2),
-            targets=targets,
+            images=images,
+            views=tuple(views),
+            targets=dense_targets(samples, rows),
             weights=torch.from_numpy(samples.weight[rows]),
             index=torch.from_numpy(rows),
+            subset=torch.from_numpy(samples.subset[rows].astype(np.int64)),
+            source=torch.from_numpy(samples.source[rows].astype(np.int64)),
             seed=seed,
         )
 
 
+def dense_targets(samples: Samples, rows: Rows) -> Tensor:
+    """Return the targets of these rows, ``(B, K)``."""
+    targets = torch.zeros(len(rows), samples.num_outputs)
+    if samples.targets:
+        classes = torch.from_numpy(samples.targets.classes[rows].astype(np.int64))
+        return targets.scatter_add_(1, classes, torch.from_numpy(samples.targets.weights[rows]))
+    label = torch.from_numpy(samples.label[rows].astype(np.int64))
+    return targets.scatter_(1, label[:, None], 1.0)
+
+
+def with_columns(batch: Batch, samples: Samples) -> Batch:
+    """Return the batch with targets, weights and subsets of other samples of the same rows."""
+    rows = batch.index.cpu().numpy()
+    device = batch.images.device
+    return replace(
+        batch,
+        targets=dense_targets(samples, rows).to(device),
+        weights=torch.from_numpy(samples.weight[rows]).to(device),
+        subset=torch.from_numpy(samples.subset[rows].astype(np.int64)).to(device),
+    )
+
+
 def to_device(batch: Batch, device: torch.device) -> Batch:
     """Return the batch on the device, its images normalised floats."""
-    return Batch(
+    columns: dict[str, Any] = {name: getattr(batch, name).to(device) for name in COLUMNS}
+    return replace(
+        batch,
         images=_floats(batch.images.permute(0, 2, 3, 1), device),
-        targets=batch.targets.to(device),
-        weights=batch.weights.to(device),
-        index=batch.index.to(device),
-        seed=batch.seed,
+        views=tuple(_floats(view.permute(0, 2, 3, 1), device) for view in batch.views),
+        clean=to_device(batch.clean, device) if batch.clean is not None else None,
+        **columns,
     )
 
 
@@ -96,7 +127,8 @@ def with_teacher_logits(batch: Batch, teachers: Sequence[nn.Module]) -> Batch:
     if not teachers:
         return batch
     with torch.no_grad():
-        logits = torch.stack([teacher(batch.images).float() for teacher in teachers])
+        answers = [logits_of(teacher(batch.images)).float() for teacher in teachers]
+        logits = torch.stack(answers)
     return replace(batch, teacher_logits=logits)
 
 
@@ -104,29 +136,45 @@ def split_batch(batch: Batch, seeds: Sequence[int]) -> list[Batch]:
     """Return equal parts of consecutive samples as views, one for each seed."""
     if len(seeds) == 1:
         return [batch if batch.seed == seeds[0] else replace(batch, seed=seeds[0])]
-    columns = [column.chunk(len(seeds)) for column in (batch.images, batch.targets)]
-    columns += [column.chunk(len(seeds)) for column in (batch.weights, batch.index)]
-    logits = batch.teacher_logits
-    taught = [None] * len(seeds) if logits is None else logits.chunk(len(seeds), dim=1)
-    return [
-        Batch(images=images, targets=targets, weights=weights, index=index, seed=seed,
-              teacher_logits=teacher_logits)
-        for images, targets, weights, index, seed, teacher_logits
-        in zip(*columns, seeds, taught, strict=True)
-    ]  # fmt: skip
+    count = len(seeds)
+    columns = {name: getattr(batch, name).chunk(count) for name in ("images", *COLUMNS)}
+    logits = {
+        name: tensor.chunk(count, dim=1)
+        for name in LOGITS
+        if (tensor := getattr(batch, name)) is not None
+    }
+    views = [view.chunk(count) for view in batch.views]
+    named = {
+        name: {key: tensor.chunk(count) for key, tensor in getattr(batch, name).items()}
+        for name in NAMED
+    }
+
+    def part(number: int, seed: int) -> Batch:
+        changed: dict[str, Any] = {"seed": seed, "views": tuple(view[number] for view in views)}
+        for name, chunks in (*columns.items(), *logits.items()):
+            changed[name] = chunks[number]
+        for name, tensors in named.items():
+            changed[name] = {key: chunks[number] for key, chunks in tensors.items()}
+        return replace(batch, **changed)
+
+    return [part(number, seed) for number, seed in enumerate(seeds)]
 
 
 def join_batches(parts: Sequence[Batch]) -> Batch:
-    """Return the parts as one batch, with the seed of the first."""
+    """Return the parts as one batch, with the seed of the first.
+
+    Without the logits of teachers and peers, which are those of images after the batch tricks.
+    """
     if len(parts) == 1:
         return parts[0]
-    return replace(
-        parts[0],
-        images=torch.cat([part.images for part in parts]),
-        targets=torch.cat([part.targets for part in parts]),
-        weights=torch.cat([part.weights for part in parts]),
-        index=torch.cat([part.index for part in parts]),
-    )
+    changed: dict[str, Any] = {
+        name: torch.cat([getattr(part, name) for part in parts]) for name in ("images", *COLUMNS)
+    }
+    for name in NAMED:
+        keys = getattr(parts[0], name)
+        changed[name] = {key: torch.cat([getattr(p, name)[key] for p in parts]) for key in keys}
+    views = zip(*(part.views for part in parts), strict=True)
+    return replace(parts[0], views=tuple(map(torch.cat, views)), **changed)
 
 
 def in_parts(loss: Loss, seeds: Sequence[int]) -> Loss:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import Any
 
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from harness.errors import HarnessError
-from harness.training.engine import TorchEngine
+from harness.training.engine import TorchEngine, autocast
 from harness.training.ranks import Ranks
 from harness.values import Stage
 
@@ -39,15 +40,16 @@ class DdpEngine(TorchEngine):
                 **settings,
             )
 
-    def __call__(self, images: Tensor) -> Tensor:
-        """Return logits ``(B, K)``."""
+    def __call__(self, images: Tensor) -> Tensor | Mapping[str, Tensor]:
+        """Return logits ``(B, K)``, or outputs by name."""
         wrapped = self._wrapped
         if wrapped is None:
             return super().__call__(images)
         # Whether backward sends gradients is decided by the forward pass that it belongs to.
-        with nullcontext() if self._ends_update else wrapped.no_sync(), self._autocast():
-            logits: Tensor = wrapped(images)
-        return logits
+        sends = nullcontext() if self._ends_update else wrapped.no_sync()
+        with sends, autocast(self._stage, self._ranks.device):
+            answer: Tensor | Mapping[str, Tensor] = wrapped(images)
+        return answer
 
     def _average_gradients(self) -> None:
         """Check that none is missing; DDP has averaged them, but its next pass would fail."""

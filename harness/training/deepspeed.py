@@ -65,10 +65,10 @@ class DeepSpeedEngine:
         import torch
 
         from harness.training.compiled import compiled
-        from harness.training.optimizer import sgd
+        from harness.training.optimizer import build_optimizer
 
         module = module.to(ranks.device)
-        self._optimizer, self._accumulation = sgd(module, stage), stage.accumulation
+        self._optimizer, self._accumulation = build_optimizer(module, stage), stage.accumulation
         config = deepspeed_config(stage, ranks.world_size, user)
         self._engine = _initialised(compiled(module, stage), self._optimizer, config, user)
         # Its broadcast at the start fails on a channels_last module, so the layout comes after.
@@ -77,10 +77,10 @@ class DeepSpeedEngine:
             # Otherwise every step copies all gradients into buckets and back for no reason.
             self._engine.enable_backward_allreduce = False
 
-    def __call__(self, images: Tensor) -> Tensor:
-        """Return logits ``(B, K)``."""
-        logits: Tensor = self._engine(images)
-        return logits
+    def __call__(self, images: Tensor) -> Tensor | Mapping[str, Tensor]:
+        """Return logits ``(B, K)``, or outputs by name."""
+        answer: Tensor | Mapping[str, Tensor] = self._engine(images)
+        return answer
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of one micro-batch."""
@@ -94,8 +94,9 @@ class DeepSpeedEngine:
 
     def set_lr(self, lr: float) -> None:
         """Set the learning rate of the next update."""
-        for group in self._optimizer.param_groups:
-            group["lr"] = lr
+        from harness.training.optimizer import set_lr
+
+        set_lr(self._optimizer, lr)
 
     def state(self) -> dict[str, Any]:
         """Return module, optimiser and loss scale; independent of the number of ranks."""

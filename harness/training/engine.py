@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.training.compiled import compiled
-from harness.training.optimizer import sgd
+from harness.training.optimizer import build_optimizer, set_lr
 from harness.training.ranks import Ranks
 from harness.values import Precision, Stage
 
@@ -18,6 +19,12 @@ DTYPES: dict[Precision, torch.dtype | None] = {
     "bf16": torch.bfloat16,
     "fp16": torch.float16,
 }
+
+
+def autocast(stage: Stage, device: torch.device) -> AbstractContextManager[object]:
+    """Return the context in which a stage's network computes in the stage's precision."""
+    dtype = DTYPES[stage.precision]
+    return nullcontext() if dtype is None else torch.autocast(device.type, dtype=dtype)
 
 
 class Engine(Protocol):
@@ -30,8 +37,8 @@ class Engine(Protocol):
     name: str
     module: nn.Module
 
-    def __call__(self, images: Tensor) -> Tensor:
-        """Return logits ``(B, K)`` in the stage's precision."""
+    def __call__(self, images: Tensor) -> Tensor | Mapping[str, Tensor]:
+        """Return logits ``(B, K)``, or outputs by name, in the stage's precision."""
         ...
 
     def backward(self, loss: Tensor) -> None:
@@ -63,8 +70,7 @@ class TorchEngine:
     def __init__(self, module: nn.Module, stage: Stage, ranks: Ranks) -> None:
         self.module = module.to(ranks.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._stage, self._ranks, self._micro_steps = stage, ranks, 0
-        self._optimizer = sgd(self.module, stage)
-        self._dtype = DTYPES[stage.precision]
+        self._optimizer = build_optimizer(self.module, stage)
         self._scaler = torch.amp.GradScaler(ranks.device.type, enabled=stage.precision == "fp16")
         self._parameters = [p for p in self.module.parameters() if p.requires_grad]
         self._forward = compiled(self.module, stage)
@@ -72,11 +78,11 @@ class TorchEngine:
             if ranks.world_size > 1:
                 torch.distributed.broadcast(parameter.data, 0)
 
-    def __call__(self, images: Tensor) -> Tensor:
-        """Return logits ``(B, K)``."""
-        with self._autocast():
-            logits: Tensor = self._forward(images)
-        return logits
+    def __call__(self, images: Tensor) -> Tensor | Mapping[str, Tensor]:
+        """Return logits ``(B, K)``, or outputs by name."""
+        with autocast(self._stage, self._ranks.device):
+            answer: Tensor | Mapping[str, Tensor] = self._forward(images)
+        return answer
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of one micro-batch."""
@@ -101,11 +107,6 @@ class TorchEngine:
     def _ends_update(self) -> bool:
         return (self._micro_steps + 1) % self._stage.accumulation == 0
 
-    def _autocast(self) -> AbstractContextManager[object]:
-        if self._dtype is None:
-            return nullcontext()
-        return torch.autocast(self._ranks.device.type, dtype=self._dtype)
-
     def _average_gradients(self) -> None:
         """Average them over the ranks, one by one, so that nothing else is involved."""
         for parameter in self._parameters:
@@ -114,8 +115,7 @@ class TorchEngine:
 
     def set_lr(self, lr: float) -> None:
         """Set the learning rate of the next update."""
-        for group in self._optimizer.param_groups:
-            group["lr"] = lr
+        set_lr(self._optimizer, lr)
 
     def state(self) -> dict[str, Any]:
         """Return module, optimiser and loss scale."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from harness.errors import HarnessError
 from harness.spec import RunSpec, check_engine
 from harness.terminal import note
 from harness.training.batch_norm import across_ranks, check_pictures
@@ -15,6 +16,7 @@ from harness.training.ddp import DdpEngine
 from harness.training.deepspeed import DeepSpeedEngine, unavailable
 from harness.training.engine import Engine, TorchEngine
 from harness.training.layout import micro_batch_size
+from harness.training.optimizer import freeze
 from harness.training.ranks import Ranks
 from harness.values import Stage
 
@@ -31,6 +33,12 @@ def make_engine(
     micro_batch_size(stage, ranks.world_size)
     check_pictures(module, stage, ranks.world_size)
     check_compiler(stage, ranks.device)
+    if stage.optimizer.passes > 1 and stage.precision == "fp16":
+        raise HarnessError(
+            f"stage {stage.name!r}: fp16's loss scaler may skip one of the "
+            f"{stage.optimizer.passes} gradients of an update; use --stage precision=bf16 or fp32"
+        )
+    freeze(module, stage)
     module = across_ranks(module, stage, ranks)
     if name != "deepspeed":
         return {"ddp": DdpEngine, "torch": TorchEngine}[name](module, stage, ranks)

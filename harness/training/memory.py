@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from harness.errors import HarnessError
 from harness.machine.control_groups import free_memory
+from harness.optimizers import Optimizer, Sam, Sgd
 from harness.training.layout import micro_batch_size
 from harness.training.ranks import Ranks, counted
 from harness.values import Stage
@@ -55,15 +56,28 @@ class StepMemory:
         pixels = CHANNELS * stage.input_size**2
         per_sample = self.activations if stage.precision == "fp32" else self.activations // 2
         forward = micro * max(per_sample, FLOAT * pixels)
-        momentum = self.trained if stage.optimizer.momentum else 0
         # Backward begins with the last layers, which have the most weights and the smallest maps:
         # nearly all gradients exist before most of the activations are given back.
-        step = forward + self.trained + momentum + self.buckets
+        step = forward + self.trained + kept_by(stage.optimizer) * self.trained + self.buckets
         if stage.precision != "fp32":
             step += self.weights // 2  # autocast keeps its copies until backward
-        loader = micro * stage.accumulation * pixels * self.ahead
-        draws = stage.batch_size * CROP_DRAWS if self.ahead else 0
-        return int(self.heap * (self.weights + self.teachers + step)) + loader + draws
+        copies = self.weights if stage.average else 0
+        network = self.weights + copies + step
+        loader = micro * stage.accumulation * stage.views * pixels * self.ahead
+        draws = stage.batch_size * stage.views * CROP_DRAWS if self.ahead else 0
+        return int(self.heap * (self.teachers + stage.networks * network)) + loader + draws
+
+
+def kept_by(optimizer: Optimizer) -> int:
+    """Return how many values an optimiser keeps for each parameter.
+
+    Sgd one with momentum; Sam also a copy of the weights; others, of which most are like Adam, two.
+    """
+    if isinstance(optimizer, Sam):
+        return 1 + kept_by(optimizer.base)
+    if isinstance(optimizer, Sgd):
+        return 1 if optimizer.momentum else 0
+    return 2
 
 
 def step_memory(

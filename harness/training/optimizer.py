@@ -1,49 +1,112 @@
-"""The optimiser of a stage."""
+"""The optimiser of a stage: its groups of parameters, and what is left as it is."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from torch import nn
 
 from harness.errors import TrainingError
+from harness.optimizers import Sam
+from harness.training.sharpness_aware import SharpnessAware
 from harness.values import Stage
 
-FUSED = ("cpu", "cuda")  # devices on which one kernel updates all parameters
 
-
-def sgd(module: nn.Module, stage: Stage) -> torch.optim.Optimizer:
+def build_optimizer(module: nn.Module, stage: Stage) -> torch.optim.Optimizer:
     """Return the stage's optimiser; batch norm's and biases' parameters are not decayed.
 
-    The fused kernel takes an eighth of the time of torch's default on a CPU. It reads memory in the
-    order in which it lies there, so gradients must lie as their parameters do; autograd promises
-    that for what is dense. The first update checks it and raises TrainingError otherwise.
+    torch's fused kernels read memory in the order in which it lies there, so gradients must lie as
+    their parameters do; autograd promises that for what is dense. The first update checks it and
+    raises TrainingError otherwise.
     """
-    decayed = [p for p in module.parameters() if p.requires_grad and p.ndim > 1]
-    free = [p for p in module.parameters() if p.requires_grad and p.ndim <= 1]
-    groups = [
-        {"params": decayed, "weight_decay": stage.optimizer.weight_decay},
-        {"params": free, "weight_decay": 0.0},
-    ]
-    optimizer = stage.optimizer
-    fused = all(map(_is_fusible, (*decayed, *free)))
-    built = torch.optim.SGD(
-        groups,
-        lr=stage.lr,
-        momentum=optimizer.momentum,
-        nesterov=optimizer.nesterov,
-        fused=fused or None,
-    )
-    if fused:
+    built = stage.optimizer.build(parameter_groups(module, stage), stage.lr)
+    if isinstance(stage.optimizer, Sam):
+        built = SharpnessAware(built, stage.optimizer.rho)
+    for group in built.param_groups:
+        group.setdefault("lr_scale", 1.0)
+    if any(group.get("fused") for group in built.param_groups):
         _check_first_update(built, module)
+    set_lr(built, stage.lr)
     return built
 
 
-def _is_fusible(parameter: nn.Parameter) -> bool:
-    dense = parameter.is_contiguous() or parameter.is_contiguous(memory_format=torch.channels_last)
-    return parameter.device.type in FUSED and parameter.is_floating_point() and dense
+def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Set the learning rate of the next update, in proportion for every group."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr * group["lr_scale"]
 
 
-def _check_first_update(optimizer: torch.optim.SGD, module: nn.Module) -> None:
+def parameter_groups(module: nn.Module, stage: Stage) -> list[dict[str, Any]]:
+    """Return the parameters that are trained, in groups of one decay and one learning rate."""
+    decay, rates = stage.optimizer.weight_decay, _rates(module, stage)
+    groups: dict[tuple[float, float], dict[str, Any]] = {}
+    for decayed in (True, False):  # all that is decayed first
+        for name, parameter in module.named_parameters():
+            if not parameter.requires_grad or (parameter.ndim > 1) != decayed:
+                continue
+            of = (decay if decayed else 0.0, rates[name])
+            empty = {"params": [], "weight_decay": of[0], "lr_scale": of[1]}
+            groups.setdefault(of, empty)["params"].append(parameter)
+    return list(groups.values())
+
+
+def _rates(module: nn.Module, stage: Stage) -> dict[str, float]:
+    """Return the factor of the learning rate of each parameter by its name."""
+    names = {id(parameter): name for name, parameter in module.named_parameters()}
+    rates = dict.fromkeys(names.values(), 1.0)
+    if stage.groups.layer_decay != 1.0:
+        import timm.optim
+
+        known: Any = timm.optim
+        decay = stage.groups.layer_decay
+        for group in known.param_groups_layer_decay(module, layer_decay=decay):
+            rates |= {names[id(parameter)]: group["lr_scale"] for parameter in group["params"]}
+    if stage.groups.head != 1.0:
+        for name in _head(module, stage):
+            rates[name] *= stage.groups.head
+    return rates
+
+
+def freeze(module: nn.Module, stage: Stage) -> None:
+    """Mark the parameters that the stage does not train; raises TrainingError if none is left."""
+    head = _head(module, stage) if stage.groups.trained == "head" else None
+    for prefix in stage.groups.frozen:
+        if not any(name.startswith(prefix) for name, _ in module.named_parameters()):
+            raise TrainingError(
+                f"stage {stage.name!r}: no parameter begins with {prefix!r}, so it cannot be frozen"
+            )
+    for name, parameter in module.named_parameters():
+        if name.startswith(stage.groups.frozen) or (head is not None and name not in head):
+            parameter.requires_grad = False
+    if not any(parameter.requires_grad for parameter in module.parameters()):
+        raise TrainingError(f"stage {stage.name!r}: no parameter is left to train")
+
+
+def train_mode(module: nn.Module) -> None:
+    """Put a network in training mode; parts of which no parameter is trained keep statistics."""
+    module.train()
+    for part in module.modules():
+        own = list(part.parameters())
+        if own and not any(parameter.requires_grad for parameter in own):
+            part.eval()
+
+
+def _head(module: nn.Module, stage: Stage) -> set[str]:
+    """Return the names of the classifier's parameters; raises TrainingError if it is unknown."""
+    ask: Any = getattr(module, "get_classifier", None)
+    head = ask() if callable(ask) else None
+    own = {id(parameter) for parameter in head.parameters()} if head is not None else set()
+    names = {name for name, parameter in module.named_parameters() if id(parameter) in own}
+    if not names:
+        raise TrainingError(
+            f"stage {stage.name!r}: the classifier has a learning rate of its own, but the "
+            "network's get_classifier() returns no part with parameters"
+        )
+    return names
+
+
+def _check_first_update(optimizer: torch.optim.Optimizer, module: nn.Module) -> None:
     """Raise TrainingError at the first update if a gradient lies otherwise than its parameter."""
 
     def check(*_: object) -> None:

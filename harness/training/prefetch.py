@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import torch
+from torch import Tensor
 
+from harness.training.batches import COLUMNS
 from harness.values import Batch
 
-TENSORS = ("images", "targets", "weights", "index")
+TENSORS = ("images", *COLUMNS)
 
 
 def prefetch_to_device(steps: Iterator[list[Batch]], device: torch.device) -> Iterator[list[Batch]]:
@@ -36,8 +39,12 @@ def _on_a_stream(steps: Iterator[list[Batch]], device: torch.device) -> Iterator
 
 
 def _moved(batch: Batch, device: torch.device) -> Batch:
-    tensors = {name: getattr(batch, name).pin_memory() for name in TENSORS}
-    return replace(batch, **{k: v.to(device, non_blocking=True) for k, v in tensors.items()})
+    def move(tensor: Tensor) -> Tensor:
+        return tensor.pin_memory().to(device, non_blocking=True)
+
+    moved: dict[str, Any] = {name: move(getattr(batch, name)) for name in TENSORS}
+    clean = _moved(batch.clean, device) if batch.clean is not None else None
+    return replace(batch, views=tuple(map(move, batch.views)), clean=clean, **moved)
 
 
 def _ready(batches: list[Batch], arrived: torch.cuda.Event, device: torch.device) -> list[Batch]:
@@ -45,6 +52,13 @@ def _ready(batches: list[Batch], arrived: torch.cuda.Event, device: torch.device
     current = torch.cuda.current_stream(device)
     current.wait_event(arrived)
     for batch in batches:
-        for name in TENSORS:
-            getattr(batch, name).record_stream(current)
+        for tensor in _tensors(batch):
+            tensor.record_stream(current)
     return batches
+
+
+def _tensors(batch: Batch) -> Iterator[Tensor]:
+    yield from (getattr(batch, name) for name in TENSORS)
+    yield from batch.views
+    if batch.clean is not None:
+        yield from _tensors(batch.clean)

@@ -133,6 +133,14 @@ class Ranks:
             tensor /= self.world_size
         return tensor
 
+    def joined(self, tensor: Tensor) -> Tensor:
+        """Return the tensors of all ranks, which must have one shape, one after another."""
+        if self.world_size == 1:
+            return tensor
+        parts = [torch.empty_like(tensor) for _ in range(self.world_size)]
+        dist.all_gather(parts, tensor.contiguous())
+        return torch.cat(parts)
+
     def average_buffers(self, module: nn.Module) -> None:
         """Average batch-norm statistics, which drift apart between ranks as they train.
 

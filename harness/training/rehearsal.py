@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -15,64 +18,143 @@ from harness.assembly.contract import (
     check_loss_values,
 )
 from harness.assembly.recipe import StageRecipe
-from harness.errors import PluginError
+from harness.errors import HarnessError, PluginError
+from harness.samplers import draw_seed
+from harness.samples import Samples
 from harness.training.batches import cross_entropy
 from harness.training.memory import saved_for_backward
-from harness.training.optimizer import sgd
-from harness.values import Batch, Loss
+from harness.training.optimizer import build_optimizer, freeze
+from harness.training.outputs import LOGITS, logits_of, others_of
+from harness.training.ranks import Ranks
+from harness.training.state import StageState, with_logits
+from harness.values import Batch, Loss, Networks, Picture, Stage
 
 PICTURES = 4
 PROGRESS = 100  # points of a stage at which its schedule is evaluated
 
 
 def rehearse(
-    recipe: StageRecipe, module: nn.Module, builder: str, outputs: int, *, seen: bool
+    recipe: StageRecipe, module: nn.Module, builder: str, samples: Samples, *, seen: bool
 ) -> int:
-    """Try a stage's schedule, batch tricks, network, optimiser and loss on random images.
+    """Try a stage's schedule, tricks, network, optimiser and loss on random images.
 
     ``builder`` is the plugin that built ``module``, whose weights and statistics are changed;
-    ``seen`` says whether a later stage looks at this one. Torch's random state is left as it was.
-    Returns the bytes that backward keeps for each picture. Raises PluginError for what cannot
-    train, naming plugin, trick and stage.
+    ``seen`` says whether a later stage, or an epoch trick, looks at this one. Torch's random state
+    is left as it was. Returns the bytes that backward keeps for each picture. Raises PluginError
+    for what cannot train, naming plugin, trick and stage.
     """
     stage = recipe.stage
     named = "; ".join([f"plugin {builder!r}: build_model", *(given.who for given in recipe.model)])
     named = f"{named} in stage {stage.name!r}" if not recipe.model else named
     for place in range(PROGRESS):
         check_factor(recipe.who(stage.schedule), stage.schedule.factor(place / PROGRESS))
+    _check_pictures(recipe)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        device = next((p.device for p in module.parameters()), torch.device("cpu"))
-        batch = apply_batch_tricks(recipe, drawn_batch(recipe, outputs, device))
+        trial = Trial.of(recipe, module, samples)
+        batch = apply_batch_tricks(recipe, trial.batch())
+        batch = trial.state.read(batch)
         _check_optimizer(recipe, module, named)
         with saved_for_backward(module) as saved:
-            logits = _answer(module.train(), batch.images, named)
+            answer = _answer(module.train(), batch.images, named)
         activations = sum(saved.values()) // len(batch.images)
-        check_logits(named, logits, tuple(batch.targets.shape))
+        check_logits(named, answer, tuple(batch.targets.shape))
+        logits, others = logits_of(answer), others_of(answer)
+        batch = replace(batch, outputs=others)
         loss_values(recipe, logits, batch).mean().backward()  # type: ignore[no-untyped-call]
+        trial.state.collect(with_logits(logits, others), batch)
+        trial.state.commit()
         with torch.no_grad():
-            logits = _answer(module.eval(), batch.images, named)
-            check_logits(named, logits, tuple(batch.targets.shape))
-            if seen:
+            answer = _answer(module.eval(), batch.images, named)
+            check_logits(named, answer, tuple(batch.targets.shape))
+            if seen or recipe.epoch:
                 _check_features(module, batch, named)
         if stage.head == "new":
             _check_head(module, named)
     return activations
 
 
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """A stage with a network that is tried: what its tricks keep, and batches as they get them."""
+
+    recipe: StageRecipe
+    outputs: int
+    device: torch.device
+    state: StageState
+    networks: Networks
+
+    @classmethod
+    def of(cls, recipe: StageRecipe, module: nn.Module, samples: Samples) -> Trial:
+        """Return the trial on the network's device."""
+        device = next((p.device for p in module.parameters()), torch.device("cpu"))
+        alone = Ranks(rank=0, world_size=1, device=device)
+        tricks = (*recipe.batch, *recipe.loss)
+        return cls(
+            recipe=recipe,
+            outputs=samples.num_classes,
+            device=device,
+            state=StageState(tricks, recipe.stage, samples, alone),
+            networks=_Tried(module, recipe.stage),
+        )
+
+    def batch(self) -> Batch:
+        """Return a random batch in the form that the stage's tricks get."""
+        batch = drawn_batch(self.recipe, self.outputs, self.device)
+        return self.state.read(replace(batch, networks=self.networks))
+
+
+class _Tried:
+    """One network that answers as all networks of a stage, and as their average."""
+
+    def __init__(self, module: nn.Module, stage: Stage) -> None:
+        self._module, self._stage = module, stage
+
+    def logits(self, images: Tensor) -> Tensor:
+        return torch.stack([self._answer(images)[LOGITS]] * self._stage.networks)
+
+    def averaged(self, images: Tensor) -> dict[str, Tensor]:
+        if self._stage.average is None:
+            raise PluginError(f"stage {self._stage.name!r} has no average; give it average=Ema()")
+        return self._answer(images)
+
+    def _answer(self, images: Tensor) -> dict[str, Tensor]:
+        training = self._module.training
+        with torch.no_grad():
+            answer = self._module.eval()(images)
+        self._module.train(training)
+        return with_logits(logits_of(answer), others_of(answer))
+
+
 def drawn_batch(recipe: StageRecipe, outputs: int, device: torch.device | str = "cpu") -> Batch:
     """Return a random batch in the form that a stage's tricks get, with normalised images."""
-    size, teachers = recipe.stage.input_size, len(recipe.stage.teachers)
+    stage = recipe.stage
     random = torch.Generator().manual_seed(0)
     index = torch.arange(PICTURES)
-    logits = torch.rand(teachers, PICTURES, outputs, generator=random)
-    return Batch(
-        images=torch.randn(PICTURES, 3, size, size, generator=random).to(device),
-        targets=torch.eye(outputs)[index % outputs].to(device),
-        weights=torch.ones(PICTURES, device=device),
+    logits = torch.rand(len(stage.teachers), PICTURES, outputs, generator=random)
+
+    def pictures(count: int) -> Tensor:
+        shape = (count, 3, stage.input_size, stage.input_size)
+        return torch.randn(*shape, generator=random).to(device)
+
+    def plain(count: int) -> Batch:
+        rows = torch.arange(count)
+        return Batch(
+            images=pictures(count),
+            targets=torch.eye(outputs)[rows % outputs].to(device),
+            weights=torch.ones(count, device=device),
+            index=(rows % PICTURES).to(device),
+            seed=0,
+        )
+
+    peers = torch.rand(stage.networks - 1, PICTURES, outputs, generator=random)
+    return replace(
+        plain(PICTURES),
         index=index.to(device),
-        seed=0,
-        teacher_logits=logits.to(device) if teachers else None,
+        views=tuple(pictures(PICTURES) for _ in range(stage.views - 1)),
+        clean=plain(min(stage.clean, PICTURES)) if stage.clean else None,
+        teacher_logits=logits.to(device) if stage.teachers else None,
+        peer_logits=peers.to(device) if stage.networks > 1 else None,
     )
 
 
@@ -89,6 +171,8 @@ def loss_values(recipe: StageRecipe, logits: Tensor, batch: Batch) -> Tensor:
     """Return the stage's loss of every sample, checked after each of its loss tricks."""
     loss: Loss = cross_entropy
     kept, before = logits.detach().clone(), _copies(batch)
+    if batch.peer_logits is not None and batch.peer_logits.shape[1:] != logits.shape:
+        batch = replace(batch, peer_logits=logits.detach().expand(len(batch.peer_logits), -1, -1))
     values = loss(logits, batch)
     for given in recipe.loss:
         loss = given(loss)
@@ -109,6 +193,18 @@ def loss_values(recipe: StageRecipe, logits: Tensor, batch: Batch) -> Tensor:
     return values
 
 
+def _check_pictures(recipe: StageRecipe) -> None:
+    """Try the picture tricks on random pixels; raises PluginError for what they return wrong."""
+    size = recipe.stage.input_size
+    pixels = np.random.default_rng(0).integers(256, size=(size, size, 3), dtype=np.uint8)
+    for given in recipe.picture:
+        for view in range(recipe.stage.views):
+            seed = draw_seed(view)
+            found, again = (given(Picture(pixels.copy(), seed, view)).pixels for _ in range(2))
+            if not np.array_equal(found, again):
+                raise PluginError(f"{given.who} differs each time; draw from picture.seed alone")
+
+
 def _copies(batch: Batch) -> dict[str, Tensor]:
     names = ("images", "targets", "weights", "index")
     return {name: getattr(batch, name).clone() for name in names}
@@ -127,9 +223,12 @@ def _check_optimizer(recipe: StageRecipe, module: nn.Module, named: str) -> None
     stage = recipe.stage
     if not any(parameter.requires_grad for parameter in module.parameters()):
         raise PluginError(f"{named}: the network has no parameter to train")
+    freeze(copy.deepcopy(module), stage)
     try:
-        sgd(module, stage)
-    except (ValueError, TypeError) as error:
+        build_optimizer(module, stage)
+    except HarnessError as error:
+        raise PluginError(f"{recipe.who(stage.optimizer)}: {error}") from error
+    except Exception as error:  # of a plugin's optimiser
         raise PluginError(
             f"{recipe.who(stage.optimizer)}: the optimiser cannot be built: {error}"
         ) from error

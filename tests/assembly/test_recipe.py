@@ -15,13 +15,15 @@ from torch import nn
 from harness.assembly.activation import Activation
 from harness.assembly.hooks import Active, Hooks
 from harness.assembly.recipe import OVERRIDABLE, DataIdentity, Recipe, resolve
+from harness.averages import Ema, Swa
 from harness.errors import HarnessError, PluginError
 from harness.hookspecs import hookimpl
+from harness.optimizers import AdamW, Groups, Sam, Sgd
 from harness.samplers import SubsetBatches, Uniform
 from harness.samples import Samples
 from harness.schedules import Constant, Part, Steps, WarmupCosine
 from harness.spec import DataSpec, Override, RunSpec
-from harness.values import SLOTS, Plan, Sgd, Stage, Trick, View, Views
+from harness.values import SLOTS, Plan, Stage, Trick, View, Views
 
 TINY = DataSpec(name="synthweb", path="tiny")
 
@@ -279,7 +281,12 @@ def test_a_plan_that_is_no_graph_is_refused(stages: Sequence[Stage], words: str)
         (lambda stage: replace(stage, optimizer=Sgd(weight_decay=-1)), "weight_decay must lie in"),
         (lambda stage: replace(stage, optimizer=Sgd(momentum=math.nan)), "momentum must lie in"),
         (lambda stage: replace(stage, optimizer=Sgd(momentum=0.0)), "nesterov needs a momentum"),
-        (lambda stage: replace(stage, optimizer="sgd"), "optimizer must be Sgd"),
+        (lambda stage: replace(stage, optimizer="sgd"), "optimizer must have build"),
+        (lambda stage: replace(stage, groups=None), "groups must be Groups, not None"),
+        (lambda stage: replace(stage, average=0.9), "average must be Ema"),
+        (lambda stage: replace(stage, networks=0), "networks must be above 0"),
+        (lambda stage: replace(stage, views=65), "at most 64, not 65"),
+        (lambda stage: replace(stage, clean=-1), "clean must be above 0"),
     ],
 )
 def test_a_stage_trick_keeps_to_its_stage(trick: Callable[..., Any], words: str) -> None:
@@ -341,6 +348,12 @@ OTHER: dict[str, Any] = {
     "batch_size": 8,
     "lr": 0.2,
     "optimizer": Sgd(nesterov=False),
+    "groups": Groups(head=10.0),
+    "networks": 2,
+    "average": Ema(),
+    "views": 2,
+    "clean": 8,
+    "refresh": 2,
     "schedule": Constant(),
     "sampler": SubsetBatches(),
     "precision": "bf16",
@@ -363,7 +376,9 @@ def test_every_field_of_a_stage_changes_the_key() -> None:
     found |= {key_of(), key_of(replace(plain, schedule=Steps()))}
     found |= {key_of(replace(plain, optimizer=Sgd(weight_decay=0.0)))}
     found |= {key_of(replace(plain, sampler=SubsetBatches(counts=(2, 1, 1))))}
-    assert len(found) == len(OTHER) + 4
+    found |= {key_of(replace(plain, optimizer=AdamW(weight_decay=1e-4)))}
+    found |= {key_of(replace(plain, average=Swa())), key_of(replace(plain, optimizer=Sam()))}
+    assert len(found) == len(OTHER) + 7
     assert key_of(replace(plain, sampler=Uniform())) == key_of()
 
 

@@ -15,9 +15,9 @@ from harness.assembly.contract import Contribution
 from harness.assembly.recipe import StageRecipe
 from harness.data.webvision import read_split
 from harness.samples import Samples
-from harness.training.loop import Job
+from harness.training.job import Job
 from harness.training.ranks import Ranks, join_ranks
-from harness.values import Batch, Stage
+from harness.values import SLOTS, Batch, Stage
 
 MakeJob = Callable[..., Job]
 
@@ -127,7 +127,7 @@ def make_job(tiny: Samples, tmp_path: Path) -> MakeJob:
             name: getattr(tiny, name)[:rows]
             for name in ("files", "label", "source", "query", "rank", "weight", "subset")
         }
-        given = {"noise": (), "model": (), "batch": (), "loss": ()} | (tricks or {})
+        given = dict.fromkeys(SLOTS, ()) | (tricks or {})
         slots = {
             slot: tuple(Contribution("mine", trick, f"{slot}_tricks", "train") for trick in tricks)
             for slot, tricks in given.items()

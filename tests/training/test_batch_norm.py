@@ -143,7 +143,7 @@ def test_dropout_goes_on_exactly(
             made = make_engine(engine, module, job.recipe.stage, ranks, {})
             torch.manual_seed(len(seen.steps))  # another process's generator stands elsewhere
             try:
-                train(job, made, ranks, seen)
+                train(job, [made], ranks, seen)
             except Interrupted:
                 assert len(seen.steps) == stop
         losses.append(seen.losses)

@@ -20,7 +20,8 @@ from harness.training.compiled import check_compiler, compiled
 from harness.training.engine import Engine
 from harness.training.engines import make_engine
 from harness.training.interrupt import Interrupted
-from harness.training.loop import Job, train
+from harness.training.job import Job
+from harness.training.loop import train
 from harness.training.ranks import Ranks
 from harness.values import Stage
 
@@ -54,7 +55,7 @@ def test_a_compiled_stage_trains_scores_and_goes_on_like_the_plain_one(
         seen = watcher(after=ask)
         made = make_engine(engine, network(), job.recipe.stage, ranks, {})
         with pytest.raises(Interrupted) if stop else nullcontext():
-            train(job, made, ranks, seen)
+            train(job, [made], ranks, seen)
         return seen.losses, made
 
     def job_of(name: str, **stage: object) -> Job:

@@ -14,8 +14,8 @@ from harness.spec import ENGINES
 from harness.training.batches import cross_entropy
 from harness.training.engine import Engine
 from harness.training.engines import make_engine
-from harness.training.loop import weighted_mean
-from harness.training.optimizer import sgd
+from harness.training.learner import weighted_mean
+from harness.training.optimizer import build_optimizer
 from harness.training.ranks import Ranks
 from harness.values import Batch, Sgd, Stage
 
@@ -200,7 +200,7 @@ def test_a_batch_that_cannot_be_split_stops_every_engine(
 
 
 def test_batch_norm_and_biases_are_not_decayed(network: Callable[[], nn.Module]) -> None:
-    decayed, free = sgd(network(), Stage(name="train")).param_groups
+    decayed, free = build_optimizer(network(), Stage(name="train")).param_groups
     assert all(parameter.ndim > 1 for parameter in decayed["params"])
     assert all(parameter.ndim == 1 for parameter in free["params"])
     assert len(decayed["params"]) + len(free["params"]) == len(list(network().parameters()))
@@ -210,7 +210,7 @@ def test_batch_norm_and_biases_are_not_decayed(network: Callable[[], nn.Module])
 def test_frozen_parameters_are_not_trained(network: Callable[[], nn.Module], ranks: Ranks) -> None:
     module = network()
     module.head.requires_grad_(requires_grad=False)
-    groups = sgd(module, Stage(name="train")).param_groups
+    groups = build_optimizer(module, Stage(name="train")).param_groups
     trained = {id(parameter) for group in groups for parameter in group["params"]}
     assert not trained & {id(parameter) for parameter in module.head.parameters()}
 

@@ -29,7 +29,9 @@ from harness.training.checkpoints import (
 from harness.training.engine import Engine
 from harness.training.engines import make_engine
 from harness.training.interrupt import Interrupted
-from harness.training.loop import Job, train, weighted_mean
+from harness.training.job import Job
+from harness.training.learner import weighted_mean
+from harness.training.loop import train
 from harness.training.ranks import Ranks
 from harness.values import Batch
 
@@ -102,7 +104,7 @@ def test_every_step_and_epoch_is_told(
     job = make_job(rows=80, job={"evaluate": scored(0.2, 0.5, 0.4)}, schedule=WarmupCosine())
     seen = watcher()
     engine = make_engine("torch", network(), job.recipe.stage, ranks, {})
-    position, meter = train(job, engine, ranks, seen)
+    position, meter, _ = train(job, [engine], ranks, seen)
     assert (job.steps_per_epoch, job.steps) == (3, 9)
     assert seen.first_step == 0
     assert seen.steps == list(range(1, 10))
@@ -125,7 +127,7 @@ def test_the_first_of_equally_good_epochs_is_the_best(
 ) -> None:
     job = make_job(job={"evaluate": scored(0.0, 0.3, 0.3)})
     engine = make_engine("torch", network(), job.recipe.stage, ranks, {})
-    position, _ = train(job, engine, ranks, watcher())
+    position, *_ = train(job, [engine], ranks, watcher())
     assert position.best_epoch == 2
 
 
@@ -134,7 +136,7 @@ def test_without_labels_no_epoch_is_best(
 ) -> None:
     job = make_job(epochs=1)
     engine = make_engine("torch", network(), job.recipe.stage, ranks, {})
-    position, _ = train(job, engine, ranks, watcher())
+    position, *_ = train(job, [engine], ranks, watcher())
     assert position.best_epoch == 0
     assert not list(job.folder.glob("best*"))
 
@@ -152,7 +154,7 @@ def test_the_engines_train_alike_on_real_pictures(
         job = replace(job, recipe=replace(job.recipe, stage=stage))
         seen = watcher()
         engine = make_engine(name, network(), stage, ranks, {})
-        train(job, engine, ranks, seen)
+        train(job, [engine], ranks, seen)
         losses.append(seen.losses)
         assert [s["weight"] for s in seen.scalars] == [0.75] * job.steps
     for others in losses[1:]:
@@ -175,7 +177,7 @@ def test_a_stopped_stage_goes_on_as_if_it_had_not_been(
     whole = make_job("whole", job={"evaluate": scored(*top1)}, **values)
     uninterrupted = watcher()
     engine = make_engine(name, network(), whole.recipe.stage, ranks, {})
-    expected, _ = train(whole, engine, ranks, uninterrupted)
+    expected, *_ = train(whole, [engine], ranks, uninterrupted)
     weights = weights_of(engine)
 
     def ask(step: int) -> None:
@@ -187,14 +189,14 @@ def test_a_stopped_stage_goes_on_as_if_it_had_not_been(
     before = watcher(after=ask)
     engine = make_engine(name, network(), job.recipe.stage, ranks, {})
     with pytest.raises(Interrupted) as asked:
-        train(job, engine, ranks, before)
+        train(job, [engine], ranks, before)
     assert asked.value.number == signal.SIGINT
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
     job = replace(job, evaluate=scored(*top1[done:]))
     after = watcher()
     engine = make_engine(name, network(), job.recipe.stage, ranks, {})
-    position, _ = train(job, engine, ranks, after)
+    position, *_ = train(job, [engine], ranks, after)
     assert after.first_step == stop
     assert before.losses + after.losses == uninterrupted.losses
     assert_same_weights(weights_of(engine), weights)
@@ -216,7 +218,7 @@ def test_checkpoint_seconds_zero_keeps_every_epoch(
         state = load_checkpoint(path, ranks.device) if path else None
         kept.append(state["position"]["step"] if state else 0)
 
-    train(job, make_engine("torch", network(), job.recipe.stage, ranks, {}), ranks,
+    train(job, [make_engine("torch", network(), job.recipe.stage, ranks, {})], ranks,
           watcher(after=look))  # fmt: skip
     assert kept == [0, 0, 3, 3, 3, 6, 6, 6, 9]
 
@@ -228,7 +230,7 @@ def test_an_error_in_scoring_costs_no_epoch_that_was_due(
     top1 = (0.5, 0.25, 0.75)
     whole = make_job("whole", job={"evaluate": scored(*top1)})
     engine = make_engine("torch", network(), whole.recipe.stage, ranks, {})
-    expected, _ = train(whole, engine, ranks, watcher())
+    expected, *_ = train(whole, [engine], ranks, watcher())
     weights = weights_of(engine)
 
     def fails_second(module: nn.Module) -> dict[str, float]:
@@ -240,11 +242,11 @@ def test_an_error_in_scoring_costs_no_epoch_that_was_due(
     job = make_job("failed", job={"evaluate": fails_second, "checkpoint_seconds": seconds})
     engine = make_engine("torch", network(), job.recipe.stage, ranks, {})
     with pytest.raises(HarnessError, match="val cannot be read"):
-        train(job, engine, ranks, watcher())
+        train(job, [engine], ranks, watcher())
     again = replace(job, evaluate=scored(*(top1[1:] if seconds == 0 else top1)))
     seen = watcher()
     engine = make_engine("torch", network(), job.recipe.stage, ranks, {})
-    position, _ = train(again, engine, ranks, seen)
+    position, *_ = train(again, [engine], ranks, seen)
     assert seen.first_step == (6 if seconds == 0 else 0)
     assert seen.steps[0] == (6 if seconds == 0 else 1)  # the score that is still owed comes first
     assert replace(position, seconds=0) == replace(expected, seconds=0)
@@ -257,7 +259,7 @@ def test_a_run_that_is_stopped_after_its_epoch_was_kept_scores_it_once(
     top1 = (0.5, 0.25, 0.75)
     job = make_job("whole", job={"evaluate": scored(*top1)})
     engine = make_engine("torch", network(), job.recipe.stage, ranks, {})
-    expected, _ = train(job, engine, ranks, watcher())
+    expected, *_ = train(job, [engine], ranks, watcher())
 
     def ask(module: nn.Module) -> dict[str, float]:
         os.kill(os.getpid(), signal.SIGINT)
@@ -266,10 +268,10 @@ def test_a_run_that_is_stopped_after_its_epoch_was_kept_scores_it_once(
     job = make_job("stopped", job={"evaluate": ask, "checkpoint_seconds": 0.0})
     engine = make_engine("torch", network(), job.recipe.stage, ranks, {})
     with pytest.raises(Interrupted):
-        train(job, engine, ranks, watcher())
+        train(job, [engine], ranks, watcher())
     job = replace(job, evaluate=scored(*top1))
     engine = make_engine("torch", network(), job.recipe.stage, ranks, {})
-    position, _ = train(job, engine, ranks, watcher())
+    position, *_ = train(job, [engine], ranks, watcher())
     assert replace(position, seconds=0) == replace(expected, seconds=0)
 
 
@@ -277,7 +279,7 @@ def test_by_default_a_short_stage_writes_no_checkpoint(
     make_job: MakeJob, network: Network, ranks: Ranks, watcher
 ) -> None:
     job = make_job(epochs=1)
-    train(job, make_engine("torch", network(), job.recipe.stage, ranks, {}), ranks, watcher())
+    train(job, [make_engine("torch", network(), job.recipe.stage, ranks, {})], ranks, watcher())
     assert not list(job.folder.glob("checkpoint-*"))
 
 
@@ -309,7 +311,7 @@ def test_a_loss_that_is_no_number_stops_and_names_stage_step_and_rate(
     engine = make_engine(name, network(), job.recipe.stage, ranks, {})
     seen = watcher()
     with pytest.raises(TrainingError) as stopped:
-        train(job, engine, ranks, seen)
+        train(job, [engine], ranks, seen)
     line = str(stopped.value)
     assert f"stage 'train': the loss is {value} at step 5 of 9, learning rate 0.5" in line
     assert "--stage lr=0.05" in line
@@ -324,7 +326,7 @@ def test_pictures_do_not_depend_on_the_number_of_threads(
     for threads in (1, 4):
         job = make_job(str(threads), epochs=1, job={"threads": threads})
         seen = watcher()
-        train(job, make_engine("torch", network(), job.recipe.stage, ranks, {}), ranks, seen)
+        train(job, [make_engine("torch", network(), job.recipe.stage, ranks, {})], ranks, seen)
         losses.append(seen.losses)
     assert losses[0] == losses[1]
 
@@ -339,7 +341,7 @@ def test_batch_tricks_get_a_seed_of_their_own(
         return batch
 
     job = make_job(tricks={"batch": (remember,)}, epochs=1, accumulation=2)
-    train(job, make_engine("torch", network(), job.recipe.stage, ranks, {}), ranks, watcher())
+    train(job, [make_engine("torch", network(), job.recipe.stage, ranks, {})], ranks, watcher())
     assert len(set(seeds)) == len(seeds) == 6
 
 
@@ -351,8 +353,8 @@ def test_broken_pictures_are_part_of_the_position(
     files = np.array(job.samples.files)
     files[3] = "nowhere.jpg"
     job = replace(job, samples=job.samples.assign(files=files))
-    position, _ = train(
-        job, make_engine("torch", network(), job.recipe.stage, ranks, {}), ranks, watcher()
+    position, *_ = train(
+        job, [make_engine("torch", network(), job.recipe.stage, ranks, {})], ranks, watcher()
     )
     assert list(position.broken) == [3]
     assert len(said) == 1
@@ -372,7 +374,7 @@ def test_too_many_broken_pictures_stop_the_stage(
     job = replace(job, samples=job.samples.assign(files=files))
     engine = make_engine("torch", network(), job.recipe.stage, ranks, {})
     with pytest.raises(HarnessError, match="1 of 96 pictures are broken so far, more than 1%"):
-        train(job, engine, ranks, watcher())
+        train(job, [engine], ranks, watcher())
 
 
 def test_a_better_epoch_after_the_last_checkpoint_leaves_that_ones_best_weights_alone(
@@ -381,7 +383,7 @@ def test_a_better_epoch_after_the_last_checkpoint_leaves_that_ones_best_weights_
     """A run killed between the weights of a better epoch and its checkpoint."""
     job = make_job(job={"evaluate": scored(0.5, 0.2), "checkpoint_seconds": 0.0}, epochs=2)
     engine = make_engine("torch", network(), job.recipe.stage, ranks, {})
-    train(job, engine, ranks, watcher())
+    train(job, [engine], ranks, watcher())
     first = best_weights(job.folder, 1).read_bytes()
     # Of epoch 3, which the checkpoint knows nothing of.
     save_tensors(best_weights(job.folder, 3), {"weight": torch.zeros(1)})
@@ -391,7 +393,7 @@ def test_a_better_epoch_after_the_last_checkpoint_leaves_that_ones_best_weights_
         recipe=make_job(epochs=3).recipe,
     )
     engine = make_engine("torch", network(), longer.recipe.stage, ranks, {})
-    position, _ = train(longer, engine, ranks, watcher())
+    position, *_ = train(longer, [engine], ranks, watcher())
     assert (position.best_epoch, position.best_top1) == (1, 0.5)
     assert best_weights(job.folder, 1).read_bytes() == first
     best = sorted(path.name for path in job.folder.glob("best*"))
@@ -421,7 +423,7 @@ def test_a_gpu_whose_memory_is_used_up_is_one_line(
     job = make_job(tricks={"loss": (lambda loss: full,)}, accumulation=2)
     engine = make_engine("torch", network(), job.recipe.stage, ranks, {})
     with pytest.raises(TrainingError) as told:
-        train(job, engine, ranks, watcher())
+        train(job, [engine], ranks, watcher())
     assert str(told.value) == (
         "stage 'train': the memory of cpu is used up: CUDA out of memory. Tried to allocate "
         "20.00 GiB; try --stage batch_size=16 or --stage accumulation=4"

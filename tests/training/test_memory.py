@@ -59,7 +59,7 @@ def test_weights_momentum_teachers_and_batches_ahead_are_counted(ranks: Ranks) -
     images = 2 * 4 * picture
     plain = step_memory(module, ranks).bytes(stage, 1)
     assert plain == int(HEAP * (3 * weights + images))  # and gradients as large as the weights
-    no_momentum = replace(stage, optimizer=Sgd(momentum=0.0))
+    no_momentum = replace(stage, optimizer=Sgd(momentum=0.0, nesterov=False))
     assert step_memory(module, ranks).bytes(no_momentum, 1) == int(HEAP * (2 * weights + images))
     more = step_memory(module, ranks, teachers=MIB, ahead=5).bytes(stage, 1)
     assert more - plain == pytest.approx(HEAP * MIB + 2 * (5 * picture + 320), abs=1)

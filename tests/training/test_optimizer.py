@@ -7,14 +7,14 @@ import torch
 from torch import nn
 
 from harness.errors import TrainingError
-from harness.training.optimizer import sgd
+from harness.training.optimizer import build_optimizer
 from harness.values import Stage
 
 STAGE = Stage(name="train", epochs=1, batch_size=8, lr=0.1, backbone="x", input_size=32)
 
 
 def stepped(module: nn.Module) -> torch.optim.Optimizer:
-    optimizer = sgd(module, STAGE)
+    optimizer = build_optimizer(module, STAGE)
     optimizer.step()
     return optimizer
 

@@ -245,12 +245,36 @@ PROGRAM = """
     from harness.spec import ENGINES
     from harness.training.engines import make_engine
     from harness.training.interrupt import Interrupted
-    from harness.training.loop import Job, train
+    from harness.training.job import Job
+    from harness.training.loop import train
     from harness.training.ranks import join_ranks
     from harness.tricks.batch.mixup import MixUp
     from harness.tricks.loss.ghm import GHM
     from harness.values import Stage
     import deepspeed
+    from dataclasses import dataclass
+    from harness.averages import Ema
+    from harness.optimizers import Sam
+    from harness.values import State
+
+    @dataclass(frozen=True)
+    class Keeps:
+        def state(self, samples):
+            return {"mean": State(initial=torch.zeros(len(samples), 6)),
+                    "met": State(initial=torch.zeros(()), per_sample=False),
+                    "offset": State(initial=torch.zeros(len(samples), 6), lr=3.0),
+                    "bias": State(initial=torch.zeros(6), per_sample=False, lr=0.1)}
+
+        def update(self, outputs, batch):
+            likely = torch.softmax(outputs["logits"], dim=1)
+            return {"mean": 0.7 * batch.state["mean"] + 0.3 * likely,
+                    "met": batch.shared["met"] + len(batch.index) + likely.sum()}
+
+        def __call__(self, loss):
+            def shifted(logits, batch):
+                moved = logits + batch.state["offset"] + batch.shared["bias"] + batch.state["mean"]
+                return loss(moved, batch)
+            return shifted
 
     def tell(home, data):
         ranks = join_ranks()
@@ -277,7 +301,7 @@ PROGRAM = """
 
         def job(name, batch=(), loss=(), **values):
             stage = Stage(name=name, input_size=16, epochs=1, batch_size=48, lr=0.1, **values)
-            recipe = StageRecipe(stage=stage, origins={}, noise=(), model=(), batch=batch,
+            recipe = StageRecipe(stage=stage, origins={}, batch=batch,
                                  loss=loss, depth=0, key=name)
             return Job(recipe=recipe, samples=samples, seed=3, threads=1, folder=home / name,
                        evaluate=lambda module: {}, report=lambda line: None)
@@ -288,7 +312,7 @@ PROGRAM = """
                 watcher = Watcher()
                 drawn = network(nn.GroupNorm(2, 8))
                 made = make_engine(engine, drawn, asked.recipe.stage, ranks, {})
-                train(asked, made, ranks, watcher)
+                train(asked, [made], ranks, watcher)
                 weights = torch.cat([p.detach().flatten() for p in made.module.parameters()])
                 told[asked.recipe.stage.name] = [watcher.losses, weights.tolist()]
 
@@ -303,7 +327,7 @@ PROGRAM = """
                 asked = job(f"{engine} {way}", **values)
                 watcher = Watcher()
                 made = make_engine(engine, network(norm), asked.recipe.stage, ranks, {})
-                train(asked, made, ranks, watcher)
+                train(asked, [made], ranks, watcher)
                 state = {name: value.flatten().tolist()
                          for name, value in made.module.state_dict().items()}
                 told[asked.recipe.stage.name] = [watcher.losses, state]
@@ -318,30 +342,48 @@ PROGRAM = """
         for engine in ENGINES:
             asked = job(f"{engine} idle")
             try:
-                train(asked, make_engine(engine, Idle(), asked.recipe.stage, ranks, {}), ranks,
+                train(asked, [make_engine(engine, Idle(), asked.recipe.stage, ranks, {})], ranks,
                       Watcher())
                 told[f"{engine} idle"] = ""
             except HarnessError as error:
                 told[f"{engine} idle"] = str(error)
+
+        # What tricks keep, two networks side by side, two gradients an update.
+        kept = {"loss": (given(Keeps(), "loss"),)}
+        for engine in ENGINES:
+            for way, values in {"kept": {}, "kept in parts": {"accumulation": 2},
+                                "two": {"networks": 2}, "sam": {"optimizer": Sam()},
+                                "averaged": {"average": Ema(decay=0.9)}}.items():
+                asked = job(f"{engine} {way}", **kept, **values)
+                watcher = Watcher()
+                made = [make_engine(engine, network(nn.GroupNorm(2, 8)), asked.recipe.stage, ranks,
+                                    {}) for _ in range(asked.recipe.stage.networks)]
+                team = train(asked, made, ranks, watcher).team
+                tensors = [v for one in team.learners for v in one.state.state().values()]
+                tensors += [p for one in team.learners for p in one.module.parameters()]
+                tensors += [p for one in team.learners if one.average
+                            for p in one.average.module.parameters()]
+                flat = torch.cat([v.detach().float().flatten() for v in tensors])
+                told[asked.recipe.stage.name] = [watcher.losses, flat.tolist()]
 
         for engine in ENGINES:
             asked = job(f"{engine} stopped", precision="fp16")
             made = make_engine(engine, network(nn.BatchNorm2d(8)), asked.recipe.stage, ranks, {})
             stopped = Watcher(stop=3)
             try:
-                train(asked, made, ranks, stopped)
+                train(asked, [made], ranks, stopped)
             except Interrupted as interrupted:
                 told[f"{engine} stopped by"] = [stopped.losses, interrupted.number]
             told[f"{engine} means within"] = made.module[1].running_mean.tolist()
             made = make_engine(engine, network(nn.BatchNorm2d(8)), asked.recipe.stage, ranks, {})
             resumed = Watcher()
-            train(asked, made, ranks, resumed)
+            train(asked, [made], ranks, resumed)
             told[f"{engine} resumed at"] = [resumed.first, stopped.losses + resumed.losses]
             told[f"{engine} means"] = made.module[1].running_mean.tolist()
             whole = Watcher()
             asked = job(f"{engine} whole", precision="fp16")
             made = make_engine(engine, network(nn.BatchNorm2d(8)), asked.recipe.stage, ranks, {})
-            train(asked, made, ranks, whole)
+            train(asked, [made], ranks, whole)
             told[f"{engine} whole"] = whole.losses
 
         class Queue(nn.Identity):
@@ -417,6 +459,19 @@ def test_several_ranks_do_what_one_does(told: dict[str, Any], name: str) -> None
         assert all(one == found[0] for one in found)
         np.testing.assert_allclose(found[0][0], losses, rtol=2e-5)
         np.testing.assert_allclose(found[0][1], weights, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("way", ["kept", "kept in parts", "two", "sam", "averaged"])
+def test_what_tricks_keep_does_not_depend_on_the_number_of_ranks(
+    told: dict[str, Any], engine: str, way: str
+) -> None:
+    losses, values = told["0 of 1"][f"{engine} {way}"]
+    for ranks in (2, 3):
+        found = [told[f"{rank} of {ranks}"][f"{engine} {way}"] for rank in range(ranks)]
+        assert all(one == found[0] for one in found)
+        np.testing.assert_allclose(found[0][0], losses, rtol=2e-5)
+        np.testing.assert_allclose(found[0][1], values, rtol=1e-3, atol=2e-5)
 
 
 @pytest.mark.parametrize("engine", ENGINES)

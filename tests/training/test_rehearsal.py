@@ -16,13 +16,16 @@ from torch import Tensor, nn
 
 from harness.assembly.recipe import StageRecipe
 from harness.errors import PluginError
+from harness.planning.step_timer import blank_samples
 from harness.training.engines import make_engine
-from harness.training.loop import Job, train
+from harness.training.job import Job
+from harness.training.loop import train
 from harness.training.ranks import Ranks
 from harness.training.rehearsal import rehearse
 from harness.values import Batch
 
 MakeJob = Callable[..., Job]
+SAMPLES = blank_samples(8, 6)
 
 
 class Net(nn.Module):
@@ -58,7 +61,7 @@ def recipe(make_job: MakeJob) -> Callable[..., StageRecipe]:
 def test_a_sound_stage_passes_and_leaves_no_trace(recipe: Callable[..., StageRecipe]) -> None:
     asked, network = recipe(head="new"), Net()
     state = torch.get_rng_state(), np.random.get_state()[1].tolist()
-    rehearse(asked, network, "mine", 6, seen=True)
+    rehearse(asked, network, "mine", SAMPLES, seen=True)
     assert torch.equal(torch.get_rng_state(), state[0])
     assert np.random.get_state()[1].tolist() == state[1]
 
@@ -103,7 +106,7 @@ class Plain(nn.Sequential):
 @pytest.mark.parametrize(
     ("network", "stage", "seen", "words"),
     [
-        (Both, {}, False, r"the network must return one tensor, not \("),
+        (Both, {}, False, r"one tensor, or a mapping with 'logits', not \("),
         (lambda: nn.Sequential(Net(), nn.Linear(6, 9)), {}, False, r"logits are .* \(4, 9\), not"),
         (lambda: nn.Sequential(Net(), nn.Flatten(0)), {}, False, r"logits are .* \(24,\)"),
         (Frozen, {}, False, "the network has no parameter to train"),
@@ -117,7 +120,7 @@ def test_a_network_that_cannot_train_is_refused(
     network: Any, stage: Any, seen: bool, words: str, recipe: Callable[..., StageRecipe]
 ) -> None:
     with pytest.raises(PluginError, match=f"plugin 'mine': build_model in stage 'train'.*{words}"):
-        rehearse(recipe(**stage), network(), "mine", 6, seen=seen)
+        rehearse(recipe(**stage), network(), "mine", SAMPLES, seen=seen)
 
 
 @dataclass(frozen=True)
@@ -160,7 +163,7 @@ def test_a_loss_that_teaches_nothing_is_refused(
 ) -> None:
     asked = recipe(tricks={"loss": (Wrap(what),)})
     with pytest.raises(PluginError, match=f"plugin 'mine': Wrap in stage 'train'.*{words}"):
-        rehearse(asked, Net(), "mine", 6, seen=False)
+        rehearse(asked, Net(), "mine", SAMPLES, seen=False)
 
 
 @dataclass(frozen=True)
@@ -191,7 +194,7 @@ def test_a_batch_that_teaches_nothing_is_refused(
 ) -> None:
     asked = recipe(tricks={"batch": (trick,)})
     with pytest.raises(PluginError, match=f"plugin 'mine': Put in stage 'train'.*{words}"):
-        rehearse(asked, Net(), "mine", 6, seen=False)
+        rehearse(asked, Net(), "mine", SAMPLES, seen=False)
 
 
 @dataclass(frozen=True)
@@ -210,7 +213,7 @@ def test_a_schedule_gives_finite_factors(
 ) -> None:
     words = "Factors in stage 'train' must give a finite factor from 0 up"
     with pytest.raises(PluginError, match=words):
-        rehearse(recipe(schedule=Factors(value)), Net(), "mine", 6, seen=False)
+        rehearse(recipe(schedule=Factors(value)), Net(), "mine", SAMPLES, seen=False)
     with pytest.raises(PluginError, match=words):
         make_job(schedule=Factors(value)).lr(6)
 
@@ -246,7 +249,7 @@ def test_nothing_is_trained_on_what_the_first_batch_shows(
     before = {name: value.clone() for name, value in engine.module.state_dict().items()}
     seen = watcher()
     with pytest.raises(PluginError, match=words):
-        train(job, engine, ranks, seen)
+        train(job, [engine], ranks, seen)
     assert seen.steps == []
     after = dict(engine.module.named_parameters())
     assert all(torch.equal(before[name], value) for name, value in after.items())

@@ -7,7 +7,7 @@ The content of a batch depends only on (seed, step), never on the threads.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,11 +28,11 @@ from harness.data.pictures.decode import (
 from harness.data.pictures.inventory import store_of
 from harness.data.pictures.limits import BrokenImageError
 from harness.errors import DataError, HarnessError
-from harness.samplers import Rows, generator
+from harness.samplers import Rows, draw_seed, generator
 from harness.samples import Samples
 from harness.store.reading import patiently, unreadable
 from harness.terminal import visible
-from harness.values import Views
+from harness.values import Picture, Trick, Views, apply
 
 MAX_BROKEN = 0.01  # of the split's entries; more means that the data set itself is broken
 REPLACEMENT_TRIES = 16
@@ -43,17 +43,36 @@ T = TypeVar("T")
 
 
 class Crops(NamedTuple):
-    """How training crops are drawn: side in pixels, smallest share of the picture's area."""
+    """How training crops are drawn: side in pixels, smallest share of the picture's area.
+
+    ``views`` is the number of crops of each picture; ``tricks`` change every crop, in order.
+    """
 
     size: int
     min_area: float
+    views: int = 1
+    tricks: tuple[Trick[Picture], ...] = ()
 
 
 class Loaded(NamedTuple):
-    """Pictures ``(B, H, W, 3)`` uint8, and the rows ``(B,)`` they come from after replacement."""
+    """Pictures ``(B, H, W, 3)`` uint8, and the rows ``(B,)`` they come from after replacement.
+
+    ``further`` are the second and later crops of the pictures, each like ``pixels``.
+    """
 
     pixels: NDArray[np.uint8]
     rows: Rows
+    further: tuple[NDArray[np.uint8], ...] = ()
+
+    def split(self, count: int) -> list[Loaded]:
+        """Return equal parts of consecutive pictures."""
+        views = [np.split(view, count) for view in (self.pixels, *self.further)]
+        return [
+            Loaded(pixels, rows, tuple(further))
+            for pixels, rows, *further in zip(
+                views[0], np.split(self.rows, count), *views[1:], strict=True
+            )
+        ]
 
 
 @dataclass
@@ -78,22 +97,25 @@ class Pictures:
     def training_batch(
         self, batch: Rows, part: slice | Rows, crops: Crops, seed: tuple[int, int]
     ) -> Loaded:
-        """Cut one random square from each picture in a part of a batch, mirrored at random.
+        """Cut random squares from each picture in a part of a batch, mirrored at random.
 
         ``seed`` is (the stage's seed, the step). Random numbers are drawn for the whole global
         batch, so that a picture's crop does not depend on the number of ranks.
         """
-        random = generator(seed[0], AUGMENTATION, seed[1])
-        draws = random.random((len(batch), CROP_TRIES, 4))[part]
-        flips = random.random(len(batch))[part] < FLIPPED
+        draws, flips = zip(*(_draws(len(batch), seed, v) for v in range(crops.views)), strict=True)
+        places = np.arange(len(batch))[part]
         rows = batch[part].copy()
-        pixels = np.empty((len(rows), crops.size, crops.size, 3), np.uint8)
-        for place, row in enumerate(rows.tolist()):
-            picture, rows[place] = self._picture(row)
+        views = [np.empty((len(rows), crops.size, crops.size, 3), np.uint8) for _ in draws]
+        for number, (row, place) in enumerate(zip(rows.tolist(), places.tolist(), strict=True)):
+            picture, rows[number] = self._picture(row)
             height, width = picture.shape[:2]
-            box = random_box(width, height, crops.min_area, draws[place])
-            pixels[place] = crop_and_resize(picture, box, crops.size, flip=bool(flips[place]))
-        return Loaded(pixels, rows)
+            for view, pixels in enumerate(views):
+                box = random_box(width, height, crops.min_area, draws[view][place])
+                crop = crop_and_resize(picture, box, crops.size, flip=bool(flips[view][place]))
+                if crops.tricks:
+                    crop = _tricked(crops.tricks, crop, draw_seed(*seed, place, view), view)
+                pixels[number] = crop
+        return Loaded(views[0], rows, tuple(views[1:]))
 
     def test_batch(self, rows: Rows, views: Views) -> list[NDArray[np.uint8]]:
         """Decode each picture once and cut all views; one ``(B, H, W, 3)`` array per view."""
@@ -160,6 +182,19 @@ class Pictures:
                 f"{count} of {total} pictures are broken so far, more than {MAX_BROKEN:.0%}; "
                 f"the last one: {problem}"
             )
+
+
+def _draws(
+    size: int, seed: tuple[int, int], view: int
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the numbers from which crops are drawn ``(B, tries, 4)``, and which are mirrored."""
+    random = generator(seed[0], AUGMENTATION + view, seed[1])
+    draws = random.random((size, CROP_TRIES, 4))
+    return draws, random.random(size) < FLIPPED
+
+
+def _tricked(tricks: Sequence[Trick[Picture]], crop: Pixels, seed: int, view: int) -> Pixels:
+    return apply(tricks, Picture(crop, seed, view)).pixels
 
 
 def prefetch(work: Iterable[Callable[[], T]], threads: int) -> Iterator[T]:

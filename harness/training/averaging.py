@@ -1,0 +1,66 @@
+"""The average of a network's weights and statistics over the steps of a stage."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from harness.averages import Average
+from harness.training.outputs import logits_of
+
+Tensors: TypeAlias = tuple[Tensor, ...] | list[Tensor]
+
+
+class WeightAverage:
+    """A copy of a network that follows it as the stage's ``average`` says; twice its memory."""
+
+    def __init__(self, module: nn.Module, average: Average) -> None:
+        self._average, self._share, self.updates = average, 1.0, 0
+        self._averaged = AveragedModel(module, multi_avg_fn=self._mix, use_buffers=True)
+        for parameter in self.module.eval().parameters():
+            parameter.requires_grad = False
+
+    @property
+    def module(self) -> nn.Module:
+        """The network with the averaged weights, in evaluation mode."""
+        return self._averaged.module
+
+    def update(self, module: nn.Module, progress: float) -> None:
+        """Let the weights after a step enter; ``progress`` is the share of the stage done."""
+        self._share = self._average.share(self.updates, progress)
+        self.updates = 1 if self._share == 1.0 else self.updates + 1
+        if self._share:
+            self._averaged.update_parameters(module)
+
+    @torch.no_grad()
+    def _mix(self, averaged: Tensors, current: Tensors, _: Tensor | int) -> None:
+        for old, new in zip(averaged, current, strict=True):
+            if old.is_floating_point() and self._share < 1.0:
+                old.lerp_(new, self._share)
+            else:  # a counter, or all of the weights
+                old.copy_(new)
+
+    def state(self) -> dict[str, Any]:
+        """Return weights and count, as tensors and plain values."""
+        return {"averaged": self._averaged.state_dict(), "updates": self.updates}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Resume from a value that ``state`` returned."""
+        self._averaged.load_state_dict(state["averaged"])
+        self.updates = state["updates"]
+
+
+class MeanOf(nn.Module):
+    """Networks as one: its logits are the logarithm of their mean probabilities."""
+
+    def __init__(self, modules: list[nn.Module]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(modules)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return ``(B, K)``."""
+        parts = [torch.softmax(logits_of(m(images)).float(), dim=1) for m in self.members]
+        return torch.stack(parts).mean(0).clamp_min(1e-12).log()
