@@ -254,9 +254,11 @@ def test_every_hook_example_takes_part_in_a_run(tmp_path):
     assert [plugin.name for plugin in record.plugins if plugin.name == "timm"] == []
     assert large.tricks == {
         "noise": ("WeighByLikelihood(sees=Stage('small'))",),
+        "epoch": ("KeepLikely(share=0.1)",),
         "model": ("UseSilu()",),
+        "picture": ("SometimesGrey(probability=0.2)",),
         "batch": ("MixPairs(share=0.5)",),
-        "loss": ("Focal(gamma=2.0)",),
+        "loss": ("Focal(gamma=2.0)", "Remember(momentum=0.7, strength=3.0)"),
     }
     assert {score.protocol for score in record.scores} == {"1 view", "2 views"}
     for words in (
