@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import json
 import os
 import subprocess
@@ -55,10 +56,23 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+HOMES = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def homes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the homes of tests lie that have no folder of their own."""
+    return tmp_path_factory.mktemp("homes")
+
+
 @pytest.fixture(autouse=True)
-def harness_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Every test has data caches, stages and records of its own."""
-    home = tmp_path / "home"
+def harness_home(
+    request: pytest.FixtureRequest, homes: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """Every test has data caches, stages and records of its own, below a folder that is there."""
+    # Making a folder takes longer than most tests: whoever asks for one gets it.
+    own = "tmp_path" in request.fixturenames
+    home: Path = request.getfixturevalue("tmp_path") / "home" if own else homes / f"{next(HOMES)}"
     monkeypatch.setenv("HARNESS_HOME", str(home))
     return home
 

@@ -6,6 +6,7 @@ import io
 import random
 import tracemalloc
 import zlib
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -312,6 +313,7 @@ def test_where_no_draw_fits_the_largest_allowed_box_is_taken_from_the_middle() -
     assert random_box(100, 1_000, 0.9, np.zeros((CROP_TRIES, 4))) == (0, 433, 100, 566)
 
 
+@cache
 def natural(width: int, height: int) -> Image.Image:
     """Smooth shading, edges and texture: pink noise, as photographs have."""
     noise = np.random.default_rng(0).standard_normal((height, width, 3))
