@@ -17,12 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import DataError, PluginError
+from harness.shuffle import shuffled
 
 if TYPE_CHECKING:
     from harness.samples import Samples
 
 # Draws with replacement are made this many at once: in sorted order, memory is met once.
 DRAWS = 1 << 16
+# Of more rows a random order is not kept: at 16 million it takes seconds, and 257 MB in each rank.
+MANY = 1 << 22
 
 Rows: TypeAlias = NDArray[np.int64]
 Draw: TypeAlias = Callable[[int], Rows]
@@ -48,26 +51,40 @@ def draw_seed(*counters: int) -> int:
     return int.from_bytes(digest, "little") >> 2
 
 
-def passes(rows: Rows, seed: int, stream: int) -> Callable[[int, int], Rows]:
+def passes(rows: Rows | range, seed: int, stream: int) -> Callable[[int, int], Rows]:
     """Walk through ``rows`` again and again, each pass in a new random order.
 
-    The function returned maps (first position, count) to that many rows.
+    The function returned maps (first position, count) to that many rows. ``range(N)`` are all rows.
+    Of more than ``MANY`` rows no order is kept: each draw computes its part.
     """
     size = len(rows)
-    return _joined(lambda number: rows[generator(seed, stream, number).permutation(size)], size)
+
+    def part(number: int, first: int, count: int) -> Rows:
+        places = shuffled(first, count, size, generator(seed, stream, number))
+        return places if isinstance(rows, range) else rows[places]
+
+    def whole(number: int) -> Rows:
+        order = generator(seed, stream, number).permutation(size)
+        return order if isinstance(rows, range) else rows[order]
+
+    return _in_parts(part, size) if size > MANY else _joined(whole, size)
 
 
 def _joined(make: Callable[[int], Rows], size: int) -> Callable[[int, int], Rows]:
     """Join pieces of ``size`` rows, each made by its number; maps (first position, count)."""
     piece = lru_cache(maxsize=2)(make)
+    return _in_parts(lambda number, first, count: piece(number)[first : first + count], size)
+
+
+def _in_parts(part: Callable[[int, int, int], Rows], size: int) -> Callable[[int, int], Rows]:
+    """Join parts of pieces of ``size`` rows: ``part`` maps (piece, first row in it, count)."""
 
     def take(first: int, count: int) -> Rows:
         parts = []
         while count > 0:
             number, offset = divmod(first, size)
-            part = piece(number)[offset : offset + count]
-            parts.append(part)
-            first, count = first + len(part), count - len(part)
+            parts.append(part(number, offset, min(count, size - offset)))
+            first, count = first + len(parts[-1]), count - len(parts[-1])
         return np.concatenate(parts) if parts else np.empty(0, np.int64)
 
     return take
@@ -79,7 +96,9 @@ class Uniform:
 
     def prepare(self, samples: Samples, batch_size: int, seed: int) -> Draw:
         """Return the draw; raises DataError if no sample is left."""
-        return _walk(passes(_left(samples), seed, 0), batch_size)
+        everything = len(samples.subset) and samples.subset.min() >= 0
+        rows = range(len(samples.subset)) if everything else _left(samples)
+        return _walk(passes(rows, seed, 0), batch_size)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from harness import samplers
 from harness.errors import DataError, PluginError
 from harness.samplers import (
     DRAWS,
@@ -135,6 +137,36 @@ def test_a_pass_gives_any_stretch() -> None:
     whole = take(0, 21).tolist()
     assert take(5, 9).tolist() == whole[5:14]
     assert take(3, 0).tolist() == []
+
+
+@given(st.integers(1, 90), st.integers(1, 70), st.integers(0, 2**62))
+def test_of_many_rows_every_pass_has_each_once_and_any_step_can_be_the_first(
+    size: int, batch: int, seed: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(samplers, "MANY", 0)
+        for subset in (0, np.arange(size) % 3 - 1):  # all rows, or some left out
+            samples = samples_of(np.zeros(size, int), subset)
+            kept = np.flatnonzero(samples.subset >= 0).tolist()
+            if not kept:
+                continue
+            steps = -(-3 * len(kept) // batch)
+            drawn = first(Uniform().prepare(samples, batch, seed), steps)
+            for number in range(3):
+                assert sorted(drawn[number * len(kept) : (number + 1) * len(kept)]) == kept
+            resumed = Uniform().prepare(samples, batch, seed)(steps - 1)
+            assert resumed.tolist() == drawn[-batch:]
+
+
+def test_the_order_of_many_rows_takes_no_memory() -> None:
+    rows = range(1 << 24)
+    tracemalloc.start()
+    drawn = passes(rows, 0, 0)(5 * len(rows) - 100, 200)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 20
+    assert len(np.unique(drawn[:100])) == len(np.unique(drawn[100:])) == 100
+    assert 0 <= drawn.min() <= drawn.max() < len(rows)
 
 
 def test_counters_of_one_length_never_meet() -> None:
