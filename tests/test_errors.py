@@ -34,7 +34,7 @@ def test_a_long_list_is_cut_to_what_is_near() -> None:
     assert unknown("run", "y", ["x" * 2000]).endswith("x" * 9)
 
 
-def test_nothing_is_suggested_where_nothing_is_near() -> None:
+def test_nothing_is_suggested_if_nothing_is_near() -> None:
     assert unknown("stage", "zzzz", ["train"]) == "unknown stage 'zzzz'; known: train"
 
 

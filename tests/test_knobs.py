@@ -56,7 +56,7 @@ def test_a_knob_says_where_its_value_comes_from() -> None:
     assert (knobs["lr"].origin, knobs["lr"].source) == ("assumed", UNSTATED)
 
 
-def test_hidden_fields_are_no_knobs_and_factories_give_their_default() -> None:
+def test_hidden_fields_are_not_knobs_and_factories_give_their_default() -> None:
     knobs = knobs_of(Method)
     assert "_hidden" not in knobs
     assert knobs["listing"].default == [7]
@@ -79,7 +79,7 @@ def test_hidden_fields_are_no_knobs_and_factories_give_their_default() -> None:
     }
 
 
-def test_a_plugin_that_is_no_dataclass_has_no_knobs() -> None:
+def test_a_plugin_that_is_not_a_dataclass_has_no_knobs() -> None:
     class Bare:
         pass
 
@@ -199,7 +199,7 @@ class Reader:
     tables: tuple[Path, ...] = ()
 
 
-def test_a_path_is_read_and_a_home_is_meant_where_it_begins_with_a_tilde() -> None:
+def test_a_path_may_begin_with_a_tilde_for_the_home() -> None:
     found = parse_knobs("reader", Reader, {"weights": "a b/w.pt", "tables": "~/x, y"})
     assert found == {"weights": Path("a b/w.pt"), "tables": (Path.home() / "x", Path("y"))}
 

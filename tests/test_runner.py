@@ -219,7 +219,7 @@ def test_a_broken_picture_of_a_test_is_one_line(
 
 
 @pytest.mark.parametrize("engine", ["deepspeed", "torch"])
-def test_a_loss_that_is_no_number_ends_the_run_with_one_line(
+def test_a_loss_that_is_not_a_number_ends_the_run_with_one_line(
     tiny_home: Path, call: Call, engine: str
 ) -> None:
     ended = call("run", "--plugin", "baseline", "--engine", engine, *TINY, "--stage", "lr=1e6")

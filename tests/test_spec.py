@@ -70,7 +70,7 @@ def test_data_is_read(text: str, name: str, path: str | None, options: dict[str,
         ("synthweb?seed=1&seed=2", "gives a key twice"),
     ],
 )
-def test_what_is_no_data_set_is_refused(text: str, words: str) -> None:
+def test_what_is_not_a_data_set_is_refused(text: str, words: str) -> None:
     with pytest.raises(HarnessError, match=words):
         DataSpec.parse(text)
 

@@ -52,9 +52,7 @@ def test_it_installs_our_four_packages_and_their_data(wheel: Path) -> None:
     assert not [name for name in names if name.startswith("tests/")]
 
 
-def test_a_run_minds_nothing_that_lies_where_the_user_stands(
-    installed: Path, tmp_path: Path
-) -> None:
+def test_a_run_imports_nothing_from_the_working_folder(installed: Path, tmp_path: Path) -> None:
     for name in ("plugins", "leaderboard", "reproductions", "harness_plugins", "torch"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text(RAISING)

@@ -45,8 +45,8 @@ from harness.machine.launch import DONE, heeded_signals
 from harness.machine.place import Place
 from harness.terminal import note, page
 
-SETTLE_SECONDS = 1.0  # that a rank delays its error: rank 0, whose output is shown, says it first
-GRACE_SECONDS = 30.0  # that ranks have after the first one ended for a signal
+SETTLE_SECONDS = 1.0  # by which a rank delays its error: rank 0, whose output is shown, is first
+GRACE_SECONDS = 30.0  # for the other ranks to end, once a signal has ended the first
 POLL_SECONDS = 0.1
 TAIL = 2000
 AGENTS_OWN = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
@@ -99,7 +99,7 @@ def _status(
 
 
 class _Meeting(RendezvousHandler):
-    """The one meeting of all nodes, at the store that their ranks use, too; none comes later."""
+    """The only meeting of all nodes, at the store that their ranks use too; none joins later."""
 
     def __init__(self, node: Place) -> None:
         self._node = node
@@ -177,8 +177,8 @@ class _Agent(LocalElasticAgent):
             return RunResult(state=WorkerState.HEALTHY)
         result: RunResult = super()._monitor_workers(worker_group)
         if result.state is WorkerState.HEALTHY:
-            # A rank that finished answers the agent and then waits for the others: one that ended
-            # without an answer would be waited for for ever.
+            # A rank that finished answers the agent and then waits for the others. The agent would
+            # wait forever for one that ended without an answer.
             ended = [rank for rank, one in enumerate(self._processes) if one.exitcode == 0]
             if ended:
                 self.vanished = ended
@@ -186,7 +186,7 @@ class _Agent(LocalElasticAgent):
         return result
 
     def _stopping(self) -> bool:
-        """Return whether ranks are ending after a signal: the agent would end them at the first."""
+        """Return whether ranks still end after a signal: the agent would kill them at the first."""
         running = [process.is_alive() for process in self._processes]
         if not self.heard or not any(running):
             return False
@@ -214,7 +214,7 @@ class _Agent(LocalElasticAgent):
 
 
 def _rank(command: Callable[[], None], done: Path, handlers: dict[signal.Signals, Any]) -> None:
-    """Be one rank: a process as if newly started, in a group that a terminal's Ctrl-C spares."""
+    """Run one rank with new signal handlers, in a group that a terminal sends no Ctrl-C to."""
     os.setsid()
     for number, before in handlers.items():
         usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL

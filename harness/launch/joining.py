@@ -54,7 +54,7 @@ NODES = Members(
 
 @dataclass
 class Deadline:
-    """Until when a rank waits for the others, which it says once a minute."""
+    """How long a rank waits for the others; once a minute it says so."""
 
     seconds: float
     begun: float = field(default_factory=time.monotonic)
@@ -62,7 +62,7 @@ class Deadline:
 
     @property
     def left(self) -> dt.timedelta:
-        """What is left of it; at least a moment, since torch takes 0 for no limit at all."""
+        """The time left, at least 0.1 s: torch takes 0 for no limit."""
         return dt.timedelta(seconds=max(0.1, self.begun + self.seconds - time.monotonic()))
 
     def over(self, waiting_for: str) -> bool:
@@ -109,7 +109,7 @@ def meet(place: Place, members: Members = RANKS) -> dist.TCPStore:
 
 
 def lost(error: RuntimeError) -> str:
-    """Return what happened if a collective failed since another rank has gone, else nothing."""
+    """Return what happened if a collective failed because another rank is gone; otherwise ""."""
     # gloo raises a plain RuntimeError that begins with the place in its source.
     if not isinstance(error, dist.DistError) and "gloo/transport" not in str(error):
         return ""
@@ -127,7 +127,7 @@ def _check_address(place: Place, members: Members) -> None:
 
 
 def _local(place: Place) -> bool:
-    """Whether no other machine can mean this one by the address.
+    """Return whether the address is a loopback address, which no other machine can reach.
 
     A host's own name does not count, though many hosts resolve theirs to 127.0.1.1.
     """
@@ -157,7 +157,7 @@ def _store(place: Place, members: Members, deadline: Deadline) -> dist.TCPStore:
 
 
 def _connected(place: Place, members: Members, deadline: Deadline) -> dist.TCPStore:
-    """Connect in a thread: torch waits for ever for an answer of something else at the port."""
+    """Connect in a thread: if something else listens at the port, torch waits for it forever."""
     answer: queue.SimpleQueue[dist.TCPStore | Exception] = queue.SimpleQueue()
 
     def connect() -> None:

@@ -15,7 +15,7 @@ from harness.machine.cores import cores
 from harness.machine.place import Place, how_alone
 
 POLL_SECONDS = 0.2
-LOST_SECONDS = 5.0  # that a rank delays its error if a collective breaks: the cause comes first
+LOST_SECONDS = 5.0  # by which a rank delays its error if a collective breaks: its cause is first
 DONE = "HARNESS_DONE"  # names a file that the first rank here creates at its end
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 
@@ -77,7 +77,7 @@ def choose_ranks(gpus: int | None, cpu_ranks: int | None, place: Place | None = 
 
 
 def _gpus() -> int:
-    """Count the GPUs in a fork: where torch must ask CUDA itself, no later fork could use it."""
+    """Count the GPUs in a fork: if torch must ask CUDA itself, no later fork could use CUDA."""
     import torch
 
     with multiprocessing.get_context("fork").Pool(1) as pool:

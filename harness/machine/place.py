@@ -37,7 +37,8 @@ class Place(NamedTuple):
 class _Launcher:
     """How a launcher that is not torch's names a process's place; ``job`` are numbers of a job.
 
-    All processes are on one machine if ``part`` has the value that ``whole`` is or names.
+    All processes are on one machine if the variable ``part`` equals ``whole``, which is a number or
+    names another variable.
     """
 
     name: str
@@ -78,7 +79,7 @@ LAUNCHERS = (
         job=(),
         sign="MPI_LOCALRANKID",
     ),
-    # A batch script has SLURM_PROCID and the job's SLURM_NTASKS, but it is no step; a shell of
+    # A batch script has SLURM_PROCID and the job's SLURM_NTASKS, but it is not a step; a shell of
     # salloc or of srun --pty is a step of one task.
     _Launcher(
         name="srun",
@@ -207,7 +208,7 @@ def _address(launcher: _Launcher, environment: Mapping[str, str], given: Mapping
 
 
 def _port(launcher: _Launcher, environment: Mapping[str, str]) -> int:
-    """A port that all processes of a job derive alike, and other jobs differently."""
+    """Return a port: the same in all processes of one job, another in other jobs."""
     number = 0
     for name in launcher.job:
         digits = re.sub(r"\D", "", environment.get(name, ""))

@@ -483,7 +483,7 @@ def test_an_answer_of_the_wrong_type_is_refused(hook: str) -> None:
 
 @pytest.mark.parametrize("answer", [None, Say(), [None], ["Say"], {"a": Say()}, 3])
 @pytest.mark.parametrize("hook", [hook for hook in HOOKS if hook.endswith("_tricks")])
-def test_what_is_no_list_of_tricks_is_refused(hook: str, answer: object) -> None:
+def test_what_is_not_a_list_of_tricks_is_refused(hook: str, answer: object) -> None:
     run = hooks(plugin_with(hook, lambda: answer))
     argument = PLAN if hook == "testing_tricks" else STAGE
     with pytest.raises(PluginError, match=f"plugin 'first': {hook} must return a list of tricks"):

@@ -171,7 +171,7 @@ def test_an_override_alone_makes_a_run_less_than_full_size() -> None:
     assert recipe.stages[-1].origins["epochs"] == "command line"
 
 
-def test_a_profile_that_changes_nothing_is_no_origin() -> None:
+def test_a_profile_that_changes_nothing_is_not_an_origin() -> None:
     recipe = tiny_recipe(Stage(name="train"), profile=[lambda stage: stage])
     assert recipe.full_size
     assert set(recipe.stages[-1].origins.values()) == {"recipe"}
@@ -262,7 +262,7 @@ def test_a_knob_that_the_profile_hides_is_checked_all_the_same() -> None:
         ((A, A), "two stages are called 'a'"),
     ],
 )
-def test_a_plan_that_is_no_graph_is_refused(stages: Sequence[Stage], words: str) -> None:
+def test_a_plan_that_is_not_a_graph_is_refused(stages: Sequence[Stage], words: str) -> None:
     with pytest.raises(PluginError, match=f"plugin 'mine': .*{words}|{words}"):
         tiny_recipe(*stages)
 
@@ -382,7 +382,7 @@ def test_every_field_of_a_stage_changes_the_key() -> None:
     assert key_of(replace(plain, sampler=Uniform())) == key_of()
 
 
-def test_all_that_is_no_field_changes_the_key_too() -> None:
+def test_what_is_not_a_field_changes_the_key_too() -> None:
     found = [
         key_of(),
         key_of(fingerprint="g"),

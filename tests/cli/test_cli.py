@@ -290,7 +290,7 @@ def test_a_value_that_is_given_twice_is_refused(
 
 
 @pytest.mark.parametrize("kind", ["a pipe", "a device"])
-def test_a_deepspeed_file_that_is_no_file_is_one_line(
+def test_a_deepspeed_file_that_is_not_a_file_is_one_line(
     call: Call, tmp_path: Path, kind: str
 ) -> None:
     path = tmp_path / "deepspeed.json"
@@ -407,7 +407,7 @@ def test_an_error_stays_one_line_whatever_is_in_it(call: Call, tmp_path: Path) -
     assert "two lines" in call("plan", "--plugin", "baseline", "--data", data).error
 
 
-def test_a_reader_that_goes_away_is_no_traceback(harness_home: Path) -> None:
+def test_a_reader_that_goes_away_causes_no_traceback(harness_home: Path) -> None:
     command = f"{sys.executable} -m harness plugins show malong_curriculum | head -n 1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert done.stdout.startswith("malong_curriculum, of webvision-harness")

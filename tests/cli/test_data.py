@@ -49,7 +49,7 @@ def test_check_prints_tables_and_a_verdict() -> None:
     assert result.stderr == ""
 
 
-def test_check_fails_where_a_run_would_stop() -> None:
+def test_check_fails_if_a_run_would_stop() -> None:
     result = invoke("check", TREES / "webvision1")
     assert result.exit_code == 1
     assert "error: train: 9 of 9 pictures looked for are missing" in result.output
@@ -81,7 +81,7 @@ def test_check_goes_on_after_a_broken_list(tmp_path: Path) -> None:
     assert "synsets.txt is missing" in invoke("check", root).output
 
 
-def test_what_is_no_edition_is_one_line(tmp_path: Path) -> None:
+def test_what_is_not_an_edition_is_one_line(tmp_path: Path) -> None:
     result = invoke("check", tmp_path)
     assert isinstance(result.exception, HarnessError)
     assert "does not hold an edition of WebVision" in str(result.exception)

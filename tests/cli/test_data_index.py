@@ -108,7 +108,7 @@ def test_archives_of_other_lists_are_refused(root: Path) -> None:
     assert "none of 15 listed pictures" in error(index, root)
 
 
-def test_what_is_no_picture_ends_with_status_1(root: Path) -> None:
+def test_what_is_not_a_picture_ends_with_status_1(root: Path) -> None:
     path = root / "val_images_256.tar"
     path.write_bytes(path.read_bytes().replace(b"\xff\xd8\xff", b"GIF"))
     call(index, root)

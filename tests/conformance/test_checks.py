@@ -452,7 +452,7 @@ class Blind(nn.Module):
         return self.head(images.mean(dim=(2, 3)))
 
 
-def test_a_network_that_cannot_be_seen_is_found_where_it_is_looked_at(tiny_home: Path) -> None:
+def test_a_network_without_features_is_found_if_a_stage_sees_it(tiny_home: Path) -> None:
     build = hook(lambda self, num_outputs: Blind(num_outputs), "build_model")
     (problem,) = problems_of(variant(build_model=build))
     assert "build_model in stage 'first': the network has no forward_features, but" in problem
@@ -517,7 +517,7 @@ def test_a_data_set_is_tried_on_itself(how: str, words: str | None, tiny_home: P
     assert problems_of(Data(how=how)) == []  # not its own data: only what needs none
 
 
-def test_what_is_no_plugin_is_said(tiny_home: Path) -> None:
+def test_what_is_not_a_plugin_is_said(tiny_home: Path) -> None:
     class Nothing:
         """It answers no hook."""
 

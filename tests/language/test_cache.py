@@ -117,7 +117,7 @@ def test_damaged_rows_are_encoded_again_and_the_others_stay(cache, said, change,
     assert len(said) == 1
 
 
-def test_where_nothing_can_be_kept_the_run_goes_on(tmp_path, said):
+def test_if_nothing_can_be_kept_the_run_goes_on(tmp_path, said):
     (tmp_path / "encodings").touch()
     cache = VectorCache(tmp_path / "encodings", "minilm", said.append)
     cache.write(KNOWN)

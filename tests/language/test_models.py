@@ -65,7 +65,7 @@ def test_a_name_that_is_none():
     assert "choose encoder=lexical" in said
 
 
-def test_a_folder_that_is_no_model_of_sentence_transformers(tiny_bert):
+def test_a_folder_without_a_model_of_sentence_transformers(tiny_bert):
     folder = tiny_bert()
     assert f"write hf:{folder} for a plain BERT" in refusal(f"st:{folder}")
     (folder / "modules.json").write_text("{not json")

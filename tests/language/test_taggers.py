@@ -39,7 +39,7 @@ def test_words_come_once_in_order_and_lower_case():
     assert found.count("crane") == 1
 
 
-def test_what_is_no_word_is_left_out():
+def test_what_is_not_a_word_is_left_out():
     tagged = [
         *[("http://x.org/a", "NN"), ("dog.jpg", "NN"), ("42", "NN"), ("ox", "NN"), ("d80", "NN")],
         *[("green-winged", "JJ"), ("-", "NN"), ("Été", "NN"), ("東京都", "NN"), ("runs", "VBZ")],
@@ -109,14 +109,14 @@ def teach(folder: Path) -> None:
         (punkt / name).write_text("")
 
 
-def test_nltk_is_the_best_where_its_data_is(nltk_data):
+def test_nltk_is_the_best_if_its_data_is_there(nltk_data):
     teach(nltk_data)
     assert best_tagger() == "nltk"
     found = load_tagger("nltk")("The red crane runs. A dog sees the big bird.")
     assert found == ["red", "crane", "dog", "big", "bird"]
 
 
-def test_textblob_is_the_best_where_nltk_has_no_data(nltk_data):
+def test_textblob_is_the_best_if_nltk_has_no_data(nltk_data):
     assert best_tagger() == "textblob"
     with pytest.raises(HarnessError) as raised:
         load_tagger("nltk")

@@ -56,7 +56,7 @@ def test_an_unknown_host_is_named() -> None:
         meet(Place(1, 2, 0, "no.such.invalid", 29500))
 
 
-def test_another_service_at_the_port_is_not_waited_for_for_ever(occupied: int) -> None:
+def test_waiting_for_another_service_at_the_port_ends(occupied: int) -> None:
     begun = time.monotonic()
     with pytest.raises(HarnessError, match=r"rank 1 of 2 (got no answer|lost the others)"):
         meet(Place(1, 2, 0, "127.0.0.1", occupied))

@@ -120,7 +120,9 @@ def test_the_oracle_has_a_table_of_its_own(make_record):
     assert {row.edition for row in narrow(board, edition=editions[1]).rows} == {editions[1]}
 
 
-def test_where_several_published_rows_were_tested_stands_in_notes(malong_records, ensemble_record):
+def test_the_rows_tested_among_several_published_ones_stand_in_notes(
+    malong_records, ensemble_record
+):
     board = make_board([*malong_records, ensemble_record], load_published())
     table = score_tables(board.rows)[0]
     assert dict(zip(table.frame["method"], table.frame["published %"], strict=True)) == {
@@ -137,7 +139,7 @@ def test_where_several_published_rows_were_tested_stands_in_notes(malong_records
     )
 
 
-def test_class_means_are_shown_where_they_differ(make_record, make_score):
+def test_class_means_are_shown_if_they_differ(make_record, make_score):
     (table,) = score_tables(make_board([make_record()], ()).rows)
     assert "class mean %" not in table.frame
     record = make_record(scores=(make_score(top1_class_mean=0.4, top5_class_mean=0.7),))

@@ -17,7 +17,7 @@ PEERS = {"MASTER_ADDR": "node1", "MASTER_PORT": "29500"}
 TWO = {"RANK": "1", "WORLD_SIZE": "2"}
 
 
-def test_a_place_is_read_whole_or_there_is_none() -> None:
+def test_a_place_is_read_whole_or_not_at_all() -> None:
     assert read_place({}) is None
     assert read_place(PEERS) is None  # many clusters set them for every job
     assert read_place({"RANK": "0", "WORLD_SIZE": "1"}) == Place(0, 1, 0, "", 0)
@@ -137,7 +137,7 @@ def test_what_another_launcher_leaves_open_is_named(environment: dict[str, str],
         read_place(environment)
 
 
-def test_another_number_of_processes_than_were_started_is_refused(
+def test_a_number_of_processes_other_than_those_started_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")

@@ -167,14 +167,14 @@ def test_an_output_that_cannot_be_written_is_one_line(
     assert [line.startswith(told) for line in done.stderr.splitlines()] == [True]
 
 
-def test_closed_input_and_error_streams_are_no_hindrance() -> None:
+def test_a_run_works_with_closed_input_and_error_streams() -> None:
     done = redirected("<&- 2>&-", "leaderboard", "--format", "csv")
     assert done.returncode == 0
     assert done.stdout
 
 
 @pytest.mark.parametrize("kind", ["file", "link"])
-def test_a_home_that_is_no_folder_is_refused(
+def test_a_home_that_is_not_a_folder_is_refused(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     home = tmp_path / "there"

@@ -104,14 +104,14 @@ def test_seeds_needed_are_the_fewest_that_keep_clear_of_zero() -> None:
     )
 
 
-def test_where_images_are_too_few_it_says_so() -> None:
+def test_if_images_are_too_few_it_says_so() -> None:
     few = Interval.of(0.02, seed_terms=((1e-6, 5),), image_variance=0.2, images=1_000)
     verdict = judge_difference(few, published=0.04)
     assert verdict.seeds_needed is None
     assert "no number of seeds would decide: use more test images" in verdict.reason
 
 
-def test_where_a_thousand_seeds_are_too_few_it_says_so() -> None:
+def test_if_a_thousand_seeds_are_too_few_it_says_so() -> None:
     noisy = Interval.of(1e-4, seed_terms=((1e-4, 5),), image_variance=0.0, images=1_000)
     verdict = judge_difference(noisy, published=0.04)
     assert verdict.seeds_needed is None

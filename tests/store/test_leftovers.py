@@ -71,7 +71,7 @@ def test_stages_that_nobody_asks_for_are_swept_unless_they_are_locked(tmp_path: 
     assert left(tmp_path / "stages" / "two") == ["lock", "weights.pt"]
 
 
-def test_young_files_stay_and_a_home_that_is_not_there_is_no_error(tmp_path: Path) -> None:
+def test_young_files_stay_and_a_missing_home_is_not_an_error(tmp_path: Path) -> None:
     (tmp_path / "records").mkdir()
     young, old = (tmp_path / "records" / f".{name}.json.0123" for name in ("young", "old"))
     young.touch()

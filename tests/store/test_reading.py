@@ -98,7 +98,7 @@ def test_a_file_that_answers_in_parts_is_read_whole(
     assert read_plain(path, 100) == b"0123456789"
 
 
-def test_a_file_that_shrinks_while_it_is_read_is_no_content(
+def test_a_file_that_shrinks_while_it_is_read_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "file"

@@ -160,7 +160,7 @@ def test_no_field_may_be_missing(tmp_path: Path, small_record: ResultRecord, fie
     "content",
     [b"", b"{", b"[]", b"null", b"\xff\xfe", b'"text"', b"[" * 100_000, b'{"a": NaN', b"\0" * 9],
 )
-def test_what_is_no_record_is_one_line(tmp_path: Path, content: bytes) -> None:
+def test_what_is_not_a_record_is_one_line(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "wrong.json"
     path.write_bytes(content)
     with pytest.raises(DamagedError, match="was altered after it was written: ") as caught:
@@ -215,7 +215,7 @@ def test_an_altered_cost_is_refused(tmp_path: Path, small_record: ResultRecord) 
         read_record(path)
 
 
-def test_a_key_given_twice_is_no_way_round_the_digest(
+def test_a_key_given_twice_does_not_evade_the_digest(
     tmp_path: Path, small_record: ResultRecord
 ) -> None:
     path = write_record(tmp_path, small_record)
@@ -363,7 +363,7 @@ except HarnessError as error:
     assert names(tmp_path) == [path.name]
 
 
-def test_a_score_refuses_what_is_no_share(small_record: ResultRecord) -> None:
+def test_a_score_refuses_what_is_not_a_share(small_record: ResultRecord) -> None:
     values = small_record.scores[0].model_dump()
     with pytest.raises(ValidationError):
         Score(**{**values, "top1_class_mean": float("nan")})

@@ -56,7 +56,7 @@ def test_a_stage_is_done_once_its_marker_is_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b'{"seconds": 1', b"[1]", b"null", b"\xff\xfe", b"3"])
-def test_a_damaged_marker_is_none(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_marker_counts_as_missing(tmp_path: Path, content: bytes) -> None:
     folder = StageFolder(tmp_path / "stages" / "key")
     folder.path.mkdir(parents=True)
     folder.marker.write_bytes(content)

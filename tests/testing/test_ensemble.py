@@ -65,7 +65,7 @@ def test_a_probability_of_nought_does_not_end_it() -> None:
         assert joined.sum() == pytest.approx(1)
 
 
-def test_learned_weights_are_where_the_slope_is_nought() -> None:
+def test_learned_weights_lie_at_slope_zero() -> None:
     labels = np.random.default_rng(0).integers(0, 10, 3_000).astype(np.int32)
     members = [said_by(labels, 10, skill, seed) for seed, skill in enumerate((2.0, 1.0, 0.0))]
     weights = learned_weights(members, labels)

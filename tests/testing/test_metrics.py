@@ -34,7 +34,7 @@ def test_by_hand() -> None:
     assert (two.flat, two.class_mean) == (1.0, 1.0)
 
 
-def test_the_lower_class_comes_first_where_two_tie() -> None:
+def test_the_lower_class_comes_first_if_two_tie() -> None:
     flat = np.full((2, 6), 1 / 6, np.float32)
     assert top_classes(flat, 5).classes.tolist() == [[0, 1, 2, 3, 4]] * 2
     labels = np.array([0, 5], np.int32)

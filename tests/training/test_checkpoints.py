@@ -64,7 +64,7 @@ def test_the_newest_is_read_and_two_are_kept(tmp_path: Path) -> None:
     assert torch.equal(state["weight"], torch.full((100,), 11.0))
 
 
-def test_no_checkpoint_is_none(tmp_path: Path) -> None:
+def test_without_a_checkpoint_nothing_is_read(tmp_path: Path) -> None:
     assert newest(tmp_path) is None
     assert newest(tmp_path / "nowhere") is None
 
@@ -165,7 +165,7 @@ def test_a_finished_stage_keeps_no_checkpoint(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_where_the_disk_is_full_the_last_checkpoint_stays(tmp_path: Path) -> None:
+def test_if_the_disk_is_full_the_last_checkpoint_stays(tmp_path: Path) -> None:
     save(tmp_path, 1)
     program = f"""
         import resource, signal, sys, torch

@@ -87,7 +87,7 @@ def test_outside_training_a_signal_breaks_off_at_once() -> None:
     assert signal.getsignal(signal.SIGUSR1) is before
 
 
-def test_what_nohup_switched_off_stays_off() -> None:
+def test_what_nohup_disabled_stays_disabled() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with listening() as request:
@@ -106,7 +106,7 @@ def test_outside_the_main_thread_nothing_is_touched() -> None:
         assert pool.submit(number).result() == 0
 
 
-def test_an_interruption_is_no_error_and_names_its_signal() -> None:
+def test_an_interruption_is_not_an_error_and_names_its_signal() -> None:
     assert not isinstance(Interrupted(signal.SIGINT), Exception)
     assert str(Interrupted(signal.SIGINT)) == "SIGINT"
     assert Interrupted(0).number == signal.SIGTERM  # another rank heard it

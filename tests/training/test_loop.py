@@ -302,7 +302,7 @@ class LostAfter:
 
 @pytest.mark.parametrize("name", ENGINES)
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_loss_that_is_no_number_stops_and_names_stage_step_and_rate(
+def test_a_loss_that_is_not_a_number_stops_and_names_stage_step_and_rate(
     name: str, value: float, make_job: MakeJob, network: Network, ranks: Ranks, watcher
 ) -> None:
     job = make_job(

@@ -66,7 +66,7 @@ def test_all_columns_are_read(pictures, read):
     assert test.label.tolist() == [1] * 6, "a clean label is what a test is scored against"
 
 
-def test_a_clean_label_of_no_class_is_none_of_them(pictures, read):
+def test_a_clean_label_outside_the_classes_matches_none(pictures, read):
     header = "path,label,split,clean_label"
     own = read(write(pictures, listing(",train,a", ",train,?", ",test,a", header=header)))
     assert set(own.truth.tolist()) == {0, -1}

@@ -122,7 +122,7 @@ def test_train_and_test_may_be_classes(tmp_path, save, read):
     assert list(read(save(tmp_path / "things", files)).names) == ["bus", "test", "train"]
 
 
-def test_what_is_hidden_and_what_is_no_picture_is_passed_over(two_classes, read, save):
+def test_what_is_hidden_or_not_a_picture_is_passed_over(two_classes, read, save):
     before = read(two_classes)
     save(two_classes, [".hidden/x.png", "__MACOSX/bird/x.png", "bird/.x.png", "bird/._00.png"], 50)
     for file in ("Thumbs.db", ".DS_Store", "cat/desktop.ini", "cat/notes.txt", "README"):

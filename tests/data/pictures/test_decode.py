@@ -90,7 +90,7 @@ def test_jpegs_are_as_pillow_reads_them_but_for_rounding(options: dict[str, obje
     ids=["nothing", "a page", "three bytes", "cut jpeg", "cut header", "cut png", "cut webp",
          "a format that browsers do not show"],
 )  # fmt: skip
-def test_what_is_no_whole_picture_is_broken(content: bytes) -> None:
+def test_an_incomplete_picture_is_broken(content: bytes) -> None:
     with pytest.raises(BrokenImageError):
         decode(content)
 
@@ -155,7 +155,7 @@ def test_scans_are_counted_for_a_jpeg_that_comes_colour_by_colour() -> None:
 
 
 @pytest.mark.parametrize("metadata", [b"", b"\xff\xda" * 200])
-def test_a_scan_marker_in_the_metadata_is_no_scan_of_a_usual_jpeg(metadata: bytes) -> None:
+def test_a_scan_marker_in_the_metadata_does_not_count_as_a_scan(metadata: bytes) -> None:
     content = encoded(picture(), "JPEG", exif=b"Exif\0\0" + metadata, comment=metadata)
     assert decode(content).shape == (40, 60, 3)
 
@@ -166,7 +166,7 @@ def test_large_pictures_are_decoded_one_at_a_time() -> None:
         assert not waits.acquire(blocking=False)  # type: ignore[attr-defined]
 
 
-def test_a_lack_of_memory_is_no_broken_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lack_of_memory_is_not_a_broken_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(image: Image.Image) -> Image.Image:
         raise OSError("out of memory error when reading image file")
 
@@ -307,7 +307,7 @@ def test_random_boxes_are_spread_like_torchvisions(
         np.testing.assert_allclose(quantiles, theirs_too, atol=0.03, err_msg=name)
 
 
-def test_where_no_draw_fits_the_largest_allowed_box_is_taken_from_the_middle() -> None:
+def test_if_no_draw_fits_the_largest_allowed_box_is_taken_from_the_middle() -> None:
     never = np.full((CROP_TRIES, 4), 0.999)
     assert random_box(1_000, 100, 0.9, never) == (433, 0, 566, 100)
     assert random_box(100, 1_000, 0.9, np.zeros((CROP_TRIES, 4))) == (0, 433, 100, 566)

@@ -259,7 +259,7 @@ def failing(samples: Samples, error: BaseException, times: int) -> Samples:
 
 
 @pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), MemoryError()])
-def test_an_error_that_passes_is_no_broken_picture(
+def test_an_error_that_passes_is_not_a_broken_picture(
     samples: Samples, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     monkeypatch.setattr(reading, "WAITS", (0.0, 0.0))
@@ -280,7 +280,7 @@ def test_an_error_that_does_not_pass_stops_and_calls_nothing_broken(
     assert pictures.broken == {}
 
 
-def test_a_data_folder_that_is_gone_is_no_broken_picture(samples: Samples) -> None:
+def test_a_missing_data_folder_is_not_a_broken_picture(samples: Samples) -> None:
     pictures = Pictures(samples, print)
     samples.root.rename(samples.root.with_name("unmounted"))
     with pytest.raises(HarnessError, match=f"cannot read {samples.root}: No such file"):

@@ -55,7 +55,7 @@ def test_names_that_are_not_utf8_are_read_from_packed_names(tmp_path: Path) -> N
     assert pictures.name(0) == "\ufffd.jpg"
 
 
-def test_what_is_no_plain_file_is_refused(tmp_path: Path) -> None:
+def test_what_is_not_a_plain_file_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
     (tmp_path / "folder.jpg").mkdir()
     with (tmp_path / "huge.jpg").open("wb") as file:

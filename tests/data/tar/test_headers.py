@@ -208,7 +208,7 @@ def test_a_compressed_archive_is_called_so(tmp_path: Path, start: bytes, word: s
     assert f"is compressed ({word})" in problem(path)
 
 
-def test_what_is_no_archive(tmp_path: Path) -> None:
+def test_what_is_not_an_archive(tmp_path: Path) -> None:
     path = tmp_path / "a.tar"
     path.write_bytes(b"<html>" + b"not found " * 200)
     assert "does not begin with a tar header" in problem(path)

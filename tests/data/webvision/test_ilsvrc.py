@@ -166,7 +166,7 @@ def test_two_kinds_of_folders_are_refused(by_wnid: Path) -> None:
         load(by_wnid)
 
 
-def test_it_is_no_split_unless_asked_for() -> None:
+def test_it_is_not_a_split_unless_asked_for() -> None:
     spec = RunSpec(plugin="baseline", data=DataSpec.parse(f"webvision1:{TREES / 'webvision1'}"))
     with pytest.raises(NoLabelsError, match="add ilsvrc=FOLDER to --data"):
         WebVision1().load_samples(spec, "ilsvrc")

@@ -58,21 +58,21 @@ def replaced(path: Path, put: Put) -> Path:
 
 @pytest.mark.parametrize("put", ODD)
 @pytest.mark.parametrize("name", LISTS)
-def test_a_list_that_is_no_file_is_named(root: Path, name: str, put: Put) -> None:
+def test_a_list_that_is_not_a_file_is_named(root: Path, name: str, put: Put) -> None:
     path = replaced(root / "info" / name, put)
     with pytest.raises(DataError, match=f"{path} cannot be read: not a plain file but a "):
         read_split(root, "val" if name.startswith("val") else "train")
 
 
 @pytest.mark.parametrize("put", ODD)
-def test_metadata_that_is_no_file_is_named(root: Path, put: Put) -> None:
+def test_metadata_that_is_not_a_file_is_named(root: Path, put: Put) -> None:
     path = replaced(next((root / "google").glob("q*.json")), put)
     with pytest.raises(DataError, match="json cannot be read: not a plain file but a "):
         read_json(path)
 
 
 @pytest.mark.parametrize("put", ODD)
-def test_a_picture_that_is_no_file_is_broken(root: Path, put: Put) -> None:
+def test_a_picture_that_is_not_a_file_is_broken(root: Path, put: Put) -> None:
     samples = read_split(root, "train")
     replaced(root / str(samples.files[0]), put)
     said: list[str] = []
@@ -146,7 +146,7 @@ def test_labels_that_cannot_be_looked_for_are_not_taken_for_missing(
 
 
 @pytest.mark.parametrize("put", ODD)
-def test_an_index_that_is_no_file_is_named(tmp_path: Path, put: Put) -> None:
+def test_an_index_that_is_not_a_file_is_named(tmp_path: Path, put: Put) -> None:
     put(tmp_path / "column.npy")
     with pytest.raises(DataError, match="damaged or missing"):
         index_module._column(tmp_path / "column.npy", index_module.np.int64, 3)

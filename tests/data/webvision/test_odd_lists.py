@@ -126,7 +126,7 @@ def test_a_byte_order_mark_is_passed_over(root: Path, name: str) -> None:
         (gzip.compress(b"val000001.jpg 0\n", mtime=0), "is compressed; unpack it"),
     ],
 )
-def test_what_is_no_text_is_refused_in_one_line(root: Path, content: bytes, said: str) -> None:
+def test_what_is_not_a_text_is_refused_in_one_line(root: Path, content: bytes, said: str) -> None:
     path = root / "info" / "val_filelist.txt"
     path.write_bytes(content)
     with pytest.raises(DataError, match=rf"val_filelist\.txt {said}"):

@@ -364,7 +364,7 @@ def test_a_broken_list_of_wnids_is_named(
 @pytest.mark.parametrize(
     "classes", ["0-1,1", "0,", "-1", "1-", "0-9999999", "", "0-999999,0-999999"]
 )
-def test_classes_that_are_no_ranges_are_refused(root: Path, tmp_path: Path, classes: str) -> None:
+def test_classes_that_are_not_ranges_are_refused(root: Path, tmp_path: Path, classes: str) -> None:
     with pytest.raises(DataError, match=r"is not a range; try classes=0-49 or classes=0-49,77"):
         WebVision1().load_samples(spec(f"webvision1:{root}?classes={classes}", tmp_path), "train")
 

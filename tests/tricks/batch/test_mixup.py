@@ -72,7 +72,7 @@ def test_a_sample_of_no_weight_teaches_nothing():
     assert torch.isfinite(mixed.targets).all()
 
 
-def test_where_both_weigh_nothing_targets_are_mixed_like_images():
+def test_if_both_weigh_nothing_targets_are_mixed_like_images():
     mixed = mix(weighed(0.0, 0.0), 0.25, torch.tensor([1, 0]))
     torch.testing.assert_close(mixed.targets, torch.tensor([[0.25, 0.75], [0.75, 0.25]]))
 

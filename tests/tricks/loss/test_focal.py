@@ -41,7 +41,7 @@ def test_gamma_0_is_the_loss_inside(make_batch, inner):
     )
 
 
-def test_gradients_stay_finite_where_nothing_is_left_to_learn(make_batch, inner):
+def test_gradients_stay_finite_if_nothing_is_left_to_learn(make_batch, inner):
     logits = torch.tensor([[200.0, 0.0], [-200.0, 0.0]], requires_grad=True)
     batch = make_batch([[1, 0], [1, 0]])
     Focal(gamma=0.5)(inner)(logits, batch).sum().backward()
@@ -49,7 +49,7 @@ def test_gradients_stay_finite_where_nothing_is_left_to_learn(make_batch, inner)
     assert logits.grad[1, 0] < 0
 
 
-def test_several_labels_are_learned_where_all_probability_is_on_them():
+def test_several_labels_are_learned_if_all_probability_is_on_them():
     factor = focal_factor(torch.tensor([[0.0, 0.0, -100.0]]), torch.tensor([[1.0, 1.0, 0.0]]), 2)
     assert factor.item() == pytest.approx(0, abs=1e-12)
 

@@ -122,7 +122,7 @@ def test_what_changed_is_named_and_one_command_repairs_it(
         assert len(open_index(root, "train")) == (10 if spoil is append else 9)
 
 
-def test_what_is_the_same_again_is_no_change(root: Path) -> None:
+def test_what_is_the_same_again_is_not_a_change(root: Path) -> None:
     """Copied once more, or lists that no index is made of."""
     for path in (root / "info").iterdir():
         later(path)

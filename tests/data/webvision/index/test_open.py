@@ -414,7 +414,7 @@ def test_cut_columns_do_not_open(root: Path) -> None:
         path.write_bytes(content)
 
 
-def test_verify_data_names_what_is_no_picture(root: Path) -> None:
+def test_verify_data_names_what_is_not_a_picture(root: Path) -> None:
     data = bytearray((root / "val_images_256.tar").read_bytes())
     place = data.index(b"\xff\xd8\xff")
     data[place : place + 4] = b"<htm"

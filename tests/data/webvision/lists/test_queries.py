@@ -48,7 +48,7 @@ def test_queries_may_count_from_zero(tmp_path: Path) -> None:
     assert table.query_column == (0, "min 0")
 
 
-def test_where_the_numbers_leave_it_open_the_edition_says_it(tmp_path: Path) -> None:
+def test_the_edition_decides_if_the_numbers_do_not(tmp_path: Path) -> None:
     write_map(tmp_path, "2 1\n3 2\n")
     assert read_query_map(tmp_path, 4, 5, WEBVISION1).labels.tolist() == [0, 1]
     second = read_query_map(tmp_path, 4, 5, WEBVISION2)

@@ -204,7 +204,7 @@ def test_broken_pictures_are_named_and_left_out_when_asked(
     assert (train.rows, train.found, train.first_missing) == (9, 7, tuple(names[1:3]))
 
 
-def test_a_picture_cut_short_is_broken_where_pictures_are_shrunk() -> None:
+def test_a_picture_cut_short_is_broken_if_pictures_are_shrunk() -> None:
     data = jpeg(60, 40)
     with pytest.raises(BrokenImageError):
         shrink(data[: len(data) // 2], 20, 90)

@@ -61,7 +61,7 @@ def test_later_brackets_are_wider(x):
 
 
 @pytest.mark.parametrize("edge", ["low", "high"])
-def test_a_bracket_that_ends_at_the_very_distance_is_no_trap(edge):
+def test_a_bracket_that_ends_exactly_at_the_distance_works(edge):
     line = np.arange(40, dtype=np.float32).reshape(-1, 1)
     d_c = np.sort(every_distance(line)[np.triu_indices(40, 1)])[460]
     bracket = Bracket(d_c, np.inf, 1e9) if edge == "low" else Bracket(-np.inf, d_c, 1e9)

@@ -86,6 +86,6 @@ def test_what_says_nothing_keeps_its_weight(make_samples):
 
 
 @pytest.mark.parametrize("use", ["select", "weigh"])
-def test_where_nothing_can_be_compared_it_says_so(make_samples, use):
+def test_if_nothing_can_be_compared_it_says_so(make_samples, use):
     with pytest.raises(PluginError, match="no texts, or no glosses; leave the trick out"):
         used(make_samples, use, [NAN, 0.5], subset=np.array([0, -1], np.int8))
