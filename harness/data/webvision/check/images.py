@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -13,8 +12,10 @@ from numpy.typing import NDArray
 
 from harness.data.pictures.decode import decode
 from harness.data.pictures.limits import BrokenImageError
+from harness.data.pictures.loader import prefetch
 from harness.data.pictures.store import FolderStore
 from harness.data.webvision.check.report import Findings, ImageCount
+from harness.machine.cores import cores
 from harness.picture_store import PictureStore
 from harness.store.reading import patiently
 
@@ -27,7 +28,7 @@ RESIZED_SHORT_SIDE = 256
 # A resized set has a few odd files; in an original set a few have this side by chance.
 MOSTLY = 0.95
 SHOWN = 20
-_BLOCK = 512
+_OFTEN = 512
 
 
 class SplitPictures(NamedTuple):
@@ -115,17 +116,17 @@ def _look_at(listed: SplitPictures, images: Images, step: Step) -> _Looks:
     def look(row: int) -> int | str | None:
         return _look(listed, row, whole=row in decoded)
 
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
-        for start in range(0, len(rows), _BLOCK):
-            step(start, len(rows))
-            block = rows[start : start + _BLOCK].tolist()
-            for row, found in zip(block, threads.map(look, block), strict=True):
-                if isinstance(found, int):
-                    looks.sides[found] += 1
-                elif found == "":
-                    looks.missing.append(row)
-                elif found:
-                    looks.broken[row] = found
+    order = rows.tolist()
+    answers = prefetch((partial(look, row) for row in order), cores())
+    for number, (row, found) in enumerate(zip(order, answers, strict=True)):
+        if number % _OFTEN == 0:
+            step(number, len(rows))
+        if isinstance(found, int):
+            looks.sides[found] += 1
+        elif found == "":
+            looks.missing.append(row)
+        elif found:
+            looks.broken[row] = found
     step(len(rows), len(rows))
     return looks
 

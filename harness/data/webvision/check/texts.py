@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.data.pictures.loader import prefetch
 from harness.data.pictures.strings import Strings
 from harness.data.webvision.check.images import Step
 from harness.data.webvision.check.names import TrainList
@@ -17,6 +19,7 @@ from harness.data.webvision.index.texts import text_at
 from harness.data.webvision.lists.parse import Listing
 from harness.data.webvision.lists.texts import metadata_folder, read_json, text_of
 from harness.errors import DataError
+from harness.machine.cores import cores
 
 SHOWN = 3
 _OFTEN = 1_000
@@ -36,12 +39,12 @@ def count_texts(
     broken: list[str] = []
     outside: list[str] = []
     groups = list(_groups(places))
-    for number, (name, rows) in enumerate(groups, start=1):
+    # Files are read ahead in threads; parsing them holds Python's lock.
+    files = prefetch((partial(_read, folder / name) for name, _ in groups), cores())
+    for number, ((name, rows), objects) in enumerate(zip(groups, files, strict=True), start=1):
         step(number, len(groups))
-        try:
-            objects = read_json(folder / name)
-        except DataError as error:
-            broken.append(str(error))
+        if isinstance(objects, DataError):
+            broken.append(str(objects))
             continue
         for row in rows:
             position = int(places.label[row])
@@ -91,6 +94,13 @@ def count_packed(
         other_ids=0,
         broken_files=0,
     )
+
+
+def _read(path: Path) -> list[Any] | DataError:
+    try:
+        return read_json(path)
+    except DataError as error:
+        return error
 
 
 def _groups(places: Listing) -> Iterator[tuple[str, list[int]]]:
