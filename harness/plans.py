@@ -56,8 +56,8 @@ class Profile:
     become: a larger input stays larger, a smaller learning rate smaller. ``epochs_share``
     multiplies a stage's epochs, rounded, at least 1. All methods on a data set get the same
     profile, so their budgets keep their proportions. Low precision, accumulation and compiling,
-    which only large networks need, are dropped, and so is ``norm_group``, which may not divide a
-    smaller batch.
+    which only large networks need, are dropped, and so are ``norm_group``, which may not divide a
+    smaller batch, and ``weights``, which are those of another network.
     """
 
     backbone: str
@@ -80,5 +80,6 @@ class Profile:
             accumulation=1,
             norm_group=None,
             compile=False,
+            weights=None,
             min_crop_area=self.min_crop_area,
         )

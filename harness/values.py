@@ -58,6 +58,9 @@ class Stage:
     picture, ``clean`` that of pictures of the split "clean" at every step. Every ``refresh`` epochs
     the ``epoch`` tricks choose samples anew.
 
+    ``weights`` is where the network begins if it does not ``start`` from a stage: the path of a
+    file, "timm" or "timm:NAME" for weights that timm downloads; None draws them at random.
+
     Batch norm takes its statistics over the micro-batch of all ranks or, with ``norm_group``, over
     each group of that many consecutive samples of the batch, without communication; batch and loss
     tricks then see one group at a time.
@@ -87,6 +90,7 @@ class Stage:
     views: int = 1
     clean: int = 0
     refresh: int = 1
+    weights: str | None = None
     start: Stage | None = None
     head: Literal["keep", "new"] = "keep"
     sees: tuple[Stage, ...] = ()
@@ -108,6 +112,11 @@ class Stage:
     def __repr__(self) -> str:
         """Return the name only: tricks and other stages refer to stages."""
         return f"Stage({self.name!r})"
+
+
+def is_downloaded(weights: str) -> bool:
+    """Return whether ``Stage.weights`` names weights that timm downloads, not a file."""
+    return weights == "timm" or weights.startswith("timm:")
 
 
 Corner: TypeAlias = Literal["center", "top_left", "top_right", "bottom_left", "bottom_right"]

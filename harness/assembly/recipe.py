@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias, get_type_hints
 
 from harness.assembly.contract import Contribution, tricks_of
 from harness.assembly.descriptions import describe, describe_provider
-from harness.assembly.stage_key import described_stage, encoders_of, sees_samples, with_keys
+from harness.assembly.stage_key import (
+    described_stage,
+    encoders_of,
+    sees_samples,
+    weights_identity,
+    with_keys,
+)
 from harness.assembly.stage_values import check_values
 from harness.errors import HarnessError, PluginError, unknown
 from harness.knobs import parse_value
@@ -26,7 +32,7 @@ if TYPE_CHECKING:
 OVERRIDABLE = (
     *("backbone", "input_size", "epochs", "batch_size", "lr"),
     *("precision", "accumulation", "norm_group", "clip_norm", "min_crop_area", "compile"),
-    *("views", "refresh"),
+    *("views", "refresh", "weights"),
 )
 REHEARSED_ALIKE = ("name", "draw", "start", *SLOTS)
 Slots: TypeAlias = Mapping[str, tuple[Trick[Any], ...]]
@@ -200,6 +206,7 @@ def _stage_recipe(
         "data": data.pictures,
         "context": data.context() if sees_samples(stage, reading) else None,
         "clean": data.clean if stage.clean else None,
+        "weights": weights_identity(stage),
         "seed": spec.seed,
         "depth": depth,
         "engine": spec.engine,

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from harness.assembly.contract import Contribution
 from harness.assembly.descriptions import describe
-from harness.errors import PluginError
-from harness.values import SLOTS, Stage, Trick
+from harness.errors import HarnessError, PluginError
+from harness.store.contents import content_of
+from harness.values import SLOTS, Stage, Trick, is_downloaded
 
 
 def sees_samples(stage: Stage, noise: Sequence[Trick[Any]]) -> bool:
@@ -70,10 +72,26 @@ def described_stage(
     named = not all(
         type(part).__module__.startswith("harness.") for part in (*noise, stage.sampler)
     )
-    apart = ("name", "start", "sees", "teachers", *SLOTS)
+    apart = ("name", "start", "sees", "teachers", "weights", *SLOTS)
     names = [field.name for field in dataclasses.fields(stage) if field.name not in apart]
     values = {name: describe(getattr(stage, name), f"Stage.{name}") for name in names}
     values["start"] = keys[stage.start.name] if stage.start else None
     values["sees"] = [[seen.name if named else "", keys[seen.name]] for seen in stage.sees]
     values["teachers"] = [keys[teacher.name] for teacher in stage.teachers]
     return {"fields": values, "class": describe(type(stage), "Stage")}
+
+
+def weights_identity(stage: Stage) -> Any:
+    """Return what identifies the weights that a stage begins with: a file's content, not its path.
+
+    Raises HarnessError if the file cannot be read. Those of "timm" are identified by the provider
+    of networks, which knows what they hold.
+    """
+    if stage.weights is None or is_downloaded(stage.weights):
+        return stage.weights
+    content = content_of(Path(stage.weights).expanduser())
+    if "file" not in content:
+        raise HarnessError(
+            f"stage {stage.name!r}: weights={stage.weights} is a folder; name a file"
+        )
+    return content["file"][1]

@@ -39,6 +39,7 @@ def check_values(stage: Stage) -> None:
                 f"not {value!r:.80}"
             )
     _check_optimizer(stage)
+    _check_start(stage)
     if stage.batch_size % stage.accumulation:
         raise HarnessError(
             f"stage {stage.name!r}: a batch of {stage.batch_size} cannot be split over "
@@ -50,6 +51,20 @@ def check_values(stage: Stage) -> None:
         )
     if not 0 < stage.min_crop_area <= 1:
         raise HarnessError(f"stage {stage.name!r}: min_crop_area must lie in (0, 1]")
+
+
+def _check_start(stage: Stage) -> None:
+    if stage.weights is not None and (not isinstance(stage.weights, str) or not stage.weights):
+        raise HarnessError(
+            f"stage {stage.name!r}: weights must be a path, 'timm' or 'timm:NAME', "
+            f"not {stage.weights!r:.80}"
+        )
+    if stage.weights is not None and stage.start is not None:
+        raise HarnessError(
+            f"stage {stage.name!r} starts from {stage.start.name!r}, so it cannot begin with "
+            f"weights={stage.weights}; give them to the first stage: "
+            "--stage NAME.weights=FILE"
+        )
 
 
 def _check_optimizer(stage: Stage) -> None:

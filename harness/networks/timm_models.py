@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import socket
 import sys
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from harness.errors import HarnessError, unknown
 from harness.hookspecs import hookimpl
-from harness.values import Stage
+from harness.values import Stage, is_downloaded
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -17,11 +21,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TimmModels:
-    """Every network of timm, Inception-v2 and ResNeXt-152, all untrained."""
+    """Every network of timm, Inception-v2 and ResNeXt-152; untrained, or with timm's weights."""
 
     @hookimpl
     def build_model(self, stage: Stage, num_outputs: int) -> Module:
-        """Return ``stage.backbone`` with ``num_outputs`` logits; raises HarnessError if unknown."""
+        """Return ``stage.backbone`` with ``num_outputs`` logits; raises HarnessError if unknown.
+
+        With ``stage.weights`` "timm" or "timm:NAME" it has the weights that timm downloads, but a
+        classifier of random weights. Raises HarnessError if they cannot be had.
+        """
         import timm
 
         import harness.networks.inception_v2
@@ -29,6 +37,8 @@ class TimmModels:
 
         if not timm.is_model(stage.backbone):
             raise HarnessError(unknown("backbone", stage.backbone, timm.list_models()))
+        if stage.weights is not None and is_downloaded(stage.weights):
+            return _pretrained(stage, num_outputs)
         model: Module = timm.create_model(stage.backbone, num_classes=num_outputs)
         return model
 
@@ -36,12 +46,71 @@ class TimmModels:
     def network_identity(self, stage: Stage) -> object:
         """Return timm's version, and the module that registered the network if it is foreign.
 
-        To register a network, a plugin imports timm. If timm is not imported, all networks are
-        timm's or the harness's, and timm need not be imported here.
+        Of weights that timm downloads, the digest of their content. To register a network, a plugin
+        imports timm. If timm is not imported, all networks are timm's or the harness's, and timm
+        need not be imported here.
         """
         registry = sys.modules.get("timm.models")
         module = ""
         if registry and registry.is_model(stage.backbone):
             module = registry.model_entrypoint(stage.backbone).__module__
         foreign = bool(module) and not module.startswith(("timm.", "harness.networks."))
-        return (version("timm"), sys.modules[module] if foreign else None)
+        about = (version("timm"), sys.modules[module] if foreign else None)
+        if stage.weights is None or not is_downloaded(stage.weights):
+            return about
+        return (*about, _digest(stage.backbone, stage.weights))
+
+
+def _pretrained(stage: Stage, num_outputs: int | None = None) -> Module:
+    """Return the network with timm's weights, and its own classifier if ``num_outputs`` is None."""
+    import timm
+
+    name = (stage.weights or "").partition(":")[2] or stage.backbone
+    if name.partition(".")[0] != stage.backbone:
+        raise HarnessError(
+            f"weights={stage.weights} are of another network than backbone "
+            f"{stage.backbone!r}; name both alike"
+        )
+    classes: dict[str, Any] = {} if num_outputs is None else {"num_classes": num_outputs}
+    try:
+        _check_network(name)
+        model: Module = timm.create_model(name, pretrained=True, **classes)
+    except Exception as error:  # of the hub, of requests, of timm: no common type
+        reason = " ".join(str(error).split())[:200]
+        raise HarnessError(
+            f"weights={stage.weights}: timm cannot load those of {name!r}: {reason}; download them "
+            "where there is a network, or give a file: --stage weights=FILE"
+        ) from error
+    return model
+
+
+def _check_network(name: str) -> None:
+    """Raise OSError if weights must be downloaded and the hub's name is unknown to this machine.
+
+    The hub's client would try again for a minute.
+    """
+    from huggingface_hub import constants, try_to_load_from_cache
+    from timm.models import get_pretrained_cfg
+
+    about: Any = get_pretrained_cfg(name)
+    if about is None or not about.hf_hub_id:
+        return
+    files = ("model.safetensors", "pytorch_model.bin")
+    if any(isinstance(try_to_load_from_cache(about.hf_hub_id, file), str) for file in files):
+        return
+    host = urlsplit(constants.ENDPOINT).hostname or ""
+    try:
+        socket.getaddrinfo(host, 443)
+    except OSError as error:
+        raise OSError(f"{about.hf_hub_id} is not in the cache and {host} is not found") from error
+
+
+@lru_cache(maxsize=8)
+def _digest(backbone: str, weights: str) -> str:
+    """Return the sha256 of the content of weights that timm downloads."""
+    model = _pretrained(Stage(name="weights", backbone=backbone, weights=weights))
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()

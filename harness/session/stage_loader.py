@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,9 @@ from harness.store.stages import OUTPUTS, StageFolder
 from harness.terminal import note
 from harness.testing.predict import extract_features
 from harness.training.checkpoints import drop_unfinished, load_tensors
+from harness.training.initial_weights import load_weights, read_weights
 from harness.training.ranks import Ranks
-from harness.values import apply
+from harness.values import apply, is_downloaded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +89,13 @@ class StageLoader:
         seeds = self.random(recipe, 0).integers(1 << 62, size=number + 1)
         torch.manual_seed(int(seeds[number]))
         hooks, spec = self._prepared.hooks, self._prepared.spec
-        module: nn.Module = apply(recipe.model, hooks.build_model(spec, recipe.stage, outputs))
+        begins = start and weights is None
+        stage = recipe.stage if begins else replace(recipe.stage, weights=None)
+        built = hooks.build_model(spec, stage, outputs)
+        if stage.weights is not None and not is_downloaded(stage.weights):
+            path = Path(stage.weights).expanduser()
+            load_weights(built, read_weights(path), f"stage {stage.name!r}: weights={path}")
+        module: nn.Module = apply(recipe.model, built)
         if weights is not None:
             _load(module, load_tensors(weights), recipe, new_head=start)
         return module

@@ -50,7 +50,9 @@ class StageRunner:
 
     def check(self, recipe: Recipe) -> None:
         """Raise HarnessError now if a later stage, or the test, could not even begin."""
-        draw = partial(self._loader.network, weights=None, outputs=self._samples.num_classes)
+        draw = partial(
+            self._loader.network, weights=None, outputs=self._samples.num_classes, start=True
+        )
         check_stages(recipe, self._prepared, self._ranks, draw)
 
     def run(self, recipe: StageRecipe) -> FinishedStage:

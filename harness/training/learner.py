@@ -166,6 +166,8 @@ class Team:
         """Return the batch as this network gets it: after the batch tricks, part by part."""
         if learner.chosen is not None and len(self.learners) > 1:
             batch = with_columns(batch, learner.chosen)
+        if not (self._recipe.batch or self._recipe.loss):
+            return with_teacher_logits(batch, self._teachers)
         networks = Answers(self.learners, learner.number, self._stage)
         batch = replace(batch, network=learner.number, networks=networks)
         if self._recipe.batch:

@@ -354,6 +354,7 @@ OTHER: dict[str, Any] = {
     "views": 2,
     "clean": 8,
     "refresh": 2,
+    "weights": __file__,
     "schedule": Constant(),
     "sampler": SubsetBatches(),
     "precision": "bf16",
