@@ -20,6 +20,8 @@ MOST = 1 << 20  # a larger WORLD_SIZE is not a plausible number of processes
 # Set by torch's agent and DeepSpeed's launcher: a task of srun may have started one of them.
 OWN_RANKS = ("TORCHELASTIC_RUN_ID", "CROSS_SIZE")
 USUAL_PORT, FIRST_PORT, PORTS = 29_500, 15_000, 15_000
+# A number, or the UUID of a GPU or of a MIG device; an older driver's MIG-GPU-UUID/0/0, too.
+ONE_DEVICE = re.compile(r"[0-9]+|(GPU|MIG)-[^,\s]+")
 LOOPBACK = "127.0.0.1"
 
 
@@ -180,7 +182,7 @@ def _place_of(launcher: _Launcher, environment: Mapping[str, str]) -> Place:
     size = _whole(launcher.size, given, launcher, 2, MOST)
     rank = _whole(launcher.rank, given, launcher, 0, size - 1)
     local_rank = _whole(launcher.local_rank, given, launcher, 0, size - 1)
-    if environment.get("CUDA_VISIBLE_DEVICES", "").strip().isdecimal():
+    if ONE_DEVICE.fullmatch(environment.get("CUDA_VISIBLE_DEVICES", "").strip()):
         local_rank = 0  # the scheduler shows each task its own GPU only
     port = environment.get("MASTER_PORT", "").strip() or str(_port(launcher, environment))
     return Place(

@@ -88,7 +88,13 @@ def test_the_variables_of_other_launchers_say_a_place() -> None:
     # A job's steps meet at ports of their own.
     assert read_place(SLURM | {"SLURM_STEP_ID": "1"}) == Place(1, 2, 0, "gpu-007", 29_838)
     # Where the scheduler shows each task one GPU, that is the first.
-    assert read_place(OMPI | {"CUDA_VISIBLE_DEVICES": "3"}) == Place(1, 2, 0, "127.0.0.1", 24_777)
+    uuid = "8932f937-d72c-4106-c12f-20bd9faed9f6"
+    for one in ("3", f"GPU-{uuid}", "GPU-8932f937", f"MIG-{uuid}", f"MIG-GPU-{uuid}/1/0"):
+        place = read_place(OMPI | {"CUDA_VISIBLE_DEVICES": one})
+        assert place == Place(1, 2, 0, "127.0.0.1", 24_777), one
+    for several in ("", "-1", "0,1", f"GPU-{uuid},GPU-8932f938", f"MIG-{uuid}, MIG-0"):
+        place = read_place(OMPI | {"CUDA_VISIBLE_DEVICES": several})
+        assert place == Place(1, 2, 1, "127.0.0.1", 24_777), several
     # Kubeflow's controller sets no LOCAL_RANK.
     assert read_place(TWO | PEERS) == Place(1, 2, 0, "node1", 29500)
 
