@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -89,8 +90,14 @@ def peak_bytes():
 
 
 def measure(path, number):
-    """Call one trick in this process, as a run would: once, scikit-learn not yet imported."""
-    samples, trick = samples_of(path), TRICKS[number]
+    """Call one trick in this process, as a run would: once, scikit-learn not yet imported.
+
+    A run has imported torch long before, and gives each core a class at a time.
+    """
+    from harness.session.division import divide
+    from harness.training.ranks import join_ranks
+
+    samples, trick = samples_of(path).assign(divide=partial(divide, join_ranks())), TRICKS[number]
     before, start = peak_bytes(), time.perf_counter()
     after = trick(samples)
     seconds = time.perf_counter() - start

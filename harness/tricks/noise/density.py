@@ -13,6 +13,7 @@ from harness.errors import PluginError
 from harness.knobs import check_fields
 from harness.samples import Samples, rows_by_class
 from harness.tricks.noise.clustering.neighbours import count_nearer
+from harness.tricks.noise.clustering.one_thread import one_thread
 from harness.values import Stage
 
 Counts = NDArray[np.int64]
@@ -106,14 +107,13 @@ def split_by_density(density_N: Counts, *, num_subsets: int = 3, seed: int = 0) 
     the densities from the published code. Its ten restarts were scikit-learn's default then.
     """
     from sklearn.cluster import KMeans
-    from threadpoolctl import threadpool_limits
 
     levels, inverse = np.unique(density_N, return_inverse=True)
     clusters = min(num_subsets, len(levels))
     if clusters <= 1:
         return np.zeros(len(density_N), np.int8)
     means = KMeans(clusters, n_init=10, random_state=seed)
-    with threadpool_limits(1):  # the sums of several threads depend on their timing
+    with one_thread():
         means.fit(np.sort(density_N).reshape(-1, 1).astype(np.float64))
         nearest = means.predict(levels.reshape(-1, 1).astype(np.float64))
     place = np.argsort(np.argsort(-means.cluster_centers_[:, 0]))

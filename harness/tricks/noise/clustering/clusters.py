@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.tricks.noise.clustering.one_thread import one_thread
+
 
 class Clusters(NamedTuple):
     """C clusters of N samples: ``of_sample`` ``(N,)``, from 0, and ``centres`` ``(C, D)``."""
@@ -27,10 +29,9 @@ def fit_kmeans(features_ND: NDArray[np.float32], *, count: int, seed: int) -> Cl
     """
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
-    from threadpoolctl import threadpool_limits
 
     means = KMeans(min(count, len(features_ND)), n_init="auto", random_state=seed)
-    with threadpool_limits(1), warnings.catch_warnings():
+    with one_thread(), warnings.catch_warnings():
         # Raised if there are fewer different features than clusters, which is fine here.
         warnings.simplefilter("ignore", ConvergenceWarning)
         means.fit(features_ND)
