@@ -56,10 +56,12 @@ def draw_pictures(folder, count):
 
 def train_with_harness(folder, backbone, batch_size, engine):
     """Train one epoch; print when each step ended. In a process of its own."""
+    from harness.machine.garbage import collect_seldom
     from harness.machine.launch import keep_freed_memory, share_cores
 
     share_cores()  # before torch is imported, as in a run
     keep_freed_memory()
+    collect_seldom()
     import timm
     import torch
 

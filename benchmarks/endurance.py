@@ -33,10 +33,12 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
+from harness.machine.garbage import collect_seldom
 from harness.machine.launch import keep_freed_memory, share_cores
 
 share_cores()  # before torch is imported
 keep_freed_memory()
+collect_seldom()
 
 import tensorboard.summary.writer.record_writer  # noqa: E402, F401
 from tabulate import tabulate  # noqa: E402

@@ -23,10 +23,12 @@ import time
 from pathlib import Path
 from statistics import median, quantiles
 
+from harness.machine.garbage import collect_seldom
 from harness.machine.launch import keep_freed_memory, share_cores
 
 share_cores()  # before torch is imported
 keep_freed_memory()
+collect_seldom()
 
 import timm  # noqa: E402
 import timm.optim  # noqa: E402

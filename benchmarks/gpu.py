@@ -27,10 +27,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from harness.machine.garbage import collect_seldom
 from harness.machine.launch import keep_freed_memory, share_cores
 
 share_cores()  # before torch is imported
 keep_freed_memory()
+collect_seldom()
 
 import numpy as np  # noqa: E402
 import simplejpeg  # noqa: E402

@@ -15,10 +15,12 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from harness.machine.garbage import collect_seldom
 from harness.machine.launch import keep_freed_memory, share_cores
 
 share_cores()  # before torch is imported
 keep_freed_memory()
+collect_seldom()
 
 from tabulate import tabulate  # noqa: E402
 

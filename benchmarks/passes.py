@@ -18,10 +18,12 @@ import time
 from pathlib import Path
 from statistics import median, quantiles
 
+from harness.machine.garbage import collect_seldom
 from harness.machine.launch import keep_freed_memory, share_cores
 
 share_cores()  # before torch is imported, as in a run
 keep_freed_memory()
+collect_seldom()
 
 import numpy as np  # noqa: E402
 import timm  # noqa: E402

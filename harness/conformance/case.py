@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness.assembly.activation import DEFAULT_DATA, NETWORKS, TEXTS, instance_of
-from harness.assembly.discovery import find_entry, find_plugins, load_plugin
+from harness.assembly.discovery import Entry, find_entry, find_plugins, load_plugin
 from harness.assembly.hooks import Active, Hooks
 from harness.assembly.recipe import UNREAD, Recipe, resolve
 from harness.spec import DataSpec, RunSpec
@@ -53,7 +54,8 @@ class Case:
 def case_of(plugin: str | object, data: DataSpec, home: Path) -> Case:
     """Return the case of a plugin's name, class, object or module; raises HarnessError."""
     name = plugin if isinstance(plugin, str) else _name(plugin)
-    loaded = load_plugin(find_entry(name, find_plugins())) if isinstance(plugin, str) else plugin
+    entries = find_plugins()
+    loaded = load_plugin(find_entry(name, entries)) if isinstance(plugin, str) else plugin
     instance = instance_of(name, loaded, {})
     method = name if hasattr(instance, "plan") else METHOD
     others = [] if hasattr(instance, "load_samples") else [data.name]
@@ -64,8 +66,8 @@ def case_of(plugin: str | object, data: DataSpec, home: Path) -> Case:
         loaded=loaded,
         plugin=instance,
         spec=RunSpec(plugin=method, data=data, home=home),
-        before=() if method == name else (_installed(METHOD),),
-        after=tuple(_installed(other) for other in others),
+        before=() if method == name else (_installed(METHOD, entries),),
+        after=tuple(_installed(other, entries) for other in others),
     )
 
 
@@ -73,5 +75,5 @@ def _name(plugin: object) -> str:
     return str(getattr(plugin, "__name__", type(plugin).__name__))
 
 
-def _installed(name: str) -> Active:
-    return Active(name, instance_of(name, load_plugin(find_entry(name, find_plugins())), {}))
+def _installed(name: str, entries: Mapping[str, Entry]) -> Active:
+    return Active(name, instance_of(name, load_plugin(find_entry(name, entries)), {}))

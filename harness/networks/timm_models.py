@@ -6,7 +6,7 @@ import hashlib
 import socket
 import sys
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -55,7 +55,7 @@ class TimmModels:
         if registry and registry.is_model(stage.backbone):
             module = registry.model_entrypoint(stage.backbone).__module__
         foreign = bool(module) and not module.startswith(("timm.", "harness.networks."))
-        about = (version("timm"), sys.modules[module] if foreign else None)
+        about = (_timms_version(), sys.modules[module] if foreign else None)
         if stage.weights is None or not is_downloaded(stage.weights):
             return about
         return (*about, _digest(stage.backbone, stage.weights))
@@ -114,3 +114,8 @@ def _digest(backbone: str, weights: str) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.contiguous().numpy().tobytes())
     return digest.hexdigest()
+
+
+@cache  # each stage of each run asks, and the distribution's metadata are parsed each time
+def _timms_version() -> str:
+    return version("timm")

@@ -21,7 +21,9 @@ KEYS = """
 import json, sys
 from harness.assembly.activation import Activation
 from harness.assembly.recipe import DataIdentity, resolve
+from harness.machine.garbage import collect_seldom
 from harness.spec import DataSpec, Override, RunSpec
+collect_seldom()
 for asked in json.loads(sys.argv[1]):
     overrides = (Override("", "backbone", asked.pop("backbone")),) if "backbone" in asked else ()
     extra = tuple(asked.pop("extra", ()))

@@ -76,19 +76,6 @@ def test_without_submitit_a_line_says_what_to_install(
 
 
 @pytest.mark.slow
-def test_jobs_run_here_one_after_another(call: Call, tiny_home: Path) -> None:
-    command = (*ABLATE, "--stage", "epochs=1", "--submit", "local")
-    outcome = call(*command, "--json")
-    assert outcome.status == 0, outcome.err
-    assert "job 1 of 3, baseline epochs=1 train seed 0: done as " in outcome.err
-    assert json.loads(outcome.out)["seeds"] == [0]
-    assert len(list((tiny_home / "records").glob("*.json"))) == 2
-    again = call(*command, "--json")
-    assert "job " not in again.err
-    assert json.loads(again.out) == json.loads(outcome.out)
-
-
-@pytest.mark.slow
 def test_what_needs_a_failed_job_is_not_started(call: Call, tiny_home: Path) -> None:
     outcome = call(*ABLATE, "--stage", "lr=1e6", "--submit", "local")
     assert outcome.status == 1
@@ -111,23 +98,34 @@ def is_trained(home: Path) -> bool:
 
 
 @pytest.mark.slow
-def test_a_preempted_job_is_submitted_again_and_continues(tiny_home: Path, tmp_path: Path) -> None:
-    command = (sys.executable, "-m", "harness", *ABLATE, "--stage", "epochs=15")
+def test_jobs_run_here_one_after_another_and_a_preempted_one_continues(
+    call: Call, tiny_home: Path, tmp_path: Path
+) -> None:
+    command = (*ABLATE, "--stage", "epochs=15", "--submit", "local", "--json")
     process = subprocess.Popen(
-        [*command, "--submit", "local"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "harness", *command],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     wait_until(lambda: is_trained(tiny_home), "no epoch was scored")
     (submitted, *_) = (tiny_home / "jobs" / "logs").glob("*_submitted.pkl")
     number = submitted.name.split("_")[0]  # of the process that watches the job's
     (work,) = Path(f"/proc/{number}/task/{number}/children").read_text().split()
     os.kill(int(work), signal.SIGUSR2)
-    _, err = process.communicate(timeout=PATIENCE)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
+    assert "job 1 of 3, baseline epochs=15 train seed 0: done as " in err
+    assert json.loads(out)["seeds"] == [0]
     said = (tiny_home / "jobs" / "logs" / f"{number}_0_log.err").read_text()
     assert "Caught signal SIGUSR2" in said
     assert "continues at step" in said
     stages = [read_record(path).stages[0] for path in (tiny_home / "records").glob("*.json")]
     assert [len(stage.history) for stage in stages] == [15, 15]
+    again = call(*command)
+    assert "job " not in again.err
+    assert json.loads(again.out) == json.loads(out)
 
 
 @pytest.mark.slow
