@@ -6,6 +6,7 @@ subset of the arguments, by name. ``docs/hooks.md`` has an example of each.
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pluggy
@@ -144,3 +145,9 @@ class Observe:
 
 KINDS: tuple[type, ...] = (Provide, Contribute, Observe)
 HOOKS = tuple(name for kind in KINDS for name in vars(kind) if not name.startswith("_"))
+
+
+def hook_arguments(hook: str) -> tuple[str, ...]:
+    """Return the names of the arguments that a hook is given."""
+    spec = next(vars(kind)[hook] for kind in KINDS if hook in vars(kind))
+    return tuple(inspect.signature(spec).parameters)[1:]

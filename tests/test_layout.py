@@ -197,7 +197,7 @@ ROOMS = (
         "harness/assembly",
         "plugins to recipe: discovery, activation, hooks, identity",
         (LANGUAGE, "harness/store", "harness/machine", "harness/data/pictures"),
-        ("numpy", "pluggy", "torch"),
+        ("numpy", "pluggy", "tomli", "torch"),
         light=True,
     ),
     Room(

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-from harness.assembly.discovery import Entry, find_entry, find_plugins, load_plugin
+from harness.assembly.discovery import (
+    Entry,
+    disabled_plugins,
+    find_entry,
+    find_plugins,
+    load_plugin,
+)
 from harness.assembly.hooks import Active, Hooks
 from harness.errors import HarnessError, PluginError
 from harness.knobs import check_fields, parse_knobs
@@ -23,24 +30,33 @@ class Activation:
 
     def __init__(self, spec: RunSpec) -> None:
         entries = find_plugins()
+        find = partial(find_entry, entries=entries, home=spec.home)
         if spec.plugin in spec.extra:
             raise HarnessError(
                 f"--with {spec.plugin}: it is the run's method already; leave it out"
             )
         names = [spec.plugin, *spec.extra]
-        loaded = {name: load_plugin(find_entry(name, entries)) for name in dict.fromkeys(names)}
+        loaded = {name: load_plugin(find(name)) for name in dict.fromkeys(names)}
         self.method: Any = instance_of(spec.plugin, loaded[spec.plugin], spec.knobs)
         active = [Active(spec.plugin, self.method)]
         active += [Active(name, instance_of(name, loaded[name], {})) for name in spec.extra]
         spec = _with_data(spec, active)
         if spec.data.name not in names:
-            active.append(_active(spec.data.name, entries))
+            active.append(_active(find(spec.data.name)))
         if not any(hasattr(plugin, "build_model") for _, plugin in active):
-            active.append(_active(NETWORKS, entries))
-        active += [_active(name, entries) for name in (TEXTS, *OBSERVERS) if name not in names]
+            active.append(_active(find(NETWORKS)))
+        left_out = (*names, *disabled_plugins(spec.home))
+        active += [_active(find(name)) for name in (TEXTS, *OBSERVERS) if name not in left_out]
         self.spec = spec
         self.hooks = Hooks(active, method=spec.plugin, without=spec.without)
         self.entries: list[Entry] = [entries[name] for name, _ in active]
+
+    @classmethod
+    def of(cls, spec: RunSpec, method: object, hooks: Hooks) -> Activation:
+        """Return an activation of plugins that are set up already, such as those under test."""
+        made = cls.__new__(cls)
+        made.spec, made.method, made.hooks, made.entries = spec, method, hooks, []
+        return made
 
 
 def _with_data(spec: RunSpec, active: list[Active]) -> RunSpec:
@@ -52,8 +68,8 @@ def _with_data(spec: RunSpec, active: list[Active]) -> RunSpec:
     return dataclasses.replace(spec, data=data)
 
 
-def _active(name: str, entries: Mapping[str, Entry]) -> Active:
-    return Active(name, instance_of(name, load_plugin(find_entry(name, entries)), {}))
+def _active(entry: Entry) -> Active:
+    return Active(entry.name, instance_of(entry.name, load_plugin(entry), {}))
 
 
 def instance_of(name: str, loaded: Any, knobs: Mapping[str, str]) -> object:

@@ -10,14 +10,15 @@ from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from harness.assembly.calling import calling
-from harness.errors import PluginError
-from harness.hookspecs import HOOKS
+from harness.errors import PluginError, unknown
+from harness.hookspecs import HOOKS, hook_arguments
 from harness.spec import RunSpec, read_only_spec
 from harness.store.record import ResultRecord
 
 if TYPE_CHECKING:
     import pluggy
 
+MARK = "harness_impl"  # what pluggy's marker sets on a function
 NEARLY = 0.85  # alike: "noise_trick" is 0.96 of "noise_tricks", "planned" 0.73 of "plan"
 DRAWS: dict[str, tuple[str, ...] | None] = {
     "build_model": ("torch",),  # seeded by the run before
@@ -30,7 +31,8 @@ DRAWS: dict[str, tuple[str, ...] | None] = {
 
 def ask(name: str, hook: str, answer: Callable[..., Any], given: Mapping[str, Any]) -> Any:
     """Call a plugin's hook with values that it cannot change for others."""
-    with calling(f"plugin {name!r}: {hook}", draws=DRAWS.get(hook, ())):
+    where = f" in stage {given['stage'].name!r}" if "stage" in given else ""
+    with calling(f"plugin {name!r}: {hook}{where}", draws=DRAWS.get(hook, ())):
         return answer(**{key: _for_plugin(value) for key, value in given.items()})
 
 
@@ -44,10 +46,21 @@ def _for_plugin(value: Any) -> Any:
 
 
 def check_names(name: str, plugin: object) -> None:
-    """Refuse a function whose name is nearly that of a hook: it would never be called."""
+    """Refuse a function that is marked, or nearly named, as a hook that there is not.
+
+    It would never be called. Also refuses arguments that a hook is not given.
+    """
     for attribute in dir(plugin):
-        if attribute.startswith("_") or attribute in HOOKS:
+        if attribute.startswith("_"):
             continue
+        if attribute in HOOKS:
+            _check_arguments(name, attribute, _plain(plugin, attribute))
+            continue
+        marks = getattr(_plain(plugin, attribute), MARK, {})
+        if marks and not marks["specname"] and not marks["optionalhook"]:
+            raise PluginError(
+                f"plugin {name!r} cannot be used: {unknown('hook', attribute, HOOKS)}"
+            )
         near = _nearest_hook(attribute)
         if not near:
             continue
@@ -58,6 +71,28 @@ def check_names(name: str, plugin: object) -> None:
                 f"plugin {name!r} cannot be used: it has {attribute!r}, which is not a hook; did "
                 f"you mean {near!r}? Rename it, or begin its name with _"
             )
+
+
+def _plain(plugin: object, attribute: str) -> object:
+    """Return what a name of a plugin stands for, without calling or binding it."""
+    found = inspect.getattr_static(plugin, attribute)
+    return found.__func__ if isinstance(found, (staticmethod, classmethod)) else found
+
+
+def _check_arguments(name: str, hook: str, function: object) -> None:
+    """Refuse an argument without a default that the hook is not given."""
+    if not inspect.isfunction(function) or not hasattr(function, MARK):
+        return
+    wanted = [
+        one.name
+        for one in inspect.signature(function).parameters.values()
+        if one.default is one.empty and one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)
+    ]
+    given = hook_arguments(hook)
+    for argument in wanted:
+        if argument not in given and argument not in ("self", "cls"):
+            what = unknown(f"argument of {hook}", argument, given, listing="it is given")
+            raise PluginError(f"plugin {name!r} cannot be used: {what}")
 
 
 @cache  # a run sets up the same plugins several times

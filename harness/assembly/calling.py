@@ -10,8 +10,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from harness.errors import PluginError
+from harness.errors import HarnessError, PluginError
+from harness.machine.place import read_place
+from harness.store.files import FULL
+from harness.store.reading import PASSING
 
+_LIBRARIES = {
+    "site-packages",
+    "dist-packages",
+    f"python{sys.version_info[0]}.{sys.version_info[1]}",
+}
 VARIABLES = (
     *("HARNESS_HOME", "RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"),
     *("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS"),
@@ -70,10 +78,13 @@ SWITCHES = (
 
 
 @contextmanager
-def calling(who: str, *, draws: tuple[str, ...] | None = ()) -> Iterator[None]:
-    """Run a plugin's code, called ``who`` in every error.
+def calling(who: str, *, hook: str = "", draws: tuple[str, ...] | None = ()) -> Iterator[None]:
+    """Run a plugin's code, called ``who`` in every error; ``hook`` is what brought it.
 
-    Raises PluginError if it writes into what is read-only, leaves another working folder,
+    Whatever it raises becomes one line with the place in its source; ``HARNESS_TRACEBACK=1`` shows
+    the whole way there. Errors of the machine (memory, a full disk, a lost rank) are not its own.
+
+    Raises PluginError if it fails, writes into what is read-only, leaves another working folder,
     another of ``SWITCHES`` or ``VARIABLES`` behind, or moves on a global random state that is not
     among ``draws`` ("torch", "numpy"). With ``draws=None`` neither variables nor random
     states are watched, which is cheap enough for every step. What was changed is restored first.
@@ -82,13 +93,19 @@ def calling(who: str, *, draws: tuple[str, ...] | None = ()) -> Iterator[None]:
     states = {} if draws is None else _random_states()
     try:
         yield
-    except (ValueError, TypeError) as error:
-        if not _is_a_write(error):
+    except HarnessError:
+        raise
+    except Exception as error:  # a plugin's code can raise anything at all
+        if isinstance(error, (ValueError, TypeError)) and _is_a_write(error):
+            raise PluginError(
+                f"{who} writes into what it was given, which is read-only{_line_of(error)}; return "
+                "a changed copy, as samples.assign(weight=...) or dataclasses.replace(...) make it"
+            ) from error
+        if _is_of_the_machine(error):
             raise
-        raise PluginError(
-            f"{who} writes into what it was given, which is read-only{_line_of(error)}; return a "
-            "changed copy, as samples.assign(weight=...) or dataclasses.replace(...) make it"
-        ) from error
+        where = f"{who} ({hook})" if hook else who
+        reason = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
+        raise PluginError(f"{where}: {reason}{_line_of(error)}") from error
     _check_shared(who, before)
     for name, state in states.items():
         if name not in (draws or ()) and not _same(state, _random_states()[name]):
@@ -105,16 +122,28 @@ def _is_a_write(error: Exception) -> bool:
     return "read-only" in text or proxy
 
 
+def _is_of_the_machine(error: Exception) -> bool:
+    """Whether an error has its own handling above, whoever's code met it."""
+    torch = sys.modules.get("torch")
+    if isinstance(error, MemoryError) or (torch and isinstance(error, torch.OutOfMemoryError)):
+        return True
+    if isinstance(error, OSError):
+        return error.errno in FULL or error.errno in PASSING
+    # A lost rank is met as a RuntimeError in whatever waits for it.
+    return isinstance(error, RuntimeError) and read_place() is not None
+
+
 def _line_of(error: BaseException) -> str:
-    """Return the line that raised, as the plugin's author wrote it, if it can be read."""
+    """Return the innermost line that is no library's, as its author wrote it, if it can be read."""
+    found = ""
     trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
+    while trace is not None:
+        path = Path(trace.tb_frame.f_code.co_filename)
+        text = linecache.getline(str(path), trace.tb_lineno).strip()
+        if text and not (found and _LIBRARIES & set(path.parts)):
+            found = f" ({path.name}, line {trace.tb_lineno}: {text:.80})"
         trace = trace.tb_next
-    if trace is None:
-        return ""
-    path = trace.tb_frame.f_code.co_filename
-    text = linecache.getline(path, trace.tb_lineno).strip()
-    return f" ({Path(path).name}, line {trace.tb_lineno}: {text:.80})" if text else ""
+    return found
 
 
 def _shared() -> dict[str, Any]:

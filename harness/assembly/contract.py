@@ -55,7 +55,7 @@ class Contribution(Generic[T]):
         if isinstance(value, Picture):
             return cast("T", self._on_picture(value))
         try:
-            with calling(self.who, draws=DRAWS[self.slot]):
+            with calling(self.who, hook=self.slot, draws=DRAWS[self.slot]):
                 digest = samples_digest(value) if isinstance(value, Samples) else 0
                 changed = self.trick(value)
         except HarnessError as error:

@@ -49,7 +49,7 @@ def load_splits(home: Path, text: str, splits: Iterable[str]) -> dict[str, Sampl
     from harness.spec import DataSpec, RunSpec
 
     data = DataSpec.parse(text)
-    plugin = instance_of(data.name, load_plugin(find_entry(data.name, find_plugins())), {})
+    plugin = instance_of(data.name, load_plugin(find_entry(data.name, find_plugins(), home)), {})
     hooks = Hooks([Active(data.name, plugin)], method=data.name)
     spec = RunSpec(plugin=data.name, data=data, home=home)
     found = {}

@@ -1,4 +1,7 @@
-"""Finding plugins by entry point. Listing names imports nothing; a broken one stops no other."""
+"""Finding plugins by entry point or in a folder. Listing names imports nothing.
+
+A broken plugin stops no other, and a disabled one is not even imported.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from harness.assembly.plugin_folders import check_importable, folder_plugins
 from harness.assembly.sources import GROUP, module_file
 from harness.errors import HarnessError, PluginError, unknown
 from harness.machine.interpreter import python
@@ -22,6 +26,7 @@ from harness.store.seals import DamagedError, sealed, unsealed
 OWN_DISTRIBUTION = "webvision-harness"
 CHECK_SECONDS = 120
 MOST_MEMORY = 1 << 20  # bytes
+DISABLED = "disabled-plugins.txt"  # below the home; one name a line
 
 
 class Entry(NamedTuple):
@@ -32,10 +37,15 @@ class Entry(NamedTuple):
     distribution: str
     version: str
     shadows: tuple[str, ...] = ()  # other distributions that registered the same name
+    folder: str = ""  # what HARNESS_PLUGINS_DIR named, if it is not installed
 
 
 def find_plugins() -> dict[str, Entry]:
-    """Return every installed plugin by name, sorted; ours win if two share a name."""
+    """Return every plugin by name, sorted, installed or in a folder of ``HARNESS_PLUGINS_DIR``.
+
+    Ours win if two distributions share a name, and a folder wins over both: it is what its author
+    works on. Raises HarnessError if such a folder is not there.
+    """
     found: dict[str, Entry] = {}
     installed: dict[int, tuple[str, str]] = {}  # each distribution's metadata are parsed once
     for point in entry_points(group=GROUP):
@@ -49,6 +59,11 @@ def find_plugins() -> dict[str, Entry]:
         winner, loser = sorted((other, entry), key=lambda e: e.distribution != OWN_DISTRIBUTION)
         shadows = (*winner.shadows, loser.distribution, *loser.shadows)
         found[entry.name] = winner._replace(shadows=shadows)
+    for plugin in folder_plugins():
+        mine = Entry(plugin.name, plugin.value, plugin.distribution, plugin.version)
+        hidden = found.get(plugin.name)
+        shadows = (hidden.distribution, *hidden.shadows) if hidden else ()
+        found[plugin.name] = mine._replace(shadows=shadows, folder=plugin.folder)
     return dict(sorted(found.items()))
 
 
@@ -65,6 +80,8 @@ def _distribution(point: EntryPoint) -> tuple[str, str]:
 def load_plugin(entry: Entry) -> Any:
     """Import what the entry names; raises PluginError with the reason if that fails."""
     try:
+        if entry.folder:
+            check_importable(entry.value, entry.folder)
         return EntryPoint(entry.name, entry.value, GROUP).load()
     except (Exception, SystemExit) as error:  # a plugin's import can raise anything at all
         raise PluginError(
@@ -73,11 +90,43 @@ def load_plugin(entry: Entry) -> Any:
         ) from error
 
 
-def find_entry(name: str, entries: Mapping[str, Entry]) -> Entry:
-    """Return the entry called ``name``; raises HarnessError naming the nearest."""
+def find_entry(name: str, entries: Mapping[str, Entry], home: Path | None = None) -> Entry:
+    """Return the entry called ``name``.
+
+    Raises HarnessError naming the nearest, or if it is disabled in ``home``.
+    """
     if name not in entries:
         raise HarnessError(unknown("plugin", name, entries, listing="installed"))
+    if home is not None and name in disabled_plugins(home):
+        raise HarnessError(f"plugin {name!r} is disabled; harness plugins enable {name}")
     return entries[name]
+
+
+def disabled_plugins(home: Path) -> frozenset[str]:
+    """Return the names of the plugins that are disabled in ``home``."""
+    try:
+        content = read_plain(home / DISABLED, MOST_MEMORY)
+    except OSError:
+        return frozenset()
+    return frozenset(filter(None, content.decode(errors="replace").splitlines()))
+
+
+def disable_plugin(name: str, home: Path) -> None:
+    """Import the plugin no more in runs below ``home``; raises HarnessError if it is unknown."""
+    find_entry(name, find_plugins())
+    _write_disabled(home, disabled_plugins(home) | {name})
+
+
+def enable_plugin(name: str, home: Path) -> None:
+    """Undo ``disable_plugin``; raises HarnessError if it is not disabled."""
+    disabled = disabled_plugins(home)
+    if name not in disabled:
+        raise HarnessError(unknown("disabled plugin", name, disabled, listing="disabled"))
+    _write_disabled(home, disabled - {name})
+
+
+def _write_disabled(home: Path, names: Iterable[str]) -> None:
+    write_text(home / DISABLED, "".join(f"{name}\n" for name in sorted(names)))
 
 
 def source_file(entry: Entry) -> Path | None:

@@ -82,7 +82,13 @@ def prepare(asked: RunSpec, world_size: int = 1, shared: SharedSplits | None = N
     ``world_size`` is the number of ranks that will train what is not trained yet. ``shared`` is
     what several runs of one command have read.
     """
-    active = Activation(asked)
+    return prepare_active(Activation(asked), world_size, shared)
+
+
+def prepare_active(
+    active: Activation, world_size: int = 1, shared: SharedSplits | None = None
+) -> Prepared:
+    """Load the data of active plugins and resolve their recipe, as ``prepare`` does."""
     spec, hooks = active.spec, active.hooks
     asks = resolve(spec, hooks, UNREAD)  # finds wrong input before any data is drawn or read
     shared = SharedSplits() if shared is None else shared

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import traceback
 from contextlib import suppress
 from io import StringIO
 from pathlib import Path
@@ -41,9 +43,15 @@ SIGINT_STATUS = 130
     show_default="HARNESS_HOME, or ~/.harness",
     help="Folder of data caches, trained stages and records.",
 )
+@click.option(
+    "--plugins-dir",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Folder of plugins that are not installed; repeatable.  [default: HARNESS_PLUGINS_DIR]",
+)
 @local_rank_option
 @click.pass_context
-def cli(ctx: click.Context, home: Path) -> None:
+def cli(ctx: click.Context, home: Path, plugins_dir: tuple[Path, ...]) -> None:
     """Find out which training methods really work on noisy web images.
 
     \b
@@ -55,6 +63,9 @@ def cli(ctx: click.Context, home: Path) -> None:
       eval "$(_HARNESS_COMPLETE=bash_source harness)"
     """
     ctx.obj = usable_home(home)
+    if plugins_dir:  # by the environment, since ranks and jobs are processes of their own
+        folders = map(str, (folder.expanduser().absolute() for folder in plugins_dir))
+        os.environ["HARNESS_PLUGINS_DIR"] = os.pathsep.join(folders)
 
 
 def main() -> None:
@@ -71,6 +82,7 @@ def main() -> None:
         drop_output()
         sys.exit(1)
     except (HarnessError, OSError) as error:
+        _show_traceback(error)
         sys.exit(_report(f"Error: {_line(error)}", 2))
     except click.ClickException as error:
         words = StringIO()
@@ -99,6 +111,12 @@ def _line(error: HarnessError | OSError) -> str:
     if error.errno not in PASSING:
         raise error
     return unreadable(error.filename or "a file", error)
+
+
+def _show_traceback(error: Exception) -> None:
+    """Print the way to an error for the author of a plugin, if the environment asks for it."""
+    if os.environ.get("HARNESS_TRACEBACK", "0") not in ("", "0"):
+        traceback.print_exception(error)
 
 
 def _report(line: str, status: int) -> int:

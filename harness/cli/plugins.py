@@ -29,13 +29,16 @@ def plugins(ctx: click.Context, as_json: bool) -> None:
       harness plugins
       harness plugins show malong_curriculum
       harness plugins check malong_curriculum
+      harness plugins new my_idea --kind method
+      harness plugins disable tensorboard
     """
     if ctx.invoked_subcommand:
         return
-    from harness.assembly.discovery import broken_plugins, find_plugins
+    from harness.assembly.discovery import broken_plugins, disabled_plugins, find_plugins
 
-    entries = find_plugins()
-    reasons = broken_plugins(entries.values(), ctx.obj)
+    entries, disabled = find_plugins(), disabled_plugins(ctx.obj)
+    tried = [entry for entry in entries.values() if entry.name not in disabled]
+    reasons = broken_plugins(tried, ctx.obj)
     rows = [
         {
             "name": entry.name,
@@ -44,6 +47,7 @@ def plugins(ctx: click.Context, as_json: bool) -> None:
             "from": entry.value,
             "broken": reasons.get(entry.name),
             "shadows": list(entry.shadows),
+            "disabled": entry.name in disabled,
         }
         for entry in entries.values()
     ]
@@ -53,7 +57,8 @@ def plugins(ctx: click.Context, as_json: bool) -> None:
 @plugins.command()
 @click.argument("name", shell_complete=complete_plugin)
 @click.option("--json", "as_json", is_flag=True, help="Print the knobs as JSON.")
-def show(name: str, as_json: bool) -> None:
+@click.pass_obj
+def show(home: Path, name: str, as_json: bool) -> None:
     """Show a plugin's summary, its hooks, and its knobs with default, type and source.
 
     \b
@@ -64,7 +69,7 @@ def show(name: str, as_json: bool) -> None:
     from harness.hookspecs import HOOKS
     from harness.knobs import knobs_of
 
-    entry = find_entry(name, find_plugins())
+    entry = find_entry(name, find_plugins(), home)
     plugin = load_plugin(entry)
     hooks = [hook for hook in HOOKS if hasattr(plugin, hook)]
     knobs = [
@@ -112,7 +117,7 @@ def check(home: Path, name: str, data: str, as_json: bool) -> None:
     from harness.assembly.discovery import find_entry, find_plugins
     from harness.spec import DataSpec
 
-    find_entry(name, find_plugins())
+    find_entry(name, find_plugins(), home)
     asked = DataSpec.parse(data) if data else None
     from harness.conformance import check_plugin
 
@@ -125,6 +130,41 @@ def check(home: Path, name: str, data: str, as_json: bool) -> None:
         raise SystemExit(1)
 
 
+@plugins.command()
+@click.argument("name", shell_complete=complete_plugin)
+@click.pass_obj
+def disable(home: Path, name: str) -> None:
+    """Leave a plugin out, without importing it or removing its distribution.
+
+    It is listed, but neither imported nor used in runs of this --home.
+
+    \b
+    Examples:
+      harness plugins disable tensorboard
+      harness plugins enable tensorboard
+    """
+    from harness.assembly.discovery import disable_plugin
+
+    disable_plugin(name, home)
+    say(visible(f"{name} is disabled; harness plugins enable {name} undoes it"))
+
+
+@plugins.command()
+@click.argument("name", shell_complete=complete_plugin)
+@click.pass_obj
+def enable(home: Path, name: str) -> None:
+    """Undo harness plugins disable.
+
+    \b
+    Example:
+      harness plugins enable tensorboard
+    """
+    from harness.assembly.discovery import enable_plugin
+
+    enable_plugin(name, home)
+    say(visible(f"{name} is enabled"))
+
+
 def _listing(rows: Sequence[dict[str, Any]]) -> str:
     lines = []
     columns = ("name", "distribution", "version")
@@ -134,6 +174,7 @@ def _listing(rows: Sequence[dict[str, Any]]) -> str:
             str(row[column]).ljust(width) for column, width in zip(columns, widths, strict=True)
         ]
         problem = f"  BROKEN: {row['broken']}" if row["broken"] else ""
+        problem = "  disabled" if row["disabled"] else problem
         shadows = f"  hides the plugin of {', '.join(row['shadows'])}" if row["shadows"] else ""
         lines.append(("  ".join(cells) + problem + shadows).rstrip())
     return "\n".join(lines)
@@ -145,4 +186,5 @@ _HEAD: dict[str, Any] = {
     "version": "version",
     "broken": None,
     "shadows": [],
+    "disabled": False,
 }

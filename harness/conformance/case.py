@@ -55,7 +55,9 @@ def case_of(plugin: str | object, data: DataSpec, home: Path) -> Case:
     """Return the case of a plugin's name, class, object or module; raises HarnessError."""
     name = plugin if isinstance(plugin, str) else _name(plugin)
     entries = find_plugins()
-    loaded = load_plugin(find_entry(name, entries)) if isinstance(plugin, str) else plugin
+    loaded = plugin
+    if isinstance(plugin, str):
+        loaded = load_plugin(find_entry(name, entries, home))
     instance = instance_of(name, loaded, {})
     method = name if hasattr(instance, "plan") else METHOD
     others = [] if hasattr(instance, "load_samples") else [data.name]

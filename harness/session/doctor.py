@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 
 from humanize import naturalsize
 
-from harness.assembly.discovery import broken_plugins, find_plugins
+from harness.assembly.discovery import broken_plugins, disabled_plugins, find_plugins
 from harness.assembly.identity import versions
 from harness.errors import HarnessError
 from harness.machine.cores import cores
@@ -126,8 +126,11 @@ def _text_encoder() -> PartState:
 
 def _plugins(home: Path) -> Iterator[PartState]:
     entries = find_plugins()
-    broken = broken_plugins(entries.values(), home)
-    yield PartState("plugins", "works", f"{len(entries) - len(broken)} of {len(entries)} load")
+    disabled = disabled_plugins(home)
+    tried = [entry for entry in entries.values() if entry.name not in disabled]
+    broken = broken_plugins(tried, home)
+    off = f", {len(entries) - len(tried)} disabled" if len(tried) < len(entries) else ""
+    yield PartState("plugins", "works", f"{len(tried) - len(broken)} of {len(entries)} load{off}")
     for name, reason in broken.items():
         yield PartState(f"plugin {name}", "note", f"broken: {reason}")
 

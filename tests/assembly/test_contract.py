@@ -389,11 +389,11 @@ def test_observers_cannot_change_what_others_are_told(small_record: Any) -> None
 
     hooks = Hooks([Active("bad", Bad())], method="bad")
     scalars = {"loss": 2.0}
-    with pytest.raises(PluginError, match="plugin 'bad': on_step_end writes into"):
+    with pytest.raises(PluginError, match="'bad': on_step_end in stage 'train' writes into"):
         hooks.on_step_end(Stage(name="train"), 1, scalars)
     assert scalars == {"loss": 2.0}
     before = small_record.model_dump_json()
     hooks.on_run_end(small_record)
     assert small_record.model_dump_json() == before
-    with pytest.raises(PluginError, match="'bad': on_stage_end changes torch's default dtype"):
+    with pytest.raises(PluginError, match="in stage 'train' changes torch's default dtype"):
         hooks.on_stage_end(Stage(name="train"), scalars)

@@ -561,9 +561,56 @@ def test_a_trick_that_is_not_there_lists_those_that_are() -> None:
     )
 
 
-def test_an_error_of_a_plugins_own_keeps_its_traceback() -> None:
+def test_an_error_of_a_plugins_own_is_a_line_that_names_its_place_and_keeps_its_cause() -> None:
     def answer() -> Plan:
         raise ZeroDivisionError
 
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(PluginError) as caught:
         hooks(plugin_with("plan", answer)).plan(SPEC)
+    assert str(caught.value).startswith("plugin 'first': plan: ZeroDivisionError (test_hooks.py, ")
+    assert str(caught.value).endswith(": raise ZeroDivisionError)")
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
+def test_an_error_of_a_hook_of_a_stage_names_the_stage() -> None:
+    def answer(stage: Stage) -> list[Any]:
+        return [stage.nothing]  # type: ignore[attr-defined]
+
+    with pytest.raises(PluginError, match=r"'first': noise_tricks in stage '.*': AttributeError"):
+        hooks(plugin_with("noise_tricks", answer)).noise_tricks(SPEC, STAGE)
+
+
+@pytest.mark.parametrize("error", [MemoryError("all of it"), OSError(28, "No space left")])
+def test_errors_of_the_machine_are_not_the_plugins(error: Exception) -> None:
+    def answer() -> Plan:
+        raise error
+
+    with pytest.raises(type(error)) as caught:
+        hooks(plugin_with("plan", answer)).plan(SPEC)
+    assert caught.value is error
+
+
+def test_a_lost_rank_is_not_the_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer() -> Plan:
+        raise RuntimeError("Connection closed by peer")
+
+    for name, value in (("RANK", "0"), ("WORLD_SIZE", "2"), ("LOCAL_RANK", "0")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    monkeypatch.setenv("MASTER_PORT", "29500")
+    with pytest.raises(RuntimeError, match="closed by peer"):
+        hooks(plugin_with("plan", answer)).plan(SPEC)
+
+
+def test_a_misspelt_argument_names_the_nearest() -> None:
+    with pytest.raises(PluginError) as caught:
+        hooks(plugin_with("noise_tricks", lambda stge: []))
+    assert str(caught.value) == (
+        "plugin 'first' cannot be used: unknown argument of noise_tricks 'stge'; did you mean "
+        "'stage'? it is given: spec, stage"
+    )
+
+
+def test_a_marked_hook_that_there_is_not_names_the_nearest() -> None:
+    with pytest.raises(PluginError, match=r"unknown hook 'noises'; did you mean 'noise_tricks'"):
+        hooks(plugin_with("noises", lambda stage: []))

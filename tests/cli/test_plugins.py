@@ -55,6 +55,7 @@ def test_the_list_as_json(install: Callable[..., Path], call: Callable[..., Any]
         "from": "crashing_json:Plugin",
         "broken": "RuntimeError: why",
         "shadows": [],
+        "disabled": False,
     }
     assert rows["baseline"]["broken"] is None
 
@@ -143,3 +144,84 @@ def test_an_unsound_plugin_is_checked_with_its_problems(
 
 def test_what_it_is_checked_on_must_read_as_data(call: Callable[..., Any]) -> None:
     assert "names no data set" in call("plugins", "check", "timm", "--data", ":tiny").error
+
+
+def test_a_disabled_plugin_is_listed_but_neither_imported_nor_used(
+    install: Callable[..., Path], call: Callable[..., Any], tiny_home: Path
+) -> None:
+    module = install("harmful", METHOD + "open(__file__ + '.imported', 'w').close()\n")
+    assert call("plugins", "disable", "harmful").out.startswith("harmful is disabled")
+    listed = call("plugins").out.splitlines()
+    assert [line.split() for line in listed if line.startswith("harmful")] == [
+        ["harmful", "harmful", "1.0", "disabled"]
+    ]
+    plan = ("plan", "--data", "synthweb:tiny", "--plugin")
+    words = "plugin 'harmful' is disabled; harness plugins enable harmful"
+    for command in (
+        (*plan, "harmful"),
+        (*plan, "baseline", "--with", "harmful"),
+        ("plugins", "show", "harmful"),
+        ("plugins", "check", "harmful"),
+    ):
+        assert call(*command).error == words
+    assert not Path(f"{module}.imported").exists()
+    assert call("plugins", "enable", "harmful").out == "harmful is enabled\n"
+    assert call(*plan, "harmful").status == 0
+
+
+def test_a_disabled_observer_is_left_out_of_runs(call: Callable[..., Any], tiny_home: Path) -> None:
+    call("plugins", "disable", "tensorboard")
+    plan = call("plan", "--plugin", "baseline", "--data", "synthweb:tiny", "--json")
+    assert json.loads(plan.out)["plugins"] == ["baseline", "synthweb", "timm", "texts", "console"]
+    call("plugins", "disable", "timm")
+    words = "plugin 'timm' is disabled; harness plugins enable timm"
+    assert call("plan", "--plugin", "baseline", "--data", "synthweb:tiny").error == words
+
+
+def test_only_what_is_there_is_disabled_and_only_what_is_disabled_enabled(
+    call: Callable[..., Any],
+) -> None:
+    assert "did you mean 'baseline'" in call("plugins", "disable", "basline").error
+    assert call("plugins", "enable", "baseline").error == (
+        "unknown disabled plugin 'baseline'; disabled: none"
+    )
+
+
+def test_a_plugin_in_a_folder_needs_no_installing(
+    tmp_path: Path, harness_process: Callable[..., Any], tiny_home: Path
+) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "idea.py").write_text(METHOD)
+    arguments = ("--plugins-dir", str(folder), "plan", "--plugin", "idea")
+    planned = harness_process(*arguments, "--data", "synthweb:tiny", "--json")
+    assert (planned.status, planned.err) == (0, "")
+    assert json.loads(planned.out)["plugins"][0] == "idea"
+    listed = harness_process("--plugins-dir", str(folder), "plugins")
+    assert ["idea", "idea.py", "0"] in [line.split() for line in listed.out.splitlines()]
+    assert "unknown plugin 'idea'" in harness_process("plan", "--plugin", "idea").error
+
+
+def test_a_folder_of_plugins_that_is_not_there_is_one_line(
+    tmp_path: Path, call: Callable[..., Any], monkeypatch: Any
+) -> None:
+    monkeypatch.setenv("HARNESS_PLUGINS_DIR", "")  # the option sets it
+    ended = call("--plugins-dir", str(tmp_path / "none"), "plugins")
+    assert ended.error.startswith("HARNESS_PLUGINS_DIR (or --plugins-dir) names ")
+
+
+def test_a_plugins_error_is_one_line_and_its_traceback_is_there_if_asked_for(
+    install: Callable[..., Path], harness_process: Callable[..., Any], monkeypatch: Any
+) -> None:
+    failing = "return Plan(stages=(Stage(name='only', lr=1 / 0),))"
+    install("failing", METHOD.replace("return Plan", f"{failing}\n        return Plan"))
+    ended = harness_process("plan", "--plugin", "failing")
+    assert ended.error == (
+        "plugin 'failing': plan: ZeroDivisionError: division by zero (failing.py, line 16: "
+        f"{failing})"
+    )
+    monkeypatch.setenv("HARNESS_TRACEBACK", "1")
+    shown = harness_process("plan", "--plugin", "failing")
+    assert shown.status == 2
+    assert "Traceback (most recent call last):" in shown.err
+    assert shown.err.splitlines()[-1].startswith("Error: plugin 'failing'")
