@@ -9,6 +9,8 @@ import importlib
 from typing import Any
 
 _NAMES = {
+    "harness.tricks.batch.blending": ("blended",),
+    "harness.tricks.batch.cutmix": ("box_at", "cut_mix"),
     "harness.tricks.batch.label_smoothing": ("smooth",),
     "harness.tricks.batch.mixup": ("mix",),
     "harness.tricks.loss.distil": ("divergence",),
@@ -28,6 +30,8 @@ _NAMES = {
     "harness.tricks.noise.pseudo_labels": ("average_predictions",),
     "harness.tricks.noise.ranking.match_scores": ("rank_weights",),
     "harness.tricks.noise.semantic_match": ("semantic_scores",),
+    "harness.tricks.picture.colour_jitter": ("adjust",),
+    "harness.tricks.picture.rand_augment": ("augment",),
     "harness.tricks.testing.crops": ("multi_crop",),
     "harness.tricks.testing.multi_scale": ("scale_view",),
 }

@@ -51,7 +51,7 @@ ENGINE = ("harness/training", "harness/testing")
 TRICKS = (
     *("harness/tricks", "harness/tricks/batch", "harness/tricks/loss", "harness/tricks/model"),
     *("harness/tricks/noise", "harness/tricks/noise/clustering", "harness/tricks/noise/ranking"),
-    "harness/tricks/testing",
+    *("harness/tricks/picture", "harness/tricks/testing"),
 )
 METHODS = "plugins/harness_plugins"
 DECKS = "reproductions/harness_reproductions/decks"
@@ -171,6 +171,12 @@ ROOMS = (
     Room("harness/tricks/batch", "tricks on a batch", (LANGUAGE,), ("torch", "numpy", "pydantic")),
     Room("harness/tricks/loss", "losses", (LANGUAGE,), ("torch", "pydantic")),
     Room("harness/tricks/model", "tricks on a network", (LANGUAGE,), ("torch", "timm", "pydantic")),
+    Room(
+        "harness/tricks/picture",
+        "tricks on a training crop",
+        (LANGUAGE,),
+        ("numpy", "torch", "torchvision", "pydantic"),
+    ),
     Room(
         "harness/tricks/noise/clustering",
         "what noise tricks that cluster share",

@@ -17,6 +17,7 @@ import harness.tricks
 from harness.data.synthweb.classes import vocabulary
 from harness.language.lexical import encode_words
 from harness.samples import COLUMNS, Predictions, StageOutputs, Text, WebClass
+from harness.tricks.batch.cutmix import CutMix
 from harness.tricks.batch.label_smoothing import SmoothLabels
 from harness.tricks.batch.mixup import MixUp
 from harness.tricks.loss.distil import Distil
@@ -38,9 +39,14 @@ from harness.tricks.noise.pseudo_labels import PseudoLabels
 from harness.tricks.noise.semantic_match import SemanticMatch
 from harness.tricks.noise.subsets import KeepSubsets, WeighSubsets
 from harness.tricks.noise.top_ranked import KeepTopRanked
+from harness.tricks.picture.colour_jitter import ColourJitter
+from harness.tricks.picture.gaussian_blur import GaussianBlur
+from harness.tricks.picture.rand_augment import RandAugment
+from harness.tricks.picture.random_erasing import RandomErasing
+from harness.tricks.picture.random_grey import RandomGrey
 from harness.tricks.testing.crops import MultiCrop
 from harness.tricks.testing.multi_scale import MultiScale
-from harness.values import Batch, Stage, View, apply
+from harness.values import Batch, Picture, Stage, View, apply
 
 INITIAL = Stage(name="initial")
 
@@ -62,7 +68,14 @@ TOOLBOX = {
         KeepSubsets(count=3, highly_noisy_share=0.5, seed=1),
     ],
     "model": [MultiScaleStem(kernels=(5, 9)), GeMPooling(p=2.0)],
-    "batch": [MixUp(alpha=0.4), SmoothLabels(smoothing=0.1)],
+    "picture": [
+        RandAugment(count=3, magnitude=15.0),
+        ColourJitter(probability=1.0),
+        RandomGrey(probability=1.0),
+        GaussianBlur(probability=1.0, most=20.0),
+        RandomErasing(probability=1.0),
+    ],
+    "batch": [MixUp(alpha=0.4), CutMix(alpha=1.0), SmoothLabels(smoothing=0.1)],
     "loss": [
         Focal(gamma=2.0),
         GHM(bins=4),
@@ -248,6 +261,38 @@ def test_a_model_trick_keeps_the_outputs_shape(trick):
     assert before.keys() == network.state_dict().keys()
     for name, value in network.state_dict().items():
         torch.testing.assert_close(value, before[name])
+
+
+@pytest.mark.parametrize("trick", of("picture"))
+def test_a_picture_trick_draws_from_the_pictures_seed_alone(trick):
+    pixels = np.random.default_rng(0).integers(256, size=(24, 32, 3), dtype=np.uint8)
+    pixels.flags.writeable = False
+    found = []
+    for state in (1, 2):
+        torch.manual_seed(state)
+        np.random.seed(state)  # noqa: NPY002
+        after = trick(Picture(pixels, seed=5, view=1))
+        assert after[1:] == (5, 1)
+        assert after.pixels.dtype == np.uint8
+        assert after.pixels.shape == pixels.shape
+        found.append(after.pixels)
+        assert torch.initial_seed() == state
+        drawn = torch.rand(1)
+        torch.manual_seed(state)
+        torch.testing.assert_close(drawn, torch.rand(1), rtol=0, atol=0)
+    np.testing.assert_array_equal(*found)
+    others = [trick(Picture(pixels, seed)).pixels for seed in range(20)]
+    assert any(not np.array_equal(other, pixels) for other in others)
+
+
+@pytest.mark.parametrize("trick", of("picture"))
+def test_a_picture_trick_changes_the_views_it_is_for(trick):
+    pixels = np.random.default_rng(0).integers(256, size=(24, 24, 3), dtype=np.uint8)
+    second = dataclasses.replace(trick, views=(1,))
+    for seed in range(8):
+        first, other = (second(Picture(pixels, seed, view)) for view in (0, 1))
+        np.testing.assert_array_equal(first.pixels, pixels)
+        np.testing.assert_array_equal(other.pixels, trick(Picture(pixels, seed, 1)).pixels)
 
 
 TENSORS = ("images", "targets", "weights", "index", "teacher_logits")

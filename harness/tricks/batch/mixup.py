@@ -9,6 +9,7 @@ from pydantic import PositiveFloat
 
 from harness.knobs import check_fields
 from harness.samplers import generator
+from harness.tricks.batch.blending import blended
 from harness.values import Batch
 
 if TYPE_CHECKING:
@@ -50,21 +51,11 @@ class MixUp:
 def mix(batch: Batch, share: float, partners: Tensor) -> Batch:
     """Mix each sample i with its partner j, given by ``partners`` ``(B,)``.
 
-    With s = ``share`` and u = 1 - s: image ``s x_i + u x_j``, weight ``w = s w_i + u w_j`` and
-    targets ``(s w_i t_i + u w_j t_j) / w``. Cross-entropy is linear in its targets, so w times it
-    is ``s w_i CE(t_i) + u w_j CE(t_j)``: each label counts with the weight of its sample, and a
-    sample of weight 0 does not count. The sum of the weights does not change if ``partners`` is a
-    permutation. With equal weights it is plain mixup. If both weights are 0, the targets are mixed
-    like the images; they do not enter the loss.
+    With s = ``share``, image i becomes ``s x_i + (1 - s) x_j``; ``blended`` has the formulas for
+    targets and weights.
 
-    **Source:** our choice for weighted samples; see ``MixUp``.
+    **Source:** see ``MixUp``; for weighted samples see ``blended``.
     """
-    own = share * batch.weights
-    weights = own + (1 - share) * batch.weights[partners]
-    of_target = (own / weights).where(weights > 0, weights.new_tensor(share))
-    return replace(
-        batch,
-        images=batch.images[partners].lerp_(batch.images, share),
-        targets=batch.targets[partners].lerp_(batch.targets, of_target[:, None]),
-        weights=weights,
-    )
+    targets, weights = blended(batch, share, partners)
+    images = batch.images[partners].lerp_(batch.images, share)
+    return replace(batch, images=images, targets=targets, weights=weights)
