@@ -139,9 +139,8 @@ def disable(home: Path, name: str) -> None:
     It is listed, but neither imported nor used in runs of this --home.
 
     \b
-    Examples:
+    Example:
       harness plugins disable tensorboard
-      harness plugins enable tensorboard
     """
     from harness.assembly.discovery import disable_plugin
 

@@ -29,7 +29,7 @@ RUN = (
 
 # Adding an option is a decision: it stands here, in the docs and in the changelog.
 OPTIONS = {
-    "": {"--version", "--home", "--help"},
+    "": {"--version", "--home", "--plugins-dir", "--help"},
     "run": {
         *(*RUN, "--gpus", "--cpu-ranks", "--nodes", "--node-rank", "--rendezvous"),
         *("--checkpoint-seconds", "--json"),
@@ -46,6 +46,8 @@ OPTIONS = {
     "plugins": {"--json"},
     "plugins show": {"--json"},
     "plugins check": {"--data", "--json"},
+    "plugins disable": set(),
+    "plugins enable": set(),
     "leaderboard": {
         *("--format", "--data", "--split", "--seed", "--epoch", "--sort", "--published"),
         *("--show", "--output"),
