@@ -119,6 +119,10 @@ def _json(found: Estimate) -> dict[str, Any]:
     values = asdict(found)
     values["size"], values["seconds"] = found.size._asdict(), found.seconds._asdict()
     values["passes"] = [{**one._asdict(), "seconds": one.seconds._asdict()} for one in found.passes]
+    values["of_cores"] = [
+        {"name": one.name, "seconds": one.seconds._asdict() if one.seconds else None}
+        for one in found.of_cores
+    ]
     for stage, own in zip(values["stages"], found.stages, strict=True):
         for name in ("kind", "speed", "seconds"):
             stage[name] = getattr(own, name)._asdict()
@@ -154,6 +158,7 @@ def _lines(found: Estimate) -> Sequence[str]:
     )
     parts = ", ".join(f"{name} {_bytes(count)}" for name, count in found.disk.items())
     passes = ", ".join(f"{one.name} {one.seconds}" for one in found.passes)
+    cores = ", ".join(f"{one.name} {one.seconds or 'not known'}" for one in found.of_cores)
     devices = "device" if found.gpus == 1 else "devices"
     return [
         f"{found.label} on {found.data}: {found.size.train:,} training pictures "
@@ -164,6 +169,7 @@ def _lines(found: Estimate) -> Sequence[str]:
         f"images/s: one device; time: {found.gpus} {devices}",
         f"besides training: {passes or 'nothing known'}; assumed: a training step is "
         f"{LEAST_FORWARDS:g} to {MOST_FORWARDS:g} forward passes",
+        *([f"noise handling, of one core: {cores}; cores and ranks divide it"] if cores else []),
         f"disk: {_bytes(sum(found.disk.values()))} ({parts}), and up to "
         f"{_bytes(found.checkpoint_bytes)} of checkpoints during training; without the data set",
         f"memory of one device: {_bytes(state.state_bytes)} for weights, gradients and momentum; "

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+
 from harness.assembly.activation import Activation
 from harness.assembly.hooks import Hooks
 from harness.assembly.prepare import prepare
@@ -13,6 +15,7 @@ from harness.assembly.recipe import UNREAD, Recipe, StageRecipe, resolve
 from harness.data.webvision.lists.editions import EDITIONS
 from harness.errors import HarnessError, unknown
 from harness.planning.network_sizes import network_sizes
+from harness.planning.noise_passes import CorePass, noise_passes, pairs_of
 from harness.planning.passes import EPOCHS_KEPT, Pass, passes_of
 from harness.planning.throughput import (
     LEAST_EFFICIENCY,
@@ -82,6 +85,7 @@ class Estimate:
     seconds: Span
     device_days: float
     passes: tuple[Pass, ...]  # without training; not in ``seconds``
+    of_cores: tuple[CorePass, ...]  # noise handling, of one core; not in ``seconds``
     disk: Mapping[str, int]
     checkpoint_bytes: int
     notes: tuple[str, ...]
@@ -108,7 +112,7 @@ def estimate(
     Raises:
         HarnessError: A speed or the number of images is unknown, or the recipe is invalid.
     """
-    spec, hooks, recipe, size = _resolved(asked, images)
+    spec, hooks, recipe, size, pairs = _resolved(asked, images)
     given = given or {}
     strangers = sorted(set(given) - {"", *(stage.stage.name for stage in recipe.stages)})
     if strangers:
@@ -148,6 +152,7 @@ def estimate(
         passes=passes_of(
             recipe, {one.name: one.speed for one in stages}, size.train, size.tested, gpus
         ),
+        of_cores=noise_passes(recipe, size.train, pairs, sizes),
         disk=_disk(recipe, size, sizes),
         checkpoint_bytes=max(
             CHECKPOINTS * FLOAT * (2 * known.parameters + known.buffers) for known in sizes.values()
@@ -160,8 +165,11 @@ def _on(hardware: str | None) -> str:
     return f" on {hardware}" if hardware else ""
 
 
-def _resolved(asked: RunSpec, images: int | None) -> tuple[RunSpec, Hooks, Recipe, DataSize]:
-    """Resolve the recipe, with the data if it is on this machine, else with published numbers."""
+def _resolved(asked: RunSpec, images: int | None) -> tuple[RunSpec, Hooks, Recipe, DataSize, Span]:
+    """Resolve the recipe, with the data if it is on this machine, else with published numbers.
+
+    The last value is the sum of the squares of the classes' sizes.
+    """
     active = Activation(asked)
     spec = active.spec
     edition = EDITIONS.get(spec.data.name)
@@ -171,7 +179,10 @@ def _resolved(asked: RunSpec, images: int | None) -> tuple[RunSpec, Hooks, Recip
         classes = prepared.samples.num_classes
         found = DataSize(len(prepared.samples), tested, classes, "counted here")
         size = found._replace(train=images, source="given") if images else found
-        return prepared.spec, prepared.hooks, prepared.recipe, size
+        counts = np.bincount(prepared.samples.label, minlength=1).astype(np.float64)
+        squares = float(counts @ counts) * (size.train / max(1, found.train)) ** 2
+        pairs = Span(squares, squares, squares)
+        return prepared.spec, prepared.hooks, prepared.recipe, size, pairs
     train, tested_images, source = PUBLISHED[edition.name]
     if spec.data.options and images is None:
         raise HarnessError(
@@ -180,7 +191,8 @@ def _resolved(asked: RunSpec, images: int | None) -> tuple[RunSpec, Hooks, Recip
         )
     classes = len(edition.kept) if edition.kept else edition.num_classes
     size = DataSize(images or train, tested_images, classes, "given" if images else source)
-    return spec, active.hooks, resolve(spec, active.hooks, UNREAD), size
+    pairs = pairs_of(size.train, classes)
+    return spec, active.hooks, resolve(spec, active.hooks, UNREAD), size, pairs
 
 
 def _stage_cost(
@@ -227,7 +239,7 @@ def _disk(recipe: Recipe, size: DataSize, sizes: Mapping[str, NetworkSize]) -> d
 
 def _notes(recipe: Recipe, gpus: int, measured: Mapping[str, Measured]) -> tuple[str, ...]:
     reading = ", reading pictures" if measured else ""
-    notes = [f"not counted: scoring val after each epoch, noise tricks{reading}"]
+    notes = [f"not counted: scoring val after each epoch, other noise tricks{reading}"]
     if gpus > 1:
         notes.append(
             f"assumed: {gpus} devices are {LEAST_EFFICIENCY:g} to {MOST_EFFICIENCY:g} times "

@@ -7,8 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import timm
 
+from harness.assembly.prepare import prepare
 from harness.errors import HarnessError
+from harness.language.models import minilm_folder
 from harness.planning.estimate import estimate
 from harness.planning.throughput import Kind, Span, Speed, recorded_speeds, total, training_seconds
 from harness.spec import DataSpec, Override, RunSpec
@@ -120,8 +123,6 @@ def test_long_trainings_count_for_more(small_record: ResultRecord) -> None:
 
 
 def test_disk_and_memory_by_hand(tiny_home: Path) -> None:
-    import timm
-
     spec = RunSpec(
         plugin="malong_curriculum", knobs={"model": "B"}, data=TINY, engine="torch", home=tiny_home
     )
@@ -146,6 +147,33 @@ def test_disk_and_memory_by_hand(tiny_home: Path) -> None:
     assert (tested.name, tested.forwards) == ("test of task-1", 120 * 10 * 2)
     assert tested.seconds.estimate == tested.forwards / (3 * 50)
     assert found.seconds.estimate == initial.seconds.estimate + task.seconds.estimate
+
+
+def test_clustering_and_texts_by_hand(tiny_home: Path, harness_home: Path) -> None:
+    spec = RunSpec(plugin="malong_curriculum", knobs={"model": "C"}, data=TINY, home=tiny_home)
+    found = estimate(spec, given={"": 100.0})
+    (initial,) = {one.name for one in found.passes if one.name.startswith("features")}
+    samples = prepare(spec).samples
+    pairs = sum(int((samples.label == k).sum()) ** 2 for k in range(samples.num_classes))
+    width = timm.create_model("test_resnet").num_features
+    (density,) = found.of_cores
+    assert density.name == f"DensitySubsets {initial.removeprefix('features ')}"
+    expected = pairs * width / 1.4e11
+    assert density.seconds == pytest.approx((expected, expected / 2, expected * 2))
+
+    texts = replace(spec, plugin="huawei", knobs={"noise": "semantic_only"})
+    (encoded,) = estimate(texts, given={"": 100.0}).of_cores
+    assert encoded == ("texts with minilm", Span(300 / 680, 300 / 1360, 300 / 340))
+    folder = f"st:{minilm_folder()}"
+    knobs = {"noise": "semantic_only", "encoder": folder}
+    other = replace(texts, data=DataSpec(name="webvision2"), knobs=knobs, home=harness_home)
+    assert estimate(other, given={"": 100.0}).of_cores == ((f"texts with {folder}", None),)
+    away = replace(spec, data=DataSpec(name="webvision2"), home=harness_home)
+    (density,) = estimate(away, given={"": 100.0}).of_cores
+    least = 16_076_665**2 / 5_000 * 2_048 / 1.4e11
+    assert density.seconds is not None
+    assert density.seconds.low == pytest.approx(least / 2)
+    assert density.seconds.high == pytest.approx(least * 17 * 2)
 
 
 def test_an_edition_that_does_not_lie_here_has_its_published_size(harness_home: Path) -> None:
