@@ -20,9 +20,11 @@ from harness.samples import COLUMNS, Predictions, StageOutputs, Text, WebClass
 from harness.tricks.batch.cutmix import CutMix
 from harness.tricks.batch.label_smoothing import SmoothLabels
 from harness.tricks.batch.mixup import MixUp
+from harness.tricks.loss.co_teaching import CoTeaching
 from harness.tricks.loss.distil import Distil
 from harness.tricks.loss.focal import Focal
 from harness.tricks.loss.ghm import GHM
+from harness.tricks.loss.joint_agreement import JointAgreement
 from harness.tricks.loss.multi_label import SigmoidCrossEntropy
 from harness.tricks.loss.self_supervised import SelfSupervised
 from harness.tricks.model.gem_pooling import GeMPooling
@@ -82,6 +84,8 @@ TOOLBOX = {
         SelfSupervised(pseudo="teacher", temperature=0.5),
         Distil(weight=0.5, temperature=2.0),
         SigmoidCrossEntropy(),
+        CoTeaching(forget_rate=0.5),
+        JointAgreement(agreement=0.5),
     ],
     "testing": [MultiCrop(crops=10), MultiScale(scales=(1.0, 1.5))],
 }
@@ -295,7 +299,7 @@ def test_a_picture_trick_changes_the_views_it_is_for(trick):
         np.testing.assert_array_equal(other.pixels, trick(Picture(pixels, seed, 1)).pixels)
 
 
-TENSORS = ("images", "targets", "weights", "index", "teacher_logits")
+TENSORS = ("images", "targets", "weights", "index", "teacher_logits", "peer_logits")
 
 
 @pytest.fixture
@@ -311,6 +315,8 @@ def batch():
         index=torch.arange(8) + 100,
         seed=3,
         teacher_logits=torch.randn(2, 8, 5, generator=random),
+        peer_logits=torch.randn(1, 8, 5, generator=random),
+        progress=0.5,
     )
 
 
@@ -386,6 +392,7 @@ def test_a_loss_trick_does_not_mind_the_order_of_samples(trick, batch):
         weights=batch.weights[order],
         index=batch.index[order],
         teacher_logits=batch.teacher_logits[:, order],
+        peer_logits=batch.peer_logits[:, order],
     )
     losses = trick(softmax_loss)(logits, batch)
     torch.testing.assert_close(trick(softmax_loss)(logits[order], moved), losses[order])
