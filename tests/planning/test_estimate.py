@@ -170,7 +170,7 @@ def test_clustering_and_texts_by_hand(tiny_home: Path, harness_home: Path) -> No
     assert estimate(other, given={"": 100.0}).of_cores == ((f"texts with {folder}", None),)
     away = replace(spec, data=DataSpec(name="webvision2"), home=harness_home)
     (density,) = estimate(away, given={"": 100.0}).of_cores
-    least = 16_076_665**2 / 5_000 * 2_048 / 1.4e11
+    least = 16_076_665**2 / 5_000 * 1_024 / 1.4e11  # of Inception v2
     assert density.seconds is not None
     assert density.seconds.low == pytest.approx(least / 2)
     assert density.seconds.high == pytest.approx(least * 17 * 2)
