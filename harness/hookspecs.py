@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch.nn import Module
 
-    from harness.samples import Samples
+    from harness.samples import Samples, StageOutputs
     from harness.spec import RunSpec
     from harness.store.record import ResultRecord
     from harness.values import Batch, Loss, Picture, Plan, Stage, Trick, Views
@@ -117,6 +117,16 @@ class Contribute:
     @hookspec
     def testing_tricks(self, spec: RunSpec) -> Sequence[Trick[Views]]:  # type: ignore[empty-body]
         """Return what multiplies the views of a test image."""
+
+    @hookspec
+    def metrics(  # type: ignore[empty-body]
+        self,
+        spec: RunSpec,
+        samples: Samples,
+        handled: Mapping[str, Samples],
+        outputs: Callable[[str], StageOutputs],
+    ) -> Mapping[str, float]:
+        """Return numbers about a finished run, for its record; called in every rank."""
 
 
 class Observe:

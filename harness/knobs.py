@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from numbers import Integral, Real
 from pathlib import Path
-from types import GenericAlias
+from types import GenericAlias, NoneType, UnionType
 from typing import (
     Annotated,
     Any,
     Literal,
     NamedTuple,
     TypeVar,
+    Union,
     cast,
     get_args,
     get_origin,
@@ -112,7 +113,9 @@ def check_fields(value: object) -> None:
 def _problems(annotation: Any, value: Any) -> Iterator[str]:
     """Yield "must be ..., got ..." if ``value`` is outside the range or choices of its type."""
     kind, bounds = _split(annotation)
-    if get_origin(kind) is Literal:
+    if (inner := _optional(kind)) is not None:
+        yield from () if value is None else _problems(inner, value)
+    elif get_origin(kind) is Literal:
         if not any(value == known and type(value) is type(known) for known in get_args(kind)):
             yield f"must be one of {_in_words(kind, ', ')}, got {value!r}"
     elif get_origin(kind) is tuple:
@@ -198,9 +201,13 @@ def _parsed(what: str, annotation: Any, text: str) -> Any:
     if get_origin(kind) is Literal:
         return {str(choice): choice for choice in get_args(kind)}.get(text, text)
     parts: Any = text
-    if get_origin(kind) is tuple:
+    if (inner := _optional(kind)) is not None:
+        return None if text.strip().lower() == "none" else _parsed(what, inner, text)
+    if get_origin(kind) in (tuple, list, dict):
         whole = text.strip().removesuffix(",")
         parts = [part.strip() for part in whole.split(",")] if whole else []
+    if get_origin(kind) is dict:
+        parts = _by_name(what, parts, text)
     try:
         # JSON's rules, not strings': a tuple comes as a list, its members as strings.
         return TypeAdapter(kind).validate_python(parts)
@@ -214,6 +221,22 @@ def _parsed(what: str, annotation: Any, text: str) -> Any:
             f"{what} has the type {_in_words(kind)}, which cannot be set by a text; "
             "leave it out of the knobs by a name that begins with _"
         ) from error
+
+
+def _optional(kind: Any) -> Any:
+    """Return X of the type ``X | None``, or None if it is another type."""
+    if get_origin(kind) not in (Union, UnionType) or NoneType not in get_args(kind):
+        return None
+    rest = [part for part in get_args(kind) if part is not NoneType]
+    return rest[0] if len(rest) == 1 else None
+
+
+def _by_name(what: str, parts: list[str], text: str) -> dict[str, str]:
+    pairs = [part.partition("=") for part in parts]
+    found = {name.strip(): value.strip() for name, equals, value in pairs if equals and name}
+    if len(found) < len(parts):
+        raise HarnessError(f"{what}={text!r} must be NAME=VALUE,NAME=VALUE with different names")
+    return found
 
 
 def _plain(annotation: Any) -> Any:
@@ -245,6 +268,8 @@ def _in_words(annotation: Any, between: str = " | ") -> str:
         return f"{_in_words(kind)} {_range(bounds)}".strip()
     if get_origin(kind) is Literal:
         return between.join(str(choice) for choice in get_args(kind))
+    if (inner := _optional(kind)) is not None:
+        return f"{_in_words(inner, between)} | None"
     if get_origin(kind) is tuple and get_args(kind):
         return f"tuple[{', '.join('...' if p is ... else _in_words(p) for p in get_args(kind))}]"
     if isinstance(kind, type) and not get_args(kind):

@@ -89,7 +89,8 @@ def _train_and_test(
     handled = {stage.stage.name: runner.chosen(stage) for stage in recipe.stages}
     truth = hooks.load_truth(spec, prepared.samples)
     quality = qualities(prepared.samples, handled, truth)
-    record = record_of(prepared, finished, scores, quality, ranks)
+    extra = hooks.metrics(spec, prepared.samples, handled, runner.outputs)
+    record = record_of(prepared, finished, scores, quality, extra, ranks)
     ranks.decided(partial(write_record, prepared.record.parent, record))
     hooks.on_run_end(record)
     return record

@@ -45,6 +45,8 @@ class Method:
     parts: Annotated[tuple[NonNegativeFloat, ...], Field(min_length=1)] = (1.0,)
     either: Annotated[float, Field(lt=1)] = 0.0
     listing: list[int] = field(default_factory=lambda: [7])
+    named: dict[str, float] = field(default_factory=dict)
+    floor: Annotated[float, Field(gt=0)] | None = None
     _hidden: int = 3
 
 
@@ -76,6 +78,8 @@ def test_hidden_fields_are_not_knobs_and_factories_give_their_default() -> None:
         "parts": "tuple[float >= 0, ...]",
         "either": "float < 1",
         "listing": "list[int]",
+        "named": "dict[str, float]",
+        "floor": "float > 0 | None",
     }
 
 
@@ -113,6 +117,12 @@ def test_a_type_that_cannot_be_found_is_said() -> None:
         ("networks", "resnet50,vit", ("resnet50", "vit")),
         ("words", "a, b=c", "a, b=c"),
         ("share", "1", 1.0),
+        ("clip", "none", None),
+        ("listing", "3, 4", [3, 4]),
+        ("named", "a=0.5,b=1", {"a": 0.5, "b": 1.0}),
+        ("named", "", {}),
+        ("floor", "0.5", 0.5),
+        ("floor", "None", None),
     ],
 )
 def test_texts_become_values_of_their_type(knob: str, text: str, value: object) -> None:

@@ -160,7 +160,12 @@ ROOMS = (
         ),
         light=True,
     ),
-    Room("harness/networks", "networks that timm has not", (LANGUAGE,), ("torch", "timm")),
+    Room(
+        "harness/networks",
+        "networks by name, and where their weights come from",
+        (LANGUAGE,),
+        ("torch", "timm", "huggingface_hub"),
+    ),
     Room(
         "harness/observers",
         "the console and TensorBoard",
@@ -213,7 +218,7 @@ ROOMS = (
             *(LANGUAGE, "harness/store", "harness/machine", "harness/launch", "harness/assembly"),
             "harness/data/pictures",
         ),
-        ("torch", "numpy", "deepspeed", "timm"),
+        ("torch", "numpy", "deepspeed", "timm", "safetensors"),
     ),
     Room(
         "harness/testing",

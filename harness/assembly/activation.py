@@ -15,7 +15,7 @@ from harness.assembly.discovery import (
     load_plugin,
 )
 from harness.assembly.hooks import Active, Hooks
-from harness.errors import HarnessError, PluginError
+from harness.errors import HarnessError, PluginError, unknown
 from harness.knobs import check_fields, parse_knobs
 from harness.spec import DataSpec, RunSpec
 
@@ -37,9 +37,12 @@ class Activation:
             )
         names = [spec.plugin, *spec.extra]
         loaded = {name: load_plugin(find(name)) for name in dict.fromkeys(names)}
-        self.method: Any = instance_of(spec.plugin, loaded[spec.plugin], spec.knobs)
+        knobs = _knobs_by_plugin(spec)
+        self.method: Any = instance_of(spec.plugin, loaded[spec.plugin], knobs[spec.plugin])
         active = [Active(spec.plugin, self.method)]
-        active += [Active(name, instance_of(name, loaded[name], {})) for name in spec.extra]
+        active += [
+            Active(name, instance_of(name, loaded[name], knobs[name])) for name in spec.extra
+        ]
         spec = _with_data(spec, active)
         if spec.data.name not in names:
             active.append(_active(find(spec.data.name)))
@@ -57,6 +60,21 @@ class Activation:
         made = cls.__new__(cls)
         made.spec, made.method, made.hooks, made.entries = spec, method, hooks, []
         return made
+
+
+def _knobs_by_plugin(spec: RunSpec) -> dict[str, dict[str, str]]:
+    """Return the knobs of the method, and of each added plugin, set as "PLUGIN.KNOB".
+
+    Raises HarnessError for a plugin that the run does not add.
+    """
+    found: dict[str, dict[str, str]] = {name: {} for name in (spec.plugin, *spec.extra)}
+    for key, text in spec.knobs.items():
+        name, dot, knob = key.rpartition(".")
+        if dot and name not in found:
+            reason = unknown("plugin of this run", name, found, listing="the run's")
+            raise HarnessError(f"--set {key}={text}: {reason}; add it with --with {name}")
+        found[name if dot else spec.plugin][knob] = text
+    return found
 
 
 def _with_data(spec: RunSpec, active: list[Active]) -> RunSpec:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch.nn import Module
 
-    from harness.samples import Samples
+    from harness.samples import Samples, StageOutputs
 
 T = TypeVar("T")
 
@@ -45,6 +46,12 @@ class Provider(NamedTuple):
 
     plugin: object
     identity: object = None
+
+
+def _is_metric(item: tuple[object, object]) -> bool:
+    name, value = item
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return isinstance(name, str) and number and math.isfinite(cast("float", value))
 
 
 class Hooks:
@@ -222,6 +229,31 @@ class Hooks:
         """Return the testing tricks of the run: the plan's, then those of plugins."""
         own = self._chosen.own(self._method, "testing_tricks", plan.testing)
         return own + self._contribute("testing_tricks", spec=spec)
+
+    def metrics(
+        self,
+        spec: RunSpec,
+        samples: Samples,
+        handled: Mapping[str, Samples],
+        outputs: Callable[[str], StageOutputs],
+    ) -> dict[str, dict[str, float]]:
+        """Return what each plugin measured, by its name; raises PluginError if not numbers."""
+        given = {"spec": spec, "samples": samples, "handled": handled, "outputs": outputs}
+        found: dict[str, dict[str, float]] = {}
+        for name, answer in self._found["metrics"]:
+            values = ask(name, "metrics", answer, given)
+            if not isinstance(values, Mapping) or not all(map(_is_metric, values.items())):
+                raise PluginError(
+                    f"plugin {name!r}: metrics must return finite numbers by name, "
+                    f"not {values!r:.80}"
+                )
+            found[name] = {key: float(value) for key, value in values.items()}
+        return found
+
+    def measuring(self) -> list[Active]:
+        """Return the plugins that answer ``metrics``: their code decides a record."""
+        plugin = self._manager.get_plugin
+        return [Active(name, plugin(name)) for name, _ in self._found["metrics"]]
 
     def check_without(self) -> None:
         """Raise HarnessError if ``--without`` names a trick that this run does not have."""

@@ -12,7 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from harness.assembly.descriptions import describe
+from harness.assembly.descriptions import describe, describe_provider
+from harness.assembly.hooks import Hooks
 from harness.assembly.recipe import Recipe, StageRecipe
 from harness.knobs import knobs_of
 from harness.machine.cores import cores
@@ -31,13 +32,14 @@ def what_decides(
     samples: Samples,
     tested: Sequence[Samples],
     world_size: int = 1,
+    hooks: Hooks | None = None,
 ) -> dict[str, Any]:
     """Return everything that decides a run, as JSON has it: its id is the digest of this.
 
     The number of ranks that trained a stage decides how its sums were rounded. A stage that is
     not finished will be trained by ``world_size`` ranks.
     """
-    decides = {
+    decides: dict[str, Any] = {
         "label": spec.label,
         "stages": [(stage.stage.name, stage.key) for stage in recipe.stages],
         "ranks": [stage_folder(spec.home, stage.key).ranks(world_size) for stage in recipe.stages],
@@ -50,6 +52,8 @@ def what_decides(
         "data": [samples.fingerprint, *(split.fingerprint for split in tested)],
         "seed": spec.seed,
     }
+    if hooks is not None and (measuring := hooks.measuring()):
+        decides["metrics"] = {name: describe_provider(plugin) for name, plugin in measuring}
     plain: dict[str, Any] = json.loads(json.dumps(decides))
     return plain
 

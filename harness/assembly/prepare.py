@@ -106,7 +106,7 @@ def prepare_active(
         clean=clean,
         tested=tested,
         recipe=recipe,
-        decides=what_decides(spec, recipe, samples, tested, world_size),
+        decides=what_decides(spec, recipe, samples, tested, world_size, hooks),
         world_size=world_size,
     )
 

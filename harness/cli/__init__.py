@@ -29,6 +29,7 @@ SIGINT_STATUS = 130
 @click.group(
     cls=LazyGroup,
     prefix="harness.cli.",
+    group="harness.commands",
     order=(
         *("run", "plan", "estimate", "plugins", "leaderboard", "compare", "ablate", "reproduce"),
         *("verify", "data", "doctor"),

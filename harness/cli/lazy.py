@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+from functools import cached_property
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import click
@@ -13,24 +15,58 @@ from harness.errors import HarnessError, unknown
 class LazyGroup(click.Group):
     """A group whose command ``name`` is the attribute ``name`` of the module ``prefix + name``.
 
-    ``order`` lists the commands in the order of the help.
+    ``order`` lists the commands in the order of the help. With ``group``, installed packages add
+    commands by entry points of that group, which follow in alphabetical order.
     """
 
     def __init__(
-        self, *args: Any, prefix: str = "", order: tuple[str, ...] = (), **kw: Any
+        self,
+        *args: Any,
+        prefix: str = "",
+        order: tuple[str, ...] = (),
+        group: str = "",
+        **kw: Any,
     ) -> None:
         super().__init__(*args, **kw)
-        self._prefix, self._order = prefix, order
+        self._prefix, self._order, self._group = prefix, order, group
+
+    @cached_property
+    def _added(self) -> dict[str, EntryPoint]:
+        found = entry_points(group=self._group) if self._group else ()
+        return {one.name: one for one in sorted(found) if one.name not in self._order}
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Return the commands in their order."""
-        return list(self._order)
+        return [*self._order, *self._added]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """Return the command called ``name``; raises HarnessError if it is unknown."""
+        if name not in self._order and name in self._added:
+            return _loaded(self._added[name])
         if name not in self._order and ctx.resilient_parsing:  # completion of a wrong line
             return None
         if name not in self._order:
-            raise HarnessError(unknown("command", name, self._order, listing="commands"))
+            names = self.list_commands(ctx)
+            raise HarnessError(unknown("command", name, names, listing="commands"))
         command: click.Command = getattr(importlib.import_module(self._prefix + name), name)
         return command
+
+
+def _loaded(entry: EntryPoint) -> click.Command:
+    """Import a command that a package adds; a broken one is said in its help, not a traceback."""
+    where = f"command {entry.name!r} of {entry.dist.name if entry.dist else entry.value}"
+    try:
+        command = entry.load()
+    except Exception as error:  # a package's code can raise anything at all
+        reason = f"{type(error).__name__}: {error}"
+        return _unusable(entry.name, f"{where} cannot be imported: {reason}")
+    if not isinstance(command, click.Command):
+        return _unusable(entry.name, f"{where} is not a click command but {command!r:.80}")
+    return command
+
+
+def _unusable(name: str, reason: str) -> click.Command:
+    def refuse() -> None:
+        raise HarnessError(f"{reason}; reinstall or remove the package")
+
+    return click.Command(name, callback=refuse, short_help="(cannot be used)")

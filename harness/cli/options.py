@@ -41,8 +41,8 @@ OPTIONS: Sequence[Callable[[Any], Any]] = (
         "--set",
         "knobs",
         multiple=True,
-        metavar="KNOB=VALUE",
-        help="Set a knob of the method; repeatable.",
+        metavar="[PLUGIN.]KNOB=VALUE",
+        help="Set a knob of the method, or of a plugin given by --with; repeatable.",
     ),
     click.option(
         "--data",

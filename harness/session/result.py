@@ -35,6 +35,7 @@ def record_of(
     finished: Sequence[FinishedStage],
     scores: Sequence[Score],
     noise: Sequence[NoiseQuality],
+    extra: Mapping[str, Mapping[str, float]],
     ranks: Ranks,
 ) -> ResultRecord:
     """Return the record: what was asked, which values were effective, the results and the cost."""
@@ -63,6 +64,7 @@ def record_of(
         combine=prepared.recipe.combine if prepared.recipe.networks > 1 else "",
         scores=tuple(scores),
         noise=tuple(noise),
+        extra={name: dict(values) for name, values in extra.items()},
         commit=commit,
         dirty=dirty,
         cost=cost_of(spec, finished, ranks),

@@ -15,8 +15,8 @@ from harness.assembly.recipe import Recipe, StageRecipe, plain_view
 from harness.assembly.stage_key import encoders_of
 from harness.changed_columns import changed_columns
 from harness.data.pictures.loader import Pictures
-from harness.errors import PluginError
-from harness.samples import Samples
+from harness.errors import HarnessError, PluginError, unknown
+from harness.samples import Samples, StageOutputs
 from harness.session.division import divide, encode_divided
 from harness.session.features import load_samples, save_samples
 from harness.session.foresight import check_stages
@@ -73,6 +73,15 @@ class StageRunner:
         folder = stage_folder(self._spec.home, recipe.key)
         self._save_samples(recipe, folder)
         return load_samples(folder.path / "samples.npz", self._samples)
+
+    def outputs(self, name: str) -> StageOutputs:
+        """Return what a finished stage says of every training sample; all ranks must ask.
+
+        Raises HarnessError if the run has no such stage.
+        """
+        if name not in self._finished:
+            raise HarnessError(unknown("stage", name, self._finished, listing="stages"))
+        return self._loader.outputs(self._finished[name])
 
     def members(self, recipe: Recipe) -> list[Member]:
         """Return the finished stages that are tested together."""

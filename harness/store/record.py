@@ -147,6 +147,7 @@ class ResultRecord(_Value):
     combine: str  # how their predictions were combined; empty for one stage
     scores: tuple[Score, ...]
     noise: tuple[NoiseQuality, ...]
+    extra: dict[str, dict[str, float]] = {}  # what plugins measured: by plugin, by metric
     commit: str
     dirty: bool
     cost: Cost
@@ -216,6 +217,9 @@ def _scores(record: ResultRecord, style: str) -> str:
 
 def _notes(record: ResultRecord) -> Iterator[str]:
     yield from map(_noise, record.noise)
+    for plugin, metrics in record.extra.items():
+        values = (f"{visible(name)} {value:.4g}" for name, value in metrics.items())
+        yield f"{visible(plugin)}: {', '.join(values)}"
     yield f"training took {record.cost.wall_seconds:.0f} s ({visible(record.cost.engine)})"
 
 

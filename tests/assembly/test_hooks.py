@@ -351,12 +351,34 @@ def test_observers_hear_in_written_order_and_nothing_once_silenced() -> None:
     assert len(heard) == 2
 
 
+def test_hook_metrics(small_samples: Samples) -> None:
+    class Measures:
+        @hookimpl
+        def metrics(self, samples: Samples, handled: Any) -> dict[str, Any]:
+            return {"moved": int(len(samples) - handled["train"].weight.sum()), "share": 0.5}
+
+    def measured(plugin: object) -> Any:
+        handled = {"train": small_samples.assign(weight=small_samples.weight * 0)}
+        return hooks(plugin).metrics(SPEC, small_samples, handled, lambda name: None)
+
+    assert measured(Measures()) == {"first": {"moved": 12.0, "share": 0.5}}
+    for wrong in (None, {"a": "b"}, {"a": float("nan")}, {1: 2}, {"a": True}):
+
+        class Wrong:
+            @hookimpl
+            def metrics(self, wrong: Any = wrong) -> Any:
+                return wrong
+
+        with pytest.raises(PluginError, match=r"'first'.*metrics"):
+            measured(Wrong())
+
+
 # the contract of the hooks themselves
 
 
 def test_every_hook_has_a_test_here() -> None:
     tests = Path(__file__).read_text()
-    assert len(HOOKS) == 20
+    assert len(HOOKS) == 21
     assert [hook for hook in HOOKS if f"def test_hook_{hook}(" not in tests] == []
 
 
@@ -388,6 +410,7 @@ picture_tricks:
 batch_tricks:
 loss_tricks:
 testing_tricks:
+metrics:
 on_run_start: console, tensorboard
 on_stage_start: console, tensorboard
 on_step_end: console, tensorboard
