@@ -23,7 +23,7 @@ from harness.assembly.discovery import find_plugins, load_plugin
 from harness.assembly.recipe import OVERRIDABLE
 from harness.cli import cli
 from harness.cli.options import run_spec
-from harness.conformance import check_plugin
+from harness.conformance import check_plugin, plugin_checks
 from harness.data.synthweb import PRESETS
 from harness.data.synthweb.profiles import PROFILES
 from harness.data.webvision.lists.editions import EDITIONS
@@ -368,7 +368,9 @@ def test_the_method_of_the_readme_is_planned(tutorial, tmp_path):
 
 @pytest.mark.slow
 def test_the_plugins_of_tutorial_and_readme_keep_the_contract(tutorial):
-    importlib.import_module("test_mine").test_mine_keeps_the_contract()
+    of_mine = importlib.import_module("test_mine").test_mine_keeps_the_contract
+    for check in plugin_checks("mine"):
+        of_mine(check)
     assert check_plugin("first_results") == []
 
 

@@ -279,8 +279,17 @@ ROOMS = (
     Room(
         "harness/conformance",
         "the contract of plugins, as checks that their authors run",
-        (LANGUAGE, "harness/assembly", "harness/training", "harness/session"),
+        (
+            *(LANGUAGE, "harness/assembly", "harness/training", "harness/session"),
+            "harness/data/pictures",
+        ),
         ("torch", "numpy"),
+    ),
+    Room(
+        "harness/starters",
+        "plugins to begin with, a page of each kind, and the package around one",
+        (LANGUAGE, "harness/store"),
+        ("numpy", "torch", "timm", "pydantic", "PIL"),
     ),
     Room(
         METHODS,
@@ -326,6 +335,7 @@ ROOMS = (
             *("harness/launch", "harness/assembly", "harness/session", "harness/planning"),
             "harness/runner.py",
             *("harness/api.py", "harness/jobs", "harness/studies", "harness/conformance"),
+            "harness/starters",
             *("harness/data/webvision/check", "harness/data/own_pictures"),
             *("harness/data/webvision/lists", "harness/data/webvision/pack", INDEX, WEBVISION),
             *(*ENGINE, BOARD, REPRODUCTIONS, DECKS),

@@ -116,12 +116,12 @@ def run_choices(home: Path, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Turn the options into arguments of ``harness.plan``; raises HarnessError if one is wrong."""
     return {
         "plugin": asked["plugin"],
-        "knobs": _pairs("--set", asked["knobs"]),
+        "knobs": pairs("--set", asked["knobs"]),
         "data": asked["data"],
         "extra": asked["extra"],
         "without": asked["without"],
         "seed": asked["seed"],
-        "stage": _pairs("--stage", asked["overrides"]),
+        "stage": pairs("--stage", asked["overrides"]),
         "full_size": asked["full_size"],
         "engine": asked["engine"],
         "deepspeed": _json_file(asked["deepspeed"]) if asked["deepspeed"] else {},
@@ -146,18 +146,19 @@ def run_arguments(asked: Mapping[str, Any]) -> list[str]:
     return found + (["--full-size"] if asked["full_size"] else [])
 
 
-def _pairs(option: str, texts: Iterable[str]) -> dict[str, str]:
-    pairs: dict[str, str] = {}
+def pairs(option: str, texts: Iterable[str]) -> dict[str, str]:
+    """Read ``NAME=VALUE`` texts of a repeatable option; HarnessError if one is not, or repeated."""
+    found: dict[str, str] = {}
     for text in texts:
         key, equals, value = text.partition("=")
         if not key or not equals:
             raise HarnessError(f"{option} {text!r} must be NAME=VALUE")
-        if key in pairs:
+        if key in found:
             raise HarnessError(
-                f"{option} {key} is given twice, as {pairs[key]!r} and {value!r}; give it once"
+                f"{option} {key} is given twice, as {found[key]!r} and {value!r}; give it once"
             )
-        pairs[key] = value
-    return pairs
+        found[key] = value
+    return found
 
 
 def _json_file(path: Path) -> dict[str, Any]:

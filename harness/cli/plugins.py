@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import inspect
 import json
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import complete_plugin
+from harness.cli.options import complete_plugin, pairs
 from harness.cli.say import say
 from harness.terminal import visible, visible_in
+
+if TYPE_CHECKING:
+    from harness.starters.write import Kind
 
 
 @click.group(invoke_without_command=True)
@@ -101,18 +105,34 @@ def show(home: Path, name: str, as_json: bool) -> None:
     metavar="NAME[:PATH][?KEY=VALUE]",
     help="Data set of the check.  [default: synthweb:tiny]",
 )
+@click.option(
+    "--train",
+    is_flag=True,
+    help="Train two steps of every stage, too: twice, and once more with an interruption.",
+)
+@click.option(
+    "--stage",
+    "overrides",
+    multiple=True,
+    metavar="[STAGE.]FIELD=VALUE",
+    help="Override a field of one stage or of all, such as backbone; repeatable.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the problems as JSON.")
 @click.pass_obj
-def check(home: Path, name: str, data: str, as_json: bool) -> None:
+def check(
+    home: Path, name: str, data: str, train: bool, overrides: tuple[str, ...], as_json: bool
+) -> None:
     """Check a plugin against the contract of plugins.
 
-    Exits with status 1 if it breaks the contract. harness.conformance.check_plugin does the same in
-    the tests of a plugin.
+    Exits with status 1 if it breaks the contract. harness.conformance.plugin_checks has the same
+    checks for the tests of a plugin.
 
     \b
     Examples:
       harness plugins check malong_curriculum
+      harness plugins check malong_curriculum --train
       harness plugins check mydata --data mydata:/data/mine
+      harness plugins check my_net --stage backbone=my_net
     """
     from harness.assembly.discovery import find_entry, find_plugins
     from harness.spec import DataSpec
@@ -121,13 +141,51 @@ def check(home: Path, name: str, data: str, as_json: bool) -> None:
     asked = DataSpec.parse(data) if data else None
     from harness.conformance import check_plugin
 
-    problems = check_plugin(name, data=asked, home=home)
+    problems = check_plugin(
+        name, data=asked, stage=pairs("--stage", overrides), home=home, train=train
+    )
     if as_json:
         say(json.dumps(problems, indent=1))
     else:
         say("\n".join(map(visible, problems)) if problems else f"{name}: ok")
     if problems:
         raise SystemExit(1)
+
+
+@plugins.command()
+@click.argument("name")
+@click.option(
+    "--kind",
+    type=click.Choice(("method", "loss", "data", "network", "observer")),
+    default="method",
+    show_default=True,
+    help="What the plugin is.",
+)
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder to write; it must not be there yet.  [default: NAME]",
+)
+def new(name: str, kind: Kind, folder: Path | None) -> None:
+    """Write a package with a plugin that works, to begin with.
+
+    One page of code, the pyproject.toml that registers it, a test that calls the conformance kit,
+    and a workflow that runs it.
+
+    \b
+    Examples:
+      harness plugins new my_idea --kind method
+      harness plugins new my_loss --kind loss --folder ~/plugins/my_loss
+    """
+    from harness.assembly.discovery import find_plugins
+    from harness.starters.write import COMMANDS, check_name, write_package
+
+    check_name(name, find_plugins().__contains__)
+    place = folder or Path(name)
+    files = write_package(name, kind, place)
+    say("\n".join(visible(f"wrote {file}") for file in files))
+    say(f"\nnext:\n  cd {shlex.quote(str(place))}\n  pip install -e '.[test]'")
+    say(f"  {COMMANDS[kind].format(name=name)}\n  pytest")
 
 
 @plugins.command()

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from harness.conformance.checks import check_plugin
+from harness.conformance.kit import PluginCheck, check_plugin, plugin_checks
 
-__all__ = ["check_plugin"]
+__all__ = ["PluginCheck", "check_plugin", "plugin_checks"]

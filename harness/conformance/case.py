@@ -12,7 +12,7 @@ from harness.assembly.activation import DEFAULT_DATA, NETWORKS, TEXTS, instance_
 from harness.assembly.discovery import Entry, find_entry, find_plugins, load_plugin
 from harness.assembly.hooks import Active, Hooks
 from harness.assembly.recipe import UNREAD, Recipe, resolve
-from harness.spec import DataSpec, RunSpec
+from harness.spec import DataSpec, Override, RunSpec
 
 TINY = DataSpec(name=DEFAULT_DATA.name, path="tiny")
 METHOD = "baseline"  # the method of a run that tests a plugin without a plan
@@ -51,7 +51,9 @@ class Case:
         return resolve(spec, self.hooks(plugin), UNREAD)
 
 
-def case_of(plugin: str | object, data: DataSpec, home: Path) -> Case:
+def case_of(
+    plugin: str | object, data: DataSpec, home: Path, overrides: tuple[Override, ...] = ()
+) -> Case:
     """Return the case of a plugin's name, class, object or module; raises HarnessError."""
     name = plugin if isinstance(plugin, str) else _name(plugin)
     entries = find_plugins()
@@ -67,7 +69,7 @@ def case_of(plugin: str | object, data: DataSpec, home: Path) -> Case:
         name=name,
         loaded=loaded,
         plugin=instance,
-        spec=RunSpec(plugin=method, data=data, home=home),
+        spec=RunSpec(plugin=method, data=data, home=home, overrides=overrides),
         before=() if method == name else (_installed(METHOD, entries),),
         after=tuple(_installed(other, entries) for other in others),
     )

@@ -1,4 +1,4 @@
-"""The contract that every plugin must keep; its tests call ``check_plugin``."""
+"""The contract that every plugin must keep, one function for each part of it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import dataclasses
 import inspect
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, get_args, get_origin
 
@@ -16,57 +15,29 @@ from torch.nn import Module
 
 from harness.assembly.calling import calling
 from harness.assembly.contract import check_rows, samples_digest
-from harness.assembly.hooks import Active, Hooks
+from harness.assembly.hooks import Hooks
 from harness.assembly.recipe import Recipe, StageRecipe, plain_view
-from harness.conformance.case import TINY, Case, case_of
+from harness.conformance.case import Case
 from harness.conformance.fakes import (
     copy_batch,
-    random_states_kept,
     same_tensors,
     seeing,
     tensors_of,
     twice,
 )
+from harness.data.pictures.decode import decode
+from harness.data.pictures.inventory import store_of
+from harness.data.pictures.limits import BrokenImageError
 from harness.errors import DataError, HarnessError, NoLabelsError
 from harness.hookspecs import HOOKS
 from harness.knobs import UNSTATED, KnobInfo, knobs_of, parse_value
 from harness.samplers import Rows
 from harness.samples import Samples
-from harness.spec import DataSpec, RunSpec, default_home
+from harness.spec import RunSpec
 from harness.training.rehearsal import Trial, apply_batch_tricks, loss_values, rehearse
 from harness.values import Trick, apply
 
 STEPS = range(3)  # for which a sampler draws
-
-
-def check_plugin(
-    plugin: str | object, *, data: DataSpec | None = None, home: Path | None = None
-) -> list[str]:
-    """Return every problem with the contract, one line each; none if the plugin keeps it.
-
-    ``plugin`` is the name of an installed plugin, or a plugin's class, object or module. It is set
-    up with its defaults and tried on ``data``, synthweb:tiny by default, below ``home``;
-    a data set is read only if ``data`` names it. Nothing is trained.
-    """
-    try:
-        case = case_of(plugin, data or TINY, home or default_home())
-        Hooks([Active(case.name, case.plugin)], method=case.name)
-    except HarnessError as error:
-        return [str(error)]
-    checks = [check_summary, check_knobs]
-    if case.can_run:
-        checks += [check_samples, check_plan, check_noise_tricks, check_network, check_views]
-    problems: list[str] = []
-    for check in checks:
-        try:
-            with random_states_kept():
-                problems += check(case)
-        except HarnessError as error:
-            problems.append(str(error))
-        except Exception as error:  # a plugin's code can raise anything at all
-            words = check.__name__.replace("_", " ")
-            problems.append(f"{words}: {type(error).__name__}: {error}")
-    return list(dict.fromkeys(f"{case.name}: {' '.join(problem.split())}" for problem in problems))
 
 
 def check_summary(case: Case) -> Iterator[str]:
@@ -108,8 +79,17 @@ def check_samples(case: Case) -> Iterator[str]:
             continue
         if not len(samples) or samples.split != split or samples.classes != train.classes:
             yield f"load_samples gives for {split} no samples, another split or other classes"
-        elif not (samples.root / str(samples.files[0])).is_file():
-            yield f"the first image of {split} is missing: {samples.files[0]}"
+        else:
+            yield from _unreadable(samples)
+
+
+def _unreadable(samples: Samples) -> Iterator[str]:
+    """Say if the first picture of a split cannot be read or decoded."""
+    try:
+        decode(store_of(samples).read(0))
+    except (OSError, BrokenImageError) as error:
+        name, reason = samples.files[0], str(error) or type(error).__name__
+        yield f"the first picture of {samples.split}, {name}, cannot be read: {reason}"
 
 
 def check_plan(case: Case) -> Iterator[str]:

@@ -45,7 +45,8 @@ OPTIONS = {
     },
     "plugins": {"--json"},
     "plugins show": {"--json"},
-    "plugins check": {"--data", "--json"},
+    "plugins check": {"--data", "--train", "--stage", "--json"},
+    "plugins new": {"--kind", "--folder"},
     "plugins disable": set(),
     "plugins enable": set(),
     "leaderboard": {

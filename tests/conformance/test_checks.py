@@ -511,7 +511,7 @@ class Data:
         ("sound", None),
         ("secret", None),
         ("nameless", "load_samples gives no fingerprint or no edition"),
-        ("missing train", "the first image of train is missing: "),
+        ("missing train", "the first picture of train, "),
         ("missing val", "x is missing, the first of 60 such pictures; val cannot be scored"),
         ("confused", "load_samples gives for test no samples, another split or other classes"),
     ],
