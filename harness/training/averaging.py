@@ -20,6 +20,7 @@ class WeightAverage:
     def __init__(self, module: nn.Module, average: Average) -> None:
         self._average, self._share, self.updates = average, 1.0, 0
         self._averaged = AveragedModel(module, multi_avg_fn=self._mix, use_buffers=True)
+        self._averaged.n_averaged += 1  # otherwise the first update copies, whatever its share
         for parameter in self.module.eval().parameters():
             parameter.requires_grad = False
 

@@ -6,6 +6,7 @@ import errno
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from harness.errors import DataError, HarnessError
 from harness.picture_store import PictureStore
 from harness.samples import Samples, WebClass
 from harness.store import reading
-from harness.values import View
+from harness.values import Picture, View
 
 CROPS = Crops(16, 0.25)
 CLASSES = 4
@@ -300,3 +301,45 @@ def test_all_views_come_from_one_decoding(
     assert [part.shape for part in batch] == [(2, 12, 12, 3)] * 2 + [(2, 16, 16, 3)] * 2
     assert len(decoded) == 2
     assert batch[0][:, 0, 0, 0].tolist() == [4, 9]
+
+
+# several crops, and tricks on them
+
+
+@dataclass(frozen=True)
+class Marks:
+    """Writes its seed and view into the first pixel."""
+
+    def __call__(self, picture: Picture) -> Picture:
+        pixels = picture.pixels.copy()
+        pixels[0, 0] = (picture.seed % 251, picture.view, 7)
+        return picture._replace(pixels=pixels)
+
+
+def test_a_picture_is_cut_several_times_and_the_first_crop_stays_the_same(samples: Samples) -> None:
+    pictures = Pictures(samples, print)
+    rows = np.arange(20)
+    one = pictures.training_batch(rows, slice(None), CROPS, (3, 5))
+    three = pictures.training_batch(rows, slice(None), CROPS._replace(views=3), (3, 5))
+    assert one.further == ()
+    assert np.array_equal(one.pixels, three.pixels)
+    assert len(three.further) == 2
+    for view in three.further:
+        assert view.shape == one.pixels.shape
+        assert np.array_equal(view[:, 0, 0, 0], rows)  # of the same pictures
+
+
+def test_tricks_get_a_seed_of_their_own_whatever_the_part(samples: Samples) -> None:
+    pictures, rows = Pictures(samples, print), np.arange(20)
+    crops = CROPS._replace(views=2, tricks=(Marks(),))
+    whole = pictures.training_batch(rows, slice(None), crops, (3, 5))
+    seeds = [view[:, 0, 0, 0].tolist() for view in (whole.pixels, *whole.further)]
+    assert len({*seeds[0], *seeds[1]}) > 20
+    assert [set(view[:, 0, 0, 1].tolist()) for view in (whole.pixels, *whole.further)] == [{0}, {1}]
+    half = pictures.training_batch(rows, slice(10, 20), crops, (3, 5))
+    assert np.array_equal(half.pixels, whole.pixels[10:])
+    first, second = whole.split(2)
+    assert np.array_equal(second.further[0], whole.further[0][10:])
+    assert first.rows.tolist() == list(range(10))
+    other = pictures.training_batch(rows, slice(None), crops, (3, 6))
+    assert other.pixels[:, 0, 0, 0].tolist() != seeds[0]
