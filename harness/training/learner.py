@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from harness.assembly.calling import calling
 from harness.assembly.contract import check_batch_values, check_loss_values
 from harness.assembly.recipe import StageRecipe
 from harness.changed_columns import changed_columns, with_changed_columns
@@ -227,6 +228,7 @@ def weighted_mean(loss: Loss, logits: Tensor, batch: Batch, who: str = "the loss
     is multiplied by r_t. Raises PluginError that names ``who`` made the loss if it is not one value
     for each weight: another shape would be broadcast to a wrong mean.
     """
-    values = loss(logits.float(), batch)
+    with calling(who, hook="loss_tricks", draws=None):
+        values = loss(logits.float(), batch)
     check_loss_values(who, values, len(batch.weights))
     return (values * batch.weights).mean()

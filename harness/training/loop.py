@@ -148,7 +148,9 @@ def _batches(
         return batches if clean is None else [replace(b, clean=clean(step)) for b in batches]
 
     def drawn(step: int) -> Rows:
-        return check_rows(named, draw(step), stage.batch_size, drawn_from)
+        with calling(named, draws=None):
+            rows = draw(step)
+        return check_rows(named, rows, stage.batch_size, drawn_from)
 
     return prefetch((partial(load, drawn(step), step) for step in steps), job.threads)
 

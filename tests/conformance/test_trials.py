@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from harness.conformance import PluginCheck, check_plugin, plugin_checks
 from harness.hookspecs import hookimpl
+from harness.samples import Samples
 from harness.spec import DataSpec
-from harness.values import Batch, Loss, Stage, Trick
+from harness.values import Batch, Loss, Plan, Stage, Trick
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +65,23 @@ class Counting(nn.Module):
         return logits
 
 
+@dataclass(frozen=True, kw_only=True)
+class Breaks:
+    """A loss that fails for more pictures than a rehearsal has."""
+
+    def __call__(self, loss: Loss) -> Loss:
+        return lambda logits, batch: loss(logits, batch) / (len(batch.index) < 100 or 1 // 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stops:
+    """A sampler that fails at the second step."""
+
+    def prepare(self, samples: Samples, batch_size: int, seed: int) -> Any:
+        rows = np.arange(batch_size)
+        return lambda step: rows[:: 1 // (1 - step)]
+
+
 def plugin(slot: str, trick: Any) -> object:
     """A plugin that brings one trick."""
 
@@ -91,6 +110,26 @@ def test_what_no_checkpoint_and_no_seed_holds_is_found(
     (problem,) = training(plugin(slot, trick)).problems()
     assert problem.startswith("Brings: stage 'train': ")
     assert words in problem
+
+
+def test_an_error_in_the_midst_of_training_names_plugin_hook_trick_and_stage(
+    tiny_home: Path,
+) -> None:
+    (problem,) = training(plugin("loss_tricks", Breaks())).problems()
+    assert problem.startswith(
+        "Brings: plugin 'Brings': Breaks in stage 'train' (loss_tricks): ZeroDivisionError: integer"
+    )
+
+    @dataclass(frozen=True, kw_only=True)
+    class Method:
+        """A method."""
+
+        @hookimpl
+        def plan(self) -> Plan:
+            return Plan(stages=(Stage(name="only", sampler=Stops()),))
+
+    (problem,) = training(Method).problems()
+    assert problem.startswith("Method: plugin 'Method': Stops in stage 'only': ZeroDivisionError")
 
 
 def test_a_sound_method_passes_and_leaves_nothing(tiny_home: Path) -> None:
