@@ -102,7 +102,25 @@ def the_agent_calls(name: str) -> Callable[[], bool]:
     return works
 
 
+def torchvisions_operations_can_be_called() -> bool:
+    from torchvision.transforms.v2 import RandAugment
+
+    theirs: Any = RandAugment(magnitude=9)
+    magnitudes, signed = theirs._AUGMENTATION_SPACE["Rotate"]
+    apply = inspect.signature(theirs._apply_image_or_video_transform)
+    return signed and len(magnitudes(31, 8, 8)) == 31 and "fill" in apply.parameters
+
+
 LISTED = (
+    *(
+        Private(
+            name,
+            "tests/tricks/picture/test_rand_augment.py compares our operations with torchvision's",
+            "draw one operation at a time with RandAugment(num_ops=1) and compare the picture",
+            torchvisions_operations_can_be_called,
+        )
+        for name in ("_AUGMENTATION_SPACE", "_apply_image_or_video_transform")
+    ),
     Private(
         "_start_workers",
         "harness/launch/agent.py overrides it, to know the ranks and to handle signals",
