@@ -61,7 +61,7 @@ def density(
     *,
     quantile: float = 0.6,
     block: int = 1_024,
-    spread: float = 4.0,
+    spread: float = 3.0,
     seed: int = 0,
 ) -> Counts:
     """Count for every sample the others closer than d_c: ``(N, D)`` to ``(N,)``.
