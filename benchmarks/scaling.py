@@ -16,7 +16,6 @@ import os
 import resource
 import tempfile
 from pathlib import Path
-from types import SimpleNamespace
 
 from harness.machine.garbage import collect_seldom
 from harness.machine.launch import keep_freed_memory, share_cores
@@ -39,14 +38,13 @@ from harness.data.pictures.loader import Crops, Pictures  # noqa: E402
 from harness.data.webvision.index.build import build_index  # noqa: E402
 from harness.data.webvision.index.open import open_index  # noqa: E402
 from harness.language.lexical import encode_words  # noqa: E402
-from harness.samplers import Uniform  # noqa: E402
 from harness.testing.predict import extract_features  # noqa: E402
 from harness.training.ranks import join_ranks  # noqa: E402
 from harness.tricks.noise.clustering.clusters import fit_kmeans  # noqa: E402
 from harness.tricks.noise.density import density  # noqa: E402
 from harness.values import View  # noqa: E402
 
-BATCH, WIDTH, CLUSTERS = 1_024, 512, 3
+WIDTH, CLUSTERS = 512, 3
 SMALL, PICTURES, ROWS = (2_000, 4_000, 8_000, 16_000), (32, 64, 128, 256), (1, 2, 4, 8)
 
 
@@ -102,11 +100,6 @@ def open_table(folder, count):
     return use
 
 
-def first_draw(_, count):
-    samples = SimpleNamespace(subset=np.zeros(count, np.int8), label=np.zeros(count, np.int32))
-    return lambda: Uniform().prepare(samples, BATCH, seed=0)(0)
-
-
 MILLION = 1_000_000
 PASSES = {
     "decode and crop, 224 px": (decode, PICTURES),
@@ -116,7 +109,6 @@ PASSES = {
     "texts, TF-IDF": (encode_texts, SMALL),
     "index archives": (index_archives, SMALL),
     "open an index, count its classes": (open_table, [MILLION * one for one in ROWS]),
-    "sampler, first draw": (first_draw, [MILLION * one for one in ROWS]),
 }
 
 
