@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-fast lint hooks clean
+.PHONY: demo test test-fast lint docs hooks clean
 
 demo: .venv/installed
 	$(BIN)/harness run --plugin malong_curriculum
@@ -20,6 +20,10 @@ lint: .venv/installed-lint
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# The documentation as a site in site/; a broken link is an error.
+docs: .venv/installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 # git then checks the subject of each commit.
 hooks:
 	git config core.hooksPath .githooks
@@ -28,7 +32,8 @@ hooks:
 .venv/installed: EXTRAS :=
 .venv/installed-test: EXTRAS := [test]
 .venv/installed-lint: EXTRAS := [test,lint]
-.venv/installed .venv/installed-test .venv/installed-lint: pyproject.toml
+.venv/installed-docs: EXTRAS := [docs]
+.venv/installed .venv/installed-test .venv/installed-lint .venv/installed-docs: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --disable-pip-version-check -e '.$(EXTRAS)'
 	touch $@
