@@ -179,6 +179,10 @@ class Networks(Protocol):
         """Return ``(M, B, K)`` for ``(B, C, H, W)`` images: this network's first."""
         ...
 
+    def outputs(self, images: Tensor) -> Mapping[str, Tensor]:
+        """Return all outputs of this network, "logits" among them."""
+        ...
+
     def averaged(self, images: Tensor) -> Mapping[str, Tensor]:
         """Return the outputs, "logits" among them, of this network's averaged weights.
 

@@ -51,7 +51,7 @@ ENGINE = ("harness/training", "harness/testing")
 TRICKS = (
     *("harness/tricks", "harness/tricks/batch", "harness/tricks/loss", "harness/tricks/model"),
     *("harness/tricks/noise", "harness/tricks/noise/clustering", "harness/tricks/noise/ranking"),
-    *("harness/tricks/picture", "harness/tricks/testing"),
+    *("harness/tricks/epoch", "harness/tricks/picture", "harness/tricks/testing"),
 )
 METHODS = "plugins/harness_plugins"
 DECKS = "reproductions/harness_reproductions/decks"
@@ -196,6 +196,12 @@ ROOMS = (
             *(LANGUAGE, "harness/language", "harness/tricks/noise/clustering"),
             "harness/tricks/noise/ranking",
         ),
+        NOISE,
+    ),
+    Room(
+        "harness/tricks/epoch",
+        "tricks that choose samples anew between epochs",
+        (LANGUAGE, "harness/tricks/noise/clustering"),
         NOISE,
     ),
     Room(

@@ -34,7 +34,8 @@ from harness.knobs import UNSTATED, KnobInfo, knobs_of, parse_value
 from harness.samplers import Rows
 from harness.samples import Samples
 from harness.spec import RunSpec
-from harness.training.rehearsal import Trial, apply_batch_tricks, loss_values, rehearse
+from harness.training.outputs import others_of
+from harness.training.rehearsal import LATE, Trial, apply_batch_tricks, loss_values, rehearse
 from harness.values import Trick, apply
 
 STEPS = range(3)  # for which a sampler draws
@@ -171,7 +172,7 @@ def check_network(case: Case) -> Iterator[str]:
 
 def check_batch_tricks(stage: StageRecipe, trial: Trial) -> Iterator[str]:
     """A batch trick leaves the batch given to it alone, and draws from its seed alone."""
-    batch = trial.batch()
+    batch = trial.batch(LATE)
     for given in stage.batch:
         handed = copy_batch(batch)
         after, again = twice(partial(given, handed))
@@ -184,7 +185,8 @@ def check_batch_tricks(stage: StageRecipe, trial: Trial) -> Iterator[str]:
 
 def check_loss(stage: StageRecipe, trial: Trial) -> Iterator[str]:
     """A loss follows from logits and batch alone."""
-    batch = trial.state.read(apply_batch_tricks(stage, trial.batch()))
+    batch = trial.state.read(apply_batch_tricks(stage, trial.batch(LATE)))
+    batch = dataclasses.replace(batch, outputs=others_of(trial.networks.outputs(batch.images)))
     random = torch.Generator().manual_seed(0)
     logits = torch.randn(batch.targets.shape, generator=random, requires_grad=True)
     values, again = twice(partial(loss_values, stage, logits, batch))

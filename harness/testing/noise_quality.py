@@ -26,27 +26,38 @@ def qualities(
     return [
         noise_quality(stage, after, truth)
         for stage, after in handled.items()
-        if np.any(after.subset != samples.subset) or np.any(after.weight != samples.weight)
+        if np.any(after.subset != samples.subset)
+        or np.any(_weight_of_label(after) != _weight_of_label(samples))
     ]
 
 
 def noise_quality(stage: str, samples: Samples, truth: NDArray[np.int32]) -> NoiseQuality:
-    """Score the weights from the noise tricks of a stage; samples left out have weight 0.
+    """Score the weights that a stage's tricks give the labels; samples left out have weight 0.
 
     The AUC ranks each weight divided by the mean of its class: higher weights for rare classes are
     not a judgement of individual samples.
     """
     clean = truth == samples.label
-    kept = (samples.subset >= 0) & (samples.weight > 0)
+    weight = _weight_of_label(samples)
+    kept = (samples.subset >= 0) & (weight > 0)
     return NoiseQuality(
         stage=stage,
-        auc=_auc(clean, _within_class(np.where(kept, samples.weight, 0), samples)),
+        auc=_auc(clean, _within_class(np.where(kept, weight, 0), samples)),
         kept=float(kept.mean()),
         precision=_share(clean[kept]),
         recall=_share(kept[clean]),
         rare_clean_lost=_share(~kept[clean & _rare(samples)]),
         clean=float(clean.mean()),
     )
+
+
+def _weight_of_label(samples: Samples) -> NDArray[np.float32]:
+    """Return each sample's weight, times that of its label if that is its only target."""
+    targets = samples.targets
+    if targets is None or not np.array_equal(targets.classes, samples.label[:, None]):
+        return samples.weight
+    weight: NDArray[np.float32] = samples.weight * targets.weights[:, 0]
+    return weight
 
 
 def _auc(clean: NDArray[np.bool_], weights: NDArray[np.float64]) -> float | None:

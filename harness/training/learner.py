@@ -64,6 +64,11 @@ class Answers:
         """Return ``(M, B, K)``: this network's first."""
         return torch.stack([logits_of(self._answer(one.module, images)) for one in self._all])
 
+    def outputs(self, images: Tensor) -> Mapping[str, Tensor]:
+        """Return all outputs of this network."""
+        answer = self._answer(self._own.module, images)
+        return with_logits(logits_of(answer), others_of(answer))
+
     def averaged(self, images: Tensor) -> Mapping[str, Tensor]:
         """Return all outputs of this network's averaged weights."""
         if self._own.average is None:

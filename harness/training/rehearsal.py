@@ -31,6 +31,7 @@ from harness.values import Batch, Loss, Networks, Picture, Stage
 
 PICTURES = 4
 PROGRESS = 100  # points of a stage at which its schedule is evaluated
+LATE = 0.99  # the share of a stage by which all its tricks have begun
 
 
 def rehearse(
@@ -52,18 +53,11 @@ def rehearse(
     with torch.random.fork_rng():
         torch.manual_seed(0)
         trial = Trial.of(recipe, module, samples)
-        batch = apply_batch_tricks(recipe, trial.batch())
-        batch = trial.state.read(batch)
         _check_optimizer(recipe, module, named)
-        with saved_for_backward(module) as saved:
-            answer = _answer(module.train(), batch.images, named)
-        activations = sum(saved.values()) // len(batch.images)
-        check_logits(named, answer, tuple(batch.targets.shape))
-        logits, others = logits_of(answer), others_of(answer)
-        batch = replace(batch, outputs=others)
-        loss_values(recipe, logits, batch).mean().backward()  # type: ignore[no-untyped-call]
-        trial.state.collect(with_logits(logits, others), batch)
-        trial.state.commit()
+        # Tricks may begin with a part of the stage.
+        dates = (0.0, LATE) if recipe.batch or recipe.loss else (0.0,)
+        activations = max(_try_step(trial, module, named, date) for date in dates)
+        batch = apply_batch_tricks(recipe, trial.batch())
         with torch.no_grad():
             answer = _answer(module.eval(), batch.images, named)
             check_logits(named, answer, tuple(batch.targets.shape))
@@ -72,6 +66,21 @@ def rehearse(
         if stage.head == "new":
             _check_head(module, named)
     return activations
+
+
+def _try_step(trial: Trial, module: nn.Module, named: str, progress: float) -> int:
+    """Take one step without the optimiser; return the bytes kept for each picture drawn."""
+    recipe = trial.recipe
+    batch = trial.state.read(apply_batch_tricks(recipe, trial.batch(progress)))
+    with saved_for_backward(module) as saved:
+        answer = _answer(module.train(), batch.images, named)
+    check_logits(named, answer, tuple(batch.targets.shape))
+    logits, others = logits_of(answer), others_of(answer)
+    batch = replace(batch, outputs=others)
+    loss_values(recipe, logits, batch).mean().backward()  # type: ignore[no-untyped-call]
+    trial.state.collect(with_logits(logits, others), batch)
+    trial.state.commit()
+    return sum(saved.values()) // PICTURES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,10 +107,12 @@ class Trial:
             networks=_Tried(module, recipe.stage),
         )
 
-    def batch(self) -> Batch:
-        """Return a random batch in the form that the stage's tricks get."""
+    def batch(self, progress: float = 0.0) -> Batch:
+        """Return a random batch in the form that the stage's tricks get at this share of it."""
         batch = drawn_batch(self.recipe, self.outputs, self.device)
-        return self.state.read(replace(batch, networks=self.networks))
+        epoch = int(progress * self.recipe.stage.epochs)
+        dated = replace(batch, progress=progress, epoch=epoch, networks=self.networks)
+        return self.state.read(dated)
 
 
 class _Tried:
@@ -111,14 +122,14 @@ class _Tried:
         self._module, self._stage = module, stage
 
     def logits(self, images: Tensor) -> Tensor:
-        return torch.stack([self._answer(images)[LOGITS]] * self._stage.networks)
+        return torch.stack([self.outputs(images)[LOGITS]] * self._stage.networks)
 
     def averaged(self, images: Tensor) -> dict[str, Tensor]:
         if self._stage.average is None:
             raise PluginError(f"stage {self._stage.name!r} has no average; give it average=Ema()")
-        return self._answer(images)
+        return self.outputs(images)
 
-    def _answer(self, images: Tensor) -> dict[str, Tensor]:
+    def outputs(self, images: Tensor) -> dict[str, Tensor]:
         training = self._module.training
         with torch.no_grad():
             answer = self._module.eval()(images)

@@ -9,7 +9,7 @@ import pytest
 
 from harness.data.synthweb.truth import TRUTH, true_content, with_true_labels
 from harness.errors import DataError
-from harness.samples import Samples, WebClass
+from harness.samples import Samples, Targets, WebClass
 from harness.testing.noise_quality import noise_quality, qualities
 
 #         clean  clean  wrong  clean  none   clean  wrong  clean
@@ -63,6 +63,18 @@ def test_there_is_no_roc_of_one_kind_only(content: list[int]) -> None:
     found = noise_quality("task", make(weight=WEIGHT), np.array(content, np.int32))
     assert found.auc is None
     assert found.clean in (0.0, 1.0)
+
+
+def test_a_label_that_is_the_only_target_counts_by_its_weight() -> None:
+    label = np.array(LABEL, np.int32)[:, None]
+    trusted = np.array(WEIGHT, np.float32)[:, None]
+    by_target = make().assign(targets=Targets(label, trusted))
+    by_weight = make(weight=WEIGHT)
+    assert noise_quality("s", by_target, TRUTHS) == noise_quality("s", by_weight, TRUTHS)
+    assert [q.stage for q in qualities(make(), {"s": by_target}, TRUTHS)] == ["s"]
+    # A pseudo label is another one: its weight does not judge the label found.
+    other = make().assign(targets=Targets((label + 1) % 4, trusted))
+    assert qualities(make(), {"s": other}, TRUTHS) == []
 
 
 def test_there_is_no_roc_of_equal_weights_nor_shares_of_nothing() -> None:

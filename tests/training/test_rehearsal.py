@@ -66,6 +66,36 @@ def test_a_sound_stage_passes_and_leaves_no_trace(recipe: Callable[..., StageRec
     assert np.random.get_state()[1].tolist() == state[1]
 
 
+@dataclass(frozen=True)
+class LateCopies:
+    """From the middle of the stage on, gives every picture twice, and then ``bad`` weights."""
+
+    bad: bool = False
+
+    def __call__(self, batch: Batch) -> Batch:
+        if batch.progress < 0.5:
+            return batch
+        assert batch.epoch >= 1
+        twice = {n: torch.cat([getattr(batch, n)] * 2) for n in ("images", "targets", "weights")}
+        rows = {n: getattr(batch, n).repeat(2) for n in ("index", "subset", "source")}
+        if self.bad:
+            twice["weights"] = twice["weights"] - 2
+        return replace(batch, **twice, **rows)
+
+
+def test_a_trick_that_begins_late_is_tried_and_its_memory_counted(
+    recipe: Callable[..., StageRecipe],
+) -> None:
+    alone = rehearse(recipe(), Net(), "mine", SAMPLES, seen=False)
+    copies = recipe(tricks={"batch": (LateCopies(),)})
+    counted = rehearse(copies, Net(), "mine", SAMPLES, seen=False)
+    # The statistics of batch norm, one for each channel, are as large for any batch.
+    assert counted == pytest.approx(2 * alone, rel=0.01)
+    bad = recipe(tricks={"batch": (LateCopies(bad=True),)})
+    with pytest.raises(PluginError, match=r"LateCopies.*weights of a batch must not be negative"):
+        rehearse(bad, Net(), "mine", SAMPLES, seen=False)
+
+
 class Both(Net):
     """Returns two things while it trains, as some networks with a second head do."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import importlib
+import itertools
 import pkgutil
 
 import numpy as np
@@ -19,7 +20,9 @@ from harness.language.lexical import encode_words
 from harness.samples import COLUMNS, Predictions, StageOutputs, Text, WebClass
 from harness.tricks.batch.cutmix import CutMix
 from harness.tricks.batch.label_smoothing import SmoothLabels
+from harness.tricks.batch.mix_match import MixMatch
 from harness.tricks.batch.mixup import MixUp
+from harness.tricks.epoch.divide_by_loss import DivideByLoss
 from harness.tricks.loss.co_teaching import CoTeaching
 from harness.tricks.loss.distil import Distil
 from harness.tricks.loss.focal import Focal
@@ -27,6 +30,7 @@ from harness.tricks.loss.ghm import GHM
 from harness.tricks.loss.joint_agreement import JointAgreement
 from harness.tricks.loss.multi_label import SigmoidCrossEntropy
 from harness.tricks.loss.self_supervised import SelfSupervised
+from harness.tricks.loss.semi_supervised import SemiSupervised
 from harness.tricks.model.gem_pooling import GeMPooling
 from harness.tricks.model.multi_scale_stem import MultiScaleStem
 from harness.tricks.noise.class_weights import ReweightClasses
@@ -69,6 +73,7 @@ TOOLBOX = {
         WeighSubsets(weights=(1.0, 0.5, 0.25)),
         KeepSubsets(count=3, highly_noisy_share=0.5, seed=1),
     ],
+    "epoch": [DivideByLoss()],
     "model": [MultiScaleStem(kernels=(5, 9)), GeMPooling(p=2.0)],
     "picture": [
         RandAugment(count=3, magnitude=15.0),
@@ -77,7 +82,7 @@ TOOLBOX = {
         GaussianBlur(probability=1.0, most=20.0),
         RandomErasing(probability=1.0),
     ],
-    "batch": [MixUp(alpha=0.4), CutMix(alpha=1.0), SmoothLabels(smoothing=0.1)],
+    "batch": [MixUp(alpha=0.4), CutMix(alpha=1.0), SmoothLabels(smoothing=0.1), MixMatch()],
     "loss": [
         Focal(gamma=2.0),
         GHM(bins=4),
@@ -86,6 +91,7 @@ TOOLBOX = {
         SigmoidCrossEntropy(),
         CoTeaching(forget_rate=0.5),
         JointAgreement(agreement=0.5),
+        SemiSupervised(unlabelled=2.0),
     ],
     "testing": [MultiCrop(crops=10), MultiScale(scales=(1.0, 1.5))],
 }
@@ -317,7 +323,18 @@ def batch():
         teacher_logits=torch.randn(2, 8, 5, generator=random),
         peer_logits=torch.randn(1, 8, 5, generator=random),
         progress=0.5,
+        epoch=5,
+        subset=torch.arange(8) % 2,
+        views=(torch.randn(8, 3, 6, 6, generator=random),),
+        networks=Networks(),
     )
+
+
+class Networks:
+    """Two networks whose logits are sums over parts of a picture."""
+
+    def logits(self, images):
+        return torch.stack([images.flatten(2)[:, 0, :5], images.flatten(2)[:, 1, :5]])
 
 
 def tensors(batch):
@@ -335,21 +352,32 @@ def test_a_batch_trick_keeps_a_batch_sound(trick, batch):
     for name, value in before.items():
         torch.testing.assert_close(getattr(batch, name), value, rtol=0, atol=0)
         torch.testing.assert_close(getattr(after, name), getattr(again, name), rtol=0, atol=0)
-        assert getattr(after, name).shape == value.shape
+        assert getattr(after, name).shape[1:] == value.shape[1:]
         assert getattr(after, name).dtype == value.dtype
         assert torch.isfinite(getattr(after, name)).all()
+    columns = ("images", "targets", "weights", "index", "subset", "source")
+    assert {len(getattr(after, name)) for name in columns} == {len(after.index)}
     assert after.seed == batch.seed
     assert after.weights.min() >= 0
     assert after.targets.min() >= 0
-    torch.testing.assert_close(after.targets.sum(dim=1), torch.ones(8))
+    torch.testing.assert_close(after.targets.sum(dim=1), torch.ones(len(after.index)))
 
 
-@pytest.mark.parametrize("second", of("batch"))
-@pytest.mark.parametrize("first", of("batch"))
+TAKES_VIEWS = (MixMatch,)  # which are then no views any more
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        pair
+        for pair in itertools.product(TOOLBOX["batch"], repeat=2)
+        if not all(isinstance(trick, TAKES_VIEWS) for trick in pair)
+    ],
+)
 def test_batch_tricks_compose(first, second, batch):
     after = apply([first, second], batch)
-    torch.testing.assert_close(after.targets.sum(dim=1), torch.ones(8))
-    torch.testing.assert_close(after.weights.sum(), batch.weights.sum())
+    torch.testing.assert_close(after.targets.sum(dim=1), torch.ones(len(after.index)))
+    torch.testing.assert_close(after.weights.mean(), batch.weights.mean())
 
 
 @pytest.mark.parametrize("trick", of("batch"))
@@ -393,6 +421,7 @@ def test_a_loss_trick_does_not_mind_the_order_of_samples(trick, batch):
         index=batch.index[order],
         teacher_logits=batch.teacher_logits[:, order],
         peer_logits=batch.peer_logits[:, order],
+        subset=batch.subset[order],
     )
     losses = trick(softmax_loss)(logits, batch)
     torch.testing.assert_close(trick(softmax_loss)(logits[order], moved), losses[order])
@@ -410,7 +439,8 @@ def test_a_loss_trick_leaves_the_weights_to_the_engine(trick, batch):
 @pytest.mark.parametrize("inner", of("loss"))
 def test_loss_tricks_compose_after_batch_tricks(inner, outer, batch):
     logits = (40 * torch.randn(8, 5, generator=torch.Generator().manual_seed(1))).requires_grad_()
-    mixed = apply(TOOLBOX["batch"], batch)
+    keeping = [trick for trick in TOOLBOX["batch"] if not isinstance(trick, TAKES_VIEWS)]
+    mixed = apply(keeping, batch)
     losses = apply([inner, outer], softmax_loss)(logits, mixed)
     losses.sum().backward()
     assert torch.isfinite(losses).all()

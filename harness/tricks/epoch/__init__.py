@@ -1,0 +1,1 @@
+"""Tricks that choose samples anew between epochs: ``Samples -> Samples``."""
