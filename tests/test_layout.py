@@ -148,7 +148,7 @@ ROOMS = (
         "harness/data/own_pictures",
         "the user's own pictures: a folder for each class, or a table",
         (LANGUAGE, "harness/store", "harness/machine", "harness/data", *DATA),
-        ("numpy", "PIL", "torch"),
+        ("numpy", "PIL", "simplejpeg", "torch"),
     ),
     Room(
         "harness/language",

@@ -103,7 +103,7 @@ def check_own(kind: str, path: str, home: Path, *, fresh: bool = False) -> OwnRe
         findings.append(Finding("note", f"files that are taken for no pictures: {text}"))
     own: OwnPictures | None = None
     try:
-        own = own_pictures(kind, listed, looks, OPTIONS)
+        own = own_pictures(kind, listed, looks, OPTIONS, home)
     except DataError as error:
         findings.append(Finding("error", str(error)))
     findings += _doubts(own) if own else ()

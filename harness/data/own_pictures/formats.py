@@ -15,13 +15,11 @@ from contextlib import contextmanager
 from functools import cache
 from io import BytesIO
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from harness.data.pictures.decode import FORMATS, rgb
-from harness.data.pictures.inventory import SeenStore
 from harness.data.pictures.limits import (
     MAX_BYTES,
     BrokenImageError,
@@ -108,34 +106,3 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
         if "out of memory" in str(error):
             raise MemoryError(str(error)) from error
         raise BrokenImageError(str(error) or type(error).__name__) from error
-
-
-class UprightStore:
-    """Hands out pictures that ``decode`` reads; a broken one stays as it is, for its message.
-
-    ``plain`` ``(N,)`` says which rows of ``store`` need no change.
-    """
-
-    def __init__(self, store: SeenStore, plain: NDArray[Any]) -> None:
-        self._store, self._plain = store, plain
-
-    def __len__(self) -> int:
-        return len(self._store)
-
-    def name(self, row: int) -> str:
-        """Return the picture's name."""
-        return self._store.name(row)
-
-    def read(self, row: int) -> bytes:
-        """Return the picture's file, or the BMP made of it; raises as the inner store does."""
-        data = self._store.read(row)
-        if self._plain[row]:
-            return data
-        try:
-            return as_web_picture(data)
-        except BrokenImageError:
-            return data
-
-    def take(self, rows: NDArray[Any]) -> UprightStore:
-        """Return a store of these rows ``(M,)``."""
-        return UprightStore(self._store.take(rows), self._plain[rows])

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.data.own_pictures.formats import UprightStore
+from harness.data.own_pictures.copies import LARGE, SHORT_SIDE
 from harness.data.own_pictures.listed import SPLITS, Listed, class_names, refuse_strangers
 from harness.data.own_pictures.looks import Looks, look
 from harness.data.own_pictures.profile import DEVICES, device_here, fit
 from harness.data.own_pictures.splits import draw_splits
+from harness.data.own_pictures.store import Reading, UprightStore
 from harness.data.own_pictures.table import read_table
 from harness.data.own_pictures.tree import read_folder
 from harness.data.pictures.inventory import SeenStore
@@ -54,6 +55,7 @@ class OwnPictures:
     tested: Sequence[str]
     drawn: bool
     profile: Profile
+    home: Path
 
     def rows(self, split: str) -> NDArray[np.int64]:
         """Return the rows of a split."""
@@ -106,7 +108,9 @@ class OwnPictures:
             fingerprint=self._fingerprint(split),
             edition=self.edition,
             store=UprightStore(
-                SeenStore(store, self.listed.root, looks.size, looks.digest, _AGAIN), looks.plain
+                SeenStore(store, self.listed.root, looks.size, looks.digest, _AGAIN),
+                Reading(looks.plain, np.minimum(looks.width, looks.height) > LARGE, looks.digest),
+                self.home,
             ),
             read_texts=partial(self._texts, rows),
             read_context=lambda: digest([text.title for text in self._texts(rows)]),
@@ -148,7 +152,7 @@ def load(kind: str, data: DataSpec, home: Path) -> OwnPictures:
                 f"--data '{kind}:{visible(listed.path)}?broken=skip'"
             )
         note(f"{what}; left out")
-    return own_pictures(kind, listed, looks, options)
+    return own_pictures(kind, listed, looks, options, home)
 
 
 def read_listed(kind: str, path: str | None) -> Listed:
@@ -163,7 +167,7 @@ def read_listed(kind: str, path: str | None) -> Listed:
 
 
 def own_pictures(
-    kind: str, listed: Listed, looks: Looks, options: Mapping[str, str]
+    kind: str, listed: Listed, looks: Looks, options: Mapping[str, str], home: Path
 ) -> OwnPictures:
     """Split the pictures that can be read, and check their labels; raises DataError."""
     texts = looks.texts()
@@ -185,7 +189,8 @@ def own_pictures(
         raise DataError(f"{visible(listed.path)}: the weight of every training picture is 0")
     device = device_here() if options["profile"] == "auto" else options["profile"]
     sides = np.minimum(looks.width, looks.height)[trained]
-    pixels = (looks.width.astype(np.int64) * looks.height)[trained]
+    read = np.where(sides > LARGE, SHORT_SIDE / sides, 1.0)  # a side of what is decoded, as a share
+    megapixels = np.mean(looks.width[trained] / 1e3 * looks.height[trained] / 1e3 * read**2)
     return OwnPictures(
         kind=kind,
         listed=listed,
@@ -194,7 +199,8 @@ def own_pictures(
         names=names,
         tested=tested,
         drawn=not listed.has_splits,
-        profile=fit(len(trained), len(names), int(np.median(sides)), pixels.mean() / 1e6, device),
+        profile=fit(len(trained), len(names), int(np.median(sides)), float(megapixels), device),
+        home=home,
     )
 
 

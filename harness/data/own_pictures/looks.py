@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.data.own_pictures.copies import copy_path, is_large, write_copy
 from harness.data.own_pictures.formats import as_web_picture, look_at_header
 from harness.data.pictures.decode import decode
 from harness.data.pictures.digests import DIGEST_BYTES, digest_of
@@ -65,8 +66,9 @@ class _Known(NamedTuple):
 def look(root: Path, files: Sequence[str], home: Path, *, fresh: bool = False) -> Looks:
     """Read and decode every file of ``root``, or those that changed since an earlier call.
 
-    What is found is kept below ``home``. The time of the inode is compared, not that of the
-    content: a program can set the latter back. ``fresh`` reads every file again.
+    What is found is kept below ``home``, and so are small copies of large pictures. The time of the
+    inode is compared, not that of the content: a program can set the latter back. ``fresh`` reads
+    every file again.
 
     Raises:
         HarnessError: A file cannot be read for a reason that is not its own.
@@ -77,11 +79,15 @@ def look(root: Path, files: Sequence[str], home: Path, *, fresh: bool = False) -
     names = [_hash(store.path(row)) for row in range(len(store))]
     found: list[_Known | str] = []
     read = 0
+
+    def at(row: int) -> tuple[_Known | str, bool]:
+        return _look(store, row, kept.get(names[row]), home)
+
     with ProgressLine() as line, ThreadPoolExecutor(cores(), thread_name_prefix="look") as pool:
         for first in range(0, len(names), _PART):
             line.step("looking at pictures", first, len(names))
             rows = range(first, min(first + _PART, len(names)))
-            for one, new in pool.map(lambda row: _look(store, row, kept.get(names[row])), rows):
+            for one, new in pool.map(at, rows):
                 found.append(one)
                 read += new
     known = {name: one for name, one in zip(names, found, strict=True) if isinstance(one, _Known)}
@@ -101,7 +107,9 @@ def look(root: Path, files: Sequence[str], home: Path, *, fresh: bool = False) -
     )
 
 
-def _look(store: FolderStore, row: int, kept: _Known | None) -> tuple[_Known | str, bool]:
+def _look(
+    store: FolderStore, row: int, kept: _Known | None, home: Path
+) -> tuple[_Known | str, bool]:
     """Return what is in a file, or why it cannot be used; and whether it was read to know that."""
     name = os.fsdecode(store.path(row))
     try:
@@ -113,10 +121,13 @@ def _look(store: FolderStore, row: int, kept: _Known | None) -> tuple[_Known | s
         return error.strerror or type(error).__name__, False
     try:
         header = look_at_header(data)
-        decode(data if header.plain else as_web_picture(data))
+        pixels = decode(data if header.plain else as_web_picture(data))
     except BrokenImageError as error:
         return f"cannot be decoded: {error}", False
-    seen = (len(data), status.st_ctime_ns, digest_of(data))
+    digest = digest_of(data)
+    if is_large(header.width, header.height):
+        write_copy(copy_path(home, digest), pixels)
+    seen = (len(data), status.st_ctime_ns, digest)
     return _Known(*seen, header.width, header.height, header.plain), True
 
 
