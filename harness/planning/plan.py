@@ -16,6 +16,7 @@ from harness.spec import RunSpec
 from harness.store.reading import is_there
 from harness.store.stages import stage_folder
 from harness.terminal import visible_in
+from harness.values import Stage
 
 
 class PlannedRun(dict[str, Any]):
@@ -69,14 +70,26 @@ def _time(stages: Sequence[Mapping[str, Any]], hardware: str) -> dict[str, Any] 
     }
 
 
+def _weights(stage: Stage) -> str:
+    return f"weights from outside ({stage.weights})" if stage.weights else "random weights"
+
+
+def _every(epochs: int) -> str:
+    return "after each epoch" if epochs == 1 else f"every {epochs} epochs"
+
+
 def _stage(
     home: Path, recipe: StageRecipe, train_samples: int, seconds: Mapping[str, Span]
 ) -> dict[str, Any]:
     stage = recipe.stage
     words = [f"{train_samples * stage.epochs:,} images"]
-    words += [f"starts from {stage.start.name if stage.start else 'random weights'}"]
+    words += [f"{stage.networks} networks side by side"] if stage.networks > 1 else []
+    words += [f"starts from {stage.start.name if stage.start else _weights(stage)}"]
     words += [f"sees {seen.name}" for seen in stage.sees]
     words += [f"is taught by {teacher.name}" for teacher in stage.teachers]
+    words += [f"chooses samples anew {_every(stage.refresh)}"] if recipe.epoch else []
+    words += [f"uses {stage.clean} clean images a step"] if stage.clean else []
+    words += [f"{type(stage.average).__name__} of the weights is tested too"] * bool(stage.average)
     return {
         "name": stage.name,
         "key": recipe.key,

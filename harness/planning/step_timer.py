@@ -15,7 +15,7 @@ from torch import nn
 from harness.assembly.hooks import Hooks
 from harness.assembly.identity import hardware
 from harness.assembly.recipe import StageRecipe
-from harness.errors import HarnessError
+from harness.errors import HarnessError, PluginError
 from harness.machine.cores import cores
 from harness.planning.throughput import QUANTILES, Kind, Measured, NetworkSize, Speed, kind_of
 from harness.samples import Samples, WebClass
@@ -40,7 +40,7 @@ def _undrawn(spec: RunSpec, hooks: Hooks, stage: StageRecipe, classes: int) -> n
     try:
         with torch.device("meta"):
             return _network(spec, hooks, stage, classes)
-    except (RuntimeError, NotImplementedError):  # the network reads values while it is built
+    except (RuntimeError, NotImplementedError, PluginError):  # it reads values while it is built
         return _network(spec, hooks, stage, classes)
 
 

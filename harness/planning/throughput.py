@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from harness.assembly.recipe import StageRecipe
 from harness.errors import HarnessError, unknown
+from harness.optimizers import Sgd
 from harness.store.record import EffectiveStage, ResultRecord
 from harness.store.record_files import known_records
 
@@ -23,7 +24,8 @@ class Kind(NamedTuple):
     """What decides the speed of a stage on given hardware; batch size and classes matter less.
 
     ``model`` are the tricks that change the network; ``teachers`` is the number of networks that
-    also process every batch.
+    also process every batch. ``networks`` are trained side by side on ``views`` crops of each
+    picture; ``optimizer`` is the name of its class: some compute two gradients an update.
     """
 
     backbone: str
@@ -32,6 +34,9 @@ class Kind(NamedTuple):
     model: tuple[str, ...] = ()
     teachers: int = 0
     compiled: bool = False
+    networks: int = 1
+    views: int = 1
+    optimizer: str = Sgd.__name__
 
     def __str__(self) -> str:
         """Return the kind as text."""
@@ -39,6 +44,9 @@ class Kind(NamedTuple):
         words += [f"with {', '.join(self.model)}"] if self.model else []
         words += [f"taught by {self.teachers}"] if self.teachers else []
         words += ["compiled"] if self.compiled else []
+        words += [f"{self.networks} side by side"] if self.networks > 1 else []
+        words += [f"{self.views} views"] if self.views > 1 else []
+        words += [f"with {self.optimizer}"] if self.optimizer != Sgd.__name__ else []
         return " ".join(words)
 
 
@@ -110,6 +118,9 @@ def kind_of(recipe: StageRecipe) -> Kind:
         tuple(map(repr, recipe.model)),
         len(stage.teachers),
         stage.compile,
+        stage.networks,
+        stage.views,
+        type(stage.optimizer).__name__,
     )
 
 
@@ -218,8 +229,11 @@ def _kind(stage: EffectiveStage) -> Kind | None:
     try:
         size = int(values["input_size"])
         backbone, precision = values["backbone"], values["precision"]
+        networks, views = int(values.get("networks", 1)), int(values.get("views", 1))
     except (KeyError, ValueError):
         return None
     teachers = values.get("teachers", "()").count("'") // 2  # of ('one', 'two')
     compiled = values.get("compile") == "True"
-    return Kind(backbone, size, precision, stage.tricks.get("model", ()), teachers, compiled)
+    optimizer = values.get("optimizer", Sgd.__name__).partition("(")[0]
+    model = stage.tricks.get("model", ())
+    return Kind(backbone, size, precision, model, teachers, compiled, networks, views, optimizer)
