@@ -320,7 +320,7 @@ ROOMS = (
     Room(
         BOARD,
         "the board: measured and published rows",
-        (LANGUAGE, "harness/store"),
+        (LANGUAGE, "harness/statistics", "harness/store", "harness/studies"),
         ("pandas", "tabulate", "jinja2", "click", "numpy", "pydantic"),
     ),
     Room(

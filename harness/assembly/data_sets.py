@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.errors import NoLabelsError
+from harness.errors import HarnessError, NoLabelsError
+from harness.spec import DataSpec
 
 if TYPE_CHECKING:
     from harness.assembly.hooks import Hooks
@@ -46,7 +49,7 @@ def load_splits(home: Path, text: str, splits: Iterable[str]) -> dict[str, Sampl
     from harness.assembly.activation import instance_of
     from harness.assembly.discovery import find_entry, find_plugins, load_plugin
     from harness.assembly.hooks import Active, Hooks
-    from harness.spec import DataSpec, RunSpec
+    from harness.spec import RunSpec
 
     data = DataSpec.parse(text)
     plugin = instance_of(data.name, load_plugin(find_entry(data.name, find_plugins(), home)), {})
@@ -59,3 +62,30 @@ def load_splits(home: Path, text: str, splits: Iterable[str]) -> dict[str, Sampl
         except NoLabelsError:
             continue
     return found
+
+
+def spelled(data: DataSpec, plugin: object) -> str:
+    """Return what --data takes for a data set, in one spelling: equal data, equal text.
+
+    ``plugin`` is who provides the data; its method ``spelled(data)``, if it has one, returns the
+    spec with its presets named. Without it, the path is a folder of this machine and left out, as
+    are options that are paths.
+    """
+    own = getattr(plugin, "spelled", None)
+    if callable(own):
+        return str(own(data))
+    options = {key: value for key, value in sorted(data.options.items()) if os.sep not in value}
+    return str(replace(data, path=None, options=options))
+
+
+def spelled_as_recorded(text: str, home: Path) -> str:
+    """Return how records spell the data that --data TEXT names; TEXT if it names no plugin."""
+    from harness.assembly.activation import instance_of
+    from harness.assembly.discovery import find_entry, find_plugins, load_plugin
+
+    try:
+        data = DataSpec.parse(text)
+        plugin = load_plugin(find_entry(data.name, find_plugins(), home))
+        return spelled(data, instance_of(data.name, plugin, {}))
+    except HarnessError:  # an edition such as "WebVision 1.0", or a data set of someone else's
+        return text

@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import resource
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
+from harness.assembly.data_sets import spelled
 from harness.assembly.discovery import Entry, source_file
 from harness.assembly.identity import (
     effective_knobs,
@@ -40,6 +42,7 @@ def record_of(
 ) -> ResultRecord:
     """Return the record: what was asked, which values were effective, the results and the cost."""
     spec, active, samples = prepared.spec, prepared.active, prepared.samples
+    provider = active.hooks.provider("load_samples")
     commit, dirty = source_state()
     return ResultRecord(
         id=prepared.identity,
@@ -50,12 +53,13 @@ def record_of(
         plugins=tuple(_plugin(entry) for entry in active.entries),
         without=spec.without,
         data=Data(
-            plugin=active.hooks.provider("load_samples").name,
+            plugin=provider.name,
             edition=samples.edition,
             fingerprint=samples.fingerprint,
             classes=samples.num_classes,
             train_samples=len(samples),
             tested={split.split: split.fingerprint for split in prepared.tested},
+            asked=spelled(replace(spec.data, name=provider.name), provider.plugin),
         ),
         seed=spec.seed,
         full_size=prepared.recipe.full_size,

@@ -58,7 +58,7 @@ class Data(_Value):
     """The data of the run. Rows of different editions never share a table.
 
     ``fingerprint`` identifies the training images with their lists, ``tested`` those of each split
-    that was scored.
+    that was scored. ``asked`` is how --data spells it, without folders: "synthweb:tiny".
     """
 
     plugin: str
@@ -67,6 +67,7 @@ class Data(_Value):
     classes: int
     train_samples: int
     tested: dict[str, str] = {}
+    asked: str = ""
 
     def scored_on(self, split: str) -> str:
         """Return a digest of the training data and the images of a scored split."""

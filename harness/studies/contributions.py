@@ -11,7 +11,7 @@ from harness.spec import RunSpec
 from harness.statistics.intervals import Interval, paired_difference
 from harness.store.record import ResultRecord
 from harness.studies.ablation import Variant
-from harness.studies.pairs import Answers, Run, shared_seeds, shared_split
+from harness.studies.pairs import Answers, Run, own_protocol, shared_seeds, shared_split
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class Outcomes:
                 if record is None:
                     reasons.append(f"{spec.label}, seed {seed}: {reason}")
                 else:
-                    side[seed] = Run(record, spec.home), _own_protocol(record, split)
+                    side[seed] = Run(record, spec.home), own_protocol(record, split)
         shared = shared_seeds(*sides)
         if not shared:
             return TrickEffect(intervals={}, reason=reasons[0])
@@ -85,8 +85,3 @@ class Outcomes:
             ((record, reason) for made, record, reason in self._found if made == spec),
             (None, "was not run"),
         )
-
-
-def _own_protocol(record: ResultRecord, split: str) -> str:
-    """Return the protocol of the method's own views: the last that the split was scored under."""
-    return [score.protocol for score in record.scores if score.split == split][-1]

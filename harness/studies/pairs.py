@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import HarnessError
-from harness.scores import METRICS, SPLITS, TOP_K, Metric
+from harness.scores import METRICS, SPLITS, TOP_K, Epoch, Metric
 from harness.store.record import ResultRecord
 from harness.testing.predictions import StoredPredictions, load_predictions
 
@@ -49,6 +49,11 @@ def shared_split(records: Iterable[ResultRecord], protocol: str | None = None) -
     return next((split for split in SPLITS if scored and all(split in s for s in scored)), None)
 
 
+def own_protocol(record: ResultRecord, split: str) -> str:
+    """Return the protocol of the method's own views: the last that the split was scored under."""
+    return [score.protocol for score in record.scores if score.split == split][-1]
+
+
 class Answers:
     """Which test images runs classify correctly.
 
@@ -58,25 +63,33 @@ class Answers:
 
     def __init__(self) -> None:
         self._images: dict[str, _TestedImages] = {}
-        self._correct: dict[tuple[Path, str, str, str], dict[Metric, SeedsByImages]] = {}
+        self._correct: dict[tuple[Path, str, str, str, Epoch], dict[Metric, SeedsByImages]] = {}
 
-    def correct(self, runs: Sequence[tuple[Run, str]], split: str, metric: Metric) -> SeedsByImages:
+    def correct(
+        self,
+        runs: Sequence[tuple[Run, str]],
+        split: str,
+        metric: Metric,
+        epoch: Epoch = "last",
+    ) -> SeedsByImages:
         """Return whether each run, given with its protocol, has each image correct: ``(S, N)``.
 
         Raises:
             HarnessError: A run was not scored under these terms or on the images of the others, or
                 its predictions are missing or damaged.
         """
-        return np.stack([self._load(run, split, protocol)[metric] for run, protocol in runs])
+        return np.stack([self._load(run, split, protocol, epoch)[metric] for run, protocol in runs])
 
     def labels(self, split: str) -> NDArray[np.int32]:
         """Return the labels ``(N,)`` of the images of a split that was loaded before."""
         return self._images[split].labels
 
-    def _load(self, run: Run, split: str, protocol: str) -> dict[Metric, SeedsByImages]:
-        key = (run.home, run.record.id, split, protocol)
+    def _load(
+        self, run: Run, split: str, protocol: str, epoch: Epoch
+    ) -> dict[Metric, SeedsByImages]:
+        key = (run.home, run.record.id, split, protocol, epoch)
         if key not in self._correct:
-            stored = load_predictions(run.home, run.record, split, protocol)
+            stored = load_predictions(run.home, run.record, split, protocol, epoch)
             self._check_images(stored, run.record.data.tested.get(split), split)
             self._correct[key] = {metric: stored.correct(TOP_K[metric]) for metric in METRICS}
         return self._correct[key]

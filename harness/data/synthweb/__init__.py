@@ -30,7 +30,7 @@ the centre crop of test in percent, mean and standard deviation over training se
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,7 +50,7 @@ from harness.values import Stage, Trick
 
 if TYPE_CHECKING:
     from harness.samples import Samples
-    from harness.spec import RunSpec
+    from harness.spec import DataSpec, RunSpec
 
 VERSION = 1  # of the pictures and lists: raised whenever a byte of them changes
 
@@ -60,8 +60,9 @@ PRESETS: dict[str, Preset] = {
     "large": Preset(groups=20, per_group=5, train=50_000, val=5_000, test=5_000),
 }
 DEFAULT_PRESET = "small"
-OPTIONS = ("seed", "labels")
 LABELS = ("found", "true")
+DEFAULTS = {"seed": "0", "labels": LABELS[0]}  # of the options
+OPTIONS = tuple(DEFAULTS)
 
 
 def generate(
@@ -121,6 +122,12 @@ class SynthWeb:
         samples = read_split(root, as_split(split), edition=f"{edition}, true labels")
         return with_true_labels(samples) if split == "train" else samples
 
+    def spelled(self, data: DataSpec) -> DataSpec:
+        """Return the data set with its preset named and without options that are the default."""
+        given = {"seed": str(_seed(data.options)), "labels": _labels(data.options)}
+        options = {key: value for key, value in given.items() if value != DEFAULTS[key]}
+        return replace(data, path=data.path or DEFAULT_PRESET, options=options)
+
     @hookimpl
     def load_truth(self, samples: Samples) -> NDArray[np.int32] | None:
         """Return the true class of every training picture."""
@@ -146,14 +153,14 @@ def _seed(options: Mapping[str, str]) -> int:
     for name in options:
         if name not in OPTIONS:
             raise DataError(unknown("option of --data synthweb", name, OPTIONS))
-    text = options.get("seed", "0")
+    text = options.get("seed", DEFAULTS["seed"])
     if not (text.isascii() and text.isdigit() and len(text) < 10):
         raise DataError(f"--data synthweb: seed={text!r} is not a whole number from 0; try seed=1")
     return int(text)
 
 
 def _labels(options: Mapping[str, str]) -> str:
-    text = options.get("labels", "found")
+    text = options.get("labels", DEFAULTS["labels"])
     if text not in LABELS:
         raise DataError(unknown("choice of --data synthweb: labels", text, LABELS))
     return text

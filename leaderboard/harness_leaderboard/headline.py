@@ -1,0 +1,397 @@
+"""The headline board as values: the methods measured on one data set, and who can be told apart.
+
+The command line, ``harness.leaderboard()`` and pages all show these rows, so no two can disagree:
+
+    board = make_headline(records, home)        # records that verified_records(home, ...) kept
+    board.data, board.split                     # the data set (how --data spells it) and the split
+    for row in board.rows:                      # best first
+        row.rank, row.group, row.method         # (1, 3), "ab", "pci row=B2"
+        row.top1, row.over_baseline             # Span(estimate, low, high), or None
+        row.records                             # the ids of its runs, one for each seed
+    told_apart_in_words(board)                  # what "told apart" means, for under a table
+
+All rows share the data set (edition, training data and tested images) and the split; each is scored
+under the method's own protocol, the views that the method itself tests with. Published numbers are
+never among them.
+
+**Which weights.** Without ``epoch``, a row has the scores of the last epoch or, if the tested
+stages keep an average of their weights, of that average. Either is fixed by the method before any
+score is seen. The best epoch is chosen by looking at val: it is shown only if it is asked for.
+
+**Who can be told apart.** Every two rows with at least ``ENOUGH_SEEDS`` shared seeds are compared
+as ``harness compare`` compares them: the paired difference in top-1 over seeds and images. Their
+p-values (``p_value_among_many``) are adjusted together (Holm); below ``LEVEL`` the pair is told
+apart. A row's best rank is 1 plus the number of rows told apart above it, its worst rank the number
+of rows less those told apart below it. Rows that share a letter of ``group`` cannot be told apart.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Literal, NamedTuple, TypeAlias
+
+import numpy as np
+
+from harness.errors import HarnessError, unknown
+from harness.scores import SPLITS, Epoch, Metric
+from harness.statistics.intervals import Interval, mean_accuracy
+from harness.statistics.verdicts import ENOUGH_SEEDS
+from harness.store.data_names import DataSet, data_set, of_data
+from harness.store.groups import Group, group_runs, size_of
+from harness.store.record import EffectiveStage, ResultRecord
+from harness.studies.pairs import Answers, Run, SeedsByImages, own_protocol
+from harness_leaderboard.separation import (
+    LEVEL,
+    Separation,
+    difference,
+    groups_of,
+    rank_of,
+    separate,
+)
+
+BASELINE = "baseline"
+_ENCODER = re.compile(r"\bencoder='([^']+)'")
+_BUILT_IN = "lexical"  # the one text encoder that was trained on nothing
+
+EpochChoice: TypeAlias = Literal["last", "best", "averaged", "all"]
+
+
+class Span(NamedTuple):
+    """An estimate with its 95 % interval, in percent or points.
+
+    With one seed, ``covers_seeds`` is false: the interval covers image sampling only.
+    """
+
+    estimate: float
+    low: float
+    high: float
+    covers_seeds: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadlineRow:
+    """One method with all its seeds: accuracies in percent, differences in points.
+
+    ``top1`` is None if predictions are missing, ``over_baseline`` also of the baseline itself and
+    of a row that shares no seed with it. ``images`` counts the pictures that the networks of all
+    stages were trained on, every crop and every network, mean over the seeds; ``images_share`` is
+    its ratio to the baseline's. ``seconds`` is device time of the training. ``noise_auc`` is that
+    of the last stage that weighs or leaves out pictures (0.5 is chance). ``external`` names what
+    the method took from outside the data set's training split: "weights", "clean pictures",
+    "encoder NAME" (of texts). ``told_apart_from`` are places in the board's ``rows``.
+    """
+
+    rank: tuple[int, int]
+    group: str
+    method: str
+    plugin: str
+    protocol: str
+    epoch: Epoch
+    top1_percent: float
+    top1: Span | None
+    over_baseline: Span | None
+    is_baseline: bool
+    top5_percent: float
+    noise_auc: float | None
+    seeds: tuple[int, ...]
+    seconds: float
+    images: float | None
+    images_share: float | None
+    size: Literal["full", "shrunk"]
+    verified: Literal["", "yes", "no"]
+    external: tuple[str, ...]
+    records: tuple[str, ...]
+    told_apart_from: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadlineBoard:
+    """One board: what all rows share, the rows, what was tested, and what a reader must know.
+
+    ``baseline`` is the name of the row that differences are taken from, or empty. ``tested`` counts
+    the pairs of rows with enough shared seeds, ``told_apart`` those that are told apart. ``others``
+    are the other data sets that have runs, that of the newest run first. ``notes`` are sentences
+    on single rows: seeds that ran twice, other code, missing predictions.
+    """
+
+    data: DataSet
+    split: str
+    images: int
+    rows: tuple[HeadlineRow, ...]
+    baseline: str
+    tested: int
+    told_apart: int
+    others: tuple[DataSet, ...]
+    notes: tuple[str, ...]
+
+
+class _Entry(NamedTuple):
+    """A group of runs under the terms of its row; ``correct`` is by seed."""
+
+    group: Group
+    records: tuple[ResultRecord, ...]
+    protocol: str
+    epoch: Epoch
+    percent: dict[Metric, float]
+    correct: dict[int, SeedsByImages]
+    problem: str
+
+
+def make_headline(  # noqa: PLR0913 - one parameter per choice
+    records: Iterable[ResultRecord],
+    home: Path,
+    *,
+    data: str | None = None,
+    split: str | None = None,
+    epoch: EpochChoice | None = None,
+    methods: Sequence[str] = (),
+    unverified: Collection[str] | None = None,
+) -> HeadlineBoard:
+    """Compute the board of one data set, by default that of the newest run.
+
+    ``home`` holds the predictions of the records. ``data`` is a data set as ``harness run --data``
+    spells it, or the beginning of an edition. ``split`` is by default the first of test, val and
+    ilsvrc that was scored. ``methods`` keeps the rows whose plugin, label or name is one of these.
+    ``unverified`` are the ids of records whose predictions were not scored again; None if none was
+    checked.
+
+    Raises:
+        HarnessError: There are no records, or none of this data, split, epoch or method.
+    """
+    scored = (record for record in records if record.scores)
+    known = sorted(scored, key=lambda record: (record.cost.created, record.id), reverse=True)
+    if not known:
+        raise HarnessError("nothing is measured yet; to begin: harness run --plugin baseline")
+    newest = (of_data(known, data) if data else known)[0]
+    split = split or _splits(newest)[0]
+    chosen = data_set(newest.data, split)
+    kept = [record for record in known if data_set(record.data, split) == chosen]
+    groups, notes = group_runs(kept)
+    answers = Answers()
+    entries = [
+        _entry(group, terms, home, split, answers)
+        for group in _called(groups, methods)
+        for terms in _terms(group, split, epoch)
+    ]
+    if not entries:
+        raise HarnessError(_nothing(kept, chosen, split, epoch))
+    entries.sort(key=lambda one: (-one.percent["top1"], one.group.name, one.epoch))
+    found = separate([entry.correct for entry in entries])
+    baseline = _baseline(entries)
+    return HeadlineBoard(
+        data=chosen,
+        split=split,
+        images=next(s.images for s in entries[0].records[0].scores if s.split == split),
+        rows=tuple(_rows(entries, found, baseline, unverified)),
+        baseline=baseline.group.name if baseline else "",
+        tested=len(found.p_values),
+        told_apart=len(found.better),
+        others=_others(known, chosen),
+        notes=(*(note for _, note in notes), *filter(None, (entry.problem for entry in entries))),
+    )
+
+
+def told_apart_in_words(board: HeadlineBoard) -> str:
+    """Return what the ranks and groups of a board say, in sentences."""
+    pairs = len(board.rows) * (len(board.rows) - 1) // 2
+    if not pairs:
+        return "One row: nothing to compare. Run another method on the same data."
+    if not board.tested:
+        return (
+            f"No two rows share {ENOUGH_SEEDS} seeds, so none can be told apart: run each method "
+            f"with --seed 0 to {ENOUGH_SEEDS - 1}."
+        )
+    fewer = pairs - board.tested
+    rest = f" ({fewer} more share fewer than {ENOUGH_SEEDS} seeds: not tested)" if fewer else ""
+    return (
+        f"{board.told_apart} of {_count(board.tested, 'pair')} told apart{rest}: paired "
+        f"differences in top-1 on the same seeds and {board.images:,} images, p below {LEVEL} "
+        f"after Holm's correction for {board.tested}. A rank is the best to the worst that these "
+        "tests leave; rows that share a letter cannot be told apart."
+    )
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
+def _splits(record: ResultRecord) -> list[str]:
+    """Return the splits that a record was scored on, those of ``SPLITS`` first."""
+    scored = dict.fromkeys(score.split for score in record.scores)
+    return [
+        *(split for split in SPLITS if split in scored),
+        *(s for s in scored if s not in SPLITS),
+    ]
+
+
+def _others(known: Sequence[ResultRecord], chosen: DataSet) -> tuple[DataSet, ...]:
+    found = [data_set(record.data, _splits(record)[0]) for record in known]
+    by_name = {other.asked: other for other in reversed(found)}
+    newest_first = dict.fromkeys(other.asked for other in found if other.asked != chosen.asked)
+    return tuple(by_name[name] for name in newest_first)
+
+
+def _called(groups: Sequence[Group], methods: Sequence[str]) -> list[Group]:
+    """Return the groups that one of the names names; all without names."""
+    if not methods:
+        return list(groups)
+    names = [{group.name, group.newest.label, group.newest.plugin} for group in groups]
+    for method in methods:
+        if not any(method in own for own in names):
+            known = {name for own in names for name in own}
+            raise HarnessError(unknown("method", method, known, listing="on the board"))
+    return [g for g, own in zip(groups, names, strict=True) if own & set(methods)]
+
+
+def _terms(group: Group, split: str, epoch: EpochChoice | None) -> Sequence[tuple[str, Epoch]]:
+    """Return protocol and epoch of each row of a group."""
+    record = group.newest
+    if not any(score.split == split for score in record.scores):
+        return []
+    protocol = own_protocol(record, split)
+    epochs: tuple[Epoch, ...] = ("averaged", "last", "best")
+    scored = [e for e in epochs if all(r.score(split, protocol, e) for r in group.records)]
+    if epoch is None:  # the average, if the method keeps one; else the last
+        return [(protocol, own) for own in scored if own != "best"][:1]
+    return [(protocol, own) for own in scored if epoch in (own, "all")]
+
+
+def _entry(
+    group: Group, terms: tuple[str, Epoch], home: Path, split: str, answers: Answers
+) -> _Entry:
+    protocol, epoch = terms
+    scores = [score for r in group.records if (score := r.score(split, protocol, epoch))]
+    correct, problem = {}, ""
+    try:
+        correct = {
+            record.seed: answers.correct([(Run(record, home), protocol)], split, "top1", epoch)
+            for record in group.records
+        }
+    except HarnessError as error:
+        problem = f"{group.name}: not tested: {error}"
+    return _Entry(
+        group,
+        group.records,
+        protocol,
+        epoch,
+        {
+            "top1": 100 * fmean(score.top1 for score in scores),
+            "top5": 100 * fmean(score.top5 for score in scores),
+        },
+        correct,
+        problem,
+    )
+
+
+def _nothing(
+    kept: Sequence[ResultRecord], chosen: DataSet, split: str, epoch: EpochChoice | None
+) -> str:
+    scored = sorted({f"{score.split} {score.epoch}" for r in kept for score in r.scores})
+    asked = " ".join(filter(None, [split, epoch]))
+    return unknown(f"score on {chosen.asked}", asked, scored, listing="measured")
+
+
+def _baseline(entries: Sequence[_Entry]) -> _Entry | None:
+    """Return the row that differences are taken from: the unchanged baseline, most seeds first."""
+    plain = [e for e in entries if e.group.newest.label == e.group.newest.plugin == BASELINE]
+    return max(
+        plain,
+        key=lambda e: (len(e.correct), e.epoch != "best", e.group.newest.cost.created),
+        default=None,
+    )
+
+
+def _rows(
+    entries: Sequence[_Entry],
+    found: Separation,
+    baseline: _Entry | None,
+    unverified: Collection[str] | None,
+) -> Iterable[HeadlineRow]:
+    groups, count = groups_of(len(entries), found), len(entries)
+    least = _mean(baseline, _images) if baseline else None
+    for place, entry in enumerate(entries):
+        newest, ids = entry.group.newest, tuple(record.id for record in entry.records)
+        tables = list(entry.correct.values())
+        against = difference(entry.correct, baseline.correct) if baseline else None
+        images = _mean(entry, _images)
+        yield HeadlineRow(
+            rank=rank_of(place, count, found.better),
+            group=groups[place],
+            method=entry.group.name,
+            plugin=newest.plugin,
+            protocol=entry.protocol,
+            epoch=entry.epoch,
+            top1_percent=entry.percent["top1"],
+            top1=_span(mean_accuracy(np.concatenate(tables))) if tables else None,
+            over_baseline=_span(against) if against and entry is not baseline else None,
+            is_baseline=entry is baseline,
+            top5_percent=entry.percent["top5"],
+            noise_auc=_mean(entry, _noise_auc),
+            seeds=tuple(record.seed for record in entry.records),
+            seconds=fmean(record.cost.device_seconds for record in entry.records),
+            images=images,
+            images_share=images / least if images and least else None,
+            size=size_of(newest),
+            verified=_verified(ids, unverified),
+            external=_external(newest),
+            records=ids,
+            told_apart_from=tuple(o for o in range(count) if found.told_apart(place, o)),
+        )
+
+
+def _span(interval: Interval) -> Span:
+    estimate, low, high = (100 * s for s in (interval.estimate, interval.low, interval.high))
+    return Span(estimate, low, high, interval.seeds > 1)
+
+
+def _verified(ids: Sequence[str], unverified: Collection[str] | None) -> Literal["", "yes", "no"]:
+    if unverified is None:
+        return ""
+    return "no" if set(ids) & set(unverified) else "yes"
+
+
+def _mean(entry: _Entry, value: Callable[[ResultRecord], float | None]) -> float | None:
+    """Return the mean over the seeds; None if one of them does not know it."""
+    found = [value(record) for record in entry.records]
+    known = [number for number in found if number is not None]
+    return fmean(known) if len(known) == len(found) else None
+
+
+def _noise_auc(record: ResultRecord) -> float | None:
+    known = [quality.auc for quality in record.noise if quality.auc is not None]
+    return known[-1] if known else None
+
+
+def _images(record: ResultRecord) -> float | None:
+    """Return how many pictures were trained on: each crop, in each network, of each stage."""
+    speeds, seconds, total = record.cost.images_per_second, record.cost.stage_seconds, 0.0
+    for stage in record.stages:
+        images = speeds.get(stage.name, 0) * seconds.get(stage.name, 0)
+        if not images:
+            return None
+        total += images * _whole(stage, "networks", 1) * _whole(stage, "views", 1)
+    return total or None
+
+
+def _external(record: ResultRecord) -> tuple[str, ...]:
+    """Return what a run took from outside the training split, as far as its record says."""
+    weights = any(stage.values.get("weights", "None") != "None" for stage in record.stages)
+    clean = any(_whole(stage, "clean", 0) for stage in record.stages)
+    tricks = " ".join(
+        t for stage in record.stages for found in stage.tricks.values() for t in found
+    )
+    encoders = dict.fromkeys(name for name in _ENCODER.findall(tricks) if name != _BUILT_IN)
+    return (
+        *(("weights",) if weights else ()),
+        *(("clean pictures",) if clean else ()),
+        *(f"encoder {name}" for name in encoders),
+    )
+
+
+def _whole(stage: EffectiveStage, field: str, default: int) -> int:
+    text = stage.values.get(field, "")
+    return int(text) if text.isdigit() else default

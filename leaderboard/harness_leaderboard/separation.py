@@ -1,0 +1,94 @@
+"""Which rows of a board a paired test can tell apart, and the ranks and groups that follow."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import combinations
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+
+from harness.statistics.intervals import Interval, paired_difference
+from harness.statistics.many import p_value_among_many
+from harness.statistics.verdicts import ENOUGH_SEEDS, holm
+from harness.studies.pairs import SeedsByImages, shared_seeds
+
+LEVEL = 0.05  # of all pairs of a board together
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+Correct: TypeAlias = Mapping[int, SeedsByImages]  # by seed: whether each image is right, (1, N)
+Pair: TypeAlias = tuple[int, int]  # two places in a list of rows, the first above the second
+
+
+class Separation(NamedTuple):
+    """The pairs of rows that were tested, and those that are told apart.
+
+    ``p_values`` are adjusted by Holm over all tested pairs. A pair of ``better`` is (the place of
+    the better row, that of the worse one).
+    """
+
+    p_values: dict[Pair, float]
+    better: frozenset[Pair]
+
+    def told_apart(self, one: int, other: int) -> bool:
+        """Return whether a test tells two rows apart."""
+        return (one, other) in self.better or (other, one) in self.better
+
+
+def difference(upper: Correct, lower: Correct) -> Interval | None:
+    """Return ``upper`` minus ``lower`` on the seeds that both have, in shares; None without one."""
+    seeds = shared_seeds(upper, lower)
+    if not seeds:
+        return None
+    return paired_difference(_table(upper, seeds), _table(lower, seeds))
+
+
+def separate(rows: Sequence[Correct]) -> Separation:
+    """Test every two rows that share at least ``ENOUGH_SEEDS`` seeds.
+
+    With fewer, the variance between seeds is not known well enough to tell two methods apart.
+    """
+    found: dict[Pair, float] = {}
+    better: dict[Pair, Pair] = {}
+    for pair in combinations(range(len(rows)), 2):
+        seeds = shared_seeds(*(rows[place] for place in pair))
+        if len(seeds) >= ENOUGH_SEEDS:
+            upper, lower = (_table(rows[place], seeds) for place in pair)
+            found[pair] = p_value_among_many(upper, lower)
+            better[pair] = pair if upper.mean() > lower.mean() else pair[::-1]
+    p_values = dict(zip(found, holm(list(found.values())).tolist(), strict=True))
+    apart = frozenset(better[pair] for pair, p_value in p_values.items() if p_value < LEVEL)
+    return Separation(p_values, apart)
+
+
+def _table(row: Correct, seeds: Iterable[int]) -> SeedsByImages:
+    return np.concatenate([row[seed] for seed in seeds])
+
+
+def rank_of(place: int, count: int, better: Collection[Pair]) -> tuple[int, int]:
+    """Return the best and the worst rank, from 1, that the tests leave to one of ``count`` rows."""
+    above = sum(worse == place for _, worse in better)
+    below = sum(best == place for best, _ in better)
+    return 1 + above, count - below
+
+
+def groups_of(count: int, found: Separation) -> list[str]:
+    """Return the letters of each row: rows that share a letter cannot be told apart.
+
+    All letters are empty if a board would need more than 26. **Source:** H.-P. Piepho, An Algorithm
+    for a Letter-Based Representation of All-Pairwise Comparisons, 2004 (insert and absorb).
+    """
+    groups = [frozenset(range(count))] if count else []
+    for pair in sorted(found.better, key=sorted):
+        divided = [
+            group - {out} if set(pair) <= group else group
+            for group in groups
+            for out in (pair if set(pair) <= group else pair[:1])
+        ]
+        unique = list(dict.fromkeys(divided))
+        groups = [one for one in unique if not any(one < other for other in unique)]
+        if len(groups) > len(LETTERS):
+            return [""] * count
+    groups.sort(key=sorted)
+    letters = dict(zip(groups, LETTERS, strict=False))
+    return ["".join(letters[group] for group in groups if row in group) for row in range(count)]

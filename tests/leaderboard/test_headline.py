@@ -1,0 +1,193 @@
+"""The headline board of real records with real predictions."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+
+import numpy as np
+import pytest
+
+from harness.errors import HarnessError
+from harness.statistics.intervals import mean_accuracy
+from harness.store.record_files import write_record
+from harness_leaderboard.headline import make_headline, told_apart_in_words
+
+IMAGES = 400
+DATA = {"asked": "synthweb:small", "edition": "synthweb-small v1"}
+
+
+@pytest.fixture
+def add(tmp_path, make_record, make_score):
+    """Write a record whose predictions have this share of the images right; return it."""
+    random = np.random.default_rng(0)
+    labels = np.zeros(IMAGES, np.int32)
+    files = np.arange(IMAGES).astype(str)
+
+    def add_record(label, seed, share, *, terms=(("test", "10 views", "last"),), data=DATA, **more):
+        scores, contents = [], {}
+        for split, protocol, epoch in terms:
+            classes = np.tile(np.arange(1, 6, dtype=np.int32), (IMAGES, 1))
+            classes[random.permutation(IMAGES)[: round(share * IMAGES)], 0] = 0
+            buffer = io.BytesIO()
+            np.savez(buffer, files=files, labels=labels, classes=classes)
+            contents[f"{split}-{protocol.replace(' ', '-')}-{epoch}.npz"] = buffer.getvalue()
+            digest = hashlib.sha256(buffer.getvalue()).hexdigest()
+            known = {"split": split, "protocol": protocol, "epoch": epoch, "images": IMAGES}
+            scores.append(make_score(share, 0.9, **known, predictions_sha256=digest))
+        plugin = label.partition(" ")[0]
+        record = make_record(label=label, plugin=plugin, seed=seed, scores=tuple(scores), **more)
+        record = record.model_copy(update={"data": record.data.model_copy(update=data)})
+        write_record(tmp_path / "records", record)
+        for name, content in contents.items():
+            path = tmp_path / "records" / record.id / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(content)
+        return record
+
+    return add_record
+
+
+def test_ranks_intervals_and_differences(add, tmp_path):
+    shares = {"baseline": 0.5, "better": 0.8, "as_good": 0.79}
+    records = [
+        add(label, seed, share + 0.01 * (seed if label != "as_good" else -seed))
+        for label, share in shares.items()
+        for seed in range(3)
+    ]
+    board = make_headline(records, tmp_path, unverified=())
+    assert [(row.method, row.rank, row.group) for row in board.rows] == [
+        ("better", (1, 2), "a"),
+        ("as_good", (1, 2), "a"),
+        ("baseline", (3, 3), "b"),
+    ]
+    assert (board.split, board.images, board.baseline) == ("test", IMAGES, "baseline")
+    assert (board.data.asked, board.others) == ("synthweb:small", ())
+    assert (board.tested, board.told_apart) == (3, 2)
+    better, as_good, baseline = board.rows
+    assert better.top1_percent == better.top1.estimate == pytest.approx(81)
+    assert better.top1.covers_seeds
+    assert better.over_baseline.estimate == pytest.approx(30)
+    assert 20 < better.over_baseline.low < 30 < better.over_baseline.high < 40
+    assert (baseline.over_baseline, baseline.is_baseline) == (None, True)
+    assert better.told_apart_from == as_good.told_apart_from == (2,)
+    assert (better.seeds, better.verified, better.top5_percent) == ((0, 1, 2), "yes", 90.0)
+    assert told_apart_in_words(board).startswith("2 of 3 pairs told apart: paired differences")
+
+
+def test_the_interval_is_that_of_the_statistics(add, tmp_path):
+    records = [add("baseline", seed, 0.5 + 0.05 * seed) for seed in range(3)]
+    (row,) = make_headline(records, tmp_path).rows
+    tables = []
+    for record in records:
+        with np.load(tmp_path / "records" / record.id / "test-10-views-last.npz") as kept:
+            tables.append(kept["classes"][:, 0] == kept["labels"])
+    found = mean_accuracy(np.stack(tables))
+    assert (row.top1.low, row.top1.high) == pytest.approx((100 * found.low, 100 * found.high))
+
+
+def test_with_one_seed_nothing_is_told_apart_and_that_is_said(add, tmp_path):
+    board = make_headline([add("baseline", 0, 0.2), add("better", 0, 0.9)], tmp_path)
+    assert [row.rank for row in board.rows] == [(1, 2), (1, 2)]
+    assert not board.rows[0].over_baseline.covers_seeds
+    assert told_apart_in_words(board) == (
+        "No two rows share 3 seeds, so none can be told apart: run each method with --seed 0 to 2."
+    )
+    assert "nothing to compare" in told_apart_in_words(
+        make_headline([add("baseline", 0, 0.2)], tmp_path)
+    )
+
+
+def test_a_row_without_predictions_stays_and_is_not_tested(add, tmp_path, make_record):
+    kept = [add("baseline", seed, 0.5) for seed in range(3)]
+    lost = make_record(label="lost", plugin="lost", seed=0)
+    lost = lost.model_copy(update={"data": lost.data.model_copy(update=DATA)})
+    board = make_headline([*kept, lost], tmp_path, unverified={lost.id})
+    row = next(row for row in board.rows if row.method == "lost")
+    assert (row.top1, row.over_baseline, row.verified, row.rank) == (None, None, "no", (1, 2))
+    (note,) = board.notes
+    assert note.startswith("lost: not tested: ")
+
+
+def test_the_last_epoch_counts_unless_the_method_keeps_an_average(add, tmp_path):
+    last, best, average = (("test", "1 view", epoch) for epoch in ("last", "best", "averaged"))
+    records = [
+        add("baseline", 0, 0.5, terms=(last, best)),
+        add("ema", 0, 0.6, terms=(last, average)),
+    ]
+
+    def shown(epoch=None):
+        rows = make_headline(records, tmp_path, epoch=epoch).rows
+        return sorted((row.method, row.epoch) for row in rows)
+
+    assert shown() == [("baseline", "last"), ("ema", "averaged")]
+    assert shown("last") == [("baseline", "last"), ("ema", "last")]
+    assert shown("best") == [("baseline", "best")]
+    assert shown("averaged") == [("ema", "averaged")]
+    assert len(shown("all")) == 4
+
+
+def test_each_method_is_shown_under_its_own_views(add, tmp_path):
+    plain, ten = ("test", "1 view", "last"), ("test", "10 views", "last")
+    records = [add("baseline", 0, 0.5, terms=(plain,)), add("crops", 0, 0.6, terms=(plain, ten))]
+    rows = make_headline(records, tmp_path).rows
+    assert {row.method: row.protocol for row in rows} == {"baseline": "1 view", "crops": "10 views"}
+
+
+def test_the_newest_runs_data_set_is_shown_and_others_are_named(add, tmp_path):
+    tiny = {"asked": "synthweb:tiny", "edition": "synthweb-tiny v1", "fingerprint": "0" * 64}
+    records = [
+        add("baseline", 0, 0.5, created="2024-01-02"),
+        add("baseline", 0, 0.6, created="2024-01-01", data=tiny, edition="synthweb-tiny v1"),
+    ]
+    board = make_headline(records, tmp_path)
+    assert (board.data.asked, [other.asked for other in board.others]) == (
+        "synthweb:small",
+        ["synthweb:tiny"],
+    )
+    for text in ("synthweb:tiny", "synthweb-tiny v1", "Synthweb tiny"):
+        assert make_headline(records, tmp_path, data=text).rows[0].top1_percent == 60.0
+    with pytest.raises(HarnessError, match=r"unknown data set 'synthweb:tinny'; did you mean 's"):
+        make_headline(records, tmp_path, data="synthweb:tinny")
+
+
+def test_copies_of_one_data_set_never_share_a_board(add, tmp_path):
+    other = {**DATA, "fingerprint": "0" * 64}
+    records = [
+        add("baseline", 0, 0.5, created="2024-01-01"),
+        add("baseline", 1, 0.6, created="2024-01-02", data=other),
+    ]
+    (row,) = make_headline(records, tmp_path).rows
+    assert row.seeds == (1,)
+
+
+def test_cost_and_what_came_from_outside(add, tmp_path):
+    plain = add("baseline", 0, 0.5)
+    stage = plain.stages[0]
+    outside = {**stage.values, "weights": "timm", "clean": "64", "networks": "2"}
+    tricks = {"noise": ("SemanticMatch(encoder='minilm', use='weigh')",), "loss": ("Lexical()",)}
+    stages = (stage.model_copy(update={"values": outside, "tricks": tricks}),)
+    rows = make_headline(
+        [plain, add("other", 0, 0.6).model_copy(update={"stages": stages})], tmp_path
+    ).rows
+    assert [row.external for row in rows] == [("weights", "clean pictures", "encoder minilm"), ()]
+    assert [(row.seconds, row.images, row.images_share) for row in rows] == [
+        (60.0, 120_000.0, 2.0),  # 60 s at 1,000 pictures a second, in two networks
+        (60.0, 60_000.0, 1.0),
+    ]
+
+
+def test_rows_can_be_chosen_by_method(add, tmp_path):
+    records = [add(label, 0, 0.5) for label in ("baseline", "elr", "elr lr=1", "pci")]
+    rows = make_headline(records, tmp_path, methods=("elr", "baseline")).rows
+    assert [row.method for row in rows] == ["baseline", "elr", "elr lr=1"]
+    with pytest.raises(HarnessError, match="unknown method 'erl'; did you mean 'elr'"):
+        make_headline(records, tmp_path, methods=("erl",))
+
+
+def test_what_was_not_measured_is_one_line(add, tmp_path):
+    with pytest.raises(HarnessError, match="nothing is measured yet; to begin: harness run"):
+        make_headline([], tmp_path)
+    record = add("baseline", 0, 0.5)
+    with pytest.raises(HarnessError, match=r"unknown score on synthweb:small 'val'.*: test"):
+        make_headline([record], tmp_path, split="val")
