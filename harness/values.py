@@ -183,10 +183,11 @@ class Networks(Protocol):
         """Return all outputs of this network, "logits" among them."""
         ...
 
-    def averaged(self, images: Tensor) -> Mapping[str, Tensor]:
+    def averaged(self, images: Tensor, peer: int = 0) -> Mapping[str, Tensor]:
         """Return the outputs, "logits" among them, of this network's averaged weights.
 
-        Raises PluginError if the stage has no ``average``.
+        ``peer`` 1 asks those of the stage's next network, in its order and round. Raises
+        PluginError if the stage has no ``average``, or not so many networks.
         """
         ...
 

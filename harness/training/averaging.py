@@ -9,7 +9,9 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from harness.averages import Average
+from harness.errors import PluginError
 from harness.training.outputs import logits_of
+from harness.values import Stage
 
 Tensors: TypeAlias = tuple[Tensor, ...] | list[Tensor]
 
@@ -65,3 +67,14 @@ class MeanOf(nn.Module):
         """Return ``(B, K)``."""
         parts = [torch.softmax(logits_of(m(images)).float(), dim=1) for m in self.members]
         return torch.stack(parts).mean(0).clamp_min(1e-12).log()
+
+
+def check_averaged(stage: Stage, peer: int) -> None:
+    """Refuse to ask for averaged weights that a stage does not have."""
+    if stage.average is None:
+        raise PluginError(f"stage {stage.name!r} has no average; give it average=Ema()")
+    if not 0 <= peer < stage.networks:
+        raise PluginError(
+            f"averaged(peer={peer}) asks for another network, but stage {stage.name!r} has "
+            f"{stage.networks}; give it networks={peer + 1}"
+        )

@@ -14,9 +14,8 @@ from harness.assembly.calling import calling
 from harness.assembly.contract import check_batch_values, check_loss_values
 from harness.assembly.recipe import StageRecipe
 from harness.changed_columns import changed_columns, with_changed_columns
-from harness.errors import PluginError
 from harness.samples import Samples
-from harness.training.averaging import MeanOf, WeightAverage
+from harness.training.averaging import MeanOf, WeightAverage, check_averaged
 from harness.training.batches import (
     cross_entropy,
     in_parts,
@@ -58,6 +57,7 @@ class Answers:
     def __init__(self, learners: Sequence[Learner], number: int, stage: Stage) -> None:
         self._own = learners[number]
         self._all = [self._own, *(one for one in learners if one is not self._own)]
+        self._round = [*learners[number:], *learners[:number]]
         self._stage = stage
 
     def logits(self, images: Tensor) -> Tensor:
@@ -69,11 +69,12 @@ class Answers:
         answer = self._answer(self._own.module, images)
         return with_logits(logits_of(answer), others_of(answer))
 
-    def averaged(self, images: Tensor) -> Mapping[str, Tensor]:
-        """Return all outputs of this network's averaged weights."""
-        if self._own.average is None:
-            raise PluginError(f"stage {self._stage.name!r} has no average; give it average=Ema()")
-        answer = self._answer(self._own.average.module, images)
+    def averaged(self, images: Tensor, peer: int = 0) -> Mapping[str, Tensor]:
+        """Return all outputs of this network's averaged weights, or of the ``peer``-th after it."""
+        check_averaged(self._stage, peer)
+        average = self._round[peer].average
+        assert average is not None
+        answer = self._answer(average.module, images)
         return with_logits(logits_of(answer), others_of(answer))
 
     def _answer(self, module: nn.Module, images: Tensor) -> Any:

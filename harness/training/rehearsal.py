@@ -21,6 +21,7 @@ from harness.assembly.recipe import StageRecipe
 from harness.errors import HarnessError, PluginError
 from harness.samplers import draw_seed
 from harness.samples import Samples
+from harness.training.averaging import check_averaged
 from harness.training.batches import cross_entropy
 from harness.training.memory import saved_for_backward
 from harness.training.optimizer import build_optimizer, freeze
@@ -124,9 +125,8 @@ class _Tried:
     def logits(self, images: Tensor) -> Tensor:
         return torch.stack([self.outputs(images)[LOGITS]] * self._stage.networks)
 
-    def averaged(self, images: Tensor) -> dict[str, Tensor]:
-        if self._stage.average is None:
-            raise PluginError(f"stage {self._stage.name!r} has no average; give it average=Ema()")
+    def averaged(self, images: Tensor, peer: int = 0) -> dict[str, Tensor]:
+        check_averaged(self._stage, peer)
         return self.outputs(images)
 
     def outputs(self, images: Tensor) -> dict[str, Tensor]:

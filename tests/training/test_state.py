@@ -21,10 +21,14 @@ from harness.samples import Samples
 from harness.training.engines import make_engine
 from harness.training.interrupt import Interrupted
 from harness.training.job import Job
-from harness.training.learner import Team
+from harness.training.learner import Answers, Team
 from harness.training.loop import train
 from harness.training.ranks import Ranks
 from harness.training.state import StageState, last_of_each
+from harness.tricks.batch.ask_averaged import AskAveraged
+from harness.tricks.batch.mixup import MixUp
+from harness.tricks.loss.early_learning import EarlyLearning
+from harness.tricks.loss.sparse_over_parameterization import SparseOverParameterization
 from harness.values import Batch, Loss, Picture, Stage, State
 
 MakeJob = Callable[..., Job]
@@ -241,6 +245,12 @@ OPENINGS: dict[str, Any] = {
         "average": Ema(),
         "tricks": {"picture": (Negative(),), "batch": (Guess(),)},
     },
+    "elr+": {
+        "networks": 2,
+        "average": Ema(),
+        "tricks": {"batch": (AskAveraged(peer=1), MixUp()), "loss": (EarlyLearning(),)},
+    },
+    "sop": {"tricks": {"loss": (SparseOverParameterization(),)}},
     "epoch tricks": {"refresh": 1},
     "epoch tricks of two": {"refresh": 2, "networks": 2},
 }
@@ -318,3 +328,24 @@ def test_two_networks_differ_and_epoch_tricks_choose_for_each(
     assert not np.array_equal(one.chosen.weight, two.chosen.weight)
     weights = [torch.cat([p.detach().flatten() for p in e.module.parameters()]) for e in engines]
     assert not torch.equal(*weights)
+
+
+def test_a_batch_asks_its_own_average_or_that_of_the_next_network(
+    make_job: MakeJob, network: Callable[[], nn.Module], ranks: Ranks
+) -> None:
+    made = make_job(networks=2, average=Ema())
+    modules = [network() for _ in range(2)]
+    with torch.no_grad():
+        next(modules[1].parameters()).mul_(2)
+    engines = [make_engine("torch", m, made.recipe.stage, ranks, {}) for m in modules]
+    learners = Team(made.recipe, engines, made.samples, ranks).learners
+    images = torch.rand(2, 3, 32, 32)
+    expected = [module.eval()(images) for module in modules]
+    assert not torch.equal(*expected)
+    for number in range(2):
+        answers = Answers(learners, number, made.recipe.stage)
+        for peer in range(2):
+            found = answers.averaged(images, peer)["logits"]
+            assert torch.equal(found, expected[(number + peer) % 2])
+    with pytest.raises(PluginError, match="has 2; give it networks=3"):
+        Answers(learners, 0, made.recipe.stage).averaged(images, 2)

@@ -18,6 +18,8 @@ import harness.tricks
 from harness.data.synthweb.classes import vocabulary
 from harness.language.lexical import encode_words
 from harness.samples import COLUMNS, Predictions, StageOutputs, Text, WebClass
+from harness.training.outputs import logits_of
+from harness.tricks.batch.ask_averaged import AskAveraged
 from harness.tricks.batch.cutmix import CutMix
 from harness.tricks.batch.label_smoothing import SmoothLabels
 from harness.tricks.batch.mix_match import MixMatch
@@ -25,14 +27,20 @@ from harness.tricks.batch.mixup import MixUp
 from harness.tricks.epoch.divide_by_loss import DivideByLoss
 from harness.tricks.loss.co_teaching import CoTeaching
 from harness.tricks.loss.distil import Distil
+from harness.tricks.loss.early_learning import EarlyLearning
 from harness.tricks.loss.focal import Focal
+from harness.tricks.loss.generalized_cross_entropy import GeneralizedCrossEntropy
 from harness.tricks.loss.ghm import GHM
 from harness.tricks.loss.joint_agreement import JointAgreement
 from harness.tricks.loss.multi_label import SigmoidCrossEntropy
+from harness.tricks.loss.neighbour_consistency import NeighbourConsistency
 from harness.tricks.loss.self_supervised import SelfSupervised
 from harness.tricks.loss.semi_supervised import SemiSupervised
+from harness.tricks.loss.sparse_over_parameterization import SparseOverParameterization
+from harness.tricks.loss.symmetric_cross_entropy import SymmetricCrossEntropy
 from harness.tricks.model.gem_pooling import GeMPooling
 from harness.tricks.model.multi_scale_stem import MultiScaleStem
+from harness.tricks.model.with_features import WithFeatures
 from harness.tricks.noise.class_weights import ReweightClasses
 from harness.tricks.noise.confused_clusters import USES, ConfusedClusters
 from harness.tricks.noise.density import DensitySubsets
@@ -74,7 +82,7 @@ TOOLBOX = {
         KeepSubsets(count=3, highly_noisy_share=0.5, seed=1),
     ],
     "epoch": [DivideByLoss()],
-    "model": [MultiScaleStem(kernels=(5, 9)), GeMPooling(p=2.0)],
+    "model": [MultiScaleStem(kernels=(5, 9)), GeMPooling(p=2.0), WithFeatures()],
     "picture": [
         RandAugment(count=3, magnitude=15.0),
         ColourJitter(probability=1.0),
@@ -82,7 +90,13 @@ TOOLBOX = {
         GaussianBlur(probability=1.0, most=20.0),
         RandomErasing(probability=1.0),
     ],
-    "batch": [MixUp(alpha=0.4), CutMix(alpha=1.0), SmoothLabels(smoothing=0.1), MixMatch()],
+    "batch": [
+        AskAveraged(peer=1),
+        MixUp(alpha=0.4),
+        CutMix(alpha=1.0),
+        SmoothLabels(smoothing=0.1),
+        MixMatch(),
+    ],
     "loss": [
         Focal(gamma=2.0),
         GHM(bins=4),
@@ -92,6 +106,11 @@ TOOLBOX = {
         CoTeaching(forget_rate=0.5),
         JointAgreement(agreement=0.5),
         SemiSupervised(unlabelled=2.0),
+        GeneralizedCrossEntropy(q=0.7),
+        SymmetricCrossEntropy(alpha=0.1, beta=1.0),
+        EarlyLearning(momentum=0.7, strength=3.0),
+        SparseOverParameterization(lr_u=1.0, lr_v=10.0),
+        NeighbourConsistency(count=3, start=0.0),
     ],
     "testing": [MultiCrop(crops=10), MultiScale(scales=(1.0, 1.5))],
 }
@@ -251,9 +270,20 @@ def test_a_testing_trick_gives_views(trick):
     assert all(0 < view.size <= view.short_side for view in after)
 
 
+class Network(nn.Sequential):
+    """Parts of which the last is the classifier, with the methods of timm's networks."""
+
+    def forward_features(self, images):
+        return self[1](self[0](images))
+
+    def forward_head(self, maps, pre_logits=False):
+        pooled = self[3](self[2](maps))
+        return pooled if pre_logits else self[4](pooled)
+
+
 @pytest.mark.parametrize("trick", of("model"))
 def test_a_model_trick_keeps_the_outputs_shape(trick):
-    network = nn.Sequential(
+    network = Network(
         nn.Conv2d(3, 4, 3, stride=2),
         nn.ReLU(),
         nn.AdaptiveAvgPool2d(1),
@@ -265,7 +295,7 @@ def test_a_model_trick_keeps_the_outputs_shape(trick):
     outputs = []
     for _ in range(2):
         torch.manual_seed(0)
-        outputs.append(trick(network)(images))
+        outputs.append(logits_of(trick(network)(images)))
     assert outputs[0].shape == network(images).shape
     torch.testing.assert_close(outputs[0], outputs[1])
     assert before.keys() == network.state_dict().keys()
@@ -310,7 +340,10 @@ TENSORS = ("images", "targets", "weights", "index", "teacher_logits", "peer_logi
 
 @pytest.fixture
 def batch():
-    """Eight samples of five classes; one weighs nothing, two have soft targets."""
+    """Eight samples of five classes; one weighs nothing, two have soft targets.
+
+    It brings what any trick of the toolbox keeps, and a network's features.
+    """
     random = torch.Generator().manual_seed(0)
     targets = torch.eye(5)[torch.arange(8) % 5]
     targets[6:] = torch.rand(2, 5, generator=random).softmax(dim=1)
@@ -327,6 +360,12 @@ def batch():
         subset=torch.arange(8) % 2,
         views=(torch.randn(8, 3, 6, 6, generator=random),),
         networks=Networks(),
+        outputs={"features": torch.rand(8, 3, generator=random)},
+        state={
+            "early": torch.rand(8, 5, generator=random).softmax(dim=1) / 2,
+            "sop_u": torch.full((8, 1), 0.3),
+            "sop_v": torch.full((8, 5), 0.2),
+        },
     )
 
 
@@ -335,6 +374,9 @@ class Networks:
 
     def logits(self, images):
         return torch.stack([images.flatten(2)[:, 0, :5], images.flatten(2)[:, 1, :5]])
+
+    def averaged(self, images, peer=0):
+        return {"logits": self.logits(images)[peer]}
 
 
 def tensors(batch):
@@ -400,7 +442,7 @@ def test_a_loss_trick_gives_one_finite_loss_per_sample(trick, batch):
     losses = trick(softmax_loss)(logits, batch)
     assert losses.shape == (8,)
     assert losses.dtype == torch.float32
-    assert losses.min() >= 0
+    assert losses.min() >= 0 or isinstance(trick, EarlyLearning)  # a logarithm below 1
     torch.testing.assert_close(losses, trick(softmax_loss)(logits, batch), rtol=0, atol=0)
     losses.sum().backward()
     assert torch.isfinite(logits.grad).all()
@@ -422,6 +464,8 @@ def test_a_loss_trick_does_not_mind_the_order_of_samples(trick, batch):
         teacher_logits=batch.teacher_logits[:, order],
         peer_logits=batch.peer_logits[:, order],
         subset=batch.subset[order],
+        outputs={name: rows[order] for name, rows in batch.outputs.items()},
+        state={name: rows[order] for name, rows in batch.state.items()},
     )
     losses = trick(softmax_loss)(logits, batch)
     torch.testing.assert_close(trick(softmax_loss)(logits[order], moved), losses[order])

@@ -24,7 +24,9 @@ class MixUp:
     """Mix every image with another one of its micro-batch, and their targets in the same way.
 
     One share s ~ Beta(alpha, alpha) and one random permutation per micro-batch, from its seed;
-    ``mix`` has the formulas for images, targets and weights. ``index`` is that of the first image.
+    ``mix`` has the formulas for images, targets and weights. ``index`` is that of the first image;
+    ``extra["partner"]`` ``(B,)`` is the place of the second in the micro-batch, and
+    ``extra["own_share"]`` ``(B,)`` is s, for losses that keep something for each sample.
     If the weights are equal, mixup and label smoothing give the same result in either order.
 
     **Source:** PCI deck, "Solution Techniques 1/4": mixup; alpha is not on the slide, 0.2 is
@@ -45,7 +47,10 @@ class MixUp:
         random = generator(batch.seed, STREAM)
         share = float(random.beta(self.alpha, self.alpha))
         partners = torch.from_numpy(random.permutation(len(batch.weights)))
-        return mix(batch, share, partners.to(batch.weights.device))
+        partners = partners.to(batch.weights.device)
+        mixed = mix(batch, share, partners)
+        of_pairs = {"partner": partners, "own_share": torch.full_like(batch.weights, share)}
+        return replace(mixed, extra={**batch.extra, **of_pairs})
 
 
 def mix(batch: Batch, share: float, partners: Tensor) -> Batch:
