@@ -87,14 +87,19 @@ def dense_targets(samples: Samples, rows: Rows) -> Tensor:
 
 
 def with_columns(batch: Batch, samples: Samples) -> Batch:
-    """Return the batch with targets, weights and subsets of other samples of the same rows."""
+    """Return the batch with targets, weights and subsets of other samples of the same rows.
+
+    What they leave out, subset -1, has weight 0: it is in the batch for another network.
+    """
     rows = batch.index.cpu().numpy()
     device = batch.images.device
+    subset = samples.subset[rows]
+    weights = np.where(subset >= 0, samples.weight[rows], 0).astype(np.float32)
     return replace(
         batch,
         targets=dense_targets(samples, rows).to(device),
-        weights=torch.from_numpy(samples.weight[rows]).to(device),
-        subset=torch.from_numpy(samples.subset[rows].astype(np.int64)).to(device),
+        weights=torch.from_numpy(weights).to(device),
+        subset=torch.from_numpy(subset.astype(np.int64)).to(device),
     )
 
 

@@ -19,7 +19,13 @@ from harness.samplers import SubsetBatches
 from harness.samples import Samples, Targets
 from harness.schedules import Constant, WarmupCosine
 from harness.spec import ENGINES
-from harness.training.batches import Collator, cross_entropy, seed_draws, to_device
+from harness.training.batches import (
+    Collator,
+    cross_entropy,
+    seed_draws,
+    to_device,
+    with_columns,
+)
 from harness.training.checkpoints import (
     best_weights,
     load_checkpoint,
@@ -96,6 +102,21 @@ def test_targets_are_dense_and_weights_follow_their_rows(tiny: Samples) -> None:
     assert batch.images.is_contiguous(memory_format=torch.channels_last)
     white = (1 - torch.tensor([0.485, 0.456, 0.406])) / torch.tensor([0.229, 0.224, 0.225])
     torch.testing.assert_close(batch.images[0, :, 0, 0], white)
+
+
+def test_columns_of_another_network_replace_those_of_a_batch(tiny: Samples) -> None:
+    rows = np.array([5, 0, 7])
+    loaded = Loaded(np.zeros((3, 4, 4, 3), np.uint8), rows)
+    batch = Collator(tiny).collate(loaded, seed=3)
+    subset = np.zeros(len(tiny), np.int8)
+    subset[0] = -1
+    weight = np.full(len(tiny), 0.5, np.float32)
+    other = tiny.assign(label=(tiny.label + 1) % 6, weight=weight, subset=subset)
+    found = with_columns(batch, other)
+    assert found.weights.tolist() == [0.5, 0.0, 0.5]  # row 0 is left out for this network
+    assert found.subset.tolist() == [0, -1, 0]
+    assert found.targets.argmax(dim=1).tolist() == ((tiny.label[rows] + 1) % 6).tolist()
+    assert found.index is batch.index
 
 
 def test_every_step_and_epoch_is_told(
