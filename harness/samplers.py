@@ -214,6 +214,40 @@ class SubsetBatches:
         return draw
 
 
+@dataclass(frozen=True, kw_only=True)
+class ChosenAndAll:
+    """Fill the share ``chosen`` of every batch from subset 0, classes balanced; the rest from all.
+
+    The chosen part is drawn as by ``SubsetBatches``, the rest walks through all samples that are
+    left, those of subset 0 among them. If nothing is in subset 0, all of the batch is the rest.
+
+    **Source:** C. Feng et al., "SSR", BMVC 2022, draws a balanced batch of chosen samples and one
+    of all samples for each step; half and half in one batch is our choice.
+    """
+
+    chosen: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Refuse a share that does not lie in [0, 1]."""
+        if not 0 <= self.chosen <= 1:
+            raise PluginError(f"chosen of ChosenAndAll must lie in [0, 1], not {self.chosen!r}")
+
+    def prepare(self, samples: Samples, batch_size: int, seed: int) -> Draw:
+        """Return the draw; raises DataError if no sample is left."""
+        rows = np.flatnonzero(samples.subset == 0)
+        size = round(batch_size * self.chosen) if len(rows) else 0
+        takes = [_walk(passes(_left(samples), seed, 1), batch_size - size)]
+        if size:
+            takes.append(_balanced(rows, samples.label, size, seed, 0))
+
+        def draw(step: int) -> Rows:
+            drawn: Rows = np.concatenate([take(step) for take in takes])
+            # Mixed, so that every rank and accumulation step sees both.
+            return drawn[generator(seed, 2, step).permutation(len(drawn))]
+
+        return draw
+
+
 def shares(counts: tuple[int, ...], total: int) -> tuple[int, ...]:
     """Split ``total`` in proportion to ``counts``, exactly, by largest remainder.
 

@@ -223,7 +223,7 @@ def test_the_tables_name_what_there_is():
     assert all(f"| `{option}=" in data for option in OPTIONS)
     named = [name for name, kind in vars(samplers).items() if hasattr(kind, "prepare")]
     assert all(f"| `{name}()` |" in training for name in named if name != "Sampler")
-    assert len(named) == 6
+    assert len(named) == 7
     for model in (ResultRecord, NoiseQuality):
         missing = [field for field in model.model_fields if f"`{field}`" not in results]
         assert missing in ([], ["stage"])

@@ -16,6 +16,7 @@ from harness import samplers
 from harness.errors import DataError, PluginError
 from harness.samplers import (
     DRAWS,
+    ChosenAndAll,
     ClassBalanced,
     Draw,
     Sampler,
@@ -88,7 +89,7 @@ def test_passes_differ_from_each_other_and_from_those_of_another_seed(sampler: S
     assert len({tuple(order) for order in orders}) == 8
 
 
-@pytest.mark.parametrize("sampler", [*PLAIN, SubsetBatches(counts=(2, 1, 1))])
+@pytest.mark.parametrize("sampler", [*PLAIN, SubsetBatches(counts=(2, 1, 1)), ChosenAndAll()])
 def test_a_step_is_drawn_alike_at_any_time_and_in_any_order(sampler: Sampler) -> None:
     samples = samples_of(np.arange(90) % 10, np.arange(90) % 3)
     draw, again = (sampler.prepare(samples, 8, 3) for _ in range(2))
@@ -99,7 +100,9 @@ def test_a_step_is_drawn_alike_at_any_time_and_in_any_order(sampler: Sampler) ->
     assert all(len(batch) == 8 for batch in forward)
 
 
-@pytest.mark.parametrize("sampler", [*PLAIN, SubsetBatches(counts=(1,), class_balanced=(True,))])
+@pytest.mark.parametrize(
+    "sampler", [*PLAIN, SubsetBatches(counts=(1,), class_balanced=(True,)), ChosenAndAll()]
+)
 def test_what_was_left_out_is_never_drawn(sampler: Sampler) -> None:
     subset = np.where(np.arange(60) % 4 == 0, -1, 0)
     draw = sampler.prepare(samples_of(np.arange(60) % 5, subset), 16, 0)
@@ -112,7 +115,7 @@ def test_a_sampler_draws_from_the_subset_whatever_its_number_is() -> None:
     assert sorted(draw(0).tolist()) == list(range(9))
 
 
-@pytest.mark.parametrize("sampler", PLAIN)
+@pytest.mark.parametrize("sampler", [*PLAIN, ChosenAndAll()])
 @pytest.mark.parametrize("size", [0, 3])
 def test_nothing_to_train_on_is_said(sampler: Sampler, size: int) -> None:
     with pytest.raises(DataError, match="no sample is left to train on"):
@@ -430,3 +433,35 @@ def test_shares_are_whole_complete_and_within_one_of_the_exact(
     assert sum(parts) == total
     for count, part in zip(counts, parts, strict=True):
         assert abs(part - total * count / sum(counts)) < 1
+
+
+# ChosenAndAll
+
+
+def test_a_part_of_every_batch_is_of_the_chosen_in_balance_and_the_rest_of_all() -> None:
+    samples = long_tail()
+    draw = ChosenAndAll(chosen=0.25).prepare(samples, 48, 0)
+    rows = np.concatenate([draw(step) for step in range(200)])
+    chosen = samples.subset == 0
+    # A quarter, and of the others as many as there are among all samples.
+    share = chosen[rows].mean()
+    assert share == pytest.approx(0.25 + 0.75 * chosen.mean(), abs=0.01)
+    whole = Uniform().prepare(samples, 36, 0)
+    others = np.concatenate([whole(step) for step in range(200)])
+    balanced = np.bincount(samples.label[rows], minlength=12) - np.bincount(
+        samples.label[others], minlength=12
+    )
+    # Twelve of 48 in each step, once each class, beside what comes uniformly.
+    assert balanced.tolist() == pytest.approx([200] * 12, abs=60)
+
+
+def test_where_nothing_is_chosen_everything_is_drawn() -> None:
+    samples = samples_of(np.arange(6) % 2, 1)
+    draw = ChosenAndAll().prepare(samples, 6, 0)
+    assert sorted(draw(0).tolist()) == list(range(6))
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.5])
+def test_a_share_that_is_none_is_refused(share: float) -> None:
+    with pytest.raises(PluginError, match="chosen of ChosenAndAll must lie in"):
+        ChosenAndAll(chosen=share)

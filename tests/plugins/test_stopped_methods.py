@@ -40,7 +40,7 @@ class Plugin:
 '''
 
 # Of three epochs with five steps each: within the second, after the epoch tricks have chosen.
-METHODS = {"coteaching": "train 7", "dividemix": "train 7", "jocor": "train 7"}
+METHODS = {"coteaching": "train 7", "dividemix": "train 7", "jocor": "train 7", "ssr": "train 7"}
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -22,12 +22,15 @@ from harness.training.outputs import logits_of
 from harness.tricks.batch.ask_averaged import AskAveraged
 from harness.tricks.batch.cutmix import CutMix
 from harness.tricks.batch.label_smoothing import SmoothLabels
+from harness.tricks.batch.mix_chosen import MixChosen
 from harness.tricks.batch.mix_match import MixMatch
 from harness.tricks.batch.mixup import MixUp
 from harness.tricks.epoch.divide_by_loss import DivideByLoss
+from harness.tricks.epoch.vote_of_neighbours import VoteOfNeighbours
 from harness.tricks.loss.co_teaching import CoTeaching
 from harness.tricks.loss.distil import Distil
 from harness.tricks.loss.early_learning import EarlyLearning
+from harness.tricks.loss.feature_consistency import FeatureConsistency
 from harness.tricks.loss.focal import Focal
 from harness.tricks.loss.generalized_cross_entropy import GeneralizedCrossEntropy
 from harness.tricks.loss.ghm import GHM
@@ -40,6 +43,7 @@ from harness.tricks.loss.sparse_over_parameterization import SparseOverParameter
 from harness.tricks.loss.symmetric_cross_entropy import SymmetricCrossEntropy
 from harness.tricks.model.gem_pooling import GeMPooling
 from harness.tricks.model.multi_scale_stem import MultiScaleStem
+from harness.tricks.model.projection import Projection
 from harness.tricks.model.with_features import WithFeatures
 from harness.tricks.noise.class_weights import ReweightClasses
 from harness.tricks.noise.confused_clusters import USES, ConfusedClusters
@@ -81,8 +85,13 @@ TOOLBOX = {
         WeighSubsets(weights=(1.0, 0.5, 0.25)),
         KeepSubsets(count=3, highly_noisy_share=0.5, seed=1),
     ],
-    "epoch": [DivideByLoss()],
-    "model": [MultiScaleStem(kernels=(5, 9)), GeMPooling(p=2.0), WithFeatures()],
+    "epoch": [DivideByLoss(), VoteOfNeighbours(neighbours=3)],
+    "model": [
+        MultiScaleStem(kernels=(5, 9)),
+        GeMPooling(p=2.0),
+        WithFeatures(),
+        Projection(size=3, hidden=4),
+    ],
     "picture": [
         RandAugment(count=3, magnitude=15.0),
         ColourJitter(probability=1.0),
@@ -96,6 +105,7 @@ TOOLBOX = {
         CutMix(alpha=1.0),
         SmoothLabels(smoothing=0.1),
         MixMatch(),
+        MixChosen(),
     ],
     "loss": [
         Focal(gamma=2.0),
@@ -111,6 +121,7 @@ TOOLBOX = {
         EarlyLearning(momentum=0.7, strength=3.0),
         SparseOverParameterization(lr_u=1.0, lr_v=10.0),
         NeighbourConsistency(count=3, start=0.0),
+        FeatureConsistency(strength=0.0),
     ],
     "testing": [MultiCrop(crops=10), MultiScale(scales=(1.0, 1.5))],
 }
@@ -280,6 +291,9 @@ class Network(nn.Sequential):
         pooled = self[3](self[2](maps))
         return pooled if pre_logits else self[4](pooled)
 
+    def get_classifier(self):
+        return self[4]
+
 
 @pytest.mark.parametrize("trick", of("model"))
 def test_a_model_trick_keeps_the_outputs_shape(trick):
@@ -405,7 +419,7 @@ def test_a_batch_trick_keeps_a_batch_sound(trick, batch):
     torch.testing.assert_close(after.targets.sum(dim=1), torch.ones(len(after.index)))
 
 
-TAKES_VIEWS = (MixMatch,)  # which are then no views any more
+TAKES_VIEWS = (MixMatch, MixChosen)  # which are then no views any more
 
 
 @pytest.mark.parametrize(

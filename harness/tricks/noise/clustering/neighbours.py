@@ -171,10 +171,10 @@ def _sweep(cloud: Cloud, bracket: Bracket, block: int) -> tuple[Counts, int, _In
     collected = 0
     for top in range(0, size, block):
         rows = slice(top, min(top + block, size))
-        times = _times(cloud.left(rows), many=size > block)
+        product = times(cloud.left(rows), many=size > block)
         for start in range(top, size, block):
             columns = slice(start, min(start + block, size))
-            squares = times(cloud.rows[columns])
+            squares = product(cloud.rows[columns])
             if start == top:
                 squares[np.tri(len(squares), dtype=bool)] = np.nan  # each pair once, no self
             below = squares < bracket.low
@@ -200,7 +200,7 @@ def _join(parts: list[NDArray[Value]]) -> NDArray[Value]:
     return whole
 
 
-def _times(left: Floats, *, many: bool) -> Callable[[Floats], Floats]:
+def times(left: Floats, *, many: bool) -> Callable[[Floats], Floats]:
     """Return the function that maps ``right`` to ``left @ right.T``.
 
     Many products use torch's oneDNN: with AVX-512 it is twice as fast as numpy's OpenBLAS. For few
