@@ -14,6 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("untimed", deadline=None)  # by default an example may take 0.2 s
+settings.load_profile("untimed")
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # One worker for each core: their threads would only wait for each other, and torch's spin.
