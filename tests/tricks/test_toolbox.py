@@ -7,6 +7,7 @@ import dataclasses
 import importlib
 import itertools
 import pkgutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -46,13 +47,16 @@ from harness.tricks.model.multi_scale_stem import MultiScaleStem
 from harness.tricks.model.projection import Projection
 from harness.tricks.model.with_features import WithFeatures
 from harness.tricks.noise.class_weights import ReweightClasses
+from harness.tricks.noise.confident_learning import ConfidentLearning
 from harness.tricks.noise.confused_clusters import USES, ConfusedClusters
 from harness.tricks.noise.density import DensitySubsets
+from harness.tricks.noise.hold_out import HoldOut
 from harness.tricks.noise.image_weights import WeighByModel
 from harness.tricks.noise.keyword_match import KeywordMatch
 from harness.tricks.noise.keyword_tags import KeywordTags
 from harness.tricks.noise.kmeans import KMeansSubsets
 from harness.tricks.noise.label_weights import LabelWeights
+from harness.tricks.noise.listed_scores import ListedScores
 from harness.tricks.noise.pseudo_labels import PseudoLabels
 from harness.tricks.noise.semantic_match import SemanticMatch
 from harness.tricks.noise.subsets import KeepSubsets, WeighSubsets
@@ -67,6 +71,7 @@ from harness.tricks.testing.multi_scale import MultiScale
 from harness.values import Batch, Picture, Stage, View, apply
 
 INITIAL = Stage(name="initial")
+SCORES = Path(__file__).parent / "noise" / "scores.csv"  # of the samples below
 
 # One canonical tiny setting of every trick.
 TOOLBOX = {
@@ -82,6 +87,9 @@ TOOLBOX = {
         KeywordTags(tagger="textblob", least_images=2),
         LabelWeights(encoder="words", neighbours=3, top=2),
         PseudoLabels(sees=(INITIAL,)),
+        ConfidentLearning(sees=(INITIAL,)),
+        HoldOut(fold=1, folds=3),
+        ListedScores(file=SCORES, share=0.5),
         WeighSubsets(weights=(1.0, 0.5, 0.25)),
         KeepSubsets(count=3, highly_noisy_share=0.5, seed=1),
     ],
@@ -177,8 +185,8 @@ def test_a_trick_is_a_frozen_value(trick):
 
 @pytest.mark.parametrize("trick", TRICKS)
 def test_its_repr_says_every_field(trick):
-    stage = {"Stage": lambda name: Stage(name=name)}
-    again = eval(repr(trick), stage | {type(trick).__name__: type(trick)})
+    known = {"Stage": lambda name: Stage(name=name), "PosixPath": Path}
+    again = eval(repr(trick), known | {type(trick).__name__: type(trick)})
     assert again == trick
     for field in dataclasses.fields(trick):
         assert f"{field.name}=" in repr(trick)

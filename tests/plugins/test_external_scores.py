@@ -1,0 +1,86 @@
+"""External scores: its stages, and from data to record with both kinds of scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.assembly.activation import Activation
+from harness.assembly.contract import tricks_of
+from harness.assembly.recipe import UNREAD, Recipe, resolve
+from harness.data.webvision import read_split
+from harness.knobs import knobs_of
+from harness.spec import DataSpec, RunSpec
+from harness.store.record_files import read_record
+from harness.tricks.noise.confident_learning import ConfidentLearning
+from harness.tricks.noise.hold_out import HoldOut
+from harness.tricks.noise.listed_scores import ListedScores
+from harness_plugins.external_scores import ExternalScores
+
+Call = Callable[..., Any]
+TINY = DataSpec(name="synthweb", path="tiny")
+
+
+def recipe_of(**knobs: str) -> Recipe:
+    spec = RunSpec(plugin="external_scores", knobs=knobs, data=TINY, full_size=True)
+    active = Activation(spec)
+    return resolve(active.spec, active.hooks, UNREAD)
+
+
+def test_each_fold_has_a_network_and_the_last_stage_sees_all() -> None:
+    *scored, train = recipe_of(folds="3").stages
+    assert [tricks_of(s.noise) for s in scored] == [(HoldOut(fold=f, folds=3),) for f in range(3)]
+    assert [s.stage.epochs for s in (*scored, train)] == [25, 25, 25, 75]
+    sees = tuple(s.stage for s in scored)
+    assert train.stage.sees == sees
+    assert tricks_of(train.noise) == (ConfidentLearning(sees=sees),)
+    assert train.stage.start is None
+    one, _ = recipe_of(folds="1").stages
+    assert tricks_of(one.noise) == ()
+
+
+def test_a_table_takes_the_place_of_the_networks_that_score(tmp_path: Path) -> None:
+    file = tmp_path / "scores.csv"
+    file.write_text("path,score\n")
+    (train,) = recipe_of(file=str(file), use="weigh", share="0.5").stages
+    assert tricks_of(train.noise) == (ListedScores(file=file, use="weigh", share=0.5),)
+    assert train.stage.sees == ()
+
+
+def test_every_knob_says_where_it_comes_from() -> None:
+    assert all(len(knob.source) > 10 for knob in knobs_of(ExternalScores).values())
+
+
+@pytest.mark.slow
+def test_confident_learning_runs_from_data_to_record(tiny_home: Path, call: Call) -> None:
+    asked = ("--plugin", "external_scores", "--data", "synthweb:tiny", "--set", "folds=2")
+    ended = call("run", *asked, "--engine", "torch")
+    assert ended.status == 0, ended
+    (path,) = (tiny_home / "records").glob("*.json")
+    record = read_record(path)
+    assert [stage.name for stage in record.stages] == ["score-0", "score-1", "retrain"]
+
+
+@pytest.mark.slow
+def test_a_table_runs_from_data_to_record(
+    tiny_home: Path, drawn_tiny: Path, tmp_path: Path, call: Call
+) -> None:
+    samples = read_split(drawn_tiny, "train")
+    names = [str(name) for name in samples.files.tolist()]
+    lines = [f"{name},{number % 7}" for number, name in enumerate(names)]
+    file = tmp_path / "scores.csv"
+    file.write_text("\n".join(["path,score", *lines]))
+    knobs = ("--set", f"file={file}", "--set", "share=0.5")
+    data = ("--data", "synthweb:tiny", "--stage", "epochs=1", "--engine", "torch")
+    ended = call("run", "--plugin", "external_scores", *knobs, *data)
+    assert ended.status == 0, ended
+    (path,) = (tiny_home / "records").glob("*.json")
+    (listed,) = read_record(path).noise
+    assert listed.kept == pytest.approx(0.5, abs=0.02)
+    file.write_text("path,score\n")
+    refused = call("run", "--plugin", "external_scores", *knobs, *data)
+    assert refused.status == 2
+    assert f"has no score for {len(names)} of {len(names)} samples" in refused.err
