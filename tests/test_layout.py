@@ -283,6 +283,15 @@ ROOMS = (
         ("torch", "numpy", "scipy", "tabulate"),
     ),
     Room(
+        "harness/submissions",
+        "runs packed for others, those of others checked and taken, the challenge's files",
+        (
+            *(LANGUAGE, "harness/store", "harness/machine", "harness/assembly"),
+            *("harness/testing", "harness/studies"),
+        ),
+        ("numpy",),
+    ),
+    Room(
         "harness/conformance",
         "the contract of plugins, as checks that their authors run",
         (
@@ -341,7 +350,7 @@ ROOMS = (
             *("harness/launch", "harness/assembly", "harness/session", "harness/planning"),
             "harness/runner.py",
             *("harness/api.py", "harness/jobs", "harness/studies", "harness/conformance"),
-            "harness/starters",
+            *("harness/starters", "harness/submissions"),
             *("harness/data/webvision/check", "harness/data/own_pictures"),
             *("harness/data/webvision/lists", "harness/data/webvision/pack", INDEX, WEBVISION),
             *(*ENGINE, BOARD, REPRODUCTIONS, DECKS),

@@ -7,6 +7,7 @@ from typing import Literal
 
 import click
 
+from harness.cli.add import add_option, add_submissions
 from harness.cli.say import say
 from harness.scores import METRICS, Metric
 
@@ -52,6 +53,7 @@ FORMATS = ("table", "markdown", "csv", "json", "latex", "html")
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the board to this file.",
 )
+@add_option
 @click.pass_obj
 def leaderboard(  # noqa: PLR0913 - one parameter per option
     home: Path,
@@ -64,6 +66,7 @@ def leaderboard(  # noqa: PLR0913 - one parameter per option
     published: bool,
     show: Literal["all", "scores", "noise"],
     output: Path | None,
+    add: tuple[Path, ...],
 ) -> None:
     """Show measured and published accuracies.
 
@@ -76,7 +79,11 @@ def leaderboard(  # noqa: PLR0913 - one parameter per option
       harness leaderboard --data synthweb --split test --no-published
       harness leaderboard --epoch both --sort top5 --format markdown
       harness leaderboard --format html --output board.html
+      harness leaderboard --add submission.zip --data synthweb:tiny
     """
+    if add:
+        add_submissions(home, add, edition)
+        return
     from harness.store.files import write_text
     from harness.studies.standing import verified_records
     from harness_leaderboard.formats import clean, render

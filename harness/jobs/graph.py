@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from harness.assembly.data_sets import SharedSplits
 from harness.assembly.prepare import prepare
 from harness.spec import RunSpec
-from harness.store.reading import is_there
+from harness.store.origins import is_made_here
 from harness.store.stages import stage_folder
 
 
@@ -41,7 +41,7 @@ def job_graph(specs: Iterable[RunSpec], world_size: int) -> list[Job]:
     jobs: dict[str, Job] = {}
     for asked in specs:
         prepared = prepare(asked, world_size, shared)
-        if is_there(prepared.record):
+        if is_made_here(prepared.record):
             continue
         spec = prepared.spec
         needed: dict[str, str] = {}  # the job of a stage that is not trained yet, by its name

@@ -13,7 +13,7 @@ from harness.assembly.recipe import StageRecipe
 from harness.planning.plan_text import plan_text
 from harness.planning.throughput import Span, known_seconds, total
 from harness.spec import RunSpec
-from harness.store.reading import is_there
+from harness.store.origins import is_made_here
 from harness.store.stages import stage_folder
 from harness.terminal import visible_in
 from harness.values import Stage
@@ -52,7 +52,7 @@ def plan_run(asked: RunSpec) -> PlannedRun:
             "combine": recipe.combine if recipe.networks > 1 else None,
             "protocols": [f"{name}: {tested}" for name in recipe.protocols(recipe.members[0])],
             "record": prepared.identity,
-            "record_state": "done" if is_there(prepared.record) else "to be made",
+            "record_state": "done" if is_made_here(prepared.record) else "to be made",
         }
     )
 

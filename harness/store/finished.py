@@ -6,11 +6,12 @@ import hashlib
 from pathlib import Path
 
 from harness.errors import HarnessError
+from harness.store.origins import origin_of
 from harness.store.reading import is_there, look_for, read_plain
 from harness.store.record import ResultRecord, Score
 from harness.store.record_files import read_record
 from harness.store.seals import DamagedError, set_aside
-from harness.terminal import note
+from harness.terminal import note, visible
 
 MOST = 16 << 30  # bytes of the predictions of one split; an image takes about 25
 
@@ -19,20 +20,31 @@ def finished_record(path: Path) -> ResultRecord | None:
     """Return the record at ``path`` with its predictions whole, or None if there is none.
 
     An altered record is reported on standard error and moved away with its predictions, so the run
-    is scored again; finished stages are not trained again.
+    is scored again; finished stages are not trained again. So is a record that was submitted by
+    others, as only a run of one's own shows whether it is true.
     """
     if not is_there(path):
+        return None
+    origin = origin_of(path)
+    if origin is not None:  # nobody is answered by a run that was never made here
+        folder = set_aside(path.parent.parent, path.stem, _files(path), under="replaced")
+        if folder is not None:
+            note(f"{path.stem} came from {origin.source}; it is in {folder} now, and is run here")
         return None
     try:
         record = read_record(path)
         _check_predictions(path.with_suffix(""), record)
     except DamagedError as error:
         home = path.parent.parent
-        folder = set_aside(home, path.stem, (path, path.with_suffix("")))
+        folder = set_aside(home, path.stem, _files(path))
         if folder is not None:
             note(f"{error}; it was moved to {folder} and is made again")
         return None
     return record
+
+
+def _files(path: Path) -> tuple[Path, Path]:
+    return path, path.with_suffix("")
 
 
 def _check_predictions(folder: Path, record: ResultRecord) -> None:
@@ -46,8 +58,12 @@ def _check_predictions(folder: Path, record: ResultRecord) -> None:
 def predictions_file(folder: Path, score: Score) -> Path:
     """Return the file of a score's predictions.
 
-    Raises DamagedError if it is missing or its digest is not the score's.
+    Raises DamagedError if it is missing or its digest is not the score's, or if split or protocol
+    is not a name that a file may have: others' records are read too.
     """
+    for name in (score.split, score.protocol):
+        if not name or any(sign in name for sign in "/\\\0") or name.startswith("."):
+            raise DamagedError(f"{visible(repr(name), 80)} is not the name of a split or protocol")
     # If both epochs have the same weights, their predictions are saved once.
     stem = f"{score.split}-{score.protocol.replace(' ', '-')}"
     paths = [

@@ -194,19 +194,19 @@ def _place(path: Path) -> str:
     return f"{path.parent.name}/{path.name}"
 
 
-def set_aside(home: Path, name: str, paths: Iterable[Path]) -> Path | None:
-    """Move damaged files into ``HOME/damaged/NAME-N``; return that folder.
+def set_aside(home: Path, name: str, paths: Iterable[Path], under: str = "damaged") -> Path | None:
+    """Move files into ``HOME/damaged/NAME-N``, or into another folder of HOME; return the new one.
 
     Returns None if another process was faster. Raises HarnessError if nothing can be moved.
     """
     there = [path for path in paths if path.exists()]
-    folders = (home / "damaged" / f"{name}-{number}" for number in count(1))
+    folders = (home / under / f"{name}-{number}" for number in count(1))
     try:
         folder = next(folder for folder in folders if not folder.exists())
         folder.mkdir(parents=True)
         moved = [_moved(path, folder / path.name) for path in there]
     except OSError as error:
-        raise HarnessError(unwritable(home / "damaged", error)) from error
+        raise HarnessError(unwritable(home / under, error)) from error
     if not any(moved):
         folder.rmdir()
         return None

@@ -14,7 +14,7 @@ from harness.assembly.recipe import UNREAD, DataIdentity, Recipe, StageRecipe, r
 from harness.errors import HarnessError
 from harness.planning.throughput import Span, known_seconds, total
 from harness.spec import RunSpec
-from harness.store.reading import is_there
+from harness.store.origins import is_made_here
 from harness.store.record import record_id
 from harness.store.stages import stage_folder
 
@@ -204,7 +204,7 @@ def cost_of(asked: Ablation) -> AblationCost:
         stages |= {stage.key: stage for stage in recipe.stages}
         decides = what_decides(spec, recipe, samples, prepared.tested)
         identity = record_id(spec.plugin, spec.seed, decides)
-        finished += is_there(home / "records" / f"{identity}.json")
+        finished += is_made_here(home / "records" / f"{identity}.json")
     left = [one for one in stages.values() if stage_folder(home, one.key).done() is None]
     seconds, hardware = known_seconds(home, left, len(samples))
     return AblationCost(

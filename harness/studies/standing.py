@@ -61,7 +61,21 @@ def verified_records(home: Path, seeds: Sequence[int], tell: Callable[[str], obj
 def standing(
     home: Path, records: Iterable[ResultRecord], tell: Callable[[str], object]
 ) -> Standing:
-    """Verify records of ``HOME/records`` as ``harness verify`` does.
+    """Verify records of ``HOME/records`` as ``harness verify`` does."""
+    checks, unverified = _checks(home, records, tell)
+    compare(checks)
+    return Standing({one.name: one.problems for one in checks if one.problems}, unverified)
+
+
+def checks_of_home(home: Path) -> list[RecordCheck]:
+    """Verify every record of ``HOME/records`` that has its predictions, each by itself."""
+    return _checks(home, read_records(home / "records")[0], lambda _: None)[0]
+
+
+def _checks(
+    home: Path, records: Iterable[ResultRecord], tell: Callable[[str], object]
+) -> tuple[list[RecordCheck], frozenset[str]]:
+    """Verify each record by itself; return also the ids of those without predictions.
 
     Results are cached in HOME/verified.json, by size and modification time of the record and of
     each file of its predictions.
@@ -85,10 +99,7 @@ def standing(
     if fresh - unverified:
         with suppress(HarnessError):  # without the cache it only takes longer
             write_text(cache, sealed({"version": VERSION, "records": known}))
-    compare(checks)
-    return Standing(
-        {one.name: one.problems for one in checks if one.problems}, frozenset(unverified)
-    )
+    return checks, frozenset(unverified)
 
 
 def _cache_entry(check: RecordCheck, stamp: str) -> dict[str, Any]:

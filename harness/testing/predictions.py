@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import zipfile
 import zlib
 from pathlib import Path
@@ -19,6 +20,8 @@ from harness.store.record import ResultRecord
 from harness.store.seals import DamagedError
 
 KEPT_CLASSES = 5
+MOST_UNPACKED = 2 << 30  # bytes of the predictions of one split; an image takes about 200
+MOST_IMAGES = 1 << 24
 
 
 class StoredPredictions(NamedTuple):
@@ -62,13 +65,36 @@ def read_predictions(path: Path) -> StoredPredictions:
     """Read the predictions of one split; raises HarnessError if they are damaged or too large."""
     try:
         with np.load(io.BytesIO(read_plain(path, MOST)), allow_pickle=False) as arrays:
-            unpacked = sum(one.file_size for one in arrays.zip.infolist())
-            if unpacked > MOST:
-                raise HarnessError(f"{path} would take {unpacked} bytes of memory, over {MOST}")
+            _refuse_sizes(path, arrays.zip)
             kept = {name: arrays[name] for name in StoredPredictions._fields if name in arrays}
             return StoredPredictions(**kept)
-    except (TypeError, ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (
+        *(TypeError, ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error),
+        *(NotImplementedError, RuntimeError),  # zips of a kind that numpy does not write
+    ) as error:
         raise HarnessError(
             f"{path} holds no labels of an earlier version, or is damaged ({error}); "
             "remove its record and run it again"
         ) from error
+
+
+def _refuse_sizes(path: Path, arrays: zipfile.ZipFile) -> None:
+    """Refuse arrays that would fill the memory, before it is asked for: files of others are read.
+
+    Raises:
+        ValueError: A header does not announce as many bytes as follow.
+        HarnessError: There are too many bytes or images.
+    """
+    unpacked = sum(one.file_size for one in arrays.infolist())
+    if unpacked > MOST_UNPACKED:
+        raise HarnessError(f"{path} would take {unpacked} bytes of memory, over {MOST_UNPACKED}")
+    for one in arrays.infolist():
+        with arrays.open(one) as file:
+            if np.lib.format.read_magic(file) != (1, 0):
+                raise ValueError(f"{one.filename} has another version of header")
+            shape, _, kind = np.lib.format.read_array_header_1_0(file)
+            head = file.tell()
+        if math.prod(shape) * kind.itemsize != one.file_size - head:
+            raise ValueError(f"{one.filename} has other than the {shape} values announced")
+        if shape and shape[0] > MOST_IMAGES:
+            raise HarnessError(f"{path} is of {shape[0]} images, more than {MOST_IMAGES}")

@@ -51,7 +51,7 @@ OPTIONS = {
     "plugins enable": set(),
     "leaderboard": {
         *("--format", "--data", "--split", "--seed", "--epoch", "--sort", "--published"),
-        *("--show", "--output"),
+        *("--show", "--output", "--add"),
     },
     "reproduce": {
         *("--data", "--seeds", "--list", "--no-run", "--stage", "--full-size", "--engine"),
@@ -67,6 +67,7 @@ OPTIONS = {
         "--json",
     },
     "verify": {"--data", "--json"},
+    "export": {"--output"},
     "doctor": {"--thorough", "--json"},
 }
 
