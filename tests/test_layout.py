@@ -296,7 +296,7 @@ ROOMS = (
         "the contract of plugins, as checks that their authors run",
         (
             *(LANGUAGE, "harness/assembly", "harness/training", "harness/session"),
-            "harness/data/pictures",
+            *("harness/data/pictures", "harness/machine"),
         ),
         ("torch", "numpy"),
     ),

@@ -108,7 +108,7 @@ def show(home: Path, name: str, as_json: bool) -> None:
 @click.option(
     "--train",
     is_flag=True,
-    help="Train two steps of every stage, too: twice, and once more with an interruption.",
+    help="Train two steps of every stage, too: twice, interrupted, and on two ranks.",
 )
 @click.option(
     "--stage",

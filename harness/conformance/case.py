@@ -20,9 +20,13 @@ METHOD = "baseline"  # the method of a run that tests a plugin without a plan
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A plugin under test: how it was loaded, and set up with its defaults."""
+    """A plugin under test: how it was loaded, and set up with its defaults.
+
+    ``named`` says whether another process finds it by its name.
+    """
 
     name: str
+    named: bool
     loaded: Any
     plugin: object
     spec: RunSpec
@@ -45,9 +49,16 @@ class Case:
         active = Active(self.name, plugin)
         return Hooks([*self.before, active, *self.after], method=self.spec.plugin)
 
-    def recipe(self, plugin: object | None = None, *, full_size: bool = False) -> Recipe:
+    def recipe(
+        self,
+        plugin: object | None = None,
+        *,
+        full_size: bool = False,
+        overrides: tuple[Override, ...] = (),
+    ) -> Recipe:
         """Return the recipe of a run with this plugin, or with it set up otherwise."""
-        spec = dataclasses.replace(self.spec, full_size=full_size)
+        given = (*self.spec.overrides, *overrides)
+        spec = dataclasses.replace(self.spec, full_size=full_size, overrides=given)
         return resolve(spec, self.hooks(plugin), UNREAD)
 
 
@@ -67,6 +78,7 @@ def case_of(
     others += [] if name == TEXTS else [TEXTS]
     return Case(
         name=name,
+        named=isinstance(plugin, str),
         loaded=loaded,
         plugin=instance,
         spec=RunSpec(plugin=method, data=data, home=home, overrides=overrides),

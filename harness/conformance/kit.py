@@ -21,6 +21,7 @@ from harness.conformance.checks import (
 )
 from harness.conformance.fakes import random_states_kept
 from harness.conformance.trials import check_training
+from harness.conformance.two_ranks import check_two_ranks
 from harness.errors import HarnessError
 from harness.spec import DataSpec, Override, default_home
 
@@ -66,8 +67,12 @@ PARTS = (
         "training", check_training, "keep nothing between steps in attributes or globals, and draw "
         "only from seeds that are given",
     ),
+    _Part(
+        "two ranks", check_two_ranks, "keep what is known of samples in a declared state, which "
+        "ranks share",
+    ),
 )  # fmt: skip
-TRAINING = PARTS[-1]
+TRAINING = PARTS[-2:]
 
 
 @dataclass
@@ -155,8 +160,8 @@ def plugin_checks(
     ``plugin`` is the name of a plugin, or a plugin's class, object or module. Each check is tried
     with the plugin's defaults on ``data``, synthweb:tiny by default, below ``home``; a data set is
     read only if ``data`` names it. ``stage`` overrides fields of stages, as ``--stage``: a network
-    is tried only if {"backbone": NAME} asks for it. The last check trains two
-    steps of every stage, three times.
+    is tried only if {"backbone": NAME} asks for it. The last checks train two
+    steps of every stage: three times on one rank, and on two ranks if the plugin has a name.
 
     >>> [str(check) for check in plugin_checks("baseline")][:3]
     ['set-up', 'summary', 'knobs']
@@ -184,5 +189,5 @@ def check_plugin(
     subject = _Subject(plugin, data or TINY, home, stage or {})
     if isinstance(subject.set_up, str):
         return [subject.set_up]
-    parts = (part for part in PARTS if train or part is not TRAINING)
+    parts = (part for part in PARTS if train or part not in TRAINING)
     return list(dict.fromkeys(line for part in parts for line in subject.problems(part)))

@@ -56,15 +56,15 @@ class Interrupt:
 
 def check_training(case: Case) -> Iterator[str]:
     """Two trainings of two steps leave the same weights, and so does an interrupted one."""
-    first = _trained(case, seed=1)
-    if first is None:
+    size = len(case.hooks().load_samples(case.spec, "train"))
+    if size > MOST_PICTURES:
         return
-    again = _trained(case, seed=2)
-    different = _difference(first, again)
+    first = train_once(case, seed=1)
+    different = _difference(first, train_once(case, seed=2))
     if different:
         yield f"{different}, if it is trained twice; draw only from seeds that it is given"
         return
-    different = _difference(first, _trained(case, seed=3, interrupt=Interrupt()))
+    different = _difference(first, train_once(case, seed=3, interrupt=Interrupt()))
     if different:
         yield (
             f"{different}, if it is interrupted after a step and resumed; what must survive is "
@@ -72,30 +72,27 @@ def check_training(case: Case) -> Iterator[str]:
         )
 
 
-def _trained(
-    case: Case, *, seed: int, interrupt: Interrupt | None = None
-) -> dict[str, Trained] | None:
-    """Train every stage for two steps in a home of its own; None if there is too much data.
+def train_once(
+    case: Case,
+    *,
+    seed: int,
+    interrupt: Interrupt | None = None,
+    overrides: tuple[Override, ...] = (),
+) -> dict[str, Trained]:
+    """Train every stage for two steps in a home of its own, on all pictures at once.
 
-    ``seed`` is that of the global random states, which must not matter.
+    ``seed`` is that of the global random states, which must not matter. ``overrides`` follow those
+    of the case.
     """
+    size = len(case.hooks().load_samples(case.spec, "train"))
+    steps = (Override("", "epochs", str(STEPS)), Override("", "batch_size", str(size)))
     with TemporaryDirectory(prefix="harness-check-") as folder:
-        home = Path(folder)
-        drawn = case.spec.home / "data"
-        drawn.mkdir(parents=True, exist_ok=True)
-        (home / "data").symlink_to(drawn.absolute())
-        size = len(case.hooks().load_samples(case.spec, "train"))
-        if size > MOST_PICTURES:
-            return None
         spec = dataclasses.replace(
             case.spec,
-            home=home,
+            home=linked_home(case, Path(folder)),
             engine="torch",
             checkpoint_seconds=0.0,
-            overrides=(
-                *case.spec.overrides,
-                *(Override("", "epochs", str(STEPS)), Override("", "batch_size", str(size))),
-            ),
+            overrides=(*case.spec.overrides, *steps, *overrides),
         )
         further = [Active("interrupt", interrupt)] if interrupt else []
         for _ in range(MOST_TRIES):
@@ -109,6 +106,14 @@ def _trained(
             except Interrupted:
                 continue
     raise AssertionError("a stage is interrupted once")
+
+
+def linked_home(case: Case, folder: Path) -> Path:
+    """Return ``folder`` as a home that has the data of the case's."""
+    drawn = case.spec.home / "data"
+    drawn.mkdir(parents=True, exist_ok=True)
+    (folder / "data").symlink_to(drawn.absolute())
+    return folder
 
 
 def _train(active: Activation) -> dict[str, Trained]:
@@ -128,10 +133,10 @@ def _train(active: Activation) -> dict[str, Trained]:
     return found
 
 
-def _difference(one: dict[str, Trained], other: dict[str, Trained] | None) -> str:
+def _difference(one: dict[str, Trained], other: dict[str, Trained]) -> str:
     """Say what differs between two trainings, or nothing."""
     for name, mine in one.items():
-        theirs = (other or {})[name]
+        theirs = other[name]
         if not np.array_equal(mine.weight, theirs.weight):
             return f"stage {name!r}: its noise tricks give other weights of samples"
         if mine.history != theirs.history:

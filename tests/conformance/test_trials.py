@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,7 +93,50 @@ def plugin(slot: str, trick: Any) -> object:
 
 
 def training(subject: object, **given: Any) -> PluginCheck:
-    return plugin_checks(subject, **given)[-1]
+    return plugin_checks(subject, **given)[-2]
+
+
+REMEMBERS = """
+from dataclasses import dataclass
+from harness import Loss, hookimpl
+
+@dataclass(frozen=True)
+class Twice:
+    # Counts a picture double once this process has seen it.
+    def __call__(self, loss):
+        seen = set()
+
+        def doubled(logits, batch):
+            known = [1.0 + (row in seen) for row in batch.index.tolist()]
+            if len(known) > 4:  # more than a rehearsal has
+                seen.update(batch.index.tolist())
+            return loss(logits, batch) * logits.new_tensor(known)
+
+        return doubled
+
+class Plugin:
+    "A loss that remembers the pictures of its own rank."
+
+    @hookimpl
+    def loss_tricks(self):
+        return [Twice()]
+"""
+
+
+@pytest.mark.slow
+def test_what_a_rank_keeps_to_itself_is_found(
+    install: Callable[..., Path], tiny_home: Path
+) -> None:
+    install("remembers", REMEMBERS)
+    check = plugin_checks("remembers")[-1]
+    (problem,) = check.problems()
+    assert str(check) == "two ranks"
+    assert problem.startswith("remembers: stage 'train': the loss of step 2 is ")
+    assert "must be a declared state" in problem
+
+
+def test_two_ranks_are_not_tried_without_a_name(tiny_home: Path) -> None:
+    assert plugin_checks(plugin("loss_tricks", Remembers()))[-1].problems() == []
 
 
 @pytest.mark.parametrize(
@@ -157,7 +200,7 @@ def test_each_check_has_a_name_and_a_remedy(tiny_home: Path) -> None:
     checks = plugin_checks("baseline")
     assert [str(check) for check in checks] == [
         *("set-up", "summary", "knobs", "samples", "plan", "noise tricks", "network and loss"),
-        *("test views", "training"),
+        *("test views", "training", "two ranks"),
     ]
     assert all(len(check.remedy) > 20 for check in checks)
     assert len({repr(check) for check in checks}) == len(checks)
