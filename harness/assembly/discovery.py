@@ -5,10 +5,12 @@ A broken plugin stops no other, and a disabled one is not even imported.
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from importlib.metadata import EntryPoint, entry_points
@@ -132,6 +134,23 @@ def _write_disabled(home: Path, names: Iterable[str]) -> None:
 def source_file(entry: Entry) -> Path | None:
     """Return the file of the plugin's module, found without importing it; None if there is none."""
     return module_file(entry.value.partition(":")[0].strip())
+
+
+def summary_of(entry: Entry) -> str:
+    """Return the first line of the docstring of the plugin's module, which is not imported.
+
+    Empty if there is none, or the file is not Python that can be read.
+    """
+    path = source_file(entry)
+    if path is None:
+        return ""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of escapes in a plugin's texts
+            text = ast.get_docstring(ast.parse(read_plain(path, MOST_MEMORY)))
+    except (OSError, SyntaxError, ValueError, RecursionError):  # listing it as broken says why
+        return ""
+    return (text or "").partition("\n")[0].replace("``", "")
 
 
 def broken_plugins(entries: Iterable[Entry], home: Path) -> dict[str, str]:

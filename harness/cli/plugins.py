@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
 @click.pass_context
 def plugins(ctx: click.Context, as_json: bool) -> None:
-    """List the installed plugins, and why a plugin is broken.
+    """List the installed plugins with their summaries, and why a plugin is broken.
+
+    A summary is the first line of the plugin's file; that of a method names its paper.
 
     A new or changed plugin is imported once, in a separate process. The result is cached, so later
     calls import nothing.
@@ -38,7 +40,12 @@ def plugins(ctx: click.Context, as_json: bool) -> None:
     """
     if ctx.invoked_subcommand:
         return
-    from harness.assembly.discovery import broken_plugins, disabled_plugins, find_plugins
+    from harness.assembly.discovery import (
+        broken_plugins,
+        disabled_plugins,
+        find_plugins,
+        summary_of,
+    )
 
     entries, disabled = find_plugins(), disabled_plugins(ctx.obj)
     tried = [entry for entry in entries.values() if entry.name not in disabled]
@@ -49,6 +56,7 @@ def plugins(ctx: click.Context, as_json: bool) -> None:
             "distribution": entry.distribution,
             "version": entry.version,
             "from": entry.value,
+            "summary": summary_of(entry),
             "broken": reasons.get(entry.name),
             "shadows": list(entry.shadows),
             "disabled": entry.name in disabled,
@@ -230,10 +238,10 @@ def _listing(rows: Sequence[dict[str, Any]]) -> str:
         cells = [
             str(row[column]).ljust(width) for column, width in zip(columns, widths, strict=True)
         ]
-        problem = f"  BROKEN: {row['broken']}" if row["broken"] else ""
-        problem = "  disabled" if row["disabled"] else problem
+        about = f"BROKEN: {row['broken']}" if row["broken"] else row["summary"]
+        about = "disabled" if row["disabled"] else about
         shadows = f"  hides the plugin of {', '.join(row['shadows'])}" if row["shadows"] else ""
-        lines.append(("  ".join(cells) + problem + shadows).rstrip())
+        lines.append(("  ".join((*cells, about)).rstrip() + shadows).rstrip())
     return "\n".join(lines)
 
 
@@ -241,6 +249,7 @@ _HEAD: dict[str, Any] = {
     "name": "name",
     "distribution": "distribution",
     "version": "version",
+    "summary": "summary",
     "broken": None,
     "shadows": [],
     "disabled": False,

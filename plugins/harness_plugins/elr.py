@@ -1,4 +1,4 @@
-"""Early-learning regularisation (ELR, ELR+), NeurIPS 2020: do not memorise labels."""
+"""ELR and ELR+ (NeurIPS 2020): early-learning regularisation, do not memorise labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""External scores: what tools that clean data find, judged by retraining (JAIR 2021, DataComp)."""
+"""Confident learning (JAIR 2021) or any tool's scores, judged by retraining."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Generalised cross-entropy (GCE), NeurIPS 2018: labels that look unlikely count less."""
+"""GCE (NeurIPS 2018): generalised cross-entropy, labels that look unlikely count less."""
 
 from __future__ import annotations
 

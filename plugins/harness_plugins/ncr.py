@@ -1,4 +1,4 @@
-"""Neighbour consistency (NCR), CVPR 2022: similar features, similar predictions."""
+"""NCR (CVPR 2022): neighbour consistency, similar features get similar predictions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sharpness-aware minimisation (SAM), ICLR 2021: weights around which the loss is flat."""
+"""SAM (ICLR 2021): sharpness-aware minimisation, weights around which the loss is flat."""
 
 from __future__ import annotations
 

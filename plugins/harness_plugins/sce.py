@@ -1,4 +1,4 @@
-"""Symmetric cross-entropy (SCE), ICCV 2019: labels also answer for predictions."""
+"""SCE (ICCV 2019): symmetric cross-entropy, which also lets labels answer for predictions."""
 
 from __future__ import annotations
 

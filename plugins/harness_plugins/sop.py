@@ -1,4 +1,4 @@
-"""Sparse over-parameterisation (SOP), ICML 2022: the noise of each label is learned."""
+"""SOP (ICML 2022): sparse over-parameterisation, the noise of each label is learned."""
 
 from __future__ import annotations
 

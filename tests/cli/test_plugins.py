@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -53,11 +54,37 @@ def test_the_list_as_json(install: Callable[..., Path], call: Callable[..., Any]
         "distribution": "crashing_json",
         "version": "1.0",
         "from": "crashing_json:Plugin",
+        "summary": "",
         "broken": "RuntimeError: why",
         "shadows": [],
         "disabled": False,
     }
     assert rows["baseline"]["broken"] is None
+
+
+def test_a_plugin_is_listed_with_the_first_line_of_its_file(
+    install: Callable[..., Path], call: Callable[..., Any]
+) -> None:
+    install("told", f'"""Told (ICLR 2031): one idea.\n\nAnd more of it."""\n{METHOD}')
+    install("no_python", "def (")
+    lines = {line.split()[0]: line for line in call("plugins").out.splitlines()}
+    assert lines["told"].endswith("  Told (ICLR 2031): one idea.")
+    assert "BROKEN: SyntaxError" in lines["no_python"]
+    assert "  ELR and ELR+ (NeurIPS 2020): early-learning" in lines["elr"]
+
+
+def test_every_method_of_ours_names_its_paper_or_challenge_in_the_list(
+    call: Callable[..., Any],
+) -> None:
+    rows = json.loads(call("plugins", "--json").out)
+    methods = {row["name"]: row for row in rows if row["from"].startswith("harness_plugins.")}
+    assert len(methods) > 10
+    nameless = [
+        name
+        for name, row in methods.items()
+        if not re.search(r"(19|20)\d\d|arXiv \d{4}", row["summary"])
+    ]
+    assert nameless == ["baseline"]
 
 
 def test_others_method_is_planned_in_a_real_process(
