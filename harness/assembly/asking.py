@@ -24,6 +24,7 @@ DRAWS: dict[str, tuple[str, ...] | None] = {
     "build_model": ("torch",),  # seeded by the run before
     "load_samples": ("torch", "numpy"),  # identified by its fingerprint
     "encode_texts": ("torch", "numpy"),  # libraries draw while they load a network
+    "encoder_identity": ("torch", "numpy"),
     "on_step_end": None,
 }
 """The global random states that a hook's answer may draw from; see ``calling``. Else none."""

@@ -154,7 +154,9 @@ class Hooks:
         """Return who builds the network of a stage."""
         name, plugin = self.provider("build_model")
         answers = dict(self._found["network_identity"])
-        identity = answers[name](spec=spec, stage=stage) if name in answers else None
+        given = {"spec": spec, "stage": stage}
+        hook = "network_identity"
+        identity = ask(name, hook, answers[name], given) if name in answers else None
         return Provider(plugin, identity)
 
     def encoder_providers(self, spec: RunSpec, encoder: str) -> list[Provider]:
@@ -164,12 +166,14 @@ class Hooks:
         only encoding shows which of them knows it. Raises HarnessError if there is none.
         """
         said = dict(self._found["encoder_identity"])
+        given = {"spec": spec, "encoder": encoder}
         asked = [name for name, _ in self._found["encode_texts"]]
         plugin = self._manager.get_plugin
         known = {
             name: identity
             for name in asked
-            if name in said and (identity := said[name](spec=spec, encoder=encoder)) is not None
+            if name in said
+            and (identity := ask(name, "encoder_identity", said[name], given)) is not None
         }
         if len(known) > 1:
             raise PluginError(ambiguous_encoder(list(known), encoder))

@@ -49,7 +49,9 @@ def rehearse(
     named = "; ".join([f"plugin {builder!r}: build_model", *(given.who for given in recipe.model)])
     named = f"{named} in stage {stage.name!r}" if not recipe.model else named
     for place in range(PROGRESS):
-        check_factor(recipe.who(stage.schedule), stage.schedule.factor(place / PROGRESS))
+        with calling(recipe.who(stage.schedule), draws=None):
+            factor = stage.schedule.factor(place / PROGRESS)
+        check_factor(recipe.who(stage.schedule), factor)
     _check_pictures(recipe)
     with torch.random.fork_rng():
         torch.manual_seed(0)

@@ -637,3 +637,27 @@ def test_a_misspelt_argument_names_the_nearest() -> None:
 def test_a_marked_hook_that_there_is_not_names_the_nearest() -> None:
     with pytest.raises(PluginError, match=r"unknown hook 'noises'; did you mean 'noise_tricks'"):
         hooks(plugin_with("noises", lambda stage: []))
+
+
+def test_an_error_of_an_identity_is_named(small_samples: Samples) -> None:
+    def failing(spec: RunSpec) -> object:
+        raise KeyError("weights")
+
+    class Network:
+        @hookimpl
+        def build_model(self) -> object:
+            return None
+
+        network_identity = staticmethod(hookimpl(failing))
+
+    class Encoder:
+        @hookimpl
+        def encode_texts(self) -> None:
+            return None
+
+        encoder_identity = staticmethod(hookimpl(failing))
+
+    with pytest.raises(PluginError, match=r"'first': network_identity in stage '.*': KeyError"):
+        hooks(Network()).network_provider(SPEC, STAGE)
+    with pytest.raises(PluginError, match="'first': encoder_identity: KeyError: 'weights'"):
+        hooks(Encoder()).encoder_providers(SPEC, "minilm")
