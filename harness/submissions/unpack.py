@@ -12,6 +12,7 @@ import stat
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -52,25 +53,35 @@ def unpack(source: Path, into: Path) -> str:
     except OSError as error:
         raise HarnessError(f"it cannot be read: {error.strerror or error}") from error
     with os.fdopen(descriptor, "rb") as file:
-        _check_tail(file, size)
-        try:
-            with zipfile.ZipFile(file) as whole:
-                _from_zip(whole, into)
-        except (
-            *(zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, EOFError, ValueError),
-            *(NotImplementedError, RuntimeError),  # what it needs and Python does not have
-        ) as error:
-            reason = visible(error, LONGEST_SHOWN)
-            raise HarnessError(f"it is cut short or damaged: {reason}") from error
+        with open_zip(file, size) as whole:
+            _from_zip(whole, into)
         file.seek(0)
         return _digest(iter(lambda: file.read(BLOCK), b""))
+
+
+@contextmanager
+def open_zip(file: IO[bytes], size: int) -> Iterator[zipfile.ZipFile]:
+    """Open a zip of ``size`` bytes; its members are still to be looked at with ``check_kind``.
+
+    Raises HarnessError if it is not one whole zip, or turns out to be damaged while it is read.
+    """
+    _check_tail(file, size)
+    try:
+        with zipfile.ZipFile(file) as whole:
+            yield whole
+    except (
+        *(zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, EOFError, ValueError),
+        *(NotImplementedError, RuntimeError),  # what it needs and Python does not have
+    ) as error:
+        reason = visible(error, LONGEST_SHOWN)
+        raise HarnessError(f"it is cut short or damaged: {reason}") from error
 
 
 def _check_tail(file: IO[bytes], size: int) -> None:
     """Refuse what is not one whole zip, or has a table of contents that would fill the memory."""
     file.seek(0)
     if file.read(4) not in (b"PK\x03\x04", _TAIL):
-        raise HarnessError(f"it is not a zip; {HOW_TO_PACK}")
+        raise HarnessError("it is not a zip")
     file.seek(max(0, size - _TAIL_BYTES))
     tail = file.read(_TAIL_BYTES)
     if not (tail.startswith(_TAIL) and tail.endswith(b"\0\0")):
@@ -80,15 +91,19 @@ def _check_tail(file: IO[bytes], size: int) -> None:
         raise HarnessError(f"it has more than {MOST_FILES} files, or names that are too long")
     file.seek(max(0, size - _TAIL_BYTES - 20))
     if file.read(4) == b"PK\x06\x07":  # the table may then be anywhere, and of any size
-        raise HarnessError(f"it is a zip of the 64-bit kind; {HOW_TO_PACK}")
+        raise HarnessError("it is a zip of the 64-bit kind; pack it without")
     file.seek(0)
 
 
 def _from_zip(whole: zipfile.ZipFile, into: Path) -> None:
     infos = whole.infolist()
     for info in infos:
-        _check_kind(info)
+        check_kind(info)
+        if info.is_dir() and (info.file_size or not is_folder(info.filename)):
+            raise HarnessError(f"{info.filename!r} is not a folder of a submission")
     files = [info for info in infos if not info.is_dir()]
+    for info in files:
+        check_file(info.filename, info.file_size)
     _check_names([info.filename for info in files])
     check_whole([info.file_size for info in files])
     for info in files:
@@ -96,8 +111,8 @@ def _from_zip(whole: zipfile.ZipFile, into: Path) -> None:
             _copy(member, into / info.filename, info.file_size)
 
 
-def _check_kind(info: zipfile.ZipInfo) -> None:
-    """Refuse what is not a plain file under its own name, or one of a submission's folders."""
+def check_kind(info: zipfile.ZipInfo) -> None:
+    """Raise HarnessError if a member is not a plain file or folder under its own name."""
     name = visible(repr(info.orig_filename), LONGEST_SHOWN)
     kind = stat.S_IFMT(info.external_attr >> 16)
     if kind == stat.S_IFLNK:
@@ -112,11 +127,6 @@ def _check_kind(info: zipfile.ZipInfo) -> None:
         raise HarnessError(
             f"{name} is packed by method {info.compress_type}, not stored or deflated"
         )
-    if info.is_dir():
-        if info.file_size or not is_folder(info.filename):
-            raise HarnessError(f"{name} is not a folder of a submission")
-    else:
-        check_file(info.filename, info.file_size)
 
 
 def _check_names(names: list[str]) -> None:
@@ -143,9 +153,9 @@ def _from_folder(source: Path, into: Path) -> str:
         sizes = {name: path.lstat().st_size for name, path in found}
     except OSError as error:
         raise HarnessError(f"cannot read {error.filename}: {error.strerror}") from error
-    _check_names(list(sizes))
     for name, size in sizes.items():
         check_file(name, size)
+    _check_names(list(sizes))
     check_whole(list(sizes.values()))
     read = hashlib.sha256()
     for name, path in found:

@@ -68,6 +68,8 @@ OPTIONS = {
     },
     "verify": {"--data", "--json"},
     "export": {"--output"},
+    "predict": {"--split", "--protocol", "--epoch", "--format", "--output"},
+    "score": {"--data", "--split", "--json"},
     "doctor": {"--thorough", "--json"},
 }
 

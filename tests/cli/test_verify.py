@@ -180,7 +180,7 @@ def one_more_right(content: dict[str, Any]) -> None:
         (lambda content: content.__setitem__("label", "best"), "its label is not the one"),
         (lambda content: content.__setitem__("schema_version", 3), "which a later version wrote"),
         (lambda content: content.__setitem__("schema_version", 1), "an earlier version wrote"),
-        (lambda content: content.__setitem__("extra", 1), "Extra inputs are not permitted"),
+        (lambda content: content.__setitem__("surplus", 1), "Extra inputs are not permitted"),
         (lambda content: content.__setitem__("decides", {}), "does not say what its id was made"),
         (
             lambda content: content["stages"][0]["history"][0].__setitem__("val_top1", 0.85),

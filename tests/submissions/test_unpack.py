@@ -139,7 +139,7 @@ def test_a_byte_that_flipped_is_found(members: Members, zipped: Zipped, refused:
 def test_what_is_not_a_zip_is_refused(refused: Refused, tmp_path: Path, packed: Path) -> None:
     text = tmp_path / "a.zip"
     text.write_text("hello, this is not a zip at all")
-    assert "it is not a zip; pack runs with harness export" in refused(text)
+    assert "it is not a zip" in refused(text)
     longer = tmp_path / "b.zip"
     longer.write_bytes(packed.read_bytes() + b"more")
     assert "has bytes after its end" in refused(longer)
