@@ -287,9 +287,9 @@ ROOMS = (
         "runs packed for others, those of others checked and taken, the challenge's files",
         (
             *(LANGUAGE, "harness/store", "harness/machine", "harness/assembly"),
-            *("harness/testing", "harness/studies"),
+            *("harness/training", "harness/testing", "harness/studies"),
         ),
-        ("numpy",),
+        ("numpy", "safetensors", "huggingface_hub"),
     ),
     Room(
         "harness/conformance",

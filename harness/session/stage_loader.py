@@ -20,7 +20,7 @@ from harness.samplers import generator
 from harness.samples import StageOutputs
 from harness.scores import Epoch
 from harness.session.features import load_outputs, save_outputs
-from harness.store.stages import OUTPUTS, StageFolder
+from harness.store.stages import OUTPUTS, StageFolder, weights_file
 from harness.terminal import note
 from harness.testing.predict import extract_features
 from harness.training.checkpoints import drop_unfinished, load_tensors
@@ -53,15 +53,6 @@ class FinishedStage:
         if stage.average is not None:
             files["averaged"] = folder / weights_file("averaged", number)
         return files
-
-
-def weights_file(name: str, number: int) -> str:
-    """Return the name of a file of weights of a stage's network, counted from 0.
-
-    >>> weights_file("weights", 0), weights_file("weights", 1)
-    ('weights.pt', 'weights-1.pt')
-    """
-    return f"{name}-{number}.pt" if number else f"{name}.pt"
 
 
 class StageLoader:

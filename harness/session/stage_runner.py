@@ -21,10 +21,10 @@ from harness.session.division import divide, encode_divided
 from harness.session.features import load_samples, save_samples
 from harness.session.foresight import check_stages
 from harness.session.fresh_outputs import FreshOutputs
-from harness.session.stage_loader import FinishedStage, StageLoader, weights_file
+from harness.session.stage_loader import FinishedStage, StageLoader
 from harness.store.files import atomic_write, write_text
 from harness.store.seals import check_marker, read_marker
-from harness.store.stages import FINISHING, SAMPLES, StageFolder, stage_folder
+from harness.store.stages import FINISHING, SAMPLES, StageFolder, stage_folder, weights_file
 from harness.testing.score import Member, epoch_scorer
 from harness.training.checkpoints import drop_checkpoints, save_tensors, show_best
 from harness.training.engines import make_engine

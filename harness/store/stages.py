@@ -112,6 +112,15 @@ def stage_folder(home: Path, key: str) -> StageFolder:
     return StageFolder(home / "stages" / key[:32])
 
 
+def weights_file(name: str, number: int) -> str:
+    """Return the name of a file of weights of a stage's network, counted from 0.
+
+    >>> weights_file("weights", 0), weights_file("weights", 1)
+    ('weights.pt', 'weights-1.pt')
+    """
+    return f"{name}-{number}.pt" if number else f"{name}.pt"
+
+
 def stage_key(decides: Mapping[str, Any], parents: Sequence[str]) -> str:
     """Return the digest of everything that decides a stage's result."""
     return digest({"protocol": PROTOCOL, "parents": list(parents), **decides})

@@ -67,7 +67,7 @@ OPTIONS = {
         "--json",
     },
     "verify": {"--data", "--json"},
-    "export": {"--output"},
+    "export": {"--output", "--format", "--benchmark", "--task", "--source"},
     "predict": {"--split", "--protocol", "--epoch", "--format", "--output"},
     "score": {"--data", "--split", "--json"},
     "doctor": {"--thorough", "--json"},
