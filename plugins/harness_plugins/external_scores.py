@@ -25,7 +25,7 @@ class ExternalScores:
     The scores come from a table that any tool wrote, ``file``: path, score; the higher the better.
     Without one they come from confident learning, which needs probabilities out of sample: each of
     ``folds`` networks is trained without a fold and scores that one. With ``folds=1`` one network
-    scores what it was trained on: cheaper, in sample, and it finds fewer wrong labels. Scoring
+    scores what it was trained on, in sample: cheaper, and it contradicts fewer labels. Scoring
     takes ``folds`` times ``score_epochs`` epochs beyond ``epochs``.
 
     **Source:** C. Northcutt et al., "Confident Learning", JAIR 2021 (arXiv 1911.00068), and its
