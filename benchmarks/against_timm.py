@@ -91,6 +91,9 @@ def train_with_harness(folder, backbone, batch_size, engine):
         def on_stage_start(self, stage, steps, first_step):
             del stage, steps, first_step
 
+        def on_batch(self, stage, step, batch, network):
+            del stage, step, batch, network
+
         def on_step_end(self, stage, step, scalars):
             del stage, step, scalars
             ends.append((time.perf_counter(), time.process_time()))

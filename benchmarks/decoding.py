@@ -29,7 +29,8 @@ from torchvision.datasets import ImageFolder
 from harness.data.pictures.decode import Box, crop_and_resize, decode
 from harness.data.pictures.loader import Crops, Pictures
 from harness.samples import Samples, WebClass
-from harness.training.batches import MEAN, STD, normalize
+from harness.training.batches import normalize
+from harness.values import MEAN, STD
 
 SIZE, BATCH = 224, 32
 SLOPE = 1.4  # of the amplitude over frequency

@@ -216,6 +216,9 @@ class Ends:
     def on_stage_start(self, stage, steps, first_step):
         """Ignore it."""
 
+    def on_batch(self, stage, step, batch, network):
+        """Ignore it."""
+
     def on_step_end(self, stage, step, scalars):
         """Note step and time; the meter has waited for the device."""
         del stage

@@ -98,6 +98,10 @@ class Clock:
         self.observers[0].on_stage_start(stage, steps, first_step)
         self.observers[1].on_stage_start(stage, first_step)
 
+    def on_batch(self, stage, step, batch, network):
+        """Pass it on."""
+        self.observers[1].on_batch(stage, step, batch, network)
+
     def on_step_end(self, stage, step, scalars):
         """Pass it on, and note when that was done."""
         self.observers[0].on_step_end(stage, scalars)

@@ -145,6 +145,13 @@ class Observe:
         """Read the scalars after ``step`` steps: loss, lr, images_per_second, epoch, ..."""
 
     @hookspec
+    def on_batch(self, stage: Stage, step: int, batch: Batch, network: Module) -> None:
+        """Look at a batch after its tricks, and the network: the first step, and each epoch's last.
+
+        Neither may be changed.
+        """
+
+    @hookspec
     def on_stage_end(self, stage: Stage, scalars: Mapping[str, float]) -> None:
         """Note that a stage is finished; ``cached`` is 1.0 if it was finished before."""
 

@@ -30,6 +30,8 @@ T = TypeVar("T")
 SLOTS = ("noise", "epoch", "model", "picture", "batch", "loss")  # the tricks that ride on a stage
 Trick: TypeAlias = Callable[[T], T]
 Precision: TypeAlias = Literal["fp32", "bf16", "fp16"]
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""ImageNet's statistics, by which images are normalised: the default of timm's networks."""
 Combine: TypeAlias = Literal["mean", "vote", "vote_mean_logits", "learned"]
 
 

@@ -265,6 +265,7 @@ def test_every_hook_example_takes_part_in_a_run(tmp_path):
         "announce: two_sizes",
         "has 2 epochs",
         "resumed: 100% of small is left",
+        "ranges: large",
         "speed: large",
     ):
         assert words in ended.stderr

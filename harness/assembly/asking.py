@@ -26,6 +26,7 @@ DRAWS: dict[str, tuple[str, ...] | None] = {
     "encode_texts": ("torch", "numpy"),  # libraries draw while they load a network
     "encoder_identity": ("torch", "numpy"),
     "on_step_end": None,
+    "on_batch": None,
 }
 """The global random states that a hook's answer may draw from; see ``calling``. Else none."""
 

@@ -281,6 +281,10 @@ class Hooks:
         """Tell the observers what a step gave."""
         self._observe("on_step_end", stage=stage, step=step, scalars=scalars)
 
+    def on_batch(self, stage: Stage, step: int, batch: Batch, network: Module) -> None:
+        """Show the observers a batch after its tricks, and the first network as it is then."""
+        self._observe("on_batch", stage=stage, step=step, batch=batch, network=network)
+
     def on_stage_end(self, stage: Stage, scalars: Mapping[str, float]) -> None:
         """Tell the observers that a stage is finished."""
         self._observe("on_stage_end", stage=stage, scalars=scalars)

@@ -56,5 +56,7 @@ def run(
 
         record = run_method(spec)
     from harness.cli.result import print_result
+    from harness.store.curves import curves_of
 
-    print_result(record, home, as_json=as_json)
+    curves = curves_of(spec)
+    print_result(record, home, as_json=as_json, curves=curves if curves.is_dir() else None)

@@ -16,7 +16,7 @@ from harness.store.seals import check_marker
 from harness.store.stages import stage_folder, weights_file
 from harness.submissions.pack import command_of
 from harness.terminal import visible
-from harness.training.batches import MEAN, STD
+from harness.values import MEAN, STD
 
 CARD, CONFIG, RESULTS = "README.md", "config.json", ".eval_results"
 

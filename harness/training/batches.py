@@ -16,11 +16,7 @@ from harness.data.pictures.loader import Loaded
 from harness.samplers import Rows
 from harness.samples import Samples
 from harness.training.outputs import logits_of
-from harness.values import Batch, Loss
-
-# ImageNet's statistics, the default of timm's networks.
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
+from harness.values import MEAN, STD, Batch, Loss
 
 COLUMNS = ("targets", "weights", "index", "subset", "source")
 """The columns of a batch, ``(B, ...)``, beside its images."""

@@ -121,6 +121,7 @@ class Team:
         ]
         for learner in self.learners:
             train_mode(learner.module)
+        self.shown: Batch | None = None  # the first network's batch, for those who look on
 
     @property
     def module(self) -> nn.Module:
@@ -133,13 +134,17 @@ class Team:
         for learner in self.learners:
             learner.engine.set_lr(lr)
 
-    def learn(self, batch: Batch, seeds: Sequence[int], *, check: bool, keep: bool) -> Tensor:
+    def learn(
+        self, batch: Batch, seeds: Sequence[int], *, check: bool, keep: bool, show: bool = False
+    ) -> Tensor:
         """Take one micro-batch through every network and back; return the mean of their losses.
 
         ``check`` reads the batch's values, which waits for the device. ``keep`` lets the tricks'
-        state see it: not in the second pass of an optimiser that has two.
+        state see it: not in the second pass of an optimiser that has two. ``show`` keeps the batch
+        as ``shown``.
         """
         batches = [self._tricked(learner, batch, seeds) for learner in self.learners]
+        self.shown = batches[0] if show else self.shown
         if check:
             for one in batches:
                 check_batch_values(f"stage {self._stage.name!r}", one, self._rows)

@@ -85,12 +85,14 @@ def _train(job: Job, engines: Engines, ranks: Ranks, observer: Observer) -> Trai
                     seeds = layout.seeds(job.seed, position.step, number)
                     micro = job.dated(to_device(waiting, ranks.device), position.step)
                     check = position.step == first and not again
-                    loss = team.learn(micro, seeds, check=check, keep=not again)
+                    show = not again and (check or (position.step + 1) % job.steps_per_epoch == 0)
+                    loss = team.learn(micro, seeds, check=check, keep=not again, show=show)
                     if not again:
                         meter.add(loss, micro)
             position.step += 1
             team.end_step(position.step / job.steps)
             epoch_ends = position.step % job.steps_per_epoch == 0
+            _show(job, team, position, observer)
             if meter.due() or epoch_ends:
                 scalars = meter.read(lr)
                 if epoch_ends:
@@ -102,6 +104,13 @@ def _train(job: Job, engines: Engines, ranks: Ranks, observer: Observer) -> Trai
                 keeper.keep(request, epoch_ends=epoch_ends)
                 meter.go_on()
     return Trained(position, meter, team)
+
+
+def _show(job: Job, team: Team, position: TrainState, observer: Observer) -> None:
+    """Let the observer look at the step's batch, if it was kept."""
+    if team.shown is not None:
+        batch, team.shown = team.shown, None
+        observer.on_batch(job.recipe.stage, position.step, batch, team.learners[0].module)
 
 
 def _steps(

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from harness.errors import TrainingError
 from harness.training.position import TrainState
@@ -27,6 +27,10 @@ class Observer(Protocol):
 
     def on_step_end(self, stage: Stage, step: int, scalars: Mapping[str, float]) -> None:
         """Take the scalars of a step."""
+        ...
+
+    def on_batch(self, stage: Stage, step: int, batch: Batch, network: nn.Module) -> None:
+        """Look at a batch after its tricks, and at the first network."""
         ...
 
 

@@ -302,6 +302,10 @@ class Witness:
         self.heard.append((self.name, "step end", step, scalars))
 
     @hookimpl
+    def on_batch(self, stage: Stage, step: int, batch: Any, network: Any) -> None:
+        self.heard.append((self.name, "batch", stage.name, step, batch, network))
+
+    @hookimpl
     def on_stage_end(self, scalars: dict[str, float]) -> str:
         self.heard.append((self.name, "stage end", scalars))
         return "what an observer returns is ignored"
@@ -327,6 +331,12 @@ def test_hook_on_step_end() -> None:
     witness = Witness()
     hooks(witness).on_step_end(STAGE, 4, {"loss": 1.5})
     assert witness.heard == [("witness", "step end", 4, {"loss": 1.5})]
+
+
+def test_hook_on_batch() -> None:
+    witness, batch, network = Witness(), object(), object()
+    hooks(witness).on_batch(STAGE, 4, batch, network)
+    assert witness.heard == [("witness", "batch", "train", 4, batch, network)]
 
 
 def test_hook_on_stage_end() -> None:
@@ -378,7 +388,7 @@ def test_hook_metrics(small_samples: Samples) -> None:
 
 def test_every_hook_has_a_test_here() -> None:
     tests = Path(__file__).read_text()
-    assert len(HOOKS) == 21
+    assert len(HOOKS) == 22
     assert [hook for hook in HOOKS if f"def test_hook_{hook}(" not in tests] == []
 
 
@@ -414,8 +424,9 @@ metrics:
 on_run_start: console, tensorboard
 on_stage_start: console, tensorboard
 on_step_end: console, tensorboard
+on_batch: tensorboard
 on_stage_end: console, tensorboard
-on_run_end: console
+on_run_end: console, tensorboard
 """
 
 

@@ -96,6 +96,7 @@ class Watcher:
 
     steps: list[int] = field(default_factory=list)
     scalars: list[dict[str, float]] = field(default_factory=list)
+    looked: list[int] = field(default_factory=list)
     first_step: int = -1
     after: Callable[[int], None] = lambda step: None
 
@@ -106,6 +107,9 @@ class Watcher:
         self.steps.append(step)
         self.scalars.append(dict(scalars))
         self.after(step)
+
+    def on_batch(self, stage, step, batch, network) -> None:
+        self.looked.append(step)
 
     @property
     def losses(self) -> list[float]:

@@ -449,3 +449,14 @@ def test_a_gpu_whose_memory_is_used_up_is_one_line(
         "stage 'train': the memory of cpu is used up: CUDA out of memory. Tried to allocate "
         "20.00 GiB; try --stage batch_size=16 or --stage accumulation=4"
     )
+
+
+def test_a_batch_is_shown_after_the_first_step_and_each_epoch(
+    make_job: MakeJob, network: Network, ranks: Ranks, watcher
+) -> None:
+    job = make_job(epochs=2)  # of three steps each
+    seen = watcher()
+    engine = make_engine("torch", network(), job.recipe.stage, ranks, {})
+    _, _, team = train(job, [engine], ranks, seen)
+    assert seen.looked == [1, 3, 6]
+    assert team.shown is None

@@ -286,6 +286,8 @@ PROGRAM = """
                 self.losses, self.stop, self.first = [], stop, 0
             def on_stage_start(self, stage, steps, first_step):
                 self.first = first_step
+            def on_batch(self, stage, step, batch, network):
+                pass
             def on_step_end(self, stage, step, scalars):
                 self.losses.append(scalars["loss"])
                 if step == self.stop and ranks.rank == ranks.world_size - 1:
