@@ -147,7 +147,14 @@ def check_command(page: str, line: str, home: Path) -> None:
         return  # its plugins are run below
     entries = find_plugins()
     assert {spec.plugin, *spec.extra} <= set(entries)
-    parse_knobs(spec.plugin, load_plugin(entries[spec.plugin]), spec.knobs)
+    for name in (spec.plugin, *spec.extra):
+        own = {
+            key.removeprefix(f"{name}."): text
+            for key, text in spec.knobs.items()
+            if key.startswith(f"{name}.") or (name == spec.plugin and "." not in key)
+        }
+        if own:
+            parse_knobs(name, load_plugin(entries[name]), own)
     assert {override.field for override in spec.overrides} <= set(OVERRIDABLE)
 
 

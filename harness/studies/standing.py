@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.errors import HarnessError
 from harness.store.files import write_text
+from harness.store.origins import Origin, origin_of
 from harness.store.reading import read_plain
 from harness.store.record import ResultRecord
 from harness.store.record_files import read_records
@@ -31,11 +32,15 @@ class Standing(NamedTuple):
 
 
 class Verified(NamedTuple):
-    """The records that may be on the board, and a line for each that may not."""
+    """The records that may be on the board, and a line for each that may not.
+
+    ``origins`` says of each record that was not made in this home where it came from, by its id.
+    """
 
     records: list[ResultRecord]
     unverified: frozenset[str]
     problems: list[str]
+    origins: Mapping[str, Origin]
 
 
 def verified_records(home: Path, seeds: Sequence[int], tell: Callable[[str], object]) -> Verified:
@@ -55,7 +60,14 @@ def verified_records(home: Path, seeds: Sequence[int], tell: Callable[[str], obj
     for name, wrong in found.problems.items():
         problems += [f"record {name}: {problem}" for problem in wrong]
     kept = [record for record in records if record.id not in found.problems]
-    return Verified(kept, found.unverified, problems)
+    origins = {}
+    for record in kept:
+        origin = origin_of(home / "records" / f"{record.id}.json")
+        if origin is not None:
+            origins[record.id] = origin
+            compared = f"compared with {origin.data}" if origin.data else "not compared with data"
+            tell(f"submitted, from {origin.source}, {compared}: {record.id}")
+    return Verified(kept, found.unverified, problems, origins)
 
 
 def standing(

@@ -99,7 +99,10 @@ def test_what_is_packed_is_taken_and_marked(
     beside = {file.name for file in path.with_suffix("").iterdir()}
     assert {"plan.json", "environment.json", ORIGIN, "test-1-view-last.npz"} <= beside
     assert call("verify").status == 0
-    assert json.loads(call("leaderboard", "--no-published", "--format", "json").out)
+    board = call("leaderboard", "--no-published", "--format", "json")
+    assert json.loads(board.out)
+    words = f"submitted, from submission.zip, not compared with data: {path.stem}"
+    assert words in board.err.splitlines()
 
 
 def test_pictures_are_compared_with_the_data_set(
