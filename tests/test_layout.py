@@ -57,6 +57,8 @@ METHODS = "plugins/harness_plugins"
 DECKS = "reproductions/harness_reproductions/decks"
 REPRODUCTIONS = "reproductions/harness_reproductions"
 BOARD = "leaderboard/harness_leaderboard"
+SITE = "leaderboard/harness_leaderboard/site"
+PAGES = "harness/pages"
 NOISE = ("numpy", "torch", "sklearn", "scipy", "threadpoolctl", "pydantic")
 
 ROOMS = (
@@ -66,6 +68,13 @@ ROOMS = (
         libraries=(
             *("numpy", "pydantic", "pluggy", "pandas", "torch", "timm", "matplotlib", "tqdm"),
         ),
+        light=True,
+    ),
+    Room(
+        PAGES,
+        "HTML pages in one look: template, style, script and plots",
+        (LANGUAGE,),
+        ("jinja2", "markupsafe"),
         light=True,
     ),
     Room(
@@ -322,7 +331,7 @@ ROOMS = (
         "published claims against runs, with verdicts",
         (
             *(LANGUAGE, "harness/statistics", "harness/store", "harness/testing"),
-            *("harness/studies", DECKS, METHODS),
+            *("harness/studies", PAGES, DECKS, METHODS),
         ),
         ("numpy", "jinja2", "markupsafe"),
     ),
@@ -331,6 +340,15 @@ ROOMS = (
         "the board: measured and published rows",
         (LANGUAGE, "harness/statistics", "harness/store", "harness/studies"),
         ("pandas", "tabulate", "jinja2", "click", "numpy", "pydantic"),
+    ),
+    Room(
+        SITE,
+        "the board as a static site",
+        (
+            *(LANGUAGE, PAGES, "harness/statistics", "harness/store", "harness/assembly"),
+            *("harness/testing", "harness/studies", REPRODUCTIONS, DECKS, BOARD),
+        ),
+        ("numpy", "markupsafe"),
     ),
     Room(
         "harness/api.py",
@@ -353,7 +371,7 @@ ROOMS = (
             *("harness/starters", "harness/submissions"),
             *("harness/data/webvision/check", "harness/data/own_pictures"),
             *("harness/data/webvision/lists", "harness/data/webvision/pack", INDEX, WEBVISION),
-            *(*ENGINE, BOARD, REPRODUCTIONS, DECKS),
+            *(*ENGINE, BOARD, SITE, REPRODUCTIONS, DECKS),
         ),
         ("click", "humanize", "tabulate", "tensorboard"),
         light=True,
@@ -472,7 +490,7 @@ def test_tests_mirror_the_tree() -> None:
     folders = {Path(file).parent.as_posix() for file in FILES}
     known = {f.removeprefix("harness").strip("/") for f in folders if f.startswith("harness")}
     known |= {f.partition("/harness_")[0] for f in folders}
-    known |= {"reproductions/decks", "data/trees"}
+    known |= {"reproductions/decks", "leaderboard/site", "data/trees"}
     found = {p.parent.relative_to(ROOT / "tests").as_posix() for p in ROOT.glob("tests/**/*.py")}
     assert {folder for folder in found if folder not in known | {"."}} == set()
 

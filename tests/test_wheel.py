@@ -48,6 +48,9 @@ def test_it_installs_our_four_packages_and_their_data(wheel: Path) -> None:
     assert {top for top in tops if not top.endswith(".dist-info")} == OURS
     assert "harness_leaderboard/published.json" in names
     assert "harness_reproductions/report.html" in names
+    assert "harness_leaderboard/site/templates/board.html" in names
+    for name in ("look.css", "look.js", "templates/base.html"):
+        assert f"harness/pages/{name}" in names
     assert any(name.endswith("nouns.tsv.gz") for name in names)
     assert not [name for name in names if name.startswith("tests/")]
 

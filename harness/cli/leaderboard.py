@@ -8,6 +8,7 @@ from typing import Literal
 import click
 
 from harness.cli.add import add_option, add_submissions
+from harness.cli.board_site import site_option, write_board_site
 from harness.cli.say import say
 from harness.scores import METRICS, Metric
 
@@ -53,6 +54,7 @@ FORMATS = ("table", "markdown", "csv", "json", "latex", "html")
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the board to this file.",
 )
+@site_option
 @add_option
 @click.pass_obj
 def leaderboard(  # noqa: PLR0913 - one parameter per option
@@ -67,6 +69,7 @@ def leaderboard(  # noqa: PLR0913 - one parameter per option
     show: Literal["all", "scores", "noise"],
     output: Path | None,
     add: tuple[Path, ...],
+    site: Path | None,
 ) -> None:
     """Show measured and published accuracies.
 
@@ -80,9 +83,13 @@ def leaderboard(  # noqa: PLR0913 - one parameter per option
       harness leaderboard --epoch both --sort top5 --format markdown
       harness leaderboard --format html --output board.html
       harness leaderboard --add submission.zip --data synthweb:tiny
+      harness leaderboard --site board/
     """
     if add:
         add_submissions(home, add, edition)
+        return
+    if site is not None:
+        write_board_site(home, site, seeds)
         return
     from harness.store.files import write_text
     from harness.studies.standing import verified_records

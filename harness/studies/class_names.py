@@ -1,18 +1,28 @@
-"""The names of a data set's classes, for tables and plots."""
+"""The training data of a record, if this home holds it, and the names of its classes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.errors import HarnessError
 from harness.samples import WebClass
 from harness.store.record import Data
 
+if TYPE_CHECKING:
+    from harness.samples import Samples
+
 
 def class_names(data: Data, home: Path) -> tuple[str, ...]:
     """Return the class names if exactly this copy of the data is in ``home``, else ()."""
+    samples = training_samples(data, home)
+    return first_lemmas(samples.classes) if samples else ()
+
+
+def training_samples(data: Data, home: Path) -> Samples | None:
+    """Return the training split if exactly this copy of the data is in ``home``, else None."""
     from harness.data.pictures.inventory import with_pictures
     from harness.data.webvision import read_split
 
@@ -20,8 +30,8 @@ def class_names(data: Data, home: Path) -> tuple[str, ...]:
         with suppress(HarnessError):
             samples = with_pictures(read_split(folder.parent, "train", edition=data.edition), home)
             if samples.fingerprint == data.fingerprint:
-                return first_lemmas(samples.classes)
-    return ()
+                return samples
+    return None
 
 
 def first_lemmas(classes: Sequence[WebClass]) -> tuple[str, ...]:

@@ -1,0 +1,39 @@
+"""``harness leaderboard --site``: the board as a static site."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from harness.cli.say import say
+
+site_option = click.option(
+    "--site",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Write all boards as a static site: open FOLDER/index.html, or put it on any server.",
+)
+
+
+def write_board_site(home: Path, folder: Path, seeds: Sequence[int]) -> None:
+    """Write the site of a home's runs into ``folder``.
+
+    Raises HarnessError if the folder holds something else or cannot be written.
+    """
+    from harness.studies.standing import verified_records
+    from harness_leaderboard.published import load_published
+    from harness_leaderboard.site.write import Site, write_site
+
+    found = verified_records(home, seeds, lambda line: say(line, err=True))
+    site = Site(
+        home,
+        found.records,
+        unverified=found.unverified,
+        problems=found.problems,
+        published=load_published(),
+    )
+    write_site(site, folder, say)
+    for problem in found.problems:
+        say(f"left out: {problem}", err=True)

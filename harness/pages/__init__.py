@@ -1,0 +1,1 @@
+"""HTML pages in one look: the template that all share, its style and script, and plots."""

@@ -1,0 +1,322 @@
+"""Write the site: every page from the records of a home, into a folder of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from harness import __version__
+from harness.errors import HarnessError
+from harness.pages.render import SCRIPT, STYLE, environment, look
+from harness.store.data_names import DataSet, data_set
+from harness.store.reading import read_plain
+from harness.store.record import ResultRecord
+from harness_leaderboard.headline import HeadlineBoard, HeadlineRow, make_headline
+from harness_leaderboard.site.again import command
+from harness_leaderboard.site.board_page import board_values
+from harness_leaderboard.site.compare_data import call, run_script
+from harness_leaderboard.site.home import HomeFiles
+from harness_leaderboard.site.method_page import Sources, Verdicts, knob_lines, methods_of
+from harness_leaderboard.site.run_page import headline_score, key_of, pictures_of, run_values
+from harness_leaderboard.site.worlds import worlds_values
+
+if TYPE_CHECKING:
+    from harness_leaderboard.published import PublishedRow
+
+HERE = Path(__file__).parent
+LISTED = "site.json"  # the files of a site, so that the next one removes what is no longer there
+MOST = 64 << 20
+# Files of the page's own folder only. Firefox and Chromium take "file:" for pages opened as files.
+POLICY = (
+    "default-src 'none'; style-src 'self' file:; script-src 'self' file:; img-src 'self' file:; "
+    "base-uri 'none'; form-action 'none'"
+)
+LIVE = f"{POLICY}; connect-src 'self'"
+
+
+class Placed(NamedTuple):
+    """A board and its page."""
+
+    board: HeadlineBoard
+    name: str
+    file: str
+
+
+class Site:
+    """The pages of a site by name, made one after the other so that none is kept in memory."""
+
+    def __init__(
+        self,
+        home: Path,
+        records: Sequence[ResultRecord],
+        *,
+        unverified: frozenset[str] = frozenset(),
+        problems: Sequence[str] = (),
+        published: Sequence[PublishedRow] = (),
+        live: bool = False,
+    ) -> None:
+        self._home, self._unverified, self._published = home, unverified, published
+        self._records = sorted(records, key=lambda r: (r.cost.created, r.id), reverse=True)
+        self._by_id = {record.id: record for record in records}
+        self._files = HomeFiles(home)
+        self._problems, self._live = tuple(problems), live
+        self._environment = environment(HERE / "templates")
+        self._environment.filters |= {"file": file_name, "zip": zip}
+
+    def files(self) -> Iterator[tuple[str, bytes]]:
+        """Yield every file of the site: its name and its content."""
+        yield STYLE, look(STYLE).encode()
+        yield SCRIPT, look(SCRIPT).encode()
+        yield from self._boards_pages()
+        yield "runs.html", self._runs()
+        yield "runs.js", self._run_list()
+        yield "compare.html", self._page("compare.html", "compare.html")
+        yield from self._method_pages()
+        if self._worlds:
+            yield "worlds.html", self._page("worlds.html", "worlds.html", self._worlds)
+        if self._published:
+            yield "published.html", self._published_page()
+        if self._live:
+            yield "live.html", self._page("live.html", "live.html")
+        yield from self._run_pages()
+
+    @cached_property
+    def boards(self) -> list[Placed]:
+        """The boards of every data set and split, that of the newest run first."""
+        found: dict[tuple[DataSet, str], list[ResultRecord]] = defaultdict(list)
+        for record in self._records:
+            for split in dict.fromkeys(score.split for score in record.scores):
+                found[data_set(record.data, split), split].append(record)
+        order = {"test": 0, "ilsvrc": 2}  # val, on which epochs are chosen, after test
+        place = {key: number for number, (key, _) in enumerate(found)}
+        newest = list(dict.fromkeys(key.edition for key, _ in found))
+        boards: list[Placed] = []
+        names: set[str] = set()
+        for key, split in sorted(
+            found,
+            key=lambda one: (newest.index(one[0].edition), order.get(one[1], 1), place[one[0]]),
+        ):
+            try:
+                board = make_headline(
+                    found[key, split], self._home, split=split, unverified=self._unverified
+                )
+            except HarnessError as error:
+                self._problems = (*self._problems, f"{key.asked}, {split}: {error}")
+                continue
+            name = f"{key.asked}, {split}"
+            name = name if name not in names else f"{name} ({key.fingerprint[:8]})"
+            names.add(name)
+            file = f"board-{file_name(name)}.html" if boards else "index.html"
+            boards.append(Placed(board, name, file))
+        return boards
+
+    @cached_property
+    def _worlds(self) -> dict[str, Any]:
+        return worlds_values([(placed.name, placed.board) for placed in self.boards])
+
+    @cached_property
+    def _shared(self) -> dict[str, Any]:
+        """What all pages show: the pages of the head, and what the site was made from."""
+        pages = [
+            ("Board", "index.html"),
+            ("Methods", "methods.html"),
+            ("Runs", "runs.html"),
+            ("Compare", "compare.html"),
+            *([("Across data", "worlds.html")] if self._worlds else []),
+            *([("Published", "published.html")] if self._published else []),
+            *([("Live", "live.html")] if self._live else []),
+        ]
+        count = len(self._records)
+        return {
+            "pages": pages,
+            "policy": LIVE if self._live else POLICY,
+            "version": __version__,
+            "counted": f"{count:,} {'run' if count == 1 else 'runs'}",
+        }
+
+    def _page(
+        self, template: str, here: str, values: Mapping[str, Any] | None = None, root: str = ""
+    ) -> bytes:
+        text = self._environment.get_template(template).render(
+            {**self._shared, "here": here, "root": root, **(values or {})}
+        )
+        return text.encode()
+
+    def _boards_pages(self) -> Iterator[tuple[str, bytes]]:
+        if not self.boards:
+            yield "index.html", self._page("empty.html", "index.html", {"problems": self._problems})
+        for placed in self.boards:
+            values = board_values(placed.board, self._by_id)
+            first = placed is self.boards[0]
+            values |= {"boards": self.boards, "problems": self._problems if first else ()}
+            yield placed.file, self._page("board.html", placed.file, values)
+
+    def _runs(self) -> bytes:
+        lines = []
+        for record in self._records:
+            score = headline_score(record)
+            lines.append(
+                {
+                    "id": record.id,
+                    "label": record.label,
+                    "plugin": record.plugin,
+                    "seed": record.seed,
+                    "data": record.data.asked or record.data.edition,
+                    "split": score.split if score else "",
+                    "top1": score.top1 if score else None,
+                    "top5": score.top5 if score else None,
+                    "seconds": record.cost.device_seconds,
+                    "created": record.cost.created,
+                }
+            )
+        values = {
+            "runs": lines,
+            "sets": sorted({r.data.asked or r.data.edition for r in self._records}),
+            "methods": sorted({record.plugin for record in self._records}),
+        }
+        return self._page("runs.html", "runs.html", values)
+
+    def _run_list(self) -> bytes:
+        known = [
+            [r.id, f"{r.label}, seed {r.seed}, {r.data.asked or r.data.edition}"]
+            for r in self._records
+        ]
+        return call("known", known).encode()
+
+    def _method_pages(self) -> Iterator[tuple[str, bytes]]:
+        sources, verdicts = Sources(), Verdicts(self._home, self._records)
+        lines = []
+        for method in methods_of(self._records):
+            values = sources.values(method) | verdicts.values(method.name)
+            tested = sum(one.verdict.interval is not None for one in values["claims"])
+            lines.append(
+                {
+                    "name": method.name,
+                    "about": values["about"],
+                    "runs": len(method.records),
+                    "claims": len(values["claims"]),
+                    "tested": tested,
+                    "last": method.records[0].cost.created,
+                }
+            )
+            values |= {
+                "name": method.name,
+                "command": command(method.records[0]),
+                "knobs": knob_lines(method),
+                "places": self._places(method.name),
+            }
+            file = f"methods/{file_name(method.name)}.html"
+            yield file, self._page("method.html", "methods.html", values, "../")
+        yield "methods.html", self._page("methods.html", "methods.html", {"methods": lines})
+
+    def _places(self, plugin: str) -> list[tuple[Placed, HeadlineRow]]:
+        return [
+            (placed, row)
+            for placed in self.boards
+            for row in placed.board.rows
+            if row.plugin == plugin
+        ]
+
+    def _published_page(self) -> bytes:
+        from harness_leaderboard.table import make_board, score_tables
+
+        tables = score_tables(make_board((), self._published).rows)
+        return self._page("published.html", "published.html", {"tables": tables})
+
+    def _run_pages(self) -> Iterator[tuple[str, bytes]]:
+        twins: dict[object, list[ResultRecord]] = defaultdict(list)
+        for record in self._records:
+            twins[key_of(record)].append(record)
+        pictures: dict[str, Path] = {}
+        for record in self._records:
+            score = headline_score(record)
+            kept = self._files.predictions(record, score) if score else None
+            values = run_values(record, self._files, kept, twins[key_of(record)])
+            names = {path: _picture_name(path) for path in pictures_of(values["confusions"])}
+            values["confusions"] = [
+                {**one._asdict(), "shown": names.get(one.picture) if one.picture else None}
+                for one in values["confusions"]
+            ]
+            pictures |= {name: path for path, name in names.items()}
+            yield f"runs/{record.id}.html", self._page("run.html", "runs.html", values, "../")
+            class_names = self._files.known(record.data).names
+            yield f"runs/{record.id}.js", run_script(record, kept, class_names).encode()
+        for name, path in pictures.items():
+            yield name, read_plain(path, MOST)
+
+
+def _picture_name(path: Path) -> str:
+    return f"pictures/{hashlib.sha256(str(path).encode()).hexdigest()[:16]}.jpg"
+
+
+def file_name(name: str) -> str:
+    """Return a name for a file that nothing in it can lead elsewhere, different for each name."""
+    plain = re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip("-.")[:60] or "unnamed"
+    if plain == name:
+        return plain
+    return f"{plain}-{hashlib.sha256(name.encode('utf-8', 'replace')).hexdigest()[:6]}"
+
+
+def write_site(site: Site, folder: Path, tell: Callable[[str], object] = lambda _: None) -> int:
+    """Write a site into ``folder`` and remove what an earlier one left there; return its bytes.
+
+    A file that is there with the same content is not written again.
+
+    Raises HarnessError if the folder holds anything that no site put there, or cannot be written.
+    """
+    before = _earlier(folder)
+    names, size = [], 0
+    for name, content in site.files():
+        names.append(name)
+        size += len(content)
+        write_page(folder / name, content)
+    for name in sorted(before - set(names)):
+        (folder / name).unlink(missing_ok=True)
+    write_page(folder / LISTED, json.dumps(sorted(names), indent=0).encode())
+    tell(f"wrote {folder / 'index.html'}: {len(names):,} files, {size / 1e6:.1f} MB")
+    return size
+
+
+def _earlier(folder: Path) -> set[str]:
+    """Return the files of the site that is there; refuse a folder of something else."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return set()
+    listed = folder / LISTED
+    try:
+        names = json.loads(read_plain(listed, MOST))
+        return {name for name in names if _is_inside(folder, name)}
+    except (OSError, ValueError, TypeError) as error:
+        raise HarnessError(
+            f"--site {folder}: this is not the folder of a site (no {LISTED}); name a new or an "
+            "empty folder"
+        ) from error
+
+
+def _is_inside(folder: Path, name: str) -> bool:
+    return (folder / name).resolve().is_relative_to(folder.resolve())
+
+
+def write_page(path: Path, content: bytes) -> None:
+    """Write one file of a site, whole or not at all.
+
+    Not through to the disk, as records are: a lost page is made again in a second.
+    """
+    import secrets
+
+    from harness.store.files import unwritable
+
+    try:
+        if path.is_file() and path.stat().st_size == len(content) and path.read_bytes() == content:
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    except OSError as error:
+        raise HarnessError(unwritable(path, error)) from error
