@@ -1,4 +1,4 @@
-"""Verdicts on claims, from an interval: five outcomes, and how many seeds would decide.
+"""Verdicts on claims, from an interval: six outcomes, and how many seeds would decide.
 
 A verdict depends only on the interval that is printed beside it. docs/statistics.md explains the
 verdicts, with measured error rates.
@@ -21,6 +21,7 @@ Outcome: TypeAlias = Literal[
     "direction only",
     "contradicted",
     "inconclusive",
+    "not run yet",
     "not tested at this scale",
 ]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
@@ -44,8 +45,13 @@ class Verdict:
 
 
 def not_tested(reason: str) -> Verdict:
-    """Return the verdict of a claim that was not, or could not be, tested here."""
+    """Return the verdict of a claim that cannot be tested here, whatever is run."""
     return Verdict(outcome="not tested at this scale", reason=reason)
+
+
+def not_run(reason: str) -> Verdict:
+    """Return the verdict of a claim whose runs are missing here."""
+    return Verdict(outcome="not run yet", reason=reason)
 
 
 def judge_difference(

@@ -37,7 +37,7 @@ def judge_all(claims: Iterable[Claim], trials: Trials) -> list[Judgement]:
         )
         same = _runs_of(claim, sides, trials)
         verdict = _judge(claim, sides, trials, tested.get(same))
-        if verdict.outcome != "not tested at this scale":
+        if verdict.interval is not None:
             tested.setdefault(same, claim.name)
         findings.append(Judgement(claim=claim, verdict=verdict))
     return findings
@@ -47,8 +47,11 @@ def _judge(
     claim: Claim, sides: tuple[Protocol, Protocol], trials: Trials, twin: str | None
 ) -> Verdict:
     from harness.statistics.intervals import paired_difference
-    from harness.statistics.verdicts import judge_difference, judge_equality, not_tested
+    from harness.statistics.verdicts import judge_difference, judge_equality, not_run, not_tested
 
+    missing = _missing(claim, trials)
+    if missing is not None:
+        return not_run(missing)
     why = _untestable(claim, sides, trials)
     if why is None and twin is not None:
         why = f"tested by the same runs as the claim: {twin}"
@@ -66,16 +69,24 @@ def _judge(
     return judge_difference(interval, published=published)
 
 
-def _untestable(claim: Claim, sides: tuple[Protocol, Protocol], trials: Trials) -> str | None:
-    """Return why a claim cannot be tested with these runs, or None if it can."""
+def _missing(claim: Claim, trials: Trials) -> str | None:
+    """Return which side of a claim that we could run has no run, or None."""
     rows: tuple[Row, Row] = (claim.better, claim.worse)
-    for row in rows:
-        if row.recipe is None:
-            return f"{row.name!r} is not a recipe that we can run"
+    if any(row.recipe is None for row in rows):
+        return None
     for row in rows:
         trial = trials[row.recipe]
         if not trial.records:
             return f"{row.name!r} has no run here: {'; '.join(trial.reasons) or 'not run yet'}"
+    return None
+
+
+def _untestable(claim: Claim, sides: tuple[Protocol, Protocol], trials: Trials) -> str | None:
+    """Return why a claim whose runs are there cannot be tested with them, or None if it can."""
+    rows: tuple[Row, Row] = (claim.better, claim.worse)
+    for row in rows:
+        if row.recipe is None:
+            return f"{row.name!r} is not a recipe that we can run"
     first, second = (trials[row.recipe] for row in rows)
     if first.networks == second.networks and first.protocol(sides[0]) == second.protocol(sides[1]):
         return "both sides shrink to the same network and training here"
