@@ -51,7 +51,7 @@ OPTIONS = {
     "plugins enable": set(),
     "leaderboard": {
         *("--format", "--data", "--split", "--seed", "--epoch", "--sort", "--published"),
-        *("--show", "--output", "--add"),
+        *("--show", "--output", "--add", "--site"),
     },
     "reproduce": {
         *("--data", "--seeds", "--list", "--no-run", "--stage", "--full-size", "--engine"),
