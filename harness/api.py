@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -86,35 +86,43 @@ def compare(  # noqa: PLR0913 - one parameter per choice
     return compare_runs(*sides, split=split, protocol=protocol, metric=metric, names=names)
 
 
-def leaderboard(
+def leaderboard(  # noqa: PLR0913 - one parameter per choice
     *,
-    data: str | None = None,
-    split: str | None = None,
+    data: str | Sequence[str] = (),
+    split: str | Sequence[str] = (),
+    methods: Sequence[str] = (),
     seeds: Sequence[int] = (),
-    epochs: Iterable[Literal["last", "best"]] = ("last",),
-    published: bool = False,
+    epoch: Literal["last", "best", "averaged", "all"] | None = None,
+    kind: Literal["headline", "noise", "published", "all"] = "headline",
     home: Path | str | None = None,
 ) -> pd.DataFrame:
-    """Return the rows of the board as a table, best first, accuracies in percent.
+    """Return the board as a table, best first; a notebook shows it as the command line does.
 
-    ``data`` keeps the editions that begin so, ``published`` adds the rows of the decks. Records are
-    verified as by ``harness leaderboard``; a warning names each that is left out.
+    By default it is the data set of the newest run, its test split, each method under its own
+    views. Accuracies are in percent, differences from the baseline in points; ``rank_best`` to
+    ``rank_worst`` is what paired tests leave. ``data`` is spelled as in ``run``. ``kind``
+    "published" gives published numbers, "noise" how well labels were judged, "all" every row.
+    Records are verified as by ``harness leaderboard``; a warning names each that is left out.
+
+    Raises:
+        HarnessError: A choice names nothing that was measured.
     """
+    from harness.assembly.data_sets import spelled_as_recorded
     from harness.studies.standing import verified_records
-    from harness_leaderboard.published import load_published
-    from harness_leaderboard.rows import BoardRow
-    from harness_leaderboard.table import flat, make_board, narrow
+    from harness_leaderboard.notebook import board_frame
+    from harness_leaderboard.show import Filters, show
 
-    found = verified_records(_home(home), seeds, warnings.warn)
+    folder = _home(home)
+    found = verified_records(folder, seeds, warnings.warn)
     for problem in found.problems:
         warnings.warn(f"left out: {visible(problem)}", stacklevel=2)
-    board = make_board(
-        found.records,
-        load_published() if published else (),
-        epochs=tuple(epochs),
-        unverified=found.unverified,
+    asked = Filters(
+        data=tuple(spelled_as_recorded(text, folder) for text in _several(data)),
+        splits=_several(split),
+        methods=tuple(methods),
+        epoch=epoch,
     )
-    return flat(narrow(board, edition=data, split=split).rows, BoardRow)
+    return board_frame(show(kind, found.records, folder, asked, found.unverified))
 
 
 def records(*, home: Path | str | None = None) -> list[ResultRecord]:
@@ -166,6 +174,10 @@ def spec_of(  # noqa: PLR0913 - one parameter per choice
 
 def _home(home: Path | str | None) -> Path:
     return Path(home).expanduser() if home else default_home()
+
+
+def _several(texts: str | Sequence[str]) -> tuple[str, ...]:
+    return (texts,) if isinstance(texts, str) else tuple(texts)
 
 
 def _text(value: object) -> str:

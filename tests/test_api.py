@@ -105,10 +105,13 @@ def test_the_calls_plan_run_and_compare(tiny_home: Path) -> None:
     assert [record.seed for record in records] == [0, 1]
     assert harness.run("baseline", crops=1, seed=1, **asked) == records[1]
     assert [record.id for record in harness.records()] == [record.id for record in records]
-    board = harness.leaderboard(data="synthweb")
+    board = harness.leaderboard(data="synthweb:tiny")
     assert set(board["method"]) == {"baseline crops=1 epochs=1"}
-    with pytest.raises(HarnessError, match="unknown edition 'webvision'"):
+    assert "synthweb:tiny · test · 1 view" in board._repr_html_()
+    assert "synthweb:tiny" not in board[["method"]]._repr_html_()
+    with pytest.raises(HarnessError, match="unknown data set 'webvision'"):
         harness.leaderboard(data="webvision")
+    assert set(harness.leaderboard(kind="published")["kind"]) == {"published"}
     compared = harness.compare(records[0].id, records[1].id, data="synthweb:tiny", split="test")
     assert compared.images == 60
     assert "baseline" in repr(compared)

@@ -47,6 +47,7 @@ def test_it_installs_our_four_packages_and_their_data(wheel: Path) -> None:
     tops = {name.partition("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == OURS
     assert "harness_leaderboard/published.json" in names
+    assert "harness_leaderboard/field.csv" in names
     assert "harness_reproductions/report.html" in names
     assert "harness_leaderboard/site/templates/board.html" in names
     for name in ("look.css", "look.js", "templates/base.html"):
@@ -65,7 +66,7 @@ def test_a_run_imports_nothing_from_the_working_folder(installed: Path, tmp_path
     environment["HARNESS_HOME"] = str(tmp_path / "home")
     for arguments in (
         ["run", "--plugin", "baseline", "--data", "synthweb:tiny", "--stage", "epochs=1"],
-        ["leaderboard", "--data", "synthweb"],
+        ["leaderboard", "--data", "synthweb:tiny"],
         ["plugins", "show", "malong_curriculum"],
         ["reproduce", "malong/table1", "--no-run"],
     ):

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from harness.assembly.plugin_folders import check_importable, folder_plugins
 from harness.assembly.sources import GROUP, module_file
@@ -29,6 +29,9 @@ OWN_DISTRIBUTION = "webvision-harness"
 CHECK_SECONDS = 120
 MOST_MEMORY = 1 << 20  # bytes
 DISABLED = "disabled-plugins.txt"  # below the home; one name a line
+
+
+Tried: TypeAlias = "str | list[str]"  # why a plugin cannot be imported, or its hooks
 
 
 class Entry(NamedTuple):
@@ -160,19 +163,35 @@ def broken_plugins(entries: Iterable[Entry], home: Path) -> dict[str, str]:
     works is remembered until its file or the installed packages change; a broken one is tried again
     each time, because anything may have repaired it.
     """
+    found = _tried(entries, home)
+    return {name: told for name, told in found.items() if isinstance(told, str)}
+
+
+def plugins_with(hook: str, home: Path) -> list[str]:
+    """Return the names of the installed plugins that have a hook, as ``broken_plugins`` met them.
+
+    Disabled and broken ones are left out.
+    """
+    disabled = disabled_plugins(home)
+    entries = [entry for entry in find_plugins().values() if entry.name not in disabled]
+    found = _tried(entries, home)
+    return [name for name, told in found.items() if not isinstance(told, str) and hook in told]
+
+
+def _tried(entries: Iterable[Entry], home: Path) -> dict[str, Tried]:
+    """Return for each plugin its hooks, or the reason why it cannot be imported."""
     entries = list(entries)
     memory = home / "plugins.json"
     known = _read_memory(memory)
     keys = {entry.name: _state(entry) for entry in entries}
-    missing = [entry for entry in entries if known.get(keys[entry.name], "?") is not None]
+    missing = [entry for entry in entries if isinstance(known.get(keys[entry.name], ""), str)]
     if missing:
         answers = _import_apart(missing)
         kept = {key: value for key, value in known.items() if key in keys.values()}
         known = kept | {keys[name]: reason for name, reason in answers.items()}
         with suppress(HarnessError):  # a memory that cannot be kept only costs time
-            write_text(memory, sealed({"plugins": known}))
-    reasons = {name: known.get(key) for name, key in keys.items()}
-    return {name: reason for name, reason in reasons.items() if reason}
+            write_text(memory, sealed({"tried": known}))
+    return {name: known[key] for name, key in keys.items()}
 
 
 def _state(entry: Entry) -> str:
@@ -184,9 +203,9 @@ def _state(entry: Entry) -> str:
     return hashlib.sha256(repr((entry, stamps, sys.version)).encode()).hexdigest()
 
 
-def _read_memory(path: Path) -> dict[str, str | None]:
+def _read_memory(path: Path) -> dict[str, Tried]:
     try:
-        return dict(json.loads(unsealed(read_plain(path, MOST_MEMORY)))["plugins"])
+        return dict(json.loads(unsealed(read_plain(path, MOST_MEMORY)))["tried"])
     except (OSError, ValueError, KeyError, TypeError, DamagedError):
         return {}
 
@@ -198,18 +217,19 @@ answers = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)
 from harness.assembly.discovery import Entry, load_plugin
 from harness.errors import PluginError
+from harness.hookspecs import HOOKS
 for fields in json.loads(sys.argv[1]):
     entry = Entry(*fields)
     try:
-        load_plugin(entry)
-        reason = None
+        plugin = load_plugin(entry)
+        told = [hook for hook in HOOKS if hasattr(plugin, hook)]
     except PluginError as error:
-        reason = str(error).partition("cannot be imported: ")[2]
-    print(json.dumps([entry.name, reason]), file=answers, flush=True)
+        told = str(error).partition("cannot be imported: ")[2]
+    print(json.dumps([entry.name, told]), file=answers, flush=True)
 """
 
 
-def _import_apart(entries: list[Entry]) -> dict[str, str | None]:
+def _import_apart(entries: list[Entry]) -> dict[str, Tried]:
     command = python(IMPORT_ALL, json.dumps(entries))
     try:
         result = subprocess.run(
@@ -225,7 +245,7 @@ def _import_apart(entries: list[Entry]) -> dict[str, str | None]:
     except subprocess.TimeoutExpired as error:
         output = error.stdout.decode() if isinstance(error.stdout, bytes) else (error.stdout or "")
         ended = f"importing it takes longer than {CHECK_SECONDS} s"
-    answers: dict[str, str | None] = dict(json.loads(line) for line in output.splitlines())
+    answers: dict[str, Tried] = dict(json.loads(line) for line in output.splitlines())
     unanswered = [entry for entry in entries if entry.name not in answers]
     if unanswered:
         answers[unanswered[0].name] = ended

@@ -23,7 +23,7 @@ def write_board_site(home: Path, folder: Path, seeds: Sequence[int]) -> None:
     Raises HarnessError if the folder holds something else or cannot be written.
     """
     from harness.studies.standing import verified_records
-    from harness_leaderboard.published import load_published
+    from harness_leaderboard.published import load_field, load_published
     from harness_leaderboard.site.write import Site, write_site
 
     found = verified_records(home, seeds, lambda line: say(line, err=True))
@@ -32,7 +32,7 @@ def write_board_site(home: Path, folder: Path, seeds: Sequence[int]) -> None:
         found.records,
         unverified=found.unverified,
         problems=found.problems,
-        published=load_published(),
+        published=(*load_published(), *load_field()),
     )
     write_site(site, folder, say)
     for problem in found.problems:

@@ -9,13 +9,14 @@ from pathlib import Path
 import click
 
 from harness import api
+from harness.cli.completion import complete_data, complete_run
 from harness.cli.say import say
 from harness.scores import METRICS, PLAIN, Metric
 
 
 @click.command()
-@click.argument("before", metavar="FIRST")
-@click.argument("after", metavar="SECOND")
+@click.argument("before", metavar="FIRST", shell_complete=complete_run)
+@click.argument("after", metavar="SECOND", shell_complete=complete_run)
 @click.option("--split", help="test, val or ilsvrc.  [default: the first that both were scored on]")
 @click.option(
     "--protocol",
@@ -28,6 +29,7 @@ from harness.scores import METRICS, PLAIN, Metric
 @click.option(
     "--data",
     metavar="NAME[:PATH][?KEY=VALUE]",
+    shell_complete=complete_data,
     help="Data set of both: selects the runs and names the categories.",
 )
 @click.option(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any
 
 import click
 
 from harness.errors import HarnessError, unknown
+from harness.spec import usable_home
 
 
 class LazyGroup(click.Group):
@@ -42,14 +44,41 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """Return the command called ``name``; raises HarnessError if it is unknown."""
         if name not in self._order and name in self._added:
-            return _loaded(self._added[name])
+            return home_anywhere(_loaded(self._added[name]))
         if name not in self._order and ctx.resilient_parsing:  # completion of a wrong line
             return None
         if name not in self._order:
             names = self.list_commands(ctx)
             raise HarnessError(unknown("command", name, names, listing="commands"))
         command: click.Command = getattr(importlib.import_module(self._prefix + name), name)
-        return command
+        return home_anywhere(command)
+
+
+def home_anywhere(command: click.Command) -> click.Command:
+    """Let a command take --home after its name, too.
+
+    So do the commands of a group. An option of its own called --home stays what it is.
+    """
+    if not any("--home" in param.opts for param in command.params):
+        command.params.append(
+            click.Option(
+                ["--home"],
+                type=click.Path(path_type=Path),
+                expose_value=False,
+                hidden=True,
+                is_eager=True,
+                callback=_use_home,
+            )
+        )
+    for inner in getattr(command, "commands", {}).values():
+        home_anywhere(inner)
+    return command
+
+
+def _use_home(ctx: click.Context, param: click.Parameter, home: Path | None) -> None:
+    del param
+    if home is not None and not ctx.resilient_parsing:
+        ctx.obj = usable_home(home)
 
 
 def _loaded(entry: EntryPoint) -> click.Command:

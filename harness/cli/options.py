@@ -8,9 +8,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from click.shell_completion import CompletionItem
 
 from harness.api import spec_of
+from harness.cli.completion import (
+    complete_data,
+    complete_method,
+    complete_plugin,
+    complete_stage,
+)
 from harness.errors import HarnessError
 from harness.spec import ENGINES, RunSpec
 from harness.store.reading import read_plain
@@ -19,22 +24,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 MAX_JSON_BYTES = 1 << 20
 
 
-def complete_plugin(
-    ctx: click.Context, param: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
-    """Complete the name of an installed plugin."""
-    del ctx, param
-    from harness.assembly.discovery import find_plugins
-
-    return [CompletionItem(name) for name in find_plugins() if name.startswith(incomplete)]
-
-
 OPTIONS: Sequence[Callable[[Any], Any]] = (
     click.option(
         "--plugin",
         required=True,
         metavar="NAME",
-        shell_complete=complete_plugin,
+        shell_complete=complete_method,
         help="Method to run.",
     ),
     click.option(
@@ -48,6 +43,7 @@ OPTIONS: Sequence[Callable[[Any], Any]] = (
         "--data",
         default="",
         metavar="NAME[:PATH][?KEY=VALUE]",
+        shell_complete=complete_data,
         help="Data set with its preset or folder.  [default: synthweb:small]",
     ),
     click.option(
@@ -76,6 +72,7 @@ OPTIONS: Sequence[Callable[[Any], Any]] = (
         "overrides",
         multiple=True,
         metavar="[STAGE.]FIELD=VALUE",
+        shell_complete=complete_stage,
         help="Override a field of one stage or of all, such as epochs or lr; repeatable.",
     ),
     click.option(

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import complete_plugin, pairs
+from harness.cli.completion import complete_data, complete_plugin
+from harness.cli.options import pairs
 from harness.cli.say import say
 from harness.terminal import visible, visible_in
 
@@ -111,6 +112,7 @@ def show(home: Path, name: str, as_json: bool) -> None:
     "--data",
     default="",
     metavar="NAME[:PATH][?KEY=VALUE]",
+    shell_complete=complete_data,
     help="Data set of the check.  [default: synthweb:tiny]",
 )
 @click.option(

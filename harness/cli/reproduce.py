@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 from click.shell_completion import CompletionItem
 
+from harness.cli.completion import complete_data, complete_field
 from harness.cli.devices import device_options
 from harness.cli.options import run_spec
 from harness.cli.say import say
@@ -47,6 +48,7 @@ def complete_table(
     "--data",
     default="",
     metavar="NAME[:PATH][?KEY=VALUE]",
+    shell_complete=complete_data,
     help="Data set with its preset or folder.  [default: synthweb:small]",
 )
 @click.option(
@@ -63,6 +65,7 @@ def complete_table(
     "overrides",
     multiple=True,
     metavar="[STAGE.]FIELD=VALUE",
+    shell_complete=complete_field,
     help="Override a field of the stages of every run; repeatable.",
 )
 @click.option(

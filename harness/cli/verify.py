@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harness.cli.completion import complete_data, complete_record
 from harness.cli.say import say
 from harness.errors import HarnessError
 
@@ -21,10 +22,11 @@ TESTED = ("train", "val", "test", "ilsvrc")
 
 
 @click.command()
-@click.argument("what", metavar="[RECORD|FOLDER]...", nargs=-1)
+@click.argument("what", metavar="[RECORD|FOLDER]...", nargs=-1, shell_complete=complete_record)
 @click.option(
     "--data",
     metavar="NAME[:PATH][?KEY=VALUE]",
+    shell_complete=complete_data,
     help="Data set of the runs: compare images and labels with its splits.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the checks as JSON.")

@@ -66,6 +66,8 @@ def predictions_file(folder: Path, score: Score) -> Path:
             raise DamagedError(f"{visible(repr(name), 80)} is not the name of a split or protocol")
     # If both epochs have the same weights, their predictions are saved once.
     stem = f"{score.split}-{score.protocol.replace(' ', '-')}"
+    if "\0" in stem:
+        raise DamagedError(f"{folder}.json names predictions that no file can be called: {stem!r}")
     paths = [
         folder / f"{stem}-{epoch}.npz" for epoch in dict.fromkeys((score.epoch, "last", "best"))
     ]

@@ -5,22 +5,21 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Callable, Sequence
-from typing import Any, Literal
+import textwrap
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from typing import Any
 
 import pandas as pd
 from tabulate import LATEX_ESCAPE_RULES, MIN_PADDING, tabulate
 
 from harness.terminal import visible
-from harness_leaderboard.rows import BoardRow, NoiseRow
-from harness_leaderboard.table import Board, BoardTable, flat, noise_tables, score_tables
+from harness_leaderboard.table import BoardTable
 
-Show = Literal["all", "scores", "noise"]
-
-WIDTH = 120  # characters that a plain table may take
-_NARROWEST, _WIDEST = 24, 30  # the methods' column; any other
+WIDTH = 100  # characters that a plain table may take where the terminal does not say
+_NARROWEST, _WIDEST = 16, 30  # the methods' column; any other
 _HEADER = 14
-_LONGEST = 300  # characters of any one text
+_LONGEST = 600  # characters of any one text
 
 # Placeholders for characters that tabulate would interpret; clean() removes them from input.
 _BRACKET, _STAR = "\ue000", "\ue001"
@@ -49,15 +48,17 @@ def clean(value: str) -> str:
     return visible(value, _LONGEST)
 
 
-def as_table(tables: Sequence[BoardTable], notes: Sequence[str]) -> str:
-    """Return plain text for a terminal, the longest column wrapped to keep within ``WIDTH``."""
+def as_table(tables: Sequence[BoardTable], notes: Sequence[str], width: int = WIDTH) -> str:
+    """Return plain text for a terminal of ``width`` characters: columns left out, words wrapped."""
+    wrapped = partial(textwrap.fill, width=width, break_on_hyphens=False)
     parts = []
     for table in tables:
-        grid = f"{clean(table.title)}\n\n{_plain(table)}"
-        parts.append("\n\n".join([grid, *map(clean, table.notes)]))
+        grid, left_out = _plain(table, width)
+        lines = map(wrapped, map(clean, (*_notes(table, left_out), *_told(left_out))))
+        parts.append(f"{wrapped(clean(table.title))}\n\n{grid}\n\n" + "\n".join(lines))
     if notes:
-        parts.append("\n".join(map(clean, notes)))
-    return "\n\n\n".join(parts) + "\n"
+        parts.append("\n".join(map(wrapped, map(clean, notes))))
+    return "\n\n\n".join(part.rstrip("\n") for part in parts) + "\n"
 
 
 def as_markdown(tables: Sequence[BoardTable], notes: Sequence[str]) -> str:
@@ -65,7 +66,7 @@ def as_markdown(tables: Sequence[BoardTable], notes: Sequence[str]) -> str:
     parts = []
     for table in tables:
         lines = [f"### {_markdown(table.title)}", "", _grid(table, "pipe", _markdown)]
-        parts += ["\n".join(lines), *map(_markdown, table.notes)]
+        parts += ["\n".join(lines), *map(_markdown, _notes(table))]
     return "\n\n".join([*parts, *map(_markdown, notes)]) + "\n"
 
 
@@ -79,7 +80,7 @@ def as_latex(tables: Sequence[BoardTable], notes: Sequence[str]) -> str:
             r"\centering",
             rf"\caption{{{_latex(table.title)}}}",
             grid.replace(_BRACKET, "{[}").replace(_STAR, "{*}"),
-            *(rf"\par\footnotesize {_latex(note)}" for note in table.notes),
+            *(rf"\par\footnotesize {_latex(note)}" for note in _notes(table)),
             r"\end{table}",
         ]
         parts.append("\n".join(lines))
@@ -88,17 +89,6 @@ def as_latex(tables: Sequence[BoardTable], notes: Sequence[str]) -> str:
 
 def as_html(tables: Sequence[BoardTable], notes: Sequence[str]) -> str:
     """Return one self-contained page that loads no file and runs no script."""
-    sections = [
-        "\n".join(
-            [
-                f"<section>\n<h2>{_html(table.title)}</h2>",
-                _grid(table, "html", clean),
-                *(f"<p>{_html(note)}</p>" for note in table.notes),
-                "</section>",
-            ]
-        )
-        for table in tables
-    ]
     return "\n".join(
         [
             '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
@@ -107,11 +97,26 @@ def as_html(tables: Sequence[BoardTable], notes: Sequence[str]) -> str:
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"<title>Leaderboard</title>\n<style>{_STYLE}</style>\n</head>\n<body>",
             "<h1>Leaderboard</h1>",
-            *sections,
-            *(f"<p>{_html(note)}</p>" for note in notes),
+            sections(tables, notes),
             "</body>\n</html>\n",
         ]
     )
+
+
+def sections(tables: Sequence[BoardTable], notes: Sequence[str]) -> str:
+    """Return the tables and notes as HTML without a page around them, all text escaped."""
+    parts = [
+        "\n".join(
+            [
+                f"<section>\n<h2>{_html(table.title)}</h2>",
+                _grid(table, "html", clean),
+                *(f"<p>{_html(note)}</p>" for note in _notes(table)),
+                "</section>",
+            ]
+        )
+        for table in tables
+    ]
+    return "\n".join([*parts, *(f"<p>{_html(note)}</p>" for note in notes)])
 
 
 def as_csv(frame: pd.DataFrame) -> str:
@@ -135,24 +140,15 @@ PAGES: dict[str, Callable[[Sequence[BoardTable], Sequence[str]], str]] = {
     "html": as_html,
 }
 LISTS: dict[str, Callable[[pd.DataFrame], str]] = {"csv": as_csv, "json": as_json}
-
-
-def render(board: Board, form: str, show: Show = "all") -> tuple[str, list[str]]:
-    """Return the board in a form of ``PAGES`` or ``LISTS``, and the notes that the form leaves out.
-
-    A flat list has one kind of row: noise-detection quality if ``show`` is "noise", else
-    accuracies.
-    """
-    notes = [note for _, note in board.notes]
-    if form in LISTS:
-        frame = flat(board.noise, NoiseRow) if show == "noise" else flat(board.rows, BoardRow)
-        return LISTS[form](frame), notes
-    tables = score_tables(board.rows) if show != "noise" else []
-    if show != "scores":
-        # The measured tables stay together, before tables of published rows only.
-        measured = sum("measured" in table.title.rpartition("(")[2] for table in tables)
-        tables[measured:measured] = noise_tables(board.noise)
-    return PAGES[form](tables, notes), []
+SUFFIXES = {
+    ".txt": "table",
+    ".md": "markdown",
+    ".tex": "latex",
+    ".html": "html",
+    ".htm": "html",
+    ".csv": "csv",
+    ".json": "json",
+}
 
 
 def _grid(table: BoardTable, style: str, escape: Callable[[str], str]) -> str:
@@ -170,30 +166,51 @@ def _sides(table: BoardTable) -> list[str]:
     return ["left" if name in table.left else "right" for name in table.frame.columns]
 
 
-def _plain(table: BoardTable) -> str:
-    """Lay out for a terminal: long headers wrapped, the methods' column in the remaining width."""
-    names = [clean(name) for name in table.frame.columns]
-    lines = [[clean(cell) for cell in line] for line in table.frame.to_numpy().tolist()]
-    widths = [
-        max(
-            min(len(name), _HEADER) + MIN_PADDING,
-            *(min(len(line[place]), _WIDEST) for line in lines),
-        )
-        for place, name in enumerate(names)
-    ]
-    method = names.index("method")
-    left = WIDTH - sum(widths) + widths[method] - 2 * (len(widths) - 1)
-    limits = [_WIDEST] * len(names)
-    limits[method] = max(left, _NARROWEST)
-    return tabulate(
-        lines,
+def _notes(table: BoardTable, left_out: Collection[str] = ()) -> tuple[str, ...]:
+    """Return what the columns mean, as far as they are shown, and the notes."""
+    shown = [name for name in table.frame.columns if name not in left_out]
+    told = [f"{name}: {table.legend[name]}" for name in shown if name in table.legend]
+    return (*([f"{'; '.join(told)}."] if told else []), *table.notes)
+
+
+def _told(left_out: Sequence[str]) -> list[str]:
+    """Return a line on the columns that did not fit."""
+    return [f"Too narrow for: {', '.join(left_out)}; -o board.csv has all."] if left_out else []
+
+
+def _plain(table: BoardTable, width: int) -> tuple[str, list[str]]:
+    """Lay out for a terminal, the methods in the remaining width; second, what was left out."""
+    frame, out = table.frame, list[str]()
+    spare = [name for name in table.spare if name in frame.columns]
+    while (room := _room(frame, width)) < _NARROWEST and spare:
+        out.append(spare.pop(0))
+        frame = frame.drop(columns=out[-1])
+    names = [clean(name) for name in frame.columns]
+    limits: list[int] = [_WIDEST] * len(names)
+    limits[names.index("method")] = max(room, _NARROWEST)
+    grid = tabulate(
+        [[clean(cell) for cell in line] for line in frame.to_numpy().tolist()],
         headers=names,
         tablefmt="simple",
         disable_numparse=True,
-        colalign=_sides(table),
+        colalign=["left" if name in table.left else "right" for name in frame.columns],
         maxcolwidths=limits,
-        maxheadercolwidths=[max(width, _HEADER) for width in widths],
+        maxheadercolwidths=[_HEADER] * len(names),
     )
+    return grid, out
+
+
+def _room(frame: pd.DataFrame, width: int) -> int:
+    """Return the characters that the other columns leave to the methods."""
+    others = [
+        max(
+            min(len(clean(name)), _HEADER) + MIN_PADDING,
+            *(min(len(clean(cell)), _WIDEST) for cell in frame[name]),
+        )
+        for name in frame.columns
+        if name != "method"
+    ]
+    return width - sum(others) - 2 * len(others)
 
 
 def _markdown(value: str) -> str:
@@ -217,6 +234,8 @@ def _html(value: str) -> str:
 
 
 def _csv_cell(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        value = " ".join(map(str, value))
     if isinstance(value, str):
         text = clean(value)
         return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text

@@ -27,7 +27,6 @@ of rows less those told apart below it. Rows that share a letter of ``group`` ca
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +41,7 @@ from harness.statistics.intervals import Interval, mean_accuracy
 from harness.statistics.verdicts import ENOUGH_SEEDS
 from harness.store.data_names import DataSet, data_set, of_data
 from harness.store.groups import Group, group_runs, size_of
-from harness.store.record import EffectiveStage, ResultRecord
+from harness.store.record import ResultRecord
 from harness.studies.pairs import Answers, Run, SeedsByImages, own_protocol
 from harness_leaderboard.separation import (
     LEVEL,
@@ -52,10 +51,9 @@ from harness_leaderboard.separation import (
     rank_of,
     separate,
 )
+from harness_leaderboard.told import from_outside, images_seen, noise_auc
 
 BASELINE = "baseline"
-_ENCODER = re.compile(r"\bencoder='([^']+)'")
-_BUILT_IN = "lexical"  # the one text encoder that was trained on nothing
 
 EpochChoice: TypeAlias = Literal["last", "best", "averaged", "all"]
 
@@ -191,7 +189,11 @@ def make_headline(  # noqa: PLR0913 - one parameter per choice
         tested=len(found.p_values),
         told_apart=len(found.better),
         others=_others(known, chosen),
-        notes=(*(note for _, note in notes), *filter(None, (entry.problem for entry in entries))),
+        notes=(
+            *_namesakes(known, chosen),
+            *(note for _, note in notes),
+            *filter(None, (entry.problem for entry in entries)),
+        ),
     )
 
 
@@ -206,12 +208,13 @@ def told_apart_in_words(board: HeadlineBoard) -> str:
             f"with --seed 0 to {ENOUGH_SEEDS - 1}."
         )
     fewer = pairs - board.tested
+    letters = "; rows that share a letter (tie) cannot be told apart" if board.told_apart else ""
     rest = f" ({fewer} more share fewer than {ENOUGH_SEEDS} seeds: not tested)" if fewer else ""
     return (
         f"{board.told_apart} of {_count(board.tested, 'pair')} told apart{rest}: paired "
         f"differences in top-1 on the same seeds and {board.images:,} images, p below {LEVEL} "
         f"after Holm's correction for {board.tested}. A rank is the best to the worst that these "
-        "tests leave; rows that share a letter cannot be told apart."
+        f"tests leave{letters}."
     )
 
 
@@ -226,6 +229,20 @@ def _splits(record: ResultRecord) -> list[str]:
         *(split for split in SPLITS if split in scored),
         *(s for s in scored if s not in SPLITS),
     ]
+
+
+def _namesakes(known: Sequence[ResultRecord], chosen: DataSet) -> Iterable[str]:
+    """Yield a line if runs of the same name met other files: they are not shown."""
+    found = {
+        record.data.fingerprint
+        for record in known
+        if (record.data.asked or record.data.edition) == chosen.asked
+    }
+    if len(found) > 1:
+        yield (
+            f"Runs met {len(found)} different copies of {chosen.asked}: this is {chosen.edition} "
+            "of the newest run."
+        )
 
 
 def _others(known: Sequence[ResultRecord], chosen: DataSet) -> tuple[DataSet, ...]:
@@ -312,12 +329,12 @@ def _rows(
     unverified: Collection[str] | None,
 ) -> Iterable[HeadlineRow]:
     groups, count = groups_of(len(entries), found), len(entries)
-    least = _mean(baseline, _images) if baseline else None
+    least = _mean(baseline, images_seen) if baseline else None
     for place, entry in enumerate(entries):
         newest, ids = entry.group.newest, tuple(record.id for record in entry.records)
         tables = list(entry.correct.values())
         against = difference(entry.correct, baseline.correct) if baseline else None
-        images = _mean(entry, _images)
+        images = _mean(entry, images_seen)
         yield HeadlineRow(
             rank=rank_of(place, count, found.better),
             group=groups[place],
@@ -330,14 +347,14 @@ def _rows(
             over_baseline=_span(against) if against and entry is not baseline else None,
             is_baseline=entry is baseline,
             top5_percent=entry.percent["top5"],
-            noise_auc=_mean(entry, _noise_auc),
+            noise_auc=_mean(entry, noise_auc),
             seeds=tuple(record.seed for record in entry.records),
             seconds=fmean(record.cost.device_seconds for record in entry.records),
             images=images,
             images_share=images / least if images and least else None,
             size=size_of(newest),
             verified=_verified(ids, unverified),
-            external=_external(newest),
+            external=from_outside(newest),
             records=ids,
             told_apart_from=tuple(o for o in range(count) if found.told_apart(place, o)),
         )
@@ -359,39 +376,3 @@ def _mean(entry: _Entry, value: Callable[[ResultRecord], float | None]) -> float
     found = [value(record) for record in entry.records]
     known = [number for number in found if number is not None]
     return fmean(known) if len(known) == len(found) else None
-
-
-def _noise_auc(record: ResultRecord) -> float | None:
-    known = [quality.auc for quality in record.noise if quality.auc is not None]
-    return known[-1] if known else None
-
-
-def _images(record: ResultRecord) -> float | None:
-    """Return how many pictures were trained on: each crop, in each network, of each stage."""
-    speeds, seconds, total = record.cost.images_per_second, record.cost.stage_seconds, 0.0
-    for stage in record.stages:
-        images = speeds.get(stage.name, 0) * seconds.get(stage.name, 0)
-        if not images:
-            return None
-        total += images * _whole(stage, "networks", 1) * _whole(stage, "views", 1)
-    return total or None
-
-
-def _external(record: ResultRecord) -> tuple[str, ...]:
-    """Return what a run took from outside the training split, as far as its record says."""
-    weights = any(stage.values.get("weights", "None") != "None" for stage in record.stages)
-    clean = any(_whole(stage, "clean", 0) for stage in record.stages)
-    tricks = " ".join(
-        t for stage in record.stages for found in stage.tricks.values() for t in found
-    )
-    encoders = dict.fromkeys(name for name in _ENCODER.findall(tricks) if name != _BUILT_IN)
-    return (
-        *(("weights",) if weights else ()),
-        *(("clean pictures",) if clean else ()),
-        *(f"encoder {name}" for name in encoders),
-    )
-
-
-def _whole(stage: EffectiveStage, field: str, default: int) -> int:
-    text = stage.values.get(field, "")
-    return int(text) if text.isdigit() else default

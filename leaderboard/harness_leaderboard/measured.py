@@ -43,13 +43,13 @@ def measured_rows(
                 if (score := record.score(split, protocol, epoch)) is not None
             ]
             row = _row([record for record, _ in pairs], [score for _, score in pairs])
-            where, numbers = _reference(references, (group.settings["edition"], split, protocol))
+            reference = _reference(references, (row.edition, split, protocol))
+            if row.size == "full" and reference is not None:
+                row = _beside(row, reference)
             rows.append(
                 replace(
                     row,
                     method=group.name,
-                    reference=where,
-                    reference_percent=numbers,
                     verified=_verified([record.id for record, _ in pairs], unverified),
                 )
             )
@@ -86,7 +86,7 @@ def _row(records: list[ResultRecord], scores: list[Score]) -> BoardRow:
         top5_class_mean_percent=percent(lambda score: score.top5_class_mean),
         epoch=score.epoch,
         n_seeds=len(records),
-        seeds=" ".join(str(record.seed) for record in records),
+        seeds=tuple(record.seed for record in records),
         device_seconds=fmean(record.cost.device_seconds for record in records),
         size=size_of(first),
         plugin=first.plugin,
@@ -95,24 +95,22 @@ def _row(records: list[ResultRecord], scores: list[Score]) -> BoardRow:
     )
 
 
-def _reference(references: list[PublishedRow], terms: tuple[str, str, str]) -> tuple[str, str]:
-    """Return the terms and numbers of the published row, under the same terms if possible.
-
-    On another edition, the published row of val is preferred, so that differences are of one split.
-    """
-    if not references:
-        return "", ""
+def _reference(
+    references: Iterable[PublishedRow], terms: tuple[str, str, str]
+) -> PublishedRow | None:
+    """Return the published row of this edition and split, of this protocol if there is one."""
     edition, split, protocol = terms
+    same = [row for row in references if (row.edition, row.split) == (edition, split)]
+    return max(same, key=lambda row: row.protocol == protocol, default=None)
 
-    def nearness(row: PublishedRow) -> tuple[bool, bool, bool]:
-        same_split = (row.edition, row.split) == (edition, split)
-        return same_split, row.split == "val", row.protocol == protocol
 
-    nearest = max(references, key=nearness)
-    numbers = (nearest.top1_percent, nearest.top5_percent)
-    return (
-        f"{nearest.edition} {nearest.split}, {nearest.protocol}",
-        " / ".join("-" if value is None else str(value) for value in numbers),
+def _beside(row: BoardRow, reference: PublishedRow) -> BoardRow:
+    top1, top5 = reference.top1_percent, reference.top5_percent
+    return replace(
+        row,
+        reference=f"{reference.edition} {reference.split}, {reference.protocol}",
+        reference_top1_percent=None if top1 is None else float(top1),
+        reference_top5_percent=None if top5 is None else float(top5),
     )
 
 

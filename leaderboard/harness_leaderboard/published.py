@@ -1,7 +1,12 @@
-"""Published rows, in percent, read from the file that is generated from the decks."""
+"""Published rows, in percent: of the decks, from a generated file, and of others, from a list.
+
+``field.csv`` is written by hand: a number, where it was read, and whether that is the publication
+that measured it. A number that is only remembered is not written there.
+"""
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
@@ -14,6 +19,7 @@ from harness.store.record import ResultRecord
 from harness_leaderboard.rows import BoardRow
 
 FILE = Path(__file__).with_name("published.json")
+FIELD = Path(__file__).with_name("field.csv")
 
 Text = Annotated[str, Field(min_length=1)]
 # Plain digits only, so that the text is stored as printed.
@@ -27,15 +33,20 @@ class PublishedRow(BaseModel):
     accuracies, exact. ``printed_runs`` are the top-5 of a challenge's several entries, of which
     ``printed_top5`` is the best. ``plugin`` with ``options`` is the run that reproduces the row,
     ``knobs`` all its knobs; empty if there is none.
+
+    ``read`` is "confirmed" if the number was read where it was first published, "copied" if in
+    another publication; a number from memory is never a row. Rows of different ``regime`` (the
+    training, or the publication that printed them together) may not share a table. ``spread`` is
+    the printed standard deviation of top-1.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    team: Text
+    team: str  # of the deck; empty if the label names the method
     label: str
     table: Text
     edition: Text
-    split: Literal["val", "test"]
+    split: Literal["val", "test", "ilsvrc"]
     protocol: Text
     printed_top1: Printed
     printed_top5: Printed
@@ -45,6 +56,10 @@ class PublishedRow(BaseModel):
     options: dict[str, str]
     knobs: dict[str, str]
     source: Text
+    regime: str = ""
+    backbone: str = ""
+    spread: Printed = ""
+    read: Literal["confirmed", "copied"] = "confirmed"
 
     @model_validator(mode="after")
     def _check(self) -> PublishedRow:
@@ -94,9 +109,36 @@ def load_published(path: Path = FILE) -> tuple[PublishedRow, ...]:
     try:
         return TypeAdapter(tuple[PublishedRow, ...]).validate_json(path.read_bytes())
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise HarnessError(f"{path}: {place}: {first['msg']}; install the package again") from error
+        raise HarnessError(_wrong(str(path), error)) from error
+
+
+def load_field(path: Path = FIELD) -> tuple[PublishedRow, ...]:
+    """Read the rows of challenges and of other methods; raises HarnessError as above."""
+    nothing: dict[str, object] = {"team": "", "plugin": "", "options": {}, "knobs": {}}
+    found = []
+    with path.open(encoding="utf-8", newline="") as lines:
+        for number, row in enumerate(csv.DictReader(lines), 2):
+            values: dict[str, object] = {
+                **nothing,
+                "label": row.pop("method"),
+                "table": row["source"],
+                "printed_top1": row.pop("top1"),
+                "printed_top5": row.pop("top5"),
+                "printed_runs": (),
+                "printed_as": "accuracy %",
+                **row,
+            }
+            try:
+                found.append(PublishedRow.model_validate(values))
+            except ValidationError as error:
+                raise HarnessError(_wrong(f"{path}, line {number}", error)) from error
+    return tuple(found)
+
+
+def _wrong(where: str, error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    place = ".".join(str(part) for part in first["loc"]) or "the file"
+    return f"{where}: {place}: {first['msg']}; install the package again"
 
 
 def corresponding(record: ResultRecord, rows: Iterable[PublishedRow]) -> list[PublishedRow]:
@@ -125,7 +167,11 @@ def published_row(row: PublishedRow) -> BoardRow:
         plugin=row.plugin,
         knobs=" ".join(f"{name}={value}" for name, value in row.options.items()),
         table=row.table,
-        runs=" ".join(f"{value:.2f}" for value in row.runs_percent),
+        regime=row.regime,
+        backbone=row.backbone,
+        read=row.read,
+        top1_sd=float(row.spread) if row.spread else None,
+        runs=tuple(map(float, row.runs_percent)),
         printed_top1=row.printed_top1,
         printed_top5=row.printed_top5,
         printed_as=row.printed_as,

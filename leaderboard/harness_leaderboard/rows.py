@@ -11,12 +11,15 @@ class BoardRow:
     """One method under one edition, split and protocol.
 
     Accuracies are in percent, ``_sd`` are sample standard deviations (divided by n - 1) in
-    points, None if they were not measured or n is 1. ``reference`` names where the published
-    row that a measured one reproduces was tested ("WebVision 1.0 val, 10 views"), and
-    ``reference_percent`` is that row's "top-1 / top-5". ``printed_`` values are as the publication
-    prints them, in the unit ``printed_as``; ``runs`` is the top-5 of each of several entries.
-    ``verified`` is "yes" if the predictions of all seeds were scored again and gave these figures,
-    "no" if some are missing.
+    points, None if they were not measured or n is 1. ``reference`` names where the published row
+    that a measured one of full size reproduces was tested ("WebVision 1.0 val, 10 views"), on the
+    same edition and split; ``reference_top1_percent`` and ``reference_top5_percent`` are its
+    accuracies. ``printed_`` values are as the publication prints them, in the unit
+    ``printed_as``; ``runs`` is the top-5 of each of several entries. ``verified`` is "yes" if the
+    predictions of all seeds were scored again and gave these figures, "no" if some are missing.
+
+    Published rows of different ``regime`` may not share a table. ``read`` is "confirmed" if the
+    number was read where it was first published, "copied" if in another publication.
     """
 
     edition: str
@@ -32,7 +35,7 @@ class BoardRow:
     top5_class_mean_percent: float | None = None
     epoch: str = ""
     n_seeds: int | None = None
-    seeds: str = ""
+    seeds: tuple[int, ...] = ()
     device_seconds: float | None = None
     size: Literal["", "full", "shrunk"] = ""
     plugin: str = ""
@@ -40,9 +43,13 @@ class BoardRow:
     fingerprint: str = ""
     verified: Literal["", "yes", "no"] = ""
     reference: str = ""
-    reference_percent: str = ""
+    reference_top1_percent: float | None = None
+    reference_top5_percent: float | None = None
     table: str = ""
-    runs: str = ""
+    regime: str = ""
+    backbone: str = ""
+    read: Literal["", "confirmed", "copied"] = ""
+    runs: tuple[float, ...] = ()
     printed_top1: str = ""
     printed_top5: str = ""
     printed_as: str = ""

@@ -1,15 +1,16 @@
-"""Rows sorted into titled tables: one table for each edition, split and protocol."""
+"""Every row in titled tables: one for each edition, split, protocol, kind and regime."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import TypeVar
 
 import pandas as pd
 
 from harness.errors import HarnessError, unknown
-from harness.scores import Epoch, Metric
+from harness.scores import Epoch
+from harness.store.data_names import edition_is_called
 from harness.store.groups import group_runs
 from harness.store.record import ResultRecord
 from harness_leaderboard.measured import measured_rows, noise_rows
@@ -18,20 +19,36 @@ from harness_leaderboard.rows import BoardRow, NoiseRow
 
 AnyRow = TypeVar("AnyRow", BoardRow, NoiseRow)
 
-HOW_TO_FILL = "Nothing measured yet. To fill the board: harness run --plugin malong_curriculum"
+HOW_TO_FILL = """\
+Nothing is measured yet. To fill the board (a minute each on two cores):
+  harness run --plugin baseline
+  harness run --plugin huawei
+"""
 _SHRUNK = (
     "Shrunk runs: compare their differences, never one of their numbers, with what was published."
 )
+REGIMES = (
+    "Tables of one data set differ in training, as far as we could tell: do not compare across "
+    "them. It is mostly not stated whether the last or the best epoch was tested, or several "
+    "networks together."
+)
+COPIED = "Copied: read in another publication than the one that measured it."
 
 
 @dataclass(frozen=True, kw_only=True)
 class BoardTable:
-    """A titled table of text cells; ``left`` names the columns of words, not numbers."""
+    """A titled table of text cells; ``left`` names the columns of words, not numbers.
+
+    ``spare`` are the columns that plain text leaves out if it is too narrow, the first ones first.
+    ``legend`` says what columns mean; it stands before the notes.
+    """
 
     title: str
     frame: pd.DataFrame
     notes: tuple[str, ...] = ()
     left: frozenset[str] = frozenset()
+    spare: tuple[str, ...] = ()
+    legend: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,13 +68,12 @@ def make_board(
     published: Iterable[PublishedRow],
     *,
     epochs: Iterable[Epoch] = ("last",),
-    sort: Metric = "top1",
     unverified: Collection[str] | None = None,
 ) -> Board:
     """Group the records over seeds and add the published rows, best first.
 
     ``unverified`` are the ids of records whose predictions were not scored again; None if none was
-    checked. If a row of a table lacks the accuracy to sort by, that table is sorted by the other.
+    checked. Rows are sorted by top-1, in tables with a row that has none by top-5.
     """
     published = list(published)
     groups, notes = group_runs(records)
@@ -65,52 +81,61 @@ def make_board(
         *measured_rows(groups, published, epochs, unverified),
         *(published_row(row) for row in published),
     ]
-    lacking = {_terms(row) for row in rows if _percent(row, sort) is None}
-    other: Metric = "top5" if sort == "top1" else "top1"
+    lacking = {_terms(row) for row in rows if row.top1_percent is None}
 
     def place(row: BoardRow) -> tuple[float, float, str]:
-        first, second = (other, sort) if _terms(row) in lacking else (sort, other)
-        return -(_percent(row, first) or 0), -(_percent(row, second) or 0), row.method
+        both = (row.top1_percent or 0, row.top5_percent or 0)
+        first, second = both[::-1] if _terms(row) in lacking else both
+        return -first, -second, row.method
 
     return Board(
         rows=tuple(sorted(rows, key=place)),
         noise=tuple(sorted(noise_rows(groups), key=lambda row: (-(row.auc or 0), row.method))),
-        notes=tuple(notes if groups else [("", HOW_TO_FILL)]),
+        notes=tuple(notes),
     )
 
 
-def narrow(board: Board, *, edition: str | None = None, split: str | None = None) -> Board:
-    """Keep the editions and splits that begin with these texts, in any case.
+def narrow(
+    board: Board,
+    *,
+    editions: Sequence[str] = (),
+    splits: Sequence[str] = (),
+    methods: Sequence[str] = (),
+) -> Board:
+    """Keep the rows of these editions and splits, and of methods that contain these words.
 
-    Raises HarnessError if no row is left, naming the choices.
+    An edition is named by its beginning, whatever the case, blanks and signs; nothing given keeps
+    all. Raises HarnessError if one of them names nothing, with the choices.
     """
-    for kind, asked, known in (
-        ("edition", edition, {row.edition for row in board.rows}),
-        ("split", split, {row.split for row in board.rows}),
-    ):
-        if asked is not None and not any(_begins(name, asked) for name in known):
-            raise HarnessError(unknown(kind, asked, known, listing="on the board"))
+    known = {row.edition for row in board.rows}
+    for text in editions:
+        if not _on([text], *known):
+            raise HarnessError(unknown("data set", text, known, listing="on the board"))
+    known = {row.split for row in board.rows}
+    for text in set(splits) - known:
+        raise HarnessError(unknown("split", text, known, listing="on the board"))
+    known = {row.method for row in board.rows}
+    for text in methods:
+        if not _by([text], *known):
+            raise HarnessError(unknown("method", text, known, listing="on the board"))
+    kept = [r for r in board.rows if _on(editions, r.edition) and _by(methods, r.method)]
     return Board(
-        rows=tuple(
-            row
-            for row in board.rows
-            if _begins(row.edition, edition or "") and _begins(row.split, split or "")
-        ),
-        noise=tuple(row for row in board.noise if _begins(row.edition, edition or "")),
-        notes=tuple(note for note in board.notes if not note[0] or _begins(note[0], edition or "")),
+        rows=tuple(row for row in kept if not splits or row.split in splits),
+        noise=tuple(r for r in board.noise if _on(editions, r.edition) and _by(methods, r.method)),
+        notes=tuple(note for note in board.notes if _on(editions, note[0])),
     )
 
 
-def _begins(name: str, asked: str) -> bool:
-    return name.casefold().startswith(asked.casefold())
+def _on(texts: Sequence[str], *editions: str) -> bool:
+    return not texts or any(edition_is_called(e, text) for e in editions for text in texts)
 
 
-def _terms(row: BoardRow) -> tuple[str, str, str]:
-    return row.edition, row.split, row.protocol
+def _by(texts: Sequence[str], *methods: str) -> bool:
+    return not texts or any(t.casefold() in method.casefold() for method in methods for t in texts)
 
 
-def _percent(row: BoardRow, metric: Metric) -> float | None:
-    return row.top1_percent if metric == "top1" else row.top5_percent
+def _terms(row: BoardRow) -> tuple[str, ...]:
+    return row.edition, row.split, row.protocol, row.regime, row.kind
 
 
 def flat(
@@ -125,10 +150,16 @@ def flat(
 
 
 def score_tables(rows: Iterable[BoardRow]) -> list[BoardTable]:
-    """Return one table per edition, split and protocol, those with measured rows first."""
+    """Return a table for each edition, split, protocol, regime and kind, measured ones first.
+
+    Measured and published numbers never share a table.
+    """
     by_terms = _gather(rows, _terms)
-    in_order = sorted(by_terms, key=lambda terms: (not _measured(by_terms[terms]), *terms))
-    return [_score_table(terms, by_terms[terms]) for terms in in_order]
+    in_order = sorted(by_terms, key=lambda terms: (terms[-1], *terms))  # measured < published
+    return [
+        (_measured_table if terms[-1] == "measured" else _published_table)(terms, by_terms[terms])
+        for terms in in_order
+    ]
 
 
 def noise_tables(rows: Iterable[NoiseRow]) -> list[BoardTable]:
@@ -151,6 +182,7 @@ def noise_tables(rows: Iterable[NoiseRow]) -> list[BoardTable]:
             ),
             notes=_copies(edition, found),
             left=frozenset({"method", "stage"}),
+            spare=("rare clean lost", "clean", "seeds", "kept", "precision", "recall"),
         )
         for (edition,), found in _gather(rows, lambda row: (row.edition,)).items()
     ]
@@ -166,77 +198,71 @@ def _gather(
     return found
 
 
-def _measured(rows: Iterable[BoardRow]) -> bool:
-    return any(row.kind == "measured" for row in rows)
-
-
-def _score_table(terms: tuple[str, ...], rows: list[BoardRow]) -> BoardTable:
-    """Return the table of the rows that share these terms."""
-    kinds = [kind for kind in ("measured", "published") if any(row.kind == kind for row in rows)]
+def _measured_table(terms: tuple[str, ...], rows: list[BoardRow]) -> BoardTable:
     columns: dict[str, list[str]] = {
-        "kind": [row.kind if len(kinds) > 1 else "" for row in rows],
         "method": [row.method for row in rows],
         "top-1 %": [_spread(row.top1_percent, row.top1_sd) for row in rows],
         "top-5 %": [_spread(row.top5_percent, row.top5_sd) for row in rows],
         "class mean %": _class_means(rows),
         "epoch": [row.epoch for row in rows],
         "seeds": ["" if row.n_seeds is None else str(row.n_seeds) for row in rows],
-        "time": [_time(row.device_seconds) for row in rows],
+        "time": ["" if r.device_seconds is None else short_time(r.device_seconds) for r in rows],
         "size": [row.size for row in rows],
         "verified": [row.verified for row in rows],
-    }
-    places = _places(rows)
-    columns |= {
-        # One place for all fits into the header; several get a note each.
-        f"published %, {places[0]}" if len(places) == 1 else "published %": [
-            row.reference_percent + (_mark(places, row.reference) if len(places) > 1 else "")
-            for row in rows
-        ],
-        # Tables with measured rows have no room for it; the flat lists always have it.
-        "printed": ["" if "measured" in kinds else _printed(row) for row in rows],
-        "top-5 % of each run": [row.runs for row in rows],
-        "table": [row.table for row in rows],
+        "published %": [_both(row) for row in rows],
     }
     return BoardTable(
-        title=f"{' · '.join(terms)} ({' and '.join(kinds)})",
-        frame=_frame(
-            {name: cells for name, cells in columns.items() if name == "method" or any(cells)}
-        ),
-        notes=_notes(terms, rows),
-        left=frozenset({"kind", "method", "epoch", "size", "verified", "printed", "table"}),
+        title=f"{' · '.join(terms[:3])} (measured)",
+        frame=_frame(_filled(columns)),
+        notes=_measured_notes(terms, rows),
+        left=frozenset({"method", "epoch", "size", "verified"}),
+        spare=("verified", "class mean %", "time", "size", "seeds", "epoch", "published %"),
     )
+
+
+def _published_table(terms: tuple[str, ...], rows: list[BoardRow]) -> BoardTable:
+    edition, split, protocol, regime, _ = terms
+    sources = list(dict.fromkeys(row.source for row in rows))
+    columns: dict[str, list[str]] = {
+        "method": [row.method for row in rows],
+        "backbone": [row.backbone for row in rows],
+        "top-1 %": [_spread(row.top1_percent, row.top1_sd) for row in rows],
+        "top-5 %": [_spread(row.top5_percent, None) for row in rows],
+        "printed": [_printed(row) for row in rows],
+        "top-5 % of each run": [" ".join(f"{value:.2f}" for value in row.runs) for row in rows],
+        "read": [row.read for row in rows],
+        "source": [f"[{sources.index(row.source) + 1}]" for row in rows],
+    }
+    notes = [f"[{number}] {source}." for number, source in enumerate(sources, 1)]
+    if len({row.top1_percent is None for row in rows}) == 2:
+        notes.insert(0, "Sorted by top-5: not every row has top-1.")
+    title = " · ".join(part for part in (edition, split, protocol, regime) if part)
+    return BoardTable(
+        title=f"{title} (published)",
+        frame=_frame(_filled(columns)),
+        notes=tuple(notes),
+        left=frozenset({"method", "backbone", "printed", "read", "source"}),
+        spare=("printed", "top-5 % of each run", "backbone", "read"),
+    )
+
+
+def _filled(columns: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    return {name: cells for name, cells in columns.items() if name == "method" or any(cells)}
 
 
 def _frame(columns: dict[str, list[str]]) -> pd.DataFrame:
     return pd.DataFrame(columns, dtype=object)
 
 
-def _notes(terms: tuple[str, ...], rows: list[BoardRow]) -> tuple[str, ...]:
-    """Return the notes of this table."""
-    edition, split, _ = terms
+def _measured_notes(terms: tuple[str, ...], rows: list[BoardRow]) -> tuple[str, ...]:
+    edition, split, *_ = terms
     notes = [*_copies(edition, rows)]
-    if any(row.size == "shrunk" and row.reference for row in rows) or (
-        any(row.size == "shrunk" for row in rows) and any(row.kind == "published" for row in rows)
-    ):
+    if any(row.size == "shrunk" for row in rows):
         notes.append(_SHRUNK)
     if split == "val" and any(row.epoch == "best" for row in rows):
         notes.append("The best epoch was chosen on this split: its numbers are too high.")
-    if len({row.top1_percent is None for row in rows}) == 2:
-        notes.append("Sorted by top-5: not every row has top-1.")
-    places = _places(rows)
-    if len(places) > 1:
-        notes += [f"Published{_mark(places, place)}: {place}." for place in places]
-    sources = dict.fromkeys(row.source for row in rows if row.source)
-    return (*notes, *(f"Source: {source}." for source in sources))
-
-
-def _places(rows: Iterable[BoardRow]) -> list[str]:
-    """Return the terms of the published rows that measured ones reproduce, each once."""
-    return sorted({row.reference for row in rows if row.reference})
-
-
-def _mark(places: list[str], place: str) -> str:
-    return f" ({places.index(place) + 1})" if place else ""
+    references = dict.fromkeys(row.reference for row in rows if row.reference)
+    return (*notes, *(f"Published: {reference}, top-1 / top-5." for reference in references))
 
 
 def _copies(edition: str, rows: Sequence[BoardRow] | Sequence[NoiseRow]) -> tuple[str, ...]:
@@ -265,7 +291,15 @@ def _class_means(rows: list[BoardRow]) -> list[str]:
 
 def _printed(row: BoardRow) -> str:
     numbers = " / ".join(number for number in (row.printed_top1, row.printed_top5) if number)
-    return f"{numbers} ({row.printed_as})" if numbers else ""
+    same = row.printed_as == "accuracy %"  # as in the columns beside it
+    return "" if same else f"{numbers} ({row.printed_as})"
+
+
+def _both(row: BoardRow) -> str:
+    """Return the published numbers of a measured row, or nothing."""
+    both = (row.reference_top1_percent, row.reference_top5_percent)
+    shown = ["-" if value is None else f"{value:.2f}" for value in both]
+    return " / ".join(shown) if row.reference else ""
 
 
 def _spread(value: float | None, deviation: float | None) -> str:
@@ -278,10 +312,8 @@ def _share(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
 
 
-def _time(seconds: float | None) -> str:
-    """Return device time in the unit that gives two or three digits."""
-    if seconds is None:
-        return ""
+def short_time(seconds: float) -> str:
+    """Return a time in the unit that gives two or three digits."""
     for unit, size, limit in (("s", 1, 100), ("min", 60, 100)):
         if seconds < size * limit:
             return f"{seconds / size:.0f} {unit}"

@@ -50,8 +50,8 @@ OPTIONS = {
     "plugins disable": set(),
     "plugins enable": set(),
     "leaderboard": {
-        *("--format", "--data", "--split", "--seed", "--epoch", "--sort", "--published"),
-        *("--show", "--output", "--add", "--site"),
+        *("--data", "--split", "--method", "--seed", "--epoch", "--published", "--noise", "--all"),
+        *("--format", "--output", "--add", "--site"),
     },
     "reproduce": {
         *("--data", "--seeds", "--list", "--no-run", "--stage", "--full-size", "--engine"),

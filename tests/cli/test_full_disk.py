@@ -39,8 +39,9 @@ READERS = {
 def paths_of(command: click.Command, words: str = "") -> Iterator[str]:
     """Yield every option and argument of a path, behind its command."""
     for parameter in command.params:
-        if isinstance(parameter.type, click.Path):
-            yield f"{words} {parameter.opts[0]}".strip()
+        again = words and "--home" in parameter.opts  # the same as before the command
+        if isinstance(parameter.type, click.Path) and not again:
+            yield f"{words} {parameter.opts[-1]}".strip()
     if isinstance(command, click.Group):
         context = click.Context(command)
         for name in command.list_commands(context):

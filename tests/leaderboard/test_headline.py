@@ -157,8 +157,12 @@ def test_copies_of_one_data_set_never_share_a_board(add, tmp_path):
         add("baseline", 0, 0.5, created="2024-01-01"),
         add("baseline", 1, 0.6, created="2024-01-02", data=other),
     ]
-    (row,) = make_headline(records, tmp_path).rows
-    assert row.seeds == (1,)
+    board = make_headline(records, tmp_path)
+    assert [row.seeds for row in board.rows] == [(1,)]
+    assert board.notes == (
+        "Runs met 2 different copies of synthweb:small: this is synthweb-small v1 of the newest "
+        "run.",
+    )
 
 
 def test_cost_and_what_came_from_outside(add, tmp_path):

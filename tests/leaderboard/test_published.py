@@ -10,7 +10,14 @@ from decimal import Decimal
 import pytest
 
 from harness.errors import HarnessError
-from harness_leaderboard.published import FILE, corresponding, load_published, published_row
+from harness_leaderboard.published import (
+    FIELD,
+    FILE,
+    corresponding,
+    load_field,
+    load_published,
+    published_row,
+)
 from harness_plugins.malong import MalongCurriculum
 from harness_reproductions.publish import published_json
 
@@ -111,6 +118,25 @@ def test_the_challenge_is_ranked_by_the_best_of_five_runs(rows):
     malong = next(row for row in rows if row.team == "Malong AI Research")
     runs = [str(value) for value in malong.runs_percent]
     assert runs == ["93.58", "94.67", "94.78", "94.78", "94.70"]
+
+
+def test_the_field_has_its_source_and_who_measured_it():
+    found = load_field()
+    assert len(found) == 174
+    assert Counter(row.read for row in found) == {"confirmed": 75, "copied": 99}
+    assert all(row.source and row.regime != "memory" for row in found)
+    elr = [row for row in found if row.label == "ELR" and row.edition == "mini-WebVision"]
+    assert [(r.split, str(r.top1_percent), r.read) for r in elr] == [
+        ("val", "76.26", "confirmed"),
+        ("ilsvrc", "68.71", "confirmed"),
+    ]
+
+
+def test_a_number_from_memory_is_refused(tmp_path):
+    path = tmp_path / "field.csv"
+    path.write_text(FIELD.read_text(encoding="utf-8").replace(",copied,", ",memory,", 1))
+    with pytest.raises(HarnessError, match=r"field.csv, line 2: read: .*'confirmed' or 'copied'"):
+        load_field(path)
 
 
 def test_no_path_is_published(rows):

@@ -99,7 +99,7 @@ def test_what_is_packed_is_taken_and_marked(
     beside = {file.name for file in path.with_suffix("").iterdir()}
     assert {"plan.json", "environment.json", ORIGIN, "test-1-view-last.npz"} <= beside
     assert call("verify").status == 0
-    board = call("leaderboard", "--no-published", "--format", "json")
+    board = call("leaderboard", "--format", "json")
     assert json.loads(board.out)
     words = f"submitted, from submission.zip, not compared with data: {path.stem}"
     assert words in board.err.splitlines()

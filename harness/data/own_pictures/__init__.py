@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.hookspecs import hookimpl
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
     from harness.data.own_pictures.load import OwnPictures
     from harness.samples import Samples
-    from harness.spec import RunSpec
+    from harness.spec import DataSpec, RunSpec
 
 
 class _Own:
@@ -39,6 +41,10 @@ class _Own:
     def stage_tricks(self, spec: RunSpec) -> Sequence[Trick[Stage]]:
         """Shrink every stage to what suits the pictures, the classes and the device."""
         return [self._of(spec).profile]
+
+    def spelled(self, data: DataSpec) -> DataSpec:
+        """Return the data set with the last part of its path only, as its edition has it."""
+        return replace(data, path=Path(data.path or "").expanduser().absolute().name or None)
 
     def _of(self, spec: RunSpec) -> OwnPictures:
         from harness.data.own_pictures.load import load

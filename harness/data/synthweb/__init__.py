@@ -104,6 +104,8 @@ class SynthWeb:
     ``?labels=true`` gives the training pictures their true labels, for an oracle.
     """
 
+    presets = tuple(PRESETS)
+
     @hookimpl
     def load_samples(self, spec: RunSpec, split: str) -> Samples:
         """Draw the data set on first use and read ``split``: "train", "val" or "test"."""
