@@ -39,8 +39,9 @@ class Plugin:
             os.kill(os.getpid(), signal.SIGINT)
 '''
 
+METHODS = ("coteaching", "dividemix", "jocor", "mopro", "ssr")
 # Of three epochs with five steps each: within the second, after the epoch tricks have chosen.
-METHODS = {"coteaching": "train 7", "dividemix": "train 7", "jocor": "train 7", "ssr": "train 7"}
+STOP = "train 7"
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -94,7 +95,7 @@ def test_a_stopped_method_ends_as_if_it_had_not_been(
         (home / "data").symlink_to(drawn_data)
         monkeypatch.setenv("HARNESS_HOME", str(home))
         if home.name == "stopped":
-            monkeypatch.setenv("STOP_AFTER", METHODS[method])
+            monkeypatch.setenv("STOP_AFTER", STOP)
             stopped = call(*command)
             assert stopped.status == 130, stopped
             monkeypatch.delenv("STOP_AFTER")

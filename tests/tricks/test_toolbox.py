@@ -26,6 +26,7 @@ from harness.tricks.batch.label_smoothing import SmoothLabels
 from harness.tricks.batch.mix_chosen import MixChosen
 from harness.tricks.batch.mix_match import MixMatch
 from harness.tricks.batch.mixup import MixUp
+from harness.tricks.batch.momentum_view import MomentumView
 from harness.tricks.epoch.divide_by_loss import DivideByLoss
 from harness.tricks.epoch.vote_of_neighbours import VoteOfNeighbours
 from harness.tricks.loss.co_teaching import CoTeaching
@@ -36,6 +37,7 @@ from harness.tricks.loss.focal import Focal
 from harness.tricks.loss.generalized_cross_entropy import GeneralizedCrossEntropy
 from harness.tricks.loss.ghm import GHM
 from harness.tricks.loss.joint_agreement import JointAgreement
+from harness.tricks.loss.momentum_prototypes import MomentumPrototypes
 from harness.tricks.loss.multi_label import SigmoidCrossEntropy
 from harness.tricks.loss.neighbour_consistency import NeighbourConsistency
 from harness.tricks.loss.self_supervised import SelfSupervised
@@ -114,6 +116,7 @@ TOOLBOX = {
         SmoothLabels(smoothing=0.1),
         MixMatch(),
         MixChosen(),
+        MomentumView(),
     ],
     "loss": [
         Focal(gamma=2.0),
@@ -130,6 +133,7 @@ TOOLBOX = {
         SparseOverParameterization(lr_u=1.0, lr_v=10.0),
         NeighbourConsistency(count=3, start=0.0),
         FeatureConsistency(strength=0.0),
+        MomentumPrototypes(size=3, queue=6),
     ],
     "testing": [MultiCrop(crops=10), MultiScale(scales=(1.0, 1.5))],
 }
@@ -382,7 +386,16 @@ def batch():
         subset=torch.arange(8) % 2,
         views=(torch.randn(8, 3, 6, 6, generator=random),),
         networks=Networks(),
-        outputs={"features": torch.rand(8, 3, generator=random)},
+        outputs={
+            "features": torch.rand(8, 3, generator=random),
+            "embedding": functional.normalize(torch.randn(8, 3, generator=random)),
+        },
+        extra={"momentum": functional.normalize(torch.randn(8, 3, generator=random))},
+        shared={
+            "prototypes": functional.normalize(torch.randn(5, 3, generator=random)),
+            "queue": functional.normalize(torch.randn(6, 3, generator=random)),
+            "queue_rows": torch.tensor([101, 103, 1, 2, 3, -1]),
+        },
         state={
             "early": torch.rand(8, 5, generator=random).softmax(dim=1) / 2,
             "sop_u": torch.full((8, 1), 0.3),
@@ -398,7 +411,7 @@ class Networks:
         return torch.stack([images.flatten(2)[:, 0, :5], images.flatten(2)[:, 1, :5]])
 
     def averaged(self, images, peer=0):
-        return {"logits": self.logits(images)[peer]}
+        return {"logits": self.logits(images)[peer], "embedding": images.flatten(1)[:, :3]}
 
 
 def tensors(batch):
@@ -428,6 +441,7 @@ def test_a_batch_trick_keeps_a_batch_sound(trick, batch):
 
 
 TAKES_VIEWS = (MixMatch, MixChosen)  # which are then no views any more
+NEEDS_VIEWS = (*TAKES_VIEWS, MomentumView)
 
 
 @pytest.mark.parametrize(
@@ -435,7 +449,7 @@ TAKES_VIEWS = (MixMatch, MixChosen)  # which are then no views any more
     [
         pair
         for pair in itertools.product(TOOLBOX["batch"], repeat=2)
-        if not all(isinstance(trick, TAKES_VIEWS) for trick in pair)
+        if not (isinstance(pair[0], TAKES_VIEWS) and isinstance(pair[1], NEEDS_VIEWS))
     ],
 )
 def test_batch_tricks_compose(first, second, batch):
@@ -487,6 +501,7 @@ def test_a_loss_trick_does_not_mind_the_order_of_samples(trick, batch):
         peer_logits=batch.peer_logits[:, order],
         subset=batch.subset[order],
         outputs={name: rows[order] for name, rows in batch.outputs.items()},
+        extra={name: rows[order] for name, rows in batch.extra.items()},
         state={name: rows[order] for name, rows in batch.state.items()},
     )
     losses = trick(softmax_loss)(logits, batch)
