@@ -26,14 +26,18 @@ WRITERS = {
     "data index --output": ("data", "index", "PACKED", "--output"),
     "data pack output": ("data", "pack", "DATA"),
     "data stats --output": ("data", "stats", "DATA", "--output"),
+    "export --output": ("export", "baseline-seed0", "--output"),
+    "predict --output": ("predict", "baseline-seed0", "--output"),
     "leaderboard --output": ("leaderboard", "--format", "csv", "--output"),
     "reproduce --report": ("reproduce", "malong/table1", "--no-run", *TINY, "--report"),
 }
 READERS = {
     *("--home", "run --deepspeed", "plan --deepspeed", "estimate --deepspeed"),
     *("ablate --deepspeed", "data check path", "data index path", "data pack path"),
-    *("data stats path",),
+    *("data stats path", "--plugins-dir", "leaderboard --add", "score file"),
 }
+FOLDERS = {"leaderboard --site", "plugins new --folder"}
+"""What is written there is many files: the tests of these commands stop them on the way."""
 
 
 def paths_of(command: click.Command, words: str = "") -> Iterator[str]:
@@ -62,7 +66,7 @@ def no_room() -> Iterator[None]:
 
 
 def test_every_path_is_known_as_read_or_written() -> None:
-    assert set(paths_of(cli)) == READERS | set(WRITERS)
+    assert set(paths_of(cli)) == READERS | FOLDERS | set(WRITERS)
 
 
 @pytest.mark.slow
