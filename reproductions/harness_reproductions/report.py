@@ -23,6 +23,7 @@ COLOUR_OF = {
     "direction only": COLOURS[0],
     "contradicted": COLOURS[1],
     "inconclusive": PALE,
+    "not run yet": "#FFFFFF",
     "not tested at this scale": "#EEEEEE",
 }
 SHOWN = 70  # characters of a claim beside its interval
