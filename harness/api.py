@@ -68,21 +68,22 @@ def compare(  # noqa: PLR0913 - one parameter per choice
     """Compare two methods or two runs on the same test images, category by category.
 
     A side is a method as the board names it, or a record's id, its beginning or its path. ``data``
-    says on which data set, if both ran on several, and gives categories their names.
+    says on which data set, if both ran on several; it is spelled as in ``run``. With its folder, it
+    gives categories their names, too.
 
     Raises:
         HarnessError: A side names nothing, or the two have nothing to compare.
     """
-    from harness.assembly.data_sets import load_splits
-    from harness.studies.class_names import class_names, first_lemmas
+    from harness.studies.class_names import class_names, names_of
     from harness.studies.comparison import compare_runs
-    from harness.studies.sides import two_sides
+    from harness.studies.sides import on_data, two_sides
 
     folder = _home(home)
-    samples = load_splits(folder, data, ("train",))["train"] if data else None
-    sides = two_sides(folder, (before, after), samples.fingerprint if samples else None)
+    sides = two_sides(folder, (before, after), on_data(folder, data) if data else None)
     first = sides[0].runs[0]
-    names = first_lemmas(samples.classes) if samples else class_names(first.record.data, first.home)
+    names = class_names(first.record.data, first.home)
+    if data and not names:
+        names = names_of(folder, data)
     return compare_runs(*sides, split=split, protocol=protocol, metric=metric, names=names)
 
 

@@ -16,6 +16,17 @@ LIVE_SECONDS = 0.1
 FILE_SECONDS = 30.0
 
 
+def loading(library: str) -> ProgressLine:
+    """Say on a terminal that a library is loaded, which takes seconds, until the block ends.
+
+    Nothing is said if it was loaded before, or in a file.
+    """
+    line = ProgressLine(at_once=True)
+    if library not in sys.modules and sys.stderr.isatty():
+        line.show(f"loading {library}")
+    return line
+
+
 class ProgressLine:
     """Shows the latest text on standard error, cut to the width of the terminal.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from harness.assembly.data_sets import SharedSplits
 from harness.assembly.prepare import Prepared, prepare
 from harness.errors import HarnessError, unknown
 from harness.machine.place import read_place
+from harness.progress import loading
 from harness.spec import RunSpec
 from harness.store.finished import finished_record
 from harness.store.leftovers import sweep_leftovers
@@ -60,11 +62,13 @@ def train_stage(asked: RunSpec, name: str) -> str:
 def _train_and_test(
     asked: RunSpec, prepared: Prepared | None, shared: SharedSplits
 ) -> ResultRecord:
-    # Imported here, since they need torch: a finished run is answered without it.
-    from harness.session.result import record_of
-    from harness.session.stage_runner import StageRunner
-    from harness.testing.noise_quality import qualities
-    from harness.testing.score import Evaluation
+    place = read_place()
+    with loading("torch") if place is None or not place.rank else nullcontext():
+        # Imported here, since they need torch: a finished run is answered without it.
+        from harness.session.result import record_of
+        from harness.session.stage_runner import StageRunner
+        from harness.testing.noise_quality import qualities
+        from harness.testing.score import Evaluation
 
     prepared, ranks = _joined(asked, prepared, shared)
     spec, hooks, recipe = prepared.spec, prepared.hooks, prepared.recipe

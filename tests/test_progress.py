@@ -94,6 +94,22 @@ def test_the_console_s_live_line_is_not_longer_than_the_window() -> None:
     ]
 
 
+def test_a_terminal_is_told_that_a_library_is_loaded_until_it_is() -> None:
+    program = """
+        from harness.progress import loading
+        with loading("wave"):
+            import wave
+        with loading("wave"):
+            import wave
+        with loading("sys"):
+            pass
+    """
+    written = terminal_output(program)
+    assert written.count("loading wave") == 1
+    assert "loading sys" not in written
+    assert [line for line in screen(written) if line] == []
+
+
 def test_a_file_gets_few_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
     with ProgressLine(at_once=True, file_seconds=1e9) as line:
         for done in (0, 100, 200, 300):

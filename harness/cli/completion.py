@@ -64,12 +64,17 @@ def complete_data(ctx: click.Context) -> Iterable[str]:
 
 @_offering
 def complete_knob(ctx: click.Context) -> Iterable[str]:
-    """Offer the knobs of the method that the line names."""
+    """Offer the knobs of the method that the line names, then those of the plugins it adds."""
     from harness.assembly.discovery import find_entry, find_plugins, load_plugin
     from harness.knobs import knobs_of
 
-    plugin = load_plugin(find_entry(_asked(ctx, "plugin"), find_plugins()))
-    return [f"{name}=" for name in knobs_of(plugin)]
+    entries = find_plugins()
+    for name, before in (
+        (_asked(ctx, "plugin"), ""),
+        *((added, f"{added}.") for added in ctx.params.get("extra") or ()),
+    ):
+        for knob in knobs_of(load_plugin(find_entry(name, entries))):
+            yield f"{before}{knob}="
 
 
 @_offering

@@ -13,6 +13,8 @@ import click
 from harness.errors import HarnessError, unknown
 from harness.spec import usable_home
 
+SYNONYMS = {"train": "run", "fit": "run", "board": "leaderboard"}
+
 
 class LazyGroup(click.Group):
     """A group whose command ``name`` is the attribute ``name`` of the module ``prefix + name``.
@@ -48,10 +50,32 @@ class LazyGroup(click.Group):
         if name not in self._order and ctx.resilient_parsing:  # completion of a wrong line
             return None
         if name not in self._order:
-            names = self.list_commands(ctx)
-            raise HarnessError(unknown("command", name, names, listing="commands"))
+            raise HarnessError(_no_command(name, self.list_commands(ctx)))
         command: click.Command = getattr(importlib.import_module(self._prefix + name), name)
         return home_anywhere(command)
+
+
+def _no_command(name: str, names: list[str]) -> str:
+    """Return what is wrong with a command's name, and what may be meant."""
+    from harness.assembly.discovery import find_plugins
+
+    if name in find_plugins():
+        return f"{name!r} is a plugin, not a command; did you mean harness run --plugin {name}?"
+    if name in SYNONYMS:
+        return f"unknown command {name!r}; did you mean {SYNONYMS[name]!r}?"
+    return unknown("command", name, names, listing="commands")
+
+
+class NamedGroup(click.Group):
+    """A group that says which command may be meant by an unknown name."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return what click needs of the command; raises HarnessError if it is unknown."""
+        if args[0] not in self.commands and not ctx.resilient_parsing:
+            raise HarnessError(unknown("command", args[0], self.commands, listing="commands"))
+        return super().resolve_command(ctx, args)
 
 
 def home_anywhere(command: click.Command) -> click.Command:

@@ -12,6 +12,7 @@ import click
 from harness.api import spec_of
 from harness.cli.completion import (
     complete_data,
+    complete_knob,
     complete_method,
     complete_plugin,
     complete_stage,
@@ -37,6 +38,7 @@ OPTIONS: Sequence[Callable[[Any], Any]] = (
         "knobs",
         multiple=True,
         metavar="[PLUGIN.]KNOB=VALUE",
+        shell_complete=complete_knob,
         help="Set a knob of the method, or of a plugin given by --with; repeatable.",
     ),
     click.option(

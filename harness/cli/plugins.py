@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.completion import complete_data, complete_plugin
+from harness.cli.lazy import NamedGroup
 from harness.cli.options import pairs
 from harness.cli.say import say
 from harness.terminal import visible, visible_in
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from harness.starters.write import Kind
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=NamedGroup, invoke_without_command=True)
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
 @click.pass_context
 def plugins(ctx: click.Context, as_json: bool) -> None:

@@ -18,6 +18,8 @@ from harness.assembly.discovery import broken_plugins, disabled_plugins, find_pl
 from harness.assembly.identity import versions
 from harness.errors import HarnessError
 from harness.machine.cores import cores
+from harness.store.reading import is_there
+from harness.store.stages import DONE
 
 OLDEST, NEWEST = (3, 10), (3, 13)
 LITTLE_DISK = 2 << 30
@@ -130,7 +132,7 @@ def _plugins(home: Path) -> Iterator[PartState]:
     tried = [entry for entry in entries.values() if entry.name not in disabled]
     broken = broken_plugins(tried, home)
     off = f", {len(entries) - len(tried)} disabled" if len(tried) < len(entries) else ""
-    yield PartState("plugins", "works", f"{len(tried) - len(broken)} of {len(entries)} load{off}")
+    yield PartState("plugins", "works", f"{len(tried) - len(broken)} of {len(tried)} load{off}")
     for name, reason in broken.items():
         yield PartState(f"plugin {name}", "note", f"broken: {reason}")
 
@@ -148,5 +150,7 @@ def _folders(home: Path) -> Iterator[PartState]:
         entries = sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
         size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
         names = ", ".join(path.name for path in entries) if part == "data" else ""
-        count = f"{len(entries)} kept, {naturalsize(size, binary=True)}"
+        begun = [path for path in entries if part == "stages" and not is_there(path / DONE)]
+        left = f" and {len(begun)} unfinished" if begun else ""
+        count = f"{len(entries) - len(begun)} kept{left}, {naturalsize(size, binary=True)}"
         yield PartState(part, "works", f"{count}{': ' if names else ''}{names}")

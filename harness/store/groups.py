@@ -36,7 +36,7 @@ def settings(record: ResultRecord) -> dict[str, str]:
     The seeds of single tricks follow from the run's, so they are left out, too.
     """
     found = {
-        "label": record.label,
+        "label": label_of(record),
         "plugin": record.plugin,
         "without": " ".join(sorted(record.without)),
         "size": size_of(record),
@@ -90,6 +90,24 @@ def group_runs(
     return groups, notes + mixtures
 
 
+def label_of(record: ResultRecord) -> str:
+    """Return the label with its numbers in one spelling: "lr=1_0" and "lr=1e1" are "lr=10"."""
+    return " ".join(
+        f"{name}={_number(text)}" if equals else name
+        for name, equals, text in (word.partition("=") for word in record.label.split(" "))
+    )
+
+
+def _number(text: str) -> str:
+    """Return the shortest spelling of a number; other text as it is."""
+    try:
+        value = float(text)
+        whole = int(text) if "e" not in text.lower() and "." not in text else int(value)
+    except (ValueError, OverflowError):  # no number, or one without end
+        return text
+    return str(whole) if whole == value else str(value)
+
+
 def _age(record: ResultRecord) -> tuple[str, str]:
     return record.cost.created, record.id
 
@@ -106,10 +124,11 @@ def _code(record: ResultRecord) -> str:
 
 def _name(record: ResultRecord) -> str:
     """Return the label, the tricks left out if the label omits them, and the ensemble."""
-    left_out = [name for name in record.without if name not in record.label]
+    label = label_of(record)
+    left_out = [name for name in record.without if name not in label]
     without = f" without {', '.join(left_out)}" if left_out else ""
     ensemble = f" ({len(record.members)} members, {record.combine})" if record.combine else ""
-    return record.label + without + ensemble
+    return label + without + ensemble
 
 
 def _mixtures(group: Group) -> Iterable[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import HarnessError
 from harness.samples import WebClass
+from harness.spec import DataSpec
 from harness.store.record import Data
 
 if TYPE_CHECKING:
@@ -32,6 +33,20 @@ def training_samples(data: Data, home: Path) -> Samples | None:
             if samples.fingerprint == data.fingerprint:
                 return samples
     return None
+
+
+def names_of(home: Path, text: str) -> tuple[str, ...]:
+    """Return the class names of the data set that --data TEXT names; () if no such folder is given.
+
+    An edition, or a data set without its folder, has runs but no pictures here.
+    """
+    from harness.assembly.data_sets import load_splits
+
+    with suppress(HarnessError):
+        path = DataSpec.parse(text).path
+        if path and Path(path).expanduser().exists():
+            return first_lemmas(load_splits(home, text, ("train",))["train"].classes)
+    return ()
 
 
 def first_lemmas(classes: Sequence[WebClass]) -> tuple[str, ...]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,14 @@ if TYPE_CHECKING:
     from harness.studies.comparison import Side
 
 
-def two_sides(home: Path, texts: Sequence[str], fingerprint: str | None) -> tuple[Side, Side]:
+def two_sides(
+    home: Path,
+    texts: Sequence[str],
+    on: Callable[[Sequence[ResultRecord]], Collection[str]] | None = None,
+) -> tuple[Side, Side]:
     """Return the runs that two texts name.
+
+    ``on`` returns, of all records, the fingerprints of the data that may be compared on.
 
     If a text names runs on several data sets, the data set that both have is used. Raises
     HarnessError if a text names nothing, or more than one row.
@@ -26,33 +33,55 @@ def two_sides(home: Path, texts: Sequence[str], fingerprint: str | None) -> tupl
     records = known_records(home / "records")
     groups, _ = group_runs(records)
     found = [_find(text, home, records, groups) for text in texts]
+    wanted = on(records) if on else None
     pairs = [
         (before, after)
         for before in found[0]
         for after in found[1]
         if _fingerprint(before) == _fingerprint(after)
-        if fingerprint in (None, _fingerprint(before))
+        if wanted is None or _fingerprint(before) in wanted
     ]
     if len(pairs) == 1:
         return pairs[0]
-    if not pairs and fingerprint is None and len(found[0]) == len(found[1]) == 1:
+    if not pairs and wanted is None and len(found[0]) == len(found[1]) == 1:
         return found[0][0], found[1][0]  # the comparison raises the error that explains why
-    raise HarnessError(_ambiguity(texts, found, pairs, fingerprint))
+    raise HarnessError(_ambiguity(texts, found, pairs, asked=wanted is not None))
+
+
+def on_data(home: Path, text: str) -> Callable[[Sequence[ResultRecord]], Collection[str]]:
+    """Return what chooses the data set that --data TEXT names, by its fingerprint.
+
+    Records say how their data is spelled. Only if that does not decide, the data set is read.
+    """
+    from harness.assembly.data_sets import load_splits, spelled_as_recorded
+    from harness.store.data_names import of_data
+
+    def choose(records: Sequence[ResultRecord]) -> Collection[str]:
+        found: set[str] = set()
+        with suppress(HarnessError):
+            named = of_data(records, spelled_as_recorded(text, home))
+            found = {record.data.fingerprint for record in named}
+        if len(found) == 1:
+            return found
+        return {load_splits(home, text, ("train",))["train"].fingerprint}
+
+    return choose
 
 
 def _ambiguity(
     texts: Sequence[str],
     found: Sequence[Sequence[Side]],
     pairs: Sequence[tuple[Side, Side]],
-    fingerprint: str | None,
+    *,
+    asked: bool,
 ) -> str:
     if not pairs:
         where = " and ".join(
             f"{text!r} ran on {', '.join(sorted({_edition(side) for side in sides}))}"
             for text, sides in zip(texts, found, strict=True)
         )
-        asked = "the data given" if fingerprint else "the same data"
-        return f"nothing to compare on {asked}: {where}"
+        data = "the data given" if asked else "the same data"
+        return f"nothing to compare on {data}: {where}"
     if len({_fingerprint(before) for before, _ in pairs}) > 1:
         editions = dict.fromkeys(_edition(before) for before, _ in pairs)
         return f"both ran on {', '.join(editions)}; choose one with --data"
@@ -78,13 +107,13 @@ def _find(
         return [Side(_with_seed(record), (Run(record, path.parent.parent),))]
     whole = [record for record in records if record.id == text]
     if not whole:
-        kinds: tuple[Callable[[Group], str], ...] = (
-            lambda group: group.name,
-            lambda group: group.newest.label,
-            lambda group: group.newest.plugin,
+        kinds: tuple[Callable[[Group], Collection[str]], ...] = (
+            lambda group: (group.name,),
+            lambda group: [record.label for record in group.records],
+            lambda group: (group.newest.plugin,),
         )
         for kind in kinds:
-            rows = [group for group in groups if kind(group) == text]
+            rows = [group for group in groups if text in kind(group)]
             if rows:
                 return [
                     Side(group.name, tuple(Run(record, home) for record in group.records))

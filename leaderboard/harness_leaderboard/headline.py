@@ -256,7 +256,10 @@ def _called(groups: Sequence[Group], methods: Sequence[str]) -> list[Group]:
     """Return the groups that one of the names names; all without names."""
     if not methods:
         return list(groups)
-    names = [{group.name, group.newest.label, group.newest.plugin} for group in groups]
+    names = [
+        {group.name, group.newest.plugin, *(record.label for record in group.records)}
+        for group in groups
+    ]
     for method in methods:
         if not any(method in own for own in names):
             known = {name for own in names for name in own}

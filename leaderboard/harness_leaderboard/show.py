@@ -83,7 +83,7 @@ def show(
         splits=asked.splits,
         methods=asked.methods,
     )
-    notes = (*(note for _, note in board.notes), *_on_published(board))
+    notes = (*(note for _, note in board.notes), *on_published(board))
     if kind == "noise":
         empty = "" if records else HOW_TO_FILL
         return Shown(noise_tables(board.noise), flat(board.noise, NoiseRow), notes, empty)
@@ -127,7 +127,7 @@ def text_of(shown: Shown, form: str, width: int = WIDTH) -> tuple[str, tuple[str
     return PAGES[form](shown.tables, (*shown.notes, *shown.empty.splitlines())), ()
 
 
-def _on_published(board: Board) -> Iterator[str]:
+def on_published(board: Board) -> Iterator[str]:
     """Yield what a reader of published rows must know."""
     if any(row.kind == "published" and row.regime for row in board.rows):
         yield REGIMES

@@ -262,6 +262,15 @@ def test_an_unknown_command_is_said(call: Call) -> None:
     outcome = call("trian")
     assert outcome.status == 2
     assert "Error: unknown command 'trian'; did you mean 'run'?" in outcome.err.splitlines()[-1]
+    for line, words in (
+        ("leaderbord", "did you mean 'leaderboard'?"),
+        ("train", "unknown command 'train'; did you mean 'run'?"),
+        ("huawei", "did you mean harness run --plugin huawei?"),
+        ("plugins shwo baseline", "unknown command 'shwo'; did you mean 'show'?"),
+        ("data chek", "unknown command 'chek'; did you mean 'check'?"),
+    ):
+        assert words in call(*line.split()).error
+    assert "Did you mean '--home'?" in call("--hom", "x", "doctor").err
 
 
 def test_a_home_that_is_a_file_is_said(call: Call, tmp_path: Path) -> None:

@@ -144,6 +144,18 @@ def test_a_record_away_from_its_predictions_is_said(
     assert "is not at its original place, HOME/records/baseline-seed0-syn.json" in error
 
 
+@pytest.mark.parametrize(
+    "text", ["synthweb:small", "synthweb", "synthweb-small v1", "synthweb:small?seed=0"]
+)
+def test_data_is_named_as_in_run_and_is_not_drawn_for_it(
+    board: Path, call: Call, text: str
+) -> None:
+    ended = call("compare", "baseline", "malong_curriculum", "--data", text, "--json")
+    found = json.loads(ended.out)
+    assert found["edition"] == "synthweb-small v1"
+    assert not (board / "data").exists()
+
+
 def test_the_data_asked_for_must_be_theirs(board: Path, call: Call, drawn_data: Path) -> None:
     (board / "data").symlink_to(drawn_data)
     error = call("compare", "baseline", "malong_curriculum", "--data", "synthweb:tiny").error

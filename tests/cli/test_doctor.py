@@ -49,6 +49,20 @@ def test_a_record_with_its_predictions_counts_once(
     assert doctor()[1]["records"][1].startswith("1 kept")
 
 
+def test_what_is_not_finished_or_disabled_is_counted_apart(
+    doctor: Callable[..., Any], tiny_home: Path, call: Callable[..., Any]
+) -> None:
+    for name in ("begun", "whole", "other"):
+        (tiny_home / "stages" / name).mkdir(parents=True)
+    for name in ("whole", "other"):
+        (tiny_home / "stages" / name / "done.json").touch()
+    assert call("plugins", "disable", "tensorboard").status == 0
+    findings = doctor()[1]
+    assert findings["stages"][1].startswith("2 kept and 1 unfinished, ")
+    count, whole, off = (int(w) for w in findings["plugins"][1].split() if w.isdigit())
+    assert (count, off) == (whole, 1)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("hidden", "status", "part", "state", "says"),

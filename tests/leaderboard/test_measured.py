@@ -51,6 +51,24 @@ def test_what_decides_the_result_makes_another_group(make_record, change):
     assert len(group_runs([make_record(seed=0), make_record(seed=1, **change)])[0]) == 2
 
 
+def test_one_number_has_one_row_however_it_was_typed(make_record):
+    typed = ["10", "1_0", "1e1", "10.0", "2", "0.1", ".1"]
+    records = [
+        make_record(
+            label=f"elr lr={text} stage=x",
+            plugin="elr",
+            seed=seed,
+            knobs={"lr": (str(float(text)), "command line")},
+        )
+        for seed, text in enumerate(typed)
+    ]
+    assert {row.method: row.seeds for row in rows_of(records)} == {
+        "elr lr=10 stage=x": (0, 1, 2, 3),
+        "elr lr=2 stage=x": (4,),
+        "elr lr=0.1 stage=x": (5, 6),
+    }
+
+
 def test_the_seed_of_a_trick_makes_no_group(make_record):
     records = []
     for seed in (0, 1):

@@ -224,10 +224,12 @@ class Site:
         ]
 
     def _published_page(self) -> bytes:
+        from harness_leaderboard.show import on_published
         from harness_leaderboard.table import make_board, score_tables
 
-        tables = score_tables(make_board((), self._published).rows)
-        return self._page("published.html", "published.html", {"tables": tables})
+        board = make_board((), self._published)
+        values = {"tables": score_tables(board.rows), "notes": list(on_published(board))}
+        return self._page("published.html", "published.html", values)
 
     def _run_pages(self) -> Iterator[tuple[str, bytes]]:
         twins: dict[object, list[ResultRecord]] = defaultdict(list)
