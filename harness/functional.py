@@ -22,6 +22,7 @@ _NAMES = {
     "harness.tricks.loss.generalized_cross_entropy": ("generalized_cross_entropy",),
     "harness.tricks.loss.ghm": ("ghm_factor", "gradient_sizes"),
     "harness.tricks.loss.joint_agreement": ("disagreement",),
+    "harness.tricks.loss.meta_weights": ("meta_loss", "weight_of"),
     "harness.tricks.loss.momentum_prototypes": ("contrast", "corrected", "moved_prototypes"),
     "harness.tricks.loss.multi_label": ("sigmoid_cross_entropy",),
     "harness.tricks.loss.neighbour_consistency": ("neighbour_divergence",),

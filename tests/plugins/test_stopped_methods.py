@@ -39,7 +39,7 @@ class Plugin:
             os.kill(os.getpid(), signal.SIGINT)
 '''
 
-METHODS = ("coteaching", "dividemix", "jocor", "mopro", "ssr")
+METHODS = ("coteaching", "dividemix", "jocor", "mopro", "mwnet", "ssr")
 # Of three epochs with five steps each: within the second, after the epoch tricks have chosen.
 STOP = "train 7"
 
@@ -70,8 +70,12 @@ def weights(home: Path) -> dict[str, dict[str, torch.Tensor]]:
     }
 
 
+def records_of(home: Path) -> list[Path]:
+    return sorted((home / "records").glob("*.json"))
+
+
 def record_of(home: Path) -> ResultRecord:
-    (path,) = (home / "records").glob("*.json")
+    (path,) = records_of(home)
     return read_record(path)
 
 
@@ -110,3 +114,28 @@ def test_a_stopped_method_ends_as_if_it_had_not_been(
     for name, tensors in mine.items():
         for key, tensor in tensors.items():
             assert torch.equal(tensor, others[name][key]), (name, key)
+
+
+@pytest.mark.slow
+def test_a_record_and_the_board_tell_that_clean_pictures_were_used(
+    tiny_home: Path, call: Call
+) -> None:
+    short = ("--data", "synthweb:tiny", "--stage", "epochs=1", "--set", "crops=1")
+    for command in (("mwnet", "--set", "clean=20"), ("baseline",)):
+        ended = call("run", "--plugin", *command, *short)
+        assert ended.status == 0, ended
+    records = {record.plugin: record for record in map(read_record, records_of(tiny_home))}
+    clean = {name: record.stages[0].values["clean"] for name, record in records.items()}
+    assert clean == {"mwnet": "20", "baseline": "0"}
+    board = [line.split() for line in call("leaderboard").out.splitlines()]
+    external = {cells[1]: cells[-1] for cells in board if cells[1:2] and cells[1] in clean}
+    assert external["mwnet"] == "clean" != external["baseline"]
+
+
+@pytest.mark.parametrize("kind", ["folder", "webvision1"])
+def test_data_without_a_clean_split_is_one_line(
+    kind: str, tiny_home: Path, drawn_tiny: Path, call: Call
+) -> None:
+    root = drawn_tiny / "google" if kind == "folder" else drawn_tiny
+    said = call("plan", "--plugin", "mwnet", "--data", f"{kind}:{root}").error
+    assert said.startswith(f"stage 'train' needs a small clean set, which data set {kind!r} does ")

@@ -21,6 +21,7 @@ from harness.language.lexical import encode_words
 from harness.samples import COLUMNS, Predictions, StageOutputs, Text, WebClass
 from harness.training.outputs import logits_of
 from harness.tricks.batch.ask_averaged import AskAveraged
+from harness.tricks.batch.ask_clean import AskClean
 from harness.tricks.batch.cutmix import CutMix
 from harness.tricks.batch.label_smoothing import SmoothLabels
 from harness.tricks.batch.mix_chosen import MixChosen
@@ -37,6 +38,7 @@ from harness.tricks.loss.focal import Focal
 from harness.tricks.loss.generalized_cross_entropy import GeneralizedCrossEntropy
 from harness.tricks.loss.ghm import GHM
 from harness.tricks.loss.joint_agreement import JointAgreement
+from harness.tricks.loss.meta_weights import MetaWeights
 from harness.tricks.loss.momentum_prototypes import MomentumPrototypes
 from harness.tricks.loss.multi_label import SigmoidCrossEntropy
 from harness.tricks.loss.neighbour_consistency import NeighbourConsistency
@@ -117,6 +119,7 @@ TOOLBOX = {
         MixMatch(),
         MixChosen(),
         MomentumView(),
+        AskClean(),
     ],
     "loss": [
         Focal(gamma=2.0),
@@ -134,6 +137,7 @@ TOOLBOX = {
         NeighbourConsistency(count=3, start=0.0),
         FeatureConsistency(strength=0.0),
         MomentumPrototypes(size=3, queue=6),
+        MetaWeights(hidden=2),
     ],
     "testing": [MultiCrop(crops=10), MultiScale(scales=(1.0, 1.5))],
 }
@@ -373,7 +377,16 @@ def batch():
     random = torch.Generator().manual_seed(0)
     targets = torch.eye(5)[torch.arange(8) % 5]
     targets[6:] = torch.rand(2, 5, generator=random).softmax(dim=1)
+    clean = Batch(
+        images=torch.randn(3, 3, 6, 6, generator=random),
+        targets=torch.eye(5)[:3],
+        weights=torch.ones(3),
+        index=torch.arange(3),
+        seed=4,
+        extra={"features": torch.ones(3, 3), "logits": torch.zeros(3, 5)},
+    )
     return Batch(
+        clean=clean,
         images=torch.randn(8, 6, 6, 3, generator=random).permute(0, 3, 1, 2),
         targets=targets,
         weights=torch.tensor([1.0, 0.5, 0.0, 2.0, 1.0, 1.0, 0.3, 1.0]),
@@ -395,6 +408,7 @@ def batch():
             "prototypes": functional.normalize(torch.randn(5, 3, generator=random)),
             "queue": functional.normalize(torch.randn(6, 3, generator=random)),
             "queue_rows": torch.tensor([101, 103, 1, 2, 3, -1]),
+            "meta": torch.randn(7, generator=random),
         },
         state={
             "early": torch.rand(8, 5, generator=random).softmax(dim=1) / 2,
@@ -409,6 +423,9 @@ class Networks:
 
     def logits(self, images):
         return torch.stack([images.flatten(2)[:, 0, :5], images.flatten(2)[:, 1, :5]])
+
+    def outputs(self, images):
+        return {"logits": self.logits(images)[0], "features": images.flatten(1)[:, :3]}
 
     def averaged(self, images, peer=0):
         return {"logits": self.logits(images)[peer], "embedding": images.flatten(1)[:, :3]}

@@ -6,6 +6,8 @@ picture shows another class of the group, or none of the classes), names with a 
 forms a separate cluster (crane, jaguar), a long tail, near-identical classes, texts that are mostly
 true, cleaner results at the top of a query and on Google, and another style for val and test. The
 true classes of the training pictures are in ``truth/train_truth.csv``, which no method may read.
+The split "clean" has new pictures as the web draws them, ten of each class, all with the right
+label; it is drawn into a folder of its own when a method first asks for it.
 
 Measured by ``benchmarks/calibrate_synthweb.py`` on ``small`` (2,500 train, 1,000 test, 20 classes),
 version 1: timm's test_resnet from nothing, 32 px random resized crops (area 0.35 to 1) and flips,
@@ -39,7 +41,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.data.synthweb.draw import WORTH_A_PROCESS, Progress
-from harness.data.synthweb.plan import Preset, plan_crawl
+from harness.data.synthweb.plan import Preset, plan_clean, plan_crawl
 from harness.data.synthweb.profiles import PROFILES
 from harness.data.synthweb.write import is_whole, write_crawl
 from harness.errors import DataError, unknown
@@ -92,6 +94,18 @@ def generate(
     return root
 
 
+def generate_clean(root: Path, preset: str, seed: int, *, progress: Progress | None = None) -> Path:
+    """Draw the split "clean" into the folder ``root`` unless it is there; return ``root``.
+
+    It is laid out as the val split of a data set without other pictures. Raises as ``generate``.
+    """
+    about = {"data": "synthweb clean", "version": VERSION, "preset": preset, "seed": seed}
+    if not is_whole(root, about):
+        crawl = plan_clean(PRESETS[preset], seed)
+        write_crawl(root, crawl, about, seed=seed, processes=1, progress=progress)
+    return root
+
+
 def _processes(images: int) -> int:
     """One process per thousand pictures, at most one per core."""
     return max(1, min(cores(), images // WORTH_A_PROCESS))
@@ -108,15 +122,17 @@ class SynthWeb:
 
     @hookimpl
     def load_samples(self, spec: RunSpec, split: str) -> Samples:
-        """Draw the data set on first use and read ``split``: "train", "val" or "test"."""
+        """Draw the data set on first use; read "train", "val", "test" or "clean"."""
         from harness.data.webvision import as_split, read_split
 
         preset, seed = _preset(spec), _seed(spec.data.options)
+        if split == "clean":
+            return _clean(spec, preset, seed)
         root = spec.home / "data" / f"synthweb-v{VERSION}-{preset}-{seed}"
         with ProgressLine(at_once=True, file_seconds=0.5) as line:
             count = partial(line.count, f"drawing synthweb {preset}", unit="images")
             generate(root, preset, seed, progress=count)
-        edition = f"synthweb-{preset} v{VERSION}"
+        edition = _edition(preset)
         if _labels(spec.data.options) == "found":
             return read_split(root, as_split(split), edition=edition)
         from harness.data.synthweb.truth import with_true_labels
@@ -141,6 +157,20 @@ class SynthWeb:
     def stage_tricks(self, spec: RunSpec) -> Sequence[Trick[Stage]]:
         """Shrink every stage to the preset's profile."""
         return [PROFILES[_preset(spec)]]
+
+
+def _clean(spec: RunSpec, preset: str, seed: int) -> Samples:
+    from harness.data.webvision import read_split
+
+    root = spec.home / "data" / f"synthweb-v{VERSION}-{preset}-{seed}-clean"
+    with ProgressLine(at_once=True, file_seconds=0.5) as line:
+        count = partial(line.count, f"drawing synthweb {preset}'s clean split", unit="images")
+        generate_clean(root, preset, seed, progress=count)
+    return read_split(root, "val", edition=_edition(preset)).assign(split="clean")
+
+
+def _edition(preset: str) -> str:
+    return f"synthweb-{preset} v{VERSION}"
 
 
 def _preset(spec: RunSpec) -> str:

@@ -26,7 +26,9 @@ OUTSIDE_SHARE = 0.25
 NEIGHBOUR_SHARE = 0.75
 DUPLICATES = 0.06
 LEAST_CLEAN = 2
+CLEAN_PER_CLASS = 10  # pictures of the split "clean"
 QUERY_SHARES = (0.5, 0.3, 0.2)
+CLEAN_STREAM = 5  # of random numbers; the crawl, its pictures, val, test and texts have 0 to 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +111,24 @@ def plan_crawl(preset: Preset, seed: int) -> Crawl:
         val=_plan_eval("val", classes, preset.val, seed),
         test=_plan_eval("test", classes, preset.test, seed),
     )
+
+
+def plan_clean(preset: Preset, seed: int) -> Crawl:
+    """Plan the split "clean" of the crawl of this ``seed``: its pictures are in ``val``.
+
+    New pictures as the web draws them, from Google and Flickr in the crawl's shares, all with the
+    right label; ``CLEAN_PER_CLASS`` of each class. Nothing else of the crawl changes.
+    """
+    classes = vocabulary(preset.groups, preset.per_group)
+    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence((seed, CLEAN_STREAM))))
+    labels = rng.permutation(np.repeat(np.arange(len(classes)), CLEAN_PER_CLASS))
+    pictures = []
+    for number, label in enumerate(labels):
+        thing = (classes[label].group, classes[label].member)
+        source = SOURCES[int(rng.random() >= GOOGLE_SHARE)]
+        picture = Picture(thing, source, (seed, CLEAN_STREAM, number))
+        pictures.append(EvalImage(f"clean{number + 1:06d}.jpg", int(label), picture))
+    return Crawl(classes=classes, queries=(), train=(), val=tuple(pictures), test=())
 
 
 def _searches(cls: DrawnClass) -> list[str]:

@@ -19,8 +19,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from harness.data.synthweb import PRESETS, VERSION, SynthWeb, generate, write
-from harness.data.synthweb.plan import Crawl, plan_crawl
+from harness.data.synthweb import PRESETS, VERSION, SynthWeb, generate, generate_clean, write
+from harness.data.synthweb.plan import Crawl, plan_clean, plan_crawl
 from harness.data.synthweb.scenes import Picture, render
 from harness.data.synthweb.write import is_whole, write_crawl
 from harness.data.webvision import missing_files, read_split
@@ -442,3 +442,46 @@ def test_the_plugin_refuses_with_one_line(typed: str, said: str, tmp_path: Path)
 def test_an_unknown_preset_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="unknown synthweb preset 'huge'"):
         generate(tmp_path / "data", "huge", 0)
+
+
+# the split "clean"
+
+
+def test_clean_pictures_are_new_and_show_what_their_label_says() -> None:
+    preset = PRESETS["small"]
+    crawl, clean = plan_crawl(preset, 0), plan_clean(preset, 0)
+    assert Counter(one.label for one in clean.val) == dict.fromkeys(range(20), 10)
+    classes = clean.classes
+    things = [(classes[one.label].group, classes[one.label].member) for one in clean.val]
+    assert [one.picture.thing for one in clean.val] == things
+    drawn = {render(entry.picture) for entry in (*crawl.train, *crawl.val, *crawl.test)}
+    assert drawn.isdisjoint(render(one.picture) for one in clean.val)
+    styles = Counter(one.picture.style for one in clean.val)
+    assert set(styles) == {"google", "flickr"}  # as the web draws them, not as val and test
+    assert clean == plan_clean(preset, 0) != plan_clean(preset, 1)
+
+
+def test_the_clean_split_leaves_all_other_splits_as_they_are(tiny_home: Path, tiny: Path) -> None:
+    def split(name: str, data: str = "tiny"):
+        spec = RunSpec(plugin="synthweb", data=DataSpec.parse(f"synthweb:{data}"), home=tiny_home)
+        return SynthWeb().load_samples(spec, name)
+
+    before = tree_digest(tiny)
+    others = {name: split(name) for name in ("train", "val", "test")}
+    clean = split("clean")
+    assert tree_digest(tiny) == before
+    for name, samples in others.items():
+        again = split(name)
+        assert (again.fingerprint, again.edition) == (samples.fingerprint, samples.edition)
+        assert clean.fingerprint != samples.fingerprint
+    assert (clean.split, len(clean), clean.classes) == ("clean", 60, others["train"].classes)
+    assert clean.edition == others["train"].edition
+    missing_files(clean)
+    assert not set(clean.root.rglob("*.jpg")) & set(tiny.rglob("*.jpg"))
+
+
+def test_a_damaged_clean_split_is_said(tmp_path: Path) -> None:
+    root = generate_clean(tmp_path / "clean", "tiny", 0)
+    next(root.rglob("*.jpg")).unlink()
+    with pytest.raises(DataError, match=r"is damaged.*remove the folder"):
+        generate_clean(root, "tiny", 0)
