@@ -158,6 +158,8 @@
       }));
     };
     window.run = (values) => runs.set(values.id, values);
+    const classes = new Map();
+    window.names = ([place, ...names]) => classes.set(place, names);
     const load = (id) => new Promise((resolve, reject) => {
       if (runs.has(id)) return resolve(runs.get(id));
       if (!/^[\w.-]+$/u.test(id)) return reject(new Error(`no run is called ${id}`));
@@ -167,12 +169,20 @@
       script.onerror = () => reject(new Error(`no run is called ${id}`));
       document.head.append(script);
     });
+    const namesOf = (run) => new Promise((resolve) => {
+      if (!/^names\/[\w-]+\.js$/.test(run.names) || classes.has(run.names)) return resolve(classes.get(run.names) || []);
+      const script = make("script");
+      script.src = run.names;
+      script.onload = () => resolve(classes.get(run.names) || []);
+      script.onerror = () => resolve([]); // classes then have numbers only
+      document.head.append(script);
+    });
     const show = async () => {
       const ids = [asked.elements.a.value.trim(), asked.elements.b.value.trim()];
       if (!ids[0] || !ids[1]) return;
       try {
         const [a, b] = await Promise.all(ids.map(load));
-        place.replaceChildren(...compared(a, b));
+        place.replaceChildren(...compared(a, b, await namesOf(a)));
         document.title = `${a.label} and ${b.label}`;
       } catch (error) {
         place.replaceChildren(make("p", `${error.message}; choose one of the list.`));
@@ -193,7 +203,7 @@
     return link;
   }
 
-  function compared(a, b) {
+  function compared(a, b, names) {
     const found = [make("p", null, title(a), " \u2192 ", title(b), ` on ${a.data}${a.data === b.data ? "" : ` and ${b.data}`}`)];
     const same = a.correct && b.correct && a.pictures === b.pictures;
     if (same) {
@@ -234,16 +244,16 @@
       [...terms].map(([key, [x, y]]) => [key, percent(x), percent(y), x === null || y === null ? "" : signed(100 * (y - x))]),
       "Scores of both runs",
     ));
-    const names = [...new Set([...Object.keys(a.settings), ...Object.keys(b.settings)])];
+    const fields = [...new Set([...Object.keys(a.settings), ...Object.keys(b.settings)])];
     // Of a stage that only one of them has, the name among the stages says enough.
     const stages = (one, name) => !/^stage \d+: /.test(name) || Object.hasOwn(one.settings, `${name.split(": ")[0]}: epochs`);
-    const differing = names.filter((name) => a.settings[name] !== b.settings[name] && stages(a, name) && stages(b, name));
+    const differing = fields.filter((name) => a.settings[name] !== b.settings[name] && stages(a, name) && stages(b, name));
     found.push(make("h2", "What was set differently"));
     found.push(differing.length
       ? tableOf([{ name: "setting" }, { name: "first" }, { name: "second" }], differing.map((name) => [name, a.settings[name] ?? "", b.settings[name] ?? ""]), "Settings that differ")
       : make("p", a.seed === b.seed ? "Nothing." : "Nothing but the seed."));
     if (same) {
-      const rows = a.classes.map((x, n) => [a.names[n] || b.names[n] || `class ${n}`, x, b.classes[n]]).filter(([, x, y]) => x !== null && y !== null);
+      const rows = a.classes.map((x, n) => [names[n] || `class ${n}`, x, b.classes[n]]).filter(([, x, y]) => x !== null && y !== null);
       rows.sort((x, y) => (y[2] - y[1]) - (x[2] - x[1]));
       const shown = rows.length > 60 ? [...rows.slice(0, 30), ...rows.slice(-30)] : rows;
       found.push(make("h2", shown.length < rows.length ? "Classes that changed most" : "Classes"), tableOf(

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
+
+from markupsafe import Markup, escape
 
 from harness.terminal import visible
-
-if TYPE_CHECKING:
-    from markupsafe import Markup
 
 WIDTH, HEIGHT = 340.0, 200.0
 LEFT, RIGHT, TOP, BOTTOM = 46.0, 12.0, 10.0, 38.0
@@ -258,8 +257,6 @@ def _cut(text: str, most: int) -> str:
 
 
 def _escaped(text: str) -> str:
-    from markupsafe import escape
-
     return str(escape(visible(text)))
 
 
@@ -270,8 +267,6 @@ def _svg(
     height: float = HEIGHT,
     kind: str = "plot",
 ) -> Markup:
-    from markupsafe import Markup
-
     return Markup(  # every text in it was escaped
         f'<svg class="{kind}" role="img" aria-label="{_escaped(label)}" '
         f'viewBox="0 0 {width:g} {height:g}">{"".join(parts)}</svg>'

@@ -7,10 +7,12 @@ from any server.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
+
+from markupsafe import Markup, escape
 
 from harness.terminal import visible
 
@@ -49,8 +51,6 @@ def single_page(folder: Path, template: str, values: Mapping[str, Any]) -> str:
 
     The same values give the same bytes.
     """
-    from markupsafe import Markup
-
     style, script = look(STYLE), look(SCRIPT)
     return (
         environment(folder)
@@ -78,11 +78,15 @@ def _digest(text: str) -> str:
     )
 
 
+@lru_cache(maxsize=1 << 14)
+def shown(text: str) -> Markup:
+    """Return a text escaped and with its hidden characters visible."""
+    return escape(visible(text))
+
+
 def _visible(value: object) -> object:
     """Make hidden characters of a text visible; markup of ours is unchanged."""
-    from markupsafe import Markup
-
-    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    return shown(value) if type(value) is str else value
 
 
 def percent(share: float | None, digits: int = 2) -> str:

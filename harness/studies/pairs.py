@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -15,6 +15,7 @@ from harness.store.record import ResultRecord
 from harness.testing.predictions import StoredPredictions, load_predictions
 
 SeedsByImages: TypeAlias = NDArray[np.bool_]
+LoadPredictions: TypeAlias = Callable[[Path, ResultRecord, str, str, Epoch], StoredPredictions]
 
 
 class Run(NamedTuple):
@@ -61,7 +62,9 @@ class Answers:
     once; of each image, one bit a metric is kept.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, load: LoadPredictions = load_predictions) -> None:
+        """Take the function that reads the predictions of a run: home, record and terms."""
+        self._read = load
         self._images: dict[str, _TestedImages] = {}
         self._correct: dict[tuple[Path, str, str, str, Epoch], dict[Metric, SeedsByImages]] = {}
 
@@ -89,7 +92,7 @@ class Answers:
     ) -> dict[Metric, SeedsByImages]:
         key = (run.home, run.record.id, split, protocol, epoch)
         if key not in self._correct:
-            stored = load_predictions(run.home, run.record, split, protocol, epoch)
+            stored = self._read(run.home, run.record, split, protocol, epoch)
             self._check_images(stored, run.record.data.tested.get(split), split)
             self._correct[key] = {metric: stored.correct(TOP_K[metric]) for metric in METRICS}
         return self._correct[key]

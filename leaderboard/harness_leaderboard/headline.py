@@ -148,6 +148,7 @@ def make_headline(  # noqa: PLR0913 - one parameter per choice
     epoch: EpochChoice | None = None,
     methods: Sequence[str] = (),
     unverified: Collection[str] | None = None,
+    answers: Answers | None = None,
 ) -> HeadlineBoard:
     """Compute the board of one data set, by default that of the newest run.
 
@@ -155,7 +156,7 @@ def make_headline(  # noqa: PLR0913 - one parameter per choice
     spells it, or the beginning of an edition. ``split`` is by default the first of test, val and
     ilsvrc that was scored. ``methods`` keeps the rows whose plugin, label or name is one of these.
     ``unverified`` are the ids of records whose predictions were not scored again; None if none was
-    checked.
+    checked. ``answers`` reads predictions; give one to read them in another way.
 
     Raises:
         HarnessError: There are no records, or none of this data, split, epoch or method.
@@ -169,7 +170,7 @@ def make_headline(  # noqa: PLR0913 - one parameter per choice
     chosen = data_set(newest.data, split)
     kept = [record for record in known if data_set(record.data, split) == chosen]
     groups, notes = group_runs(kept)
-    answers = Answers()
+    answers = answers or Answers()
     entries = [
         _entry(group, terms, home, split, answers)
         for group in _called(groups, methods)

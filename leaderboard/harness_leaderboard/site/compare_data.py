@@ -9,27 +9,22 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-
-from harness.store.groups import settings
-from harness.store.record import ResultRecord, digest
+from harness.store.record import ResultRecord
 from harness.terminal import visible_in
-from harness_leaderboard.site.run_page import headline_score
-
-if TYPE_CHECKING:
-    from harness.testing.predictions import StoredPredictions
+from harness_leaderboard.site.home import Kept, headline_score
 
 MOST_PICTURES = 200_000  # whose answers a script file carries: 25 kB
 DIGITS = 5
 
 
-def run_script(record: ResultRecord, kept: StoredPredictions | None, names: Sequence[str]) -> str:
+def run_script(
+    record: ResultRecord, kept: Kept | None, names: str, found: Mapping[str, str]
+) -> str:
     """Return the script that hands a run's data to the page.
 
-    ``correct`` has a bit for each test picture, the first in the highest bit of the first byte,
-    and ``pictures`` is equal for runs that were tested on the same pictures and labels.
+    ``names`` is the script that has the names of its classes, or empty; ``found`` are its settings.
     """
     score = headline_score(record)
     values: dict[str, Any] = {
@@ -41,16 +36,16 @@ def run_script(record: ResultRecord, kept: StoredPredictions | None, names: Sequ
             [one.split, one.protocol, one.epoch, *_rounded((one.top1, one.top5))]
             for one in record.scores
         ],
-        "settings": _settings(record),
+        "settings": _settings(record, found),
         "seconds": round(record.cost.device_seconds, 1),
         "terms": [score.split, score.protocol, score.epoch] if score else [],
         "classes": _rounded(score.per_class_top1) if score else [],
-        "names": list(names),
+        "names": names,
     }
-    if kept is not None and len(kept.labels) <= MOST_PICTURES:
-        values["correct"] = base64.b64encode(np.packbits(kept.correct(1)).tobytes()).decode()
-        values["images"] = len(kept.labels)
-        values["pictures"] = digest([kept.files.tolist(), kept.labels.tolist()])[:16]
+    if kept is not None and kept.images <= MOST_PICTURES:
+        values["correct"] = base64.b64encode(kept.correct).decode()
+        values["images"] = kept.images
+        values["pictures"] = kept.pictures
     return call("run", values)
 
 
@@ -60,16 +55,21 @@ def call(function: str, value: object) -> str:
     return f"{function}({text});\n"
 
 
-def _settings(record: ResultRecord) -> Mapping[str, str]:
+def names_script(place: str, names: Sequence[str]) -> str:
+    """Return the script that hands the names of classes to the page, for all runs on this data."""
+    return call("names", [place, *names])
+
+
+def _settings(record: ResultRecord, found: Mapping[str, str]) -> dict[str, str]:
     """Return a run's settings, those of stages by the stage's number: names differ by method."""
     numbers = {stage.name: f"stage {number}" for number, stage in enumerate(record.stages, 1)}
     skipped = {"data", "edition", "label"}
-    found = {}
-    for name, value in settings(record).items():
+    named = {}
+    for name, value in found.items():
         stage, dot, field = name.rpartition(".")
         if value and name not in skipped:
-            found[f"{numbers[stage]}: {field}" if dot and stage in numbers else name] = value
-    return found
+            named[f"{numbers[stage]}: {field}" if dot and stage in numbers else name] = value
+    return named
 
 
 def _rounded(values: Sequence[float | None]) -> list[float | None]:

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import HarnessError
+from harness.scores import Epoch
 from harness.store.reading import read_plain
-from harness.store.record import Data, ResultRecord, Score
+from harness.store.record import Data, ResultRecord, Score, digest
 from harness.store.stages import stage_folder
 from harness.studies.class_names import first_lemmas, training_samples
 from harness.testing.predictions import StoredPredictions, load_predictions
@@ -57,11 +58,40 @@ class Known(NamedTuple):
     root: Path | None
 
 
+class Kept(NamedTuple):
+    """What pages need of the predictions behind a run's headline score.
+
+    ``correct`` has a bit for each picture, the first in the highest bit of the first byte;
+    ``pictures`` is equal for runs that were tested on the same pictures and labels. A confusion is
+    (label, taken for, how often, pictures of the label, the file of one).
+    """
+
+    correct: bytes
+    images: int
+    pictures: str
+    confusions: tuple[tuple[int, int, int, int, str], ...]
+
+
+def headline_score(record: ResultRecord) -> Score | None:
+    """Return the score that stands for a run: the first split of test, val, ..., the own views.
+
+    The average of the weights if the method keeps one, else the last epoch.
+    """
+    for split in dict.fromkeys(("test", "val", *(score.split for score in record.scores))):
+        found = [score for score in record.scores if score.split == split]
+        for epoch in ("averaged", "last"):
+            of_epoch = [score for score in found if score.epoch == epoch]
+            if of_epoch:
+                return of_epoch[-1]
+    return None
+
+
 class HomeFiles:
-    """The files of a home that pages draw on; each data set and stage is read once."""
+    """The files of a home that pages draw on; each data set, stage and prediction is read once."""
 
     def __init__(self, home: Path) -> None:
         self._home = home
+        self._kept: dict[str, Kept] = {}
         self._known: dict[tuple[str, str], Known] = {}
         self._weights: dict[str, Weights | None] = {}
 
@@ -84,34 +114,36 @@ class HomeFiles:
     def _has_data(self) -> bool:
         return (self._home / "data").is_dir()
 
-    def predictions(self, record: ResultRecord, score: Score) -> StoredPredictions | None:
-        """Return the predictions behind a score, or None if they are missing or damaged."""
-        try:
-            return load_predictions(self._home, record, score.split, score.protocol, score.epoch)
-        except HarnessError:
-            return None
+    def load(
+        self, home: Path, record: ResultRecord, split: str, protocol: str, epoch: Epoch
+    ) -> StoredPredictions:
+        """Read predictions as ``load_predictions`` does, and keep what pages need of them."""
+        stored = load_predictions(home, record, split, protocol, epoch)
+        score = headline_score(record)
+        if score and (split, protocol, epoch) == (score.split, score.protocol, score.epoch):
+            self._kept[record.id] = _kept(record, score, stored)
+        return stored
 
-    def confusions(self, record: ResultRecord, kept: StoredPredictions) -> list[Confusion]:
+    def kept(self, record: ResultRecord) -> Kept | None:
+        """Return what predictions a run's page needs; None if they are missing or damaged."""
+        score = headline_score(record)
+        if score and record.id not in self._kept:
+            with suppress(HarnessError):
+                self.load(self._home, record, score.split, score.protocol, score.epoch)
+        return self._kept.get(record.id)
+
+    def confusions(self, record: ResultRecord) -> list[Confusion]:
         """Return the pairs of classes that were confused most often, worst first."""
-        known, classes = self.known(record.data), record.data.classes
-        first = kept.classes[:, 0].astype(np.int64)
-        wrong = np.flatnonzero(first != kept.labels)
-        pairs, places, counts = np.unique(
-            kept.labels[wrong] * np.int64(classes) + first[wrong],
-            return_index=True,
-            return_counts=True,
-        )
-        images = np.bincount(kept.labels, minlength=classes)
-        worst = sorted(range(len(pairs)), key=lambda n: (-counts[n], pairs[n]))[:WORST]
+        known, kept = self.known(record.data), self.kept(record)
         return [
             Confusion(
-                class_name(known.names, int(pairs[n]) // classes),
-                class_name(known.names, int(pairs[n]) % classes),
-                int(counts[n]),
-                int(images[int(pairs[n]) // classes]),
-                _picture(known.root, str(kept.files[wrong[places[n]]])),
+                class_name(known.names, label),
+                class_name(known.names, taken_for),
+                count,
+                images,
+                _picture(known.root, file),
             )
-            for n in worst
+            for label, taken_for, count, images, file in (kept.confusions if kept else ())
         ]
 
     def weights(self, record: ResultRecord) -> list[Weights]:
@@ -156,6 +188,30 @@ def weights_of(arrays: Mapping[str, NDArray[np.generic]], known: Known) -> Weigh
         for rows in (clean, ~clean)
     ]
     return Weights("", tuple(edges.tolist()), *(tuple(one.tolist()) for one in shares))
+
+
+def _kept(record: ResultRecord, score: Score, stored: StoredPredictions) -> Kept:
+    classes, labels = record.data.classes, stored.labels.astype(np.int64)
+    first = stored.classes[:, 0].astype(np.int64)
+    wrong = np.flatnonzero(first != labels)
+    pairs, places, counts = np.unique(
+        labels[wrong] * classes + first[wrong], return_index=True, return_counts=True
+    )
+    images = np.bincount(labels, minlength=classes)
+    confusions = tuple(
+        (
+            int(pairs[n]) // classes,
+            int(pairs[n]) % classes,
+            int(counts[n]),
+            int(images[pairs[n] // classes]),
+            str(stored.files[wrong[places[n]]]),
+        )
+        for n in np.argsort(-counts, kind="stable")[:WORST]
+    )
+    tested = record.data.tested.get(score.split)
+    pictures = tested or digest([stored.files.tolist(), labels.tolist()])
+    correct = np.packbits(first == labels).tobytes()
+    return Kept(correct, len(labels), pictures[:16], confusions)
 
 
 def class_name(names: Sequence[str], label: int) -> str:

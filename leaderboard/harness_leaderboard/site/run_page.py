@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
+
+from markupsafe import Markup
 
 from harness.pages import plots
-from harness.store.groups import settings
-from harness.store.record import EffectiveStage, ResultRecord, Score
+from harness.pages.render import shown
+from harness.store.record import EffectiveStage, Knob, ResultRecord, Score
 from harness_leaderboard.site.again import command
-from harness_leaderboard.site.home import Confusion, HomeFiles, class_name
+from harness_leaderboard.site.home import Confusion, HomeFiles, class_name, headline_score
 
-if TYPE_CHECKING:
-    from markupsafe import Markup
-
-    from harness.testing.predictions import StoredPredictions
-
+_TAG = '<td><span class="tag">{}</span></td>'
+_WIDE = '<td class="wrap">{}</td>'
+_KNOB = Markup(f'<tr><th scope="row"><code>{{}}</code></th><td>{{}}</td>{_TAG}{_WIDE}</tr>\n')
+_VALUE = Markup(f'<tr><th scope="row">{{}}</th>{_WIDE}{_TAG}</tr>\n')
 BARS = 40  # classes that have a bar each; more are one curve with its two ends
 ENDS = 12
 
@@ -34,27 +36,10 @@ class Twin(NamedTuple):
     changed: tuple[str, ...]
 
 
-def headline_score(record: ResultRecord) -> Score | None:
-    """Return the score that stands for a run: the first split of test, val, ..., the own views.
-
-    The average of the weights if the method keeps one, else the last epoch.
-    """
-    for split in dict.fromkeys(("test", "val", *(score.split for score in record.scores))):
-        found = [score for score in record.scores if score.split == split]
-        for epoch in ("averaged", "last"):
-            of_epoch = [score for score in found if score.epoch == epoch]
-            if of_epoch:
-                return of_epoch[-1]
-    return None
-
-
 def run_values(
-    record: ResultRecord,
-    files: HomeFiles,
-    kept: StoredPredictions | None,
-    twins: Sequence[ResultRecord],
+    record: ResultRecord, files: HomeFiles, twins: Sequence[ResultRecord]
 ) -> dict[str, Any]:
-    """Return what the template of a run shows; ``kept`` are the predictions of its headline score.
+    """Return what the template of a run shows.
 
     ``twins`` are all runs with its settings and seed, itself among them.
     """
@@ -67,17 +52,42 @@ def run_values(
         "curves": [curve for stage in record.stages for curve in _curves(stage)],
         "classes": _classes(score, names) if score else None,
         "ends": _ends(score, names) if score else None,
-        "confusions": files.confusions(record, kept) if kept is not None else [],
+        "confusions": files.confusions(record),
         "weights": [_weights(one) for one in files.weights(record)],
         "twins": _twins(record, twins),
+        "knobs": _knob_rows(tuple((name, *k) for name, k in _plain(record.knobs))),
+        "stages": [
+            (stage, _value_rows(tuple(stage.values.items()), tuple(stage.origins.items())))
+            for stage in record.stages
+        ],
         "plugins": [p for p in record.plugins if p.name == record.plugin]
         + [p for p in record.plugins if p.name != record.plugin],
     }
 
 
-def key_of(record: ResultRecord) -> tuple[object, ...]:
-    """Return a key that is equal for runs of equal settings and seed."""
-    return (*settings(record).items(), record.seed)
+def _plain(knobs: Mapping[str, Knob]) -> Iterator[tuple[str, tuple[str, str, str]]]:
+    return ((name, (knob.value, knob.origin, knob.source)) for name, knob in knobs.items())
+
+
+# The seeds of a method share these rows, so each is written once and not once for each run.
+@lru_cache(maxsize=1 << 12)
+def _knob_rows(knobs: tuple[tuple[str, str, str, str], ...]) -> Markup:
+    """Return the rows of a table of knobs: name, value, origin and source."""
+    return Markup("").join(
+        _KNOB.format(*map(shown, (name, value, origin, source)))
+        for name, value, origin, source in knobs
+    )
+
+
+@lru_cache(maxsize=1 << 12)
+def _value_rows(
+    values: tuple[tuple[str, str], ...], origins: tuple[tuple[str, str], ...]
+) -> Markup:
+    """Return the rows of a table of a stage's values: field, value and origin."""
+    known = dict(origins)
+    return Markup("").join(
+        _VALUE.format(*map(shown, (name, value, known.get(name, "")))) for name, value in values
+    )
 
 
 def pictures_of(confusions: Sequence[Confusion]) -> list[Path]:

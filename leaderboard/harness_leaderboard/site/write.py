@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
+import secrets
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,15 +17,18 @@ from harness import __version__
 from harness.errors import HarnessError
 from harness.pages.render import SCRIPT, STYLE, environment, look
 from harness.store.data_names import DataSet, data_set
+from harness.store.files import unwritable
+from harness.store.groups import settings
 from harness.store.reading import read_plain
 from harness.store.record import ResultRecord
+from harness.studies.pairs import Answers
 from harness_leaderboard.headline import HeadlineBoard, HeadlineRow, make_headline
 from harness_leaderboard.site.again import command
 from harness_leaderboard.site.board_page import board_values
-from harness_leaderboard.site.compare_data import call, run_script
-from harness_leaderboard.site.home import HomeFiles
+from harness_leaderboard.site.compare_data import call, names_script, run_script
+from harness_leaderboard.site.home import HomeFiles, headline_score
 from harness_leaderboard.site.method_page import Sources, Verdicts, knob_lines, methods_of
-from harness_leaderboard.site.run_page import headline_score, key_of, pictures_of, run_values
+from harness_leaderboard.site.run_page import pictures_of, run_values
 from harness_leaderboard.site.worlds import worlds_values
 
 if TYPE_CHECKING:
@@ -104,7 +109,11 @@ class Site:
         ):
             try:
                 board = make_headline(
-                    found[key, split], self._home, split=split, unverified=self._unverified
+                    found[key, split],
+                    self._home,
+                    split=split,
+                    unverified=self._unverified,
+                    answers=Answers(self._files.load),
                 )
             except HarnessError as error:
                 self._problems = (*self._problems, f"{key.asked}, {split}: {error}")
@@ -234,12 +243,12 @@ class Site:
     def _run_pages(self) -> Iterator[tuple[str, bytes]]:
         twins: dict[object, list[ResultRecord]] = defaultdict(list)
         for record in self._records:
-            twins[key_of(record)].append(record)
+            twins[_key(record, settings(record))].append(record)
+        named: set[str] = set()
         pictures: dict[str, Path] = {}
         for record in self._records:
-            score = headline_score(record)
-            kept = self._files.predictions(record, score) if score else None
-            values = run_values(record, self._files, kept, twins[key_of(record)])
+            found = settings(record)
+            values = run_values(record, self._files, twins[_key(record, found)])
             names = {path: _picture_name(path) for path in pictures_of(values["confusions"])}
             values["confusions"] = [
                 {**one._asdict(), "shown": names.get(one.picture) if one.picture else None}
@@ -248,9 +257,19 @@ class Site:
             pictures |= {name: path for path, name in names.items()}
             yield f"runs/{record.id}.html", self._page("run.html", "runs.html", values, "../")
             class_names = self._files.known(record.data).names
-            yield f"runs/{record.id}.js", run_script(record, kept, class_names).encode()
+            place = f"names/{record.data.fingerprint[:16]}.js" if class_names else ""
+            if place and place not in named:
+                named.add(place)
+                yield place, names_script(place, class_names).encode()
+            script = run_script(record, self._files.kept(record), place, found)
+            yield f"runs/{record.id}.js", script.encode()
         for name, path in pictures.items():
             yield name, read_plain(path, MOST)
+
+
+def _key(record: ResultRecord, found: Mapping[str, str]) -> tuple[object, ...]:
+    """Return what is equal for runs of equal settings and seed."""
+    return (*found.items(), record.seed)
 
 
 def _picture_name(path: Path) -> str:
@@ -274,13 +293,14 @@ def write_site(site: Site, folder: Path, tell: Callable[[str], object] = lambda 
     """
     before = _earlier(folder)
     names, size = [], 0
+    pages = _Folder(folder, before)
     for name, content in site.files():
         names.append(name)
         size += len(content)
-        write_page(folder / name, content)
+        pages.write(name, content)
     for name in sorted(before - set(names)):
         (folder / name).unlink(missing_ok=True)
-    write_page(folder / LISTED, json.dumps(sorted(names), indent=0).encode())
+    pages.write(LISTED, json.dumps(sorted(names), indent=0).encode())
     tell(f"wrote {folder / 'index.html'}: {len(names):,} files, {size / 1e6:.1f} MB")
     return size
 
@@ -304,21 +324,40 @@ def _is_inside(folder: Path, name: str) -> bool:
     return (folder / name).resolve().is_relative_to(folder.resolve())
 
 
-def write_page(path: Path, content: bytes) -> None:
-    """Write one file of a site, whole or not at all.
+class _Folder:
+    """Writes the files of a site, each whole or not at all.
 
     Not through to the disk, as records are: a lost page is made again in a second.
     """
-    import secrets
 
-    from harness.store.files import unwritable
+    def __init__(self, folder: Path, before: Collection[str]) -> None:
+        self._folder, self._before = str(folder), before
+        self._made: set[str] = set()
+        self._suffix = f".{secrets.token_hex(8)}"
 
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file, unless it is there with this content.
+
+        Raises HarnessError if it cannot be written.
+        """
+        path = f"{self._folder}/{name}"  # texts: making Paths of 20,000 files takes two seconds
+        parent = path.rpartition("/")[0]
+        try:
+            if name in self._before and _is_same(path, content):
+                return
+            if parent not in self._made:
+                os.makedirs(parent, exist_ok=True)  # noqa: PTH103
+                self._made.add(parent)
+            with open(path + self._suffix, "wb", buffering=0) as file:  # noqa: PTH123
+                file.write(content)
+            os.replace(path + self._suffix, path)  # noqa: PTH105
+        except OSError as error:
+            raise HarnessError(unwritable(path, error)) from error
+
+
+def _is_same(path: str, content: bytes) -> bool:
     try:
-        if path.is_file() and path.stat().st_size == len(content) and path.read_bytes() == content:
-            return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    except OSError as error:
-        raise HarnessError(unwritable(path, error)) from error
+        with open(path, "rb") as file:  # noqa: PTH123
+            return file.read() == content
+    except FileNotFoundError:
+        return False
