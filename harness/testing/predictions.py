@@ -94,11 +94,11 @@ def _read_arrays(path: Path, arrays: zipfile.ZipFile) -> dict[str, NDArray[Any]]
             if np.lib.format.read_magic(file) != (1, 0):
                 raise ValueError(f"{one.filename} has another version of header")
             shape, by_column, kind = np.lib.format.read_array_header_1_0(file)
-            if shape and shape[0] > MOST_IMAGES:
-                raise HarnessError(f"{path} is of {shape[0]} images, more than {MOST_IMAGES}")
             content = file.read()
         if kind.hasobject or math.prod(shape) * kind.itemsize != len(content):
             raise ValueError(f"{one.filename} has other than the {shape} values announced")
+        if shape and shape[0] > MOST_IMAGES:
+            raise HarnessError(f"{path} is of {shape[0]} images, more than {MOST_IMAGES}")
         name = one.filename.removesuffix(".npy")
         if name in StoredPredictions._fields:
             order: Literal["F", "C"] = "F" if by_column else "C"
