@@ -60,7 +60,14 @@ def _rates(module: nn.Module, stage: Stage) -> dict[str, float]:
 
         known: Any = timm.optim
         decay = stage.groups.layer_decay
-        for group in known.param_groups_layer_decay(module, layer_decay=decay):
+        groups = known.param_groups_layer_decay(module, layer_decay=decay)
+        if len({group["lr_scale"] for group in groups}) < 2:  # timm only warns
+            raise TrainingError(
+                f"stage {stage.name!r}: layer_decay={decay} would have no effect, since timm finds "
+                "only one layer in the network; give it timm's group_matcher, or leave layer_decay "
+                "at 1"
+            )
+        for group in groups:
             rates |= {names[id(parameter)]: group["lr_scale"] for parameter in group["params"]}
     if stage.groups.head != 1.0:
         for name in _head(module, stage):

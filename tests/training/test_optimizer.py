@@ -154,6 +154,12 @@ def test_the_head_is_faster_and_early_layers_are_slower() -> None:
     assert set(rates(Deep()).values()) == {(1e-4, 0.1), (0.0, 0.1)}
 
 
+def test_a_layer_decay_without_layers_is_refused() -> None:
+    asked = replace(STAGE, groups=Groups(layer_decay=0.5))
+    with pytest.raises(TrainingError, match=r"layer_decay=0.5 would have no effect"):
+        build_optimizer(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)), asked)
+
+
 def test_what_is_frozen_keeps_weights_and_statistics() -> None:
     module = Deep()
     assert set(rates(module, groups=Groups(trained="head"))) == {"head.weight", "head.bias"}
