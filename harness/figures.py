@@ -73,5 +73,5 @@ def picture_format(output: Path) -> str:
     """Return "svg" or "png" by the file's name; HarnessError for any other."""
     form = output.suffix.lower().removeprefix(".")
     if form not in FORMATS:
-        raise HarnessError(f"--output {output}: a picture ends in .svg or .png")
+        raise HarnessError(f"--output {output}: a picture ends in .svg or .png, a page in .html")
     return form

@@ -285,7 +285,7 @@ ROOMS = (
         "harness/studies",
         "questions to many runs",
         (
-            *(LANGUAGE, "harness/statistics", "harness/store", "harness/machine"),
+            *(LANGUAGE, PAGES, "harness/statistics", "harness/store", "harness/machine"),
             *("harness/assembly", "harness/data/pictures", WEBVISION),
             *(*ENGINE, "harness/planning", "harness/runner.py"),
         ),

@@ -14,6 +14,7 @@ from harness.cli.devices import device_options
 from harness.cli.options import run_options, run_spec
 from harness.cli.say import say
 from harness.cli.submission import here_or_submitted, submit_options
+from harness.errors import HarnessError
 from harness.scores import METRICS
 from harness.terminal import note
 
@@ -38,6 +39,12 @@ PARTS = ("left_out", "alone")
 @click.option("--dry-run", is_flag=True, help="Print what it would cost and run nothing.")
 @device_options
 @submit_options
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE.html",
+    help="Write the contributions as a page, too.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the contributions as JSON.")
 @click.pass_obj
 def ablate(  # noqa: PLR0913 - one parameter per option
@@ -50,6 +57,7 @@ def ablate(  # noqa: PLR0913 - one parameter per option
     cpu_ranks: int | None,
     submit: Scheduler | None,
     submit_with: tuple[str, ...],
+    output: Path | None,
     as_json: bool,
     **asked: Any,
 ) -> None:
@@ -66,6 +74,8 @@ def ablate(  # noqa: PLR0913 - one parameter per option
       harness ablate --plugin malong_curriculum --dry-run
       harness ablate --plugin huawei --gpus 8 --submit slurm --submit-option slurm_partition=gpu
     """
+    if output is not None and output.suffix.lower() != ".html":
+        raise HarnessError(f"--output {output}: the page of an ablation ends in .html")
     spec = run_spec(home, asked)
     with here_or_submitted(submit, submit_with, gpus, cpu_ranks) as jobs:
         from harness.studies.ablation import ablation, cost_of
@@ -91,6 +101,12 @@ def ablate(  # noqa: PLR0913 - one parameter per option
             [outcomes.contribution(getattr(row, part), plan.seeds, split) for part in PARTS]
             for row in plan.rows
         ]
+    if output is not None:
+        from harness.store.files import write_text
+        from harness.studies.pages import ablation_page
+
+        write_text(output, ablation_page(plan, found, split, _levels(plan, outcomes, split)))
+        note(f"wrote {output}")
     if as_json:
         rows = [_json(row, worth) for row, worth in zip(plan.rows, found, strict=True)]
         label, chosen = plan.method.label, list(plan.seeds)

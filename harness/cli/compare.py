@@ -35,8 +35,8 @@ from harness.scores import METRICS, PLAIN, Metric
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE.svg|png",
-    help="Draw the comparison, too. Needs matplotlib (extra: plots).",
+    metavar="FILE.html|svg|png",
+    help="Write the comparison as a page, or draw it: svg and png need matplotlib (extra: plots).",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON.")
 @click.pass_obj
@@ -61,9 +61,10 @@ def compare(  # noqa: PLR0913 - one parameter per option
     Examples:
       harness compare baseline malong_curriculum
       harness compare "malong_curriculum model=B" malong_curriculum --metric top5
-      harness compare baseline-seed0 baseline-seed1 --output seeds.svg
+      harness compare baseline-seed0 baseline-seed1 --output seeds.html
     """
-    if output is not None:
+    is_page = output is not None and output.suffix.lower() == ".html"
+    if output is not None and not is_page:
         from harness.figures import picture_format
 
         picture_format(output)  # before anything is read
@@ -71,9 +72,15 @@ def compare(  # noqa: PLR0913 - one parameter per option
         before, after, data=data, split=split, protocol=protocol, metric=metric, home=home
     )
     if output is not None:
-        from harness.studies.plots import draw_comparison
+        if is_page:
+            from harness.store.files import write_text
+            from harness.studies.pages import comparison_page
 
-        draw_comparison(found, output)
+            write_text(output, comparison_page(found))
+        else:
+            from harness.studies.plots import draw_comparison
+
+            draw_comparison(found, output)
         say(f"wrote {output}", err=True)
     if as_json:
         counts = {name: getattr(found, name) for name in ("improved", "reduced", "unchanged")}

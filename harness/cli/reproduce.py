@@ -104,9 +104,9 @@ def reproduce(  # noqa: PLR0913 - one parameter per option
     """Run the missing rows of the published tables, and test every claim.
 
     TABLE is the name of a table or of a team; without it, all tables are run. Each claim gets one
-    of five verdicts: reproduced, direction only, contradicted, inconclusive, or not tested at this
-    scale. A stage that several rows share is trained once. After an interruption, the same command
-    continues. If a run fails, the others continue and the exit status is 1.
+    of six verdicts: reproduced, direction only, contradicted, inconclusive, not run yet, or not
+    tested at this scale. A stage that several rows share is trained once. After an interruption,
+    the same command continues. If a run fails, the others continue and the exit status is 1.
 
     \b
     Examples:
@@ -131,10 +131,6 @@ def reproduce(  # noqa: PLR0913 - one parameter per option
         {"plugin": "", "knobs": (), "extra": (), "without": (), "seed": 0, "deepspeed": None}
         | asked,
     )
-    if report is not None:
-        from harness.figures import check_matplotlib
-
-        check_matplotlib()
     with here_or_submitted(None if no_run else submit, submit_with, gpus, cpu_ranks) as jobs:
         from harness_reproductions.results import results
         from harness_reproductions.trials import Trials, recipes_of

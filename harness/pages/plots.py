@@ -15,6 +15,7 @@ from harness.terminal import visible
 
 WIDTH, HEIGHT = 340.0, 200.0
 LEFT, RIGHT, TOP, BOTTOM = 46.0, 12.0, 10.0, 38.0
+KEYS = 16.0  # above a plot of several lines or groups
 TICKS = 5
 
 
@@ -26,15 +27,26 @@ class Line(NamedTuple):
 
 
 class Dot(NamedTuple):
-    """A point of a scatter plot with the interval of y, and where a click leads."""
+    """A named point of a scatter plot with the interval of y."""
 
     name: str
     x: float
     y: float
     low: float | None
     high: float | None
-    href: str = ""
     is_marked: bool = False
+
+
+class Effect(NamedTuple):
+    """A named difference with its interval, and another number to mark, such as a published one.
+
+    ``kind`` is a class of the style: "better", "worse", "s0" or "".
+    """
+
+    name: str
+    span: tuple[float, float, float]
+    mark: float | None = None
+    kind: str = ""
 
 
 class Axis(NamedTuple):
@@ -88,7 +100,7 @@ def _axes(known: Sequence[tuple[float, float]], *, zero: bool) -> tuple[Axis, Ax
     bottom = 0.0 if zero and low >= 0 else low - pad
     left, right = min(a for a, _ in known), max(a for a, _ in known)
     across = Axis(left, right if right > left else left + 1, LEFT, WIDTH - RIGHT)
-    return across, Axis(bottom, high + pad, HEIGHT - BOTTOM, TOP)
+    return across, Axis(bottom, high + pad, HEIGHT - BOTTOM, TOP + KEYS)
 
 
 def _lines(drawn: Sequence[Line], across: Axis, up: Axis) -> Iterator[str]:
@@ -106,7 +118,7 @@ def _lines(drawn: Sequence[Line], across: Axis, up: Axis) -> Iterator[str]:
                 for a, b in places
             )
         if len(drawn) > 1:
-            yield _text(LEFT + 6, TOP + 12 + 14 * number, line.name, f"key s{number % 4}")
+            yield from _key(number, line.name)
 
 
 def histogram(
@@ -115,7 +127,7 @@ def histogram(
     """Draw the shares of several groups by bin, one beside the other."""
     top = max((max(shares, default=0.0) for _, shares in counts), default=0.0) or 1.0
     across = Axis(edges[0], edges[-1], LEFT, WIDTH - RIGHT)
-    up = Axis(0, 100 * top * 1.08, HEIGHT - BOTTOM, TOP)
+    up = Axis(0, 100 * top * 1.08, HEIGHT - BOTTOM, TOP + KEYS)
     return _svg((*_frame(across, up, x, "share, %"), *_bins(counts, edges, across, up)), label)
 
 
@@ -132,7 +144,13 @@ def _bins(
                     f'<rect class="bar s{number % 4}" x="{start + number * part:.1f}" y="{y:.1f}" '
                     f'width="{max(1.0, part - 0.6):.1f}" height="{up.start - y:.1f}"/>'
                 )
-        yield _text(WIDTH - RIGHT - 4, TOP + 12 + 14 * number, name, f"key end s{number % 4}")
+        yield from _key(number, name)
+
+
+def _key(number: int, name: str) -> Iterator[str]:
+    x = LEFT + 90 * number
+    yield f'<rect class="s{number % 4}" x="{x:.1f}" y="4" width="9" height="9" rx="2"/>'
+    yield _text(x + 13, 12, name, "tick")
 
 
 def bars(values: Sequence[tuple[str, float | None]], *, label: str) -> Markup:
@@ -176,7 +194,7 @@ def scatter(
     """Draw points over a logarithmic x with their intervals, and a line for the Pareto front."""
     if not dots:
         return _svg((), label)
-    width, height = 720.0, 380.0
+    width, height = 1000.0, 400.0
     lows = [dot.y if dot.low is None else dot.low for dot in dots]
     highs = [dot.y if dot.high is None else dot.high for dot in dots]
     pad = 0.06 * (max(highs) - min(lows)) or 1.0
@@ -206,13 +224,14 @@ def _dots(dots: Sequence[Dot], across: Axis, up: Axis) -> Iterator[str]:
             low, high = up.place(dot.low), up.place(dot.high)
             yield f'<path class="whisker" d="M{a:.1f},{low:.1f}V{high:.1f}"/>'
         mark = "dot s1" if dot.is_marked else "dot s0"
-        yield f'<circle class="{mark}" cx="{a:.1f}" cy="{b:.1f}" r="4.5"/>'
+        title = f"<title>{_escaped(f'{dot.name}: {dot.y:.2f}')}</title>"
+        yield f'<circle class="{mark}" cx="{a:.1f}" cy="{b:.1f}" r="4.5">{title}</circle>'
         line = b + 4
         while any(abs(line - y) < 13 and abs(a - x) < 130 for x, y in taken):
             line += 13
-        taken.append((a, line))
-        name = _text(a + 9, line, _cut(dot.name, 34), "name")
-        yield f'<a href="{_escaped(dot.href)}">{name}</a>' if dot.href else name
+        if line < up.start:  # of a heap of equal dots, as many names as there is room for
+            taken.append((a, line))
+            yield _text(a + 9, line, _cut(dot.name, 40), "name")
 
 
 def interval(
@@ -226,6 +245,58 @@ def interval(
         f'<circle class="dot {outcome}" cx="{axis.place(estimate):.1f}" cy="11" r="4"/>',
     ]
     return _svg(parts, label, axis.start + axis.end, 22, kind="cell")
+
+
+def forest(effects: Sequence[Effect], *, x: str, label: str) -> Markup:
+    """Draw one interval for each effect on a common axis, with a line at zero."""
+    row, longest = 24.0, max((len(one.name) for one in effects), default=0)
+    left = 30 + 6.2 * min(longest, 68)
+    width = left + 560
+    ends = [0.0, *(end for one in effects for end in (one.span[1], one.span[2]))]
+    ends += [one.mark for one in effects if one.mark is not None]
+    pad = 0.04 * (max(ends) - min(ends)) or 1.0
+    across = Axis(min(ends) - pad, max(ends) + pad, left, width - RIGHT)
+    height = TOP + row * len(effects) + BOTTOM
+    up = Axis(0, 1, height - BOTTOM, TOP)
+    parts = [*_across(across, up, x), *_effects(effects, row, across)]
+    zero = across.place(0)
+    parts.append(f'<path class="zero" d="M{zero:.1f},{TOP}V{up.start:.1f}"/>')
+    return _svg(parts, label, width, height)
+
+
+def _effects(effects: Sequence[Effect], row: float, across: Axis) -> Iterator[str]:
+    for number, one in enumerate(effects):
+        y = TOP + row * (number + 0.5)
+        estimate, low, high = (across.place(value) for value in one.span)
+        yield _text(across.start - 10, y + 4, _cut(one.name, 68), "name end")
+        yield f'<path class="whisker {one.kind}" d="M{low:.1f},{y:.1f}H{high:.1f}"/>'
+        yield f'<circle class="dot {one.kind}" cx="{estimate:.1f}" cy="{y:.1f}" r="4.5"/>'
+        if one.mark is not None:
+            a = across.place(one.mark)
+            yield f'<path class="mark" d="M{a:.1f},{y - 6:.1f}l6,6l-6,6l-6,-6z"/>'
+
+
+def stack(counts: Sequence[tuple[str, int, str]], *, label: str) -> Markup:
+    """Draw counts as one bar of parts: name, count and class of the style."""
+    total, left, parts = sum(count for _, count, _ in counts) or 1, 0.0, []
+    for _, count, kind in counts:
+        width = 1000 * count / total
+        if count:
+            parts.append(
+                f'<rect class="bar {kind}" x="{left:.1f}" y="18" width="{max(1.0, width - 2):.1f}" '
+                'height="20" rx="2"/>'
+            )
+            parts.append(_text(left + width / 2, 12, str(count), "tick middle"))
+        left += width
+    return _svg(parts, label, 1000, 40)
+
+
+def _across(across: Axis, up: Axis, x: str) -> Iterator[str]:
+    for tick in ticks(across.low, across.high, 8):
+        a = across.place(tick)
+        yield f'<path class="grid" d="M{a:.1f},{up.end:.1f}V{up.start:.1f}"/>'
+        yield _text(a, up.start + 14, f"{tick:g}", "tick middle")
+    yield _text((across.start + across.end) / 2, up.start + 31, x, "title middle")
 
 
 def _frame(across: Axis, up: Axis, x: str, y: str) -> Iterator[str]:

@@ -17,7 +17,7 @@ from harness_reproductions.decks.rows import (
     cli_options,
 )
 from harness_reproductions.judging import Judgement, judge_all
-from harness_reproductions.tables import all_category_comparisons, all_costs
+from harness_reproductions.tables import all_category_comparisons, all_costs, find_tables
 from harness_reproductions.trials import Trials
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ def results(tables: Sequence[Table], claims: Sequence[Claim], trials: Trials) ->
     _adjust(shown)
     counts = Counter(finding.verdict.outcome for finding in findings)
     records = trials.records()
+    rows = {id(row) for table in tables for row in table.rows}  # two decks may print equal rows
+    teams = Counter(table.name.partition("/")[0] for table in tables)
     stages = {
         stage.key: record.cost.stage_seconds[stage.name]
         for record in records
@@ -55,9 +57,13 @@ def results(tables: Sequence[Table], claims: Sequence[Claim], trials: Trials) ->
         "categories": [
             found
             for comparison in all_category_comparisons()
-            if (found := _categories(comparison, trials))
+            if {id(comparison.better), id(comparison.worse)} <= rows
+            and (found := _categories(comparison, trials))
         ],
-        "costs": [_cost(cost) for cost in all_costs()],
+        # Of no claim or run: only with all tables of its team.
+        "costs": [_cost(cost) for cost in all_costs()]
+        if teams["bigvideo"] == len(find_tables("bigvideo"))
+        else [],
         "runs": len(records),
         "stages": len(stages),
         "training_seconds": round(sum(stages.values()), 1),

@@ -41,7 +41,7 @@ OPTIONS = {
     "compare": {"--split", "--protocol", "--metric", "--data", "--output", "--json"},
     "ablate": {
         *(*RUN, "--seeds", "--split", "--dry-run", "--gpus", "--cpu-ranks", "--json"),
-        *("--submit", "--submit-option"),
+        *("--submit", "--submit-option", "--output"),
     },
     "plugins": {"--json"},
     "plugins show": {"--json"},

@@ -112,6 +112,17 @@ def test_a_picture_is_written_and_said(board: Path, call: Call, tmp_path: Path) 
     assert b"<svg" in picture.read_bytes()
 
 
+def test_a_page_is_written_that_loads_nothing(board: Path, call: Call, tmp_path: Path) -> None:
+    page = tmp_path / "categories.html"
+    outcome = call("compare", "baseline", "malong_curriculum", "--json", "--output", str(page))
+    assert outcome.err == f"wrote {page}\n"
+    found, text = json.loads(outcome.out), page.read_text()
+    assert f">{found['improved']}</dd>" in text
+    assert text.count('<th scope="row">') == len(found["pairs"]) + len(found["categories"])
+    assert "src=" not in text
+    assert "<link" not in text
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -44,6 +44,7 @@ def board_values(board: HeadlineBoard, records: Mapping[str, ResultRecord]) -> d
         "cost": cost_plot(board),
         "groups": sorted({letter for row in board.rows for letter in row.group}),
         "external": sorted({name for row in board.rows for name in row.external}),
+        "has_auc": any(row.noise_auc is not None for row in board.rows),
         "sizes": sorted({row.size for row in board.rows}),
     }
 

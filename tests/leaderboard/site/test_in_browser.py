@@ -13,9 +13,17 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
 import harness
+from harness.api import spec_of
+from harness.studies.ablation import ablation
+from harness.studies.contributions import TrickEffect
+from harness.studies.pages import ablation_page, comparison_page
 from harness.studies.standing import verified_records
 from harness_leaderboard.published import load_published
 from harness_leaderboard.site.write import Site, write_site
+from harness_reproductions.report import write_report
+from harness_reproductions.results import results
+from harness_reproductions.tables import claims_of, find_tables
+from harness_reproductions.trials import Trials, recipes_of
 
 if TYPE_CHECKING:
     from harness.store.record import ResultRecord
@@ -55,7 +63,23 @@ def made(tmp_path_factory: pytest.TempPathFactory, drawn_data: Path) -> Made:
     found = verified_records(home, (), print)
     site = Site(home, found.records, unverified=found.unverified, published=load_published())
     write_site(site, home / "site")
+    write_reports(home / "site" / "reports", home)
     return Made(home / "site", found.records)
+
+
+def write_reports(folder: Path, home: Path) -> None:
+    """Write a page of each kind of report beside the site."""
+    folder.mkdir()
+    compared = harness.compare("baseline", "baseline lr=1e-09", home=home)
+    (folder / "compared.html").write_text(comparison_page(compared))
+    plan = ablation(spec_of("pci", data="synthweb:tiny", home=home, engine="torch"), 3)
+    worth = TrickEffect(intervals={"top1": compared.difference, "top5": compared.difference})
+    effects = [[worth, TrickEffect(intervals={}, reason="was not run")] for _ in plan.rows]
+    (folder / "ablated.html").write_text(ablation_page(plan, effects, "test", ["a line"]))
+    tables = find_tables("malong/table1")
+    claims = [claim for table in tables for claim in claims_of(table)]
+    trials = Trials(plan.method, (0,), recipes_of(tables, claims))
+    write_report(folder, results(tables, claims, trials))
 
 
 @pytest.fixture(scope="module")
@@ -197,7 +221,8 @@ def pages_of(made: Made) -> list[str]:
     record = made.run_of("pci")
     names = [path.name for path in made.folder.glob("*.html")]
     compared = f"compare.html?a={made.run_of('baseline').id}&b={record.id}"
-    return [*sorted(names), f"runs/{record.id}.html", "methods/pci.html", compared]
+    reports = [f"reports/{name}.html" for name in ("compared", "ablated", "index")]
+    return [*sorted(names), f"runs/{record.id}.html", "methods/pci.html", compared, *reports]
 
 
 def test_no_page_is_wider_than_a_phone(open_page: Open, made: Made) -> None:
