@@ -53,7 +53,7 @@ def break_picture(home: Path, break_file: Callable[[Path, Path], None]) -> Break
     """Break one picture of a split."""
 
     def replace_picture(split: str, number: int = 0) -> Path:
-        folder = next((home / "data").glob("*/info")).parent
+        folder = next((home / "data").glob("*-tiny-0/info")).parent
         pattern = "google/q*/*.jpg" if split == "train" else f"{split}_images_256/*.jpg"
         path = sorted(folder.glob(pattern))[number]
         break_file(folder, path)
