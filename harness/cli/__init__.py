@@ -32,7 +32,7 @@ SIGINT_STATUS = 130
     group="harness.commands",
     order=(
         *("run", "plan", "estimate", "plugins", "leaderboard", "compare", "ablate", "reproduce"),
-        *("verify", "export", "predict", "score", "tensorboard", "data", "doctor"),
+        *("verify", "export", "predict", "score", "serve", "tensorboard", "data", "doctor"),
     ),
     context_settings={"help_option_names": ["-h", "--help"]},
 )

@@ -264,4 +264,46 @@
     }
     return found;
   }
+
+  // What trains now, on a server of this machine only.
+  const live = document.getElementById("live");
+  if (live) follow(live, document.getElementById("live-note"));
+
+  function duration(seconds) {
+    if (seconds < 100) return `${Math.round(seconds)} s`;
+    return seconds < 6000 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
+  }
+
+  function stageCard(one, now) {
+    const { scalars } = one;
+    const silent = now - one.time;
+    const bar = make("progress");
+    Object.assign(bar, { max: one.steps || 1, value: one.step });
+    bar.setAttribute("aria-label", `${one.label}, stage ${one.stage}`);
+    const said = [`epoch ${(scalars.epoch || 0).toFixed(1)} of ${one.epochs}`];
+    if ("loss" in scalars) said.push(`loss ${scalars.loss.toFixed(3)}`);
+    if ("val_top1" in scalars) said.push(`val top-1 ${(100 * scalars.val_top1).toFixed(1)} %`);
+    if ("images_per_second" in scalars) said.push(`${Math.round(scalars.images_per_second)} images a second`);
+    if (scalars.seconds_left && silent < 60) said.push(`${duration(scalars.seconds_left)} left`);
+    const state = silent < 60 ? "running" : `silent for ${duration(silent)}: between epochs, or stopped; the same command goes on`;
+    const lines = [make("figcaption", `${one.label}, seed ${one.seed}, ${one.data}`), make("strong", one.stage), bar, make("div", said.join(", ")), make("div", state)];
+    lines[3].className = "small";
+    lines[4].className = "note";
+    return make("figure", null, ...lines);
+  }
+
+  function follow(place, told) {
+    const ask = async () => {
+      try {
+        const answer = await fetch("live.json");
+        const stages = await answer.json();
+        place.replaceChildren(...stages.map((one) => stageCard(one, Date.now() / 1000)));
+        told.textContent = stages.length ? "" : "Nothing trains now.";
+      } catch {
+        told.textContent = "harness serve does not answer: start it again to follow runs.";
+      }
+    };
+    ask();
+    setInterval(ask, 2000);
+  }
 })();

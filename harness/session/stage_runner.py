@@ -21,6 +21,7 @@ from harness.session.division import divide, encode_divided
 from harness.session.features import load_samples, save_samples
 from harness.session.foresight import check_stages
 from harness.session.fresh_outputs import FreshOutputs
+from harness.session.live import Live
 from harness.session.stage_loader import FinishedStage, StageLoader
 from harness.store.files import atomic_write, write_text
 from harness.store.seals import check_marker, read_marker
@@ -185,7 +186,11 @@ class StageRunner:
             choose_samples=fresh.choose if recipe.epoch else None,
             clean=self._clean(stage),
         )
-        position, meter, team = train(job, engines, ranks, self._hooks)
+        live = Live(self._hooks, spec, folder.path, ranks)
+        try:
+            position, meter, team = train(job, engines, ranks, live)
+        finally:
+            live.end()
         marker = {
             "stage": stage.name,
             "outputs": samples.num_outputs,

@@ -69,6 +69,7 @@ OPTIONS = {
     "verify": {"--data", "--json"},
     "export": {"--output", "--format", "--benchmark", "--task", "--source"},
     "predict": {"--split", "--protocol", "--epoch", "--format", "--output"},
+    "serve": {"--port"},
     "tensorboard": {"--port", "--host"},
     "score": {"--data", "--split", "--json"},
     "doctor": {"--thorough", "--json"},

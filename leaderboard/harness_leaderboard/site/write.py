@@ -39,8 +39,8 @@ LISTED = "site.json"  # the files of a site, so that the next one removes what i
 MOST = 64 << 20
 # Files of the page's own folder only. Firefox and Chromium take "file:" for pages opened as files.
 POLICY = (
-    "default-src 'none'; style-src 'self' file:; script-src 'self' file:; img-src 'self' file:; "
-    "base-uri 'none'; form-action 'none'"
+    "default-src 'none'; style-src 'self' file:; script-src 'self' file:; "
+    "img-src 'self' file: data:; base-uri 'none'; form-action 'none'"
 )
 LIVE = f"{POLICY}; connect-src 'self'"
 

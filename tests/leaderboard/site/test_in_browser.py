@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,11 +15,13 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 import harness
 from harness.api import spec_of
+from harness.store.live import drop_live, write_live
 from harness.studies.ablation import ablation
 from harness.studies.contributions import TrickEffect
 from harness.studies.pages import ablation_page, comparison_page
 from harness.studies.standing import verified_records
 from harness_leaderboard.published import load_published
+from harness_leaderboard.site.serve import Server
 from harness_leaderboard.site.write import Site, write_site
 from harness_reproductions.report import write_report
 from harness_reproductions.results import results
@@ -215,6 +218,32 @@ def test_it_is_light_or_dark_as_asked_and_the_choice_is_kept(open_page: Open, sc
     page.get_by_role("link", name="Runs", exact=True).click()
     page.wait_for_url("**/runs.html")
     assert (paper() > 600) == (other == "light")
+
+
+def test_what_trains_now_is_followed(browser: Browser, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    stage = home / "stages" / "a"
+    stage.mkdir(parents=True)
+    says = {"label": "pci", "seed": 0, "data": "synthweb:tiny", "stage": "train", "epochs": 5}
+    server = Server(home, tmp_path / "site", 0)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        page = browser.new_page()
+        page.goto(f"{server.address}live.html")
+        page.get_by_text("Nothing trains now.").wait_for()
+        for step, loss in ((10, 2.5), (20, 1.5)):
+            write_live(stage, {**says, "step": step, "steps": 50, "scalars": {"loss": loss}})
+            page.get_by_text(f"loss {loss:.3f}").wait_for()
+            assert page.locator("progress").evaluate("bar => bar.value") == step
+        results = Axe().run(page, options={"preload": False})
+        assert [one["id"] for one in results.response["violations"]] == []
+        drop_live(stage)
+        page.get_by_text("Nothing trains now.").wait_for()
+        page.close()
+    finally:
+        server.stop()
+        thread.join()
 
 
 def pages_of(made: Made) -> list[str]:
