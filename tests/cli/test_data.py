@@ -19,7 +19,9 @@ TREES = Path(__file__).parents[1] / "data" / "trees"
 
 
 def invoke(*arguments: object) -> Result:
-    return CliRunner().invoke(data, [str(argument) for argument in arguments])
+    # As below the whole command: click keeps the first help option that it makes.
+    names = ["-h", "--help"]
+    return CliRunner().invoke(data, [*map(str, arguments)], help_option_names=names)
 
 
 def test_help_names_every_command() -> None:

@@ -21,7 +21,9 @@ TREE = Path(__file__).parents[1] / "data" / "trees" / "webvision1"
 
 
 def call(command, *arguments: object) -> Result:
-    return CliRunner().invoke(command, [str(argument) for argument in arguments])
+    # As below the whole command: click keeps the first help option that it makes.
+    names = ["-h", "--help"]
+    return CliRunner().invoke(command, [*map(str, arguments)], help_option_names=names)
 
 
 def error(command, *arguments: object) -> str:
