@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from harness.cli.say import say
+from harness.errors import HarnessError
 
 site_option = click.option(
     "--site",
@@ -15,6 +16,13 @@ site_option = click.option(
     metavar="FOLDER",
     help="Write all boards as a static site: open FOLDER/index.html, or put it on any server.",
 )
+
+
+def refuse_with_site(**options: object) -> None:
+    """Raise HarnessError if an option is given that a site, which has all boards, ignores."""
+    given = [name for name, value in options.items() if value]
+    if given:
+        raise HarnessError(f"--site writes every board and table; leave out {' and '.join(given)}")
 
 
 def write_board_site(home: Path, folder: Path, seeds: Sequence[int]) -> None:
@@ -32,6 +40,7 @@ def write_board_site(home: Path, folder: Path, seeds: Sequence[int]) -> None:
         found.records,
         unverified=found.unverified,
         problems=found.problems,
+        origins=found.origins,
         published=(*load_published(), *load_field()),
     )
     write_site(site, folder, say)

@@ -9,7 +9,7 @@ from typing import Literal
 import click
 
 from harness.cli.add import add_option, add_submissions
-from harness.cli.board_site import site_option, write_board_site
+from harness.cli.board_site import refuse_with_site, site_option, write_board_site
 from harness.cli.completion import complete_data, complete_method, complete_seed
 from harness.cli.say import say
 from harness.errors import HarnessError
@@ -108,6 +108,10 @@ def leaderboard(  # noqa: PLR0913 - one parameter per option
         add_submissions(home, add, _one(data))
         return
     if site is not None:
+        refuse_with_site(
+            **{"--data": data, "--split": splits, "--method": methods, "--epoch": epoch},
+            **{f"--{kind}": kind, "--format": form, "--output": output},
+        )
         write_board_site(home, site, seeds)
         return
     from harness.assembly.data_sets import spelled_as_recorded

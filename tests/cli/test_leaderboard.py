@@ -7,6 +7,9 @@ import io
 import json
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -87,7 +90,11 @@ def home(tmp_path):
 
 def run(home, *words):
     """Call the command; warnings about missing predictions stand on the board."""
-    return CliRunner().invoke(leaderboard, words, obj=home, catch_exceptions=False)
+    # As below the whole command: click keeps the first help option that it makes.
+    names = ["-h", "--help"]
+    return CliRunner().invoke(
+        leaderboard, words, obj=home, catch_exceptions=False, help_option_names=names
+    )
 
 
 def test_one_board_of_what_was_measured(home):
@@ -235,3 +242,14 @@ def test_neither_the_command_nor_the_board_imports_what_is_heavy():
         "assert not {'torch', 'timm', 'deepspeed', 'plugins', 'pluggy'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_site_has_every_board_so_filters_are_refused(
+    call: Callable[..., Any], tmp_path: Path
+) -> None:
+    asked = ("leaderboard", "--site", str(tmp_path / "site"))
+    ended = call(*asked, "--method", "pci", "--published")
+    assert ended.error == "--site writes every board and table; leave out --method and --published"
+    ended = call(*asked)
+    assert ended.status == 0
+    assert str(tmp_path / "site" / "index.html") in ended.out

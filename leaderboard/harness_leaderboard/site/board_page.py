@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.pages import plots
 from harness.pages.render import points
+from harness.store.origins import Origin
 from harness.store.record import ResultRecord
 from harness_leaderboard.headline import HeadlineBoard, HeadlineRow, told_apart_in_words
 from harness_leaderboard.site.again import command
@@ -25,16 +26,22 @@ class DrawnRow(NamedTuple):
     outcome: str  # "better", "worse" or "" if it is not told apart from the baseline
     runs: tuple[tuple[int, str], ...]
     baseline_run: str
+    submitted: tuple[str, ...]  # where runs that others made came from, each once
 
 
-def board_values(board: HeadlineBoard, records: Mapping[str, ResultRecord]) -> dict[str, Any]:
-    """Return what the template of a board shows; ``records`` are all by id."""
+def board_values(
+    board: HeadlineBoard, records: Mapping[str, ResultRecord], origins: Mapping[str, Origin]
+) -> dict[str, Any]:
+    """Return what the template of a board shows.
+
+    ``records`` are all by id, ``origins`` says where those came from that others made.
+    """
     best = board.rows[0]
     above = [row for row in board.rows if outcome_of(board, row) == "better"]
     alike = [row for row in board.rows[1:] if 0 not in row.told_apart_from]
     return {
         "board": board,
-        "rows": _drawn(board),
+        "rows": _drawn(board, origins),
         "words": told_apart_in_words(board),
         "best": best,
         "above": above,
@@ -75,7 +82,7 @@ def lead(board: HeadlineBoard, above: Sequence[HeadlineRow], alike: Sequence[Hea
     return f"{first} {len(alike)} {rows} cannot be told apart from the first."
 
 
-def _drawn(board: HeadlineBoard) -> list[DrawnRow]:
+def _drawn(board: HeadlineBoard, origins: Mapping[str, Origin]) -> list[DrawnRow]:
     spans = [row.over_baseline for row in board.rows if row.over_baseline]
     low, high = min((s.low for s in spans), default=0.0), max((s.high for s in spans), default=0.0)
     axis = plots.Axis(min(0.0, low), max(0.0, high) or 1.0, *CELL)
@@ -89,7 +96,8 @@ def _drawn(board: HeadlineBoard) -> list[DrawnRow]:
             picture = plots.interval(drawn, axis, zero=True, outcome=outcome, label=label)
         runs = tuple(zip(row.seeds, row.records, strict=True))
         other = _same_seed(row, baseline) if baseline and not row.is_baseline else ""
-        found.append(DrawnRow(row, picture, outcome, runs, other))
+        sources = dict.fromkeys(origins[name].source for name in row.records if name in origins)
+        found.append(DrawnRow(row, picture, outcome, runs, other, tuple(sources)))
     return found
 
 

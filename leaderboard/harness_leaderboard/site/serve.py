@@ -56,6 +56,7 @@ class Server:
                 found.records,
                 unverified=found.unverified,
                 problems=found.problems,
+                origins=found.origins,
                 published=load_published(),
                 live=True,
             )

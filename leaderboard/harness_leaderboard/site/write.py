@@ -19,6 +19,7 @@ from harness.pages.render import SCRIPT, STYLE, environment, look
 from harness.store.data_names import DataSet, data_set
 from harness.store.files import unwritable
 from harness.store.groups import settings
+from harness.store.origins import Origin
 from harness.store.reading import read_plain
 from harness.store.record import ResultRecord
 from harness.studies.pairs import Answers
@@ -56,13 +57,14 @@ class Placed(NamedTuple):
 class Site:
     """The pages of a site by name, made one after the other so that none is kept in memory."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a site is made of
         self,
         home: Path,
         records: Sequence[ResultRecord],
         *,
         unverified: frozenset[str] = frozenset(),
         problems: Sequence[str] = (),
+        origins: Mapping[str, Origin] | None = None,
         published: Sequence[PublishedRow] = (),
         live: bool = False,
     ) -> None:
@@ -70,6 +72,7 @@ class Site:
         self._records = sorted(records, key=lambda r: (r.cost.created, r.id), reverse=True)
         self._by_id = {record.id: record for record in records}
         self._files = HomeFiles(home)
+        self._origins = origins or {}
         self._problems, self._live = tuple(problems), live
         self._environment = environment(HERE / "templates")
         self._environment.filters |= {"file": file_name, "zip": zip}
@@ -161,7 +164,7 @@ class Site:
         if not self.boards:
             yield "index.html", self._page("empty.html", "index.html", {"problems": self._problems})
         for placed in self.boards:
-            values = board_values(placed.board, self._by_id)
+            values = board_values(placed.board, self._by_id, self._origins)
             first = placed is self.boards[0]
             values |= {"boards": self.boards, "problems": self._problems if first else ()}
             yield placed.file, self._page("board.html", placed.file, values)
@@ -182,6 +185,7 @@ class Site:
                     "top5": score.top5 if score else None,
                     "seconds": record.cost.device_seconds,
                     "created": record.cost.created,
+                    "submitted": record.id in self._origins,
                 }
             )
         values = {
@@ -249,6 +253,7 @@ class Site:
         for record in self._records:
             found = settings(record)
             values = run_values(record, self._files, twins[_key(record, found)])
+            values["origin"] = self._origins.get(record.id)
             names = {path: _picture_name(path) for path in pictures_of(values["confusions"])}
             values["confusions"] = [
                 {**one._asdict(), "shown": names.get(one.picture) if one.picture else None}

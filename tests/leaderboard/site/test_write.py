@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from harness.errors import HarnessError
+from harness.store.origins import Origin
 from harness.store.record import ResultRecord, Score
 from harness_leaderboard.published import load_published
 from harness_leaderboard.site.again import command
@@ -159,6 +160,17 @@ def test_the_list_of_an_earlier_site_cannot_lead_out_of_it(
     write_site(Site(tmp_path, [make_record()]), site)
     assert precious.exists()
     assert not (site / "old.html").exists()
+
+
+def test_what_others_made_is_marked(tmp_path: Path, make_record: MakeRecord) -> None:
+    own, other = make_record(), make_record(label="pci", plugin="pci")
+    origin = Origin(source="sent.zip", sha256="", data="synthweb:tiny", taken="2026-01-02T03:04:05")
+    write_site(Site(tmp_path, [own, other], origins={other.id: origin}), tmp_path / "site")
+    assert read(tmp_path / "site" / "index.html").text.count("submitted: sent.zip") == 1
+    page = read(tmp_path / "site" / f"runs/{other.id}.html").text
+    assert "it came from sent.zip on 2026-01-02" in page
+    assert "compared with those of synthweb:tiny" in page
+    assert "submitted" not in read(tmp_path / "site" / f"runs/{own.id}.html").text
 
 
 def test_an_empty_home_says_what_to_type(tmp_path: Path) -> None:
