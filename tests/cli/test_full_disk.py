@@ -20,8 +20,10 @@ from harness.store import lock
 
 Call = Callable[..., Any]
 TINY = ("--data", "synthweb:tiny")
+SHORT = ("--stage", "epochs=1", "--engine", "torch")
 # What each command needs before the path that it writes; DATA and PACKED are data sets.
 WRITERS = {
+    "ablate --output": ("ablate", "--plugin", "baseline", *TINY, *SHORT, "--seed", "5", "--output"),
     "compare --output": ("compare", "baseline-seed0", "baseline-seed1", "--output"),
     "data index --output": ("data", "index", "PACKED", "--output"),
     "data pack output": ("data", "pack", "DATA"),
@@ -31,6 +33,7 @@ WRITERS = {
     "leaderboard --output": ("leaderboard", "--format", "csv", "--output"),
     "reproduce --report": ("reproduce", "malong/table1", "--no-run", *TINY, "--report"),
 }
+ENDS = {"compare --output": ".svg", "data stats --output": ".svg", "ablate --output": ".html"}
 READERS = {
     *("--home", "run --deepspeed", "plan --deepspeed", "estimate --deepspeed"),
     *("ablate --deepspeed", "data check path", "data index path", "data pack path"),
@@ -85,7 +88,7 @@ def test_a_full_disk_under_an_output_is_one_line_for_every_command(
         command = [names.get(argument, argument) for argument in arguments]
         folder = tmp_path / f"written{number}"
         folder.mkdir()
-        end = ".svg" if words in {"compare --output", "data stats --output"} else ""
+        end = ENDS.get(words, "")
         # Caches under HOME, and matplotlib's, are written first: only the output finds no room.
         done = call(*command, str(tmp_path / f"before{number}{end}"))
         assert done.status == 0, done

@@ -14,6 +14,7 @@ import torch
 from harness.assembly.discovery import find_entry, find_plugins, load_plugin
 from harness.conformance import check_plugin
 from harness.knobs import knobs_of
+from harness.machine.launch import heeded_signals
 from harness.spec import DataSpec
 from harness.store.record import ResultRecord
 from harness.store.record_files import read_record
@@ -56,10 +57,15 @@ def test_it_keeps_the_contract_and_names_its_paper_and_its_sources(
 
 @pytest.fixture
 def heeded_interrupt() -> Iterator[None]:
-    """Ctrl-C as a terminal gives it; what runs in the background may have it switched off."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Ctrl-C as a terminal gives it; what runs in the background may have it switched off.
+
+    A run that stops ignores all further signals: they are restored for the tests that follow.
+    """
+    before = {number: signal.getsignal(number) for number in heeded_signals()}
+    interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, handler in {**before, signal.SIGINT: interrupt}.items():
+        signal.signal(number, handler)
 
 
 def weights(home: Path) -> dict[str, dict[str, torch.Tensor]]:
