@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from harness.api import plan as plan
     from harness.api import records as records
     from harness.api import run as run
+    from harness.as_baseline import AsBaseline as AsBaseline
     from harness.averages import Ema as Ema
     from harness.averages import Swa as Swa
     from harness.errors import DataError as DataError
@@ -71,6 +72,7 @@ __version__ = "0.1.0"
 
 _NAMES = {
     "harness.api": ("compare", "leaderboard", "plan", "records", "run"),
+    "harness.as_baseline": ("AsBaseline",),
     "harness.averages": ("Ema", "Swa"),
     "harness.errors": ("DataError", "HarnessError", "NoLabelsError", "PluginError"),
     "harness.hookspecs": ("hookimpl",),

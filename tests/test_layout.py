@@ -316,9 +316,16 @@ ROOMS = (
         ("numpy", "torch", "timm", "pydantic", "PIL"),
     ),
     Room(
+        "harness/as_baseline.py",
+        "baseline's network, budget and test, for methods that differ by their idea only",
+        (LANGUAGE, *TRICKS),
+        ("pydantic",),
+        light=True,
+    ),
+    Room(
         METHODS,
         "the methods, one page each",
-        (LANGUAGE, "harness/language", *TRICKS),
+        (LANGUAGE, "harness/language", "harness/as_baseline.py", *TRICKS),
         ("torch", "numpy", "pydantic"),
     ),
     Room(

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, PositiveInt
 
-from harness import Plan, Stage, assumed, hookimpl, published
+from harness import AsBaseline, Plan, assumed, hookimpl, published
 from harness.tricks.loss.co_teaching import CoTeaching
-from harness.tricks.testing.crops import MultiCrop
 
 PAPER = "B. Han et al., 'Co-teaching', NeurIPS 2018, "
 
 
 @dataclass(frozen=True, kw_only=True)
-class Coteaching:
+class Coteaching(AsBaseline):
     """B. Han et al., "Co-teaching", NeurIPS 2018: small-loss samples exchanged by two networks.
 
     Both networks see every picture, so a step costs twice as much as in baseline. They are tested
@@ -30,21 +29,12 @@ class Coteaching:
     warmup: Annotated[float, Field(ge=0, le=1)] = published(
         10 / 200, PAPER + "section 4: T_k = 10 of T_max = 200 epochs, as a share of the stage"
     )
-    backbone: str = assumed("resnet50", "as baseline")
-    epochs: PositiveInt = assumed(75, "as baseline, so that the pictures drawn are equal")
-    lr: float = assumed(0.1, "as baseline")
     batch_size: PositiveInt = assumed(256, "as baseline; the paper has 128")
-    crops: Literal[1, 2, 5, 10] = assumed(10, "as baseline")
 
     @hookimpl
     def plan(self) -> Plan:
-        train = Stage(
-            name="train",
-            backbone=self.backbone,
-            epochs=self.epochs,
-            lr=self.lr,
-            batch_size=self.batch_size,
+        train = self.stage_with(
             networks=2,
             loss=(CoTeaching(forget_rate=self.forget_rate, warmup=self.warmup),),
         )
-        return Plan(stages=(train,), testing=(MultiCrop(crops=self.crops),))
+        return self.plan_of(train)

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat
 
-from harness import Ema, Plan, Stage, assumed, hookimpl, published
+from harness import AsBaseline, Ema, Plan, assumed, hookimpl, published
 from harness.tricks.batch.ask_averaged import AskAveraged
 from harness.tricks.batch.mixup import MixUp
 from harness.tricks.loss.early_learning import EarlyLearning
-from harness.tricks.testing.crops import MultiCrop
 
 CONFIG = "shengliu66/ELR, ELR_plus/config_webvision.json"
-BASELINE = "as baseline, so that budgets are equal"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Elr:
+class Elr(AsBaseline):
     """Keep each prediction close to the running mean of the sample's earlier ones.
 
     ``plus`` is ELR+: two networks, tested together; the running means are of what the averaged
@@ -37,24 +35,14 @@ class Elr:
     strength: NonNegativeFloat = published(3.0, CONFIG + ": lambda")
     mixup_alpha: PositiveFloat = published(1.5, CONFIG + ", of ELR+")
     decay: Annotated[float, Field(gt=0, lt=1)] = published(0.997, CONFIG + ": ema_alpha, of ELR+")
-    backbone: str = assumed("resnet50", BASELINE)
-    epochs: PositiveInt = assumed(75, BASELINE)
-    lr: PositiveFloat = assumed(0.1, BASELINE)
-    batch_size: PositiveInt = assumed(256, BASELINE)
-    crops: Literal[1, 2, 5, 10] = assumed(10, BASELINE)
 
     @hookimpl
     def plan(self) -> Plan:
         regularise = EarlyLearning(momentum=self.momentum, strength=self.strength)
-        train = Stage(
-            name="train",
-            backbone=self.backbone,
-            epochs=self.epochs,
-            lr=self.lr,
-            batch_size=self.batch_size,
+        train = self.stage_with(
             networks=2 if self.plus else 1,
             average=Ema(decay=self.decay) if self.plus else None,
             batch=(AskAveraged(peer=1), MixUp(alpha=self.mixup_alpha)) if self.plus else (),
             loss=(regularise,),
         )
-        return Plan(stages=(train,), testing=(MultiCrop(crops=self.crops),))
+        return self.plan_of(train)

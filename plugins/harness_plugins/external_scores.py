@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveInt
 
-from harness import Plan, Samples, Stage, Trick, assumed, hookimpl, published
+from harness import AsBaseline, Plan, Samples, Stage, Trick, assumed, hookimpl, published
 from harness.tricks.noise.confident_learning import ConfidentLearning
 from harness.tricks.noise.hold_out import HoldOut
 from harness.tricks.noise.listed_scores import ListedScores
 from harness.tricks.noise.ranking.match_scores import Use
-from harness.tricks.testing.crops import MultiCrop
-
-BASELINE = "as in baseline, so that budgets are equal"
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExternalScores:
+class ExternalScores(AsBaseline):
     """Score every sample, select or weigh by the scores, train anew.
 
     The scores come from a table that any tool wrote, ``file``: path, score; the higher the better.
@@ -40,24 +37,13 @@ class ExternalScores:
     )
     folds: PositiveInt = published(5, "cleanlab 2.9, CleanLearning: cv_n_folds")
     score_epochs: PositiveInt = assumed(25, "a third of the epochs: before labels are memorised")
-    backbone: str = assumed("resnet50", BASELINE)
-    epochs: PositiveInt = assumed(75, BASELINE)
-    lr: PositiveFloat = assumed(0.1, BASELINE)
-    batch_size: PositiveInt = assumed(256, BASELINE)
-    crops: Literal[1, 2, 5, 10] = assumed(10, BASELINE)
 
     @hookimpl
     def plan(self) -> Plan:
-        train = Stage(
-            name="retrain",
-            backbone=self.backbone,
-            epochs=self.epochs,
-            lr=self.lr,
-            batch_size=self.batch_size,
-        )
+        train = self.stage_with("retrain")
         scored = self._scored(train) if self.file is None else ()
         train = replace(train, sees=scored, noise=(self._handling(scored),))
-        return Plan(stages=(*scored, train), testing=(MultiCrop(crops=self.crops),))
+        return self.plan_of(*scored, train)
 
     def _scored(self, train: Stage) -> tuple[Stage, ...]:
         """Return the stages that score: one for each fold, or one for all samples."""

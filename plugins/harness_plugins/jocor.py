@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, PositiveInt
 
-from harness import Plan, Stage, assumed, hookimpl, published
+from harness import AsBaseline, Plan, assumed, hookimpl, published
 from harness.tricks.loss.joint_agreement import JointAgreement
-from harness.tricks.testing.crops import MultiCrop
 
 CODE = "hongxin001/JoCoR, "
 
 
 @dataclass(frozen=True, kw_only=True)
-class JoCoR:
+class JoCoR(AsBaseline):
     """H. Wei et al., "Combating Noisy Labels by Agreement", CVPR 2020: joint small-loss samples.
 
     Both networks see every picture, so a step costs twice as much as in baseline. They are tested
@@ -32,24 +31,15 @@ class JoCoR:
     warmup: Annotated[float, Field(ge=0, le=1)] = published(
         10 / 200, CODE + "main.py: num_gradual 10 of n_epoch 200, as a share of the stage"
     )
-    backbone: str = assumed("resnet50", "as baseline")
-    epochs: PositiveInt = assumed(75, "as baseline, so that the pictures drawn are equal")
-    lr: float = assumed(0.1, "as baseline")
     batch_size: PositiveInt = assumed(256, "as baseline; the paper has 128")
-    crops: Literal[1, 2, 5, 10] = assumed(10, "as baseline")
 
     @hookimpl
     def plan(self) -> Plan:
         joint = JointAgreement(
             agreement=self.agreement, forget_rate=self.forget_rate, warmup=self.warmup
         )
-        train = Stage(
-            name="train",
-            backbone=self.backbone,
-            epochs=self.epochs,
-            lr=self.lr,
-            batch_size=self.batch_size,
+        train = self.stage_with(
             networks=2,
             loss=(joint,),
         )
-        return Plan(stages=(train,), testing=(MultiCrop(crops=self.crops),))
+        return self.plan_of(train)

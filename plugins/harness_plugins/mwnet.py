@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 
-from harness import Plan, Stage, assumed, hookimpl, published
+from harness import AsBaseline, Plan, assumed, hookimpl, published
 from harness.tricks.batch.ask_clean import AskClean
 from harness.tricks.loss.meta_weights import MetaWeights
-from harness.tricks.testing.crops import MultiCrop
 
 CODE = "xjtushujun/meta-weight-net, MW-Net.py: "
 
 
 @dataclass(frozen=True, kw_only=True)
-class MwNet:
+class MwNet(AsBaseline):
     """J. Shu et al., "Meta-Weight-Net", NeurIPS 2019: clean pictures teach how losses weigh.
 
     It needs a data set with a split "clean", as synthweb has one, and so has an advantage over
@@ -32,10 +30,7 @@ class MwNet:
     meta_decay: NonNegativeFloat = published(1e-4, CODE + "weight_decay of vnet's Adam")
     step: PositiveFloat = published(0.1, CODE + "meta_lr is lr at first; here it stays")
     backbone: str = assumed("resnet50", "as baseline; the paper has ResNet-32 at 32 pixels")
-    epochs: PositiveInt = assumed(75, "as baseline, so that the pictures drawn are equal")
-    lr: float = assumed(0.1, "as baseline")
     batch_size: PositiveInt = assumed(256, "as baseline; the paper has 100")
-    crops: Literal[1, 2, 5, 10] = assumed(10, "as baseline")
 
     @hookimpl
     def plan(self) -> Plan:
@@ -44,15 +39,10 @@ class MwNet:
         weigh = MetaWeights(
             hidden=self.hidden, lr=self.meta_lr, weight_decay=self.meta_decay, step=self.step
         )
-        train = Stage(
-            name="train",
-            backbone=self.backbone,
-            epochs=self.epochs,
-            lr=self.lr,
-            batch_size=self.batch_size,
+        train = self.stage_with(
             clean=self.clean,
             model=(WithFeatures(),),
             batch=(AskClean(),),
             loss=(weigh,),
         )
-        return Plan(stages=(train,), testing=(MultiCrop(crops=self.crops),))
+        return self.plan_of(train)

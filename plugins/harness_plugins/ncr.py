@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
-from harness import Plan, Stage, assumed, hookimpl, published
+from harness import AsBaseline, Plan, hookimpl, published
 from harness.tricks.batch.mixup import MixUp
 from harness.tricks.loss.neighbour_consistency import NeighbourConsistency
-from harness.tricks.testing.crops import MultiCrop
 
 CONFIG = "google-research/scenic, projects/ncr/configs/mini_imagenet_red_ncr_train40.py"
-BASELINE = "as baseline, so that budgets are equal"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ncr:
+class Ncr(AsBaseline):
     """Add the divergence of each prediction from those of its neighbours in the batch.
 
     **Source:** A. Iscen et al., CVPR 2022 (arXiv 2202.02200). The values are those of 40 % web
@@ -32,11 +30,6 @@ class Ncr:
         10 / 130, CONFIG + ": starting_epoch 10 of 130"
     )
     mixup_alpha: NonNegativeFloat = published(0.0, CONFIG + ": off; 0.5 turns it on")
-    backbone: str = assumed("resnet50", BASELINE)
-    epochs: PositiveInt = assumed(75, BASELINE)
-    lr: PositiveFloat = assumed(0.1, BASELINE)
-    batch_size: PositiveInt = assumed(256, BASELINE)
-    crops: Literal[1, 2, 5, 10] = assumed(10, BASELINE)
 
     @hookimpl
     def plan(self) -> Plan:
@@ -48,14 +41,9 @@ class Ncr:
             temperature=self.temperature,
             start=self.start,
         )
-        train = Stage(
-            name="train",
-            backbone=self.backbone,
-            epochs=self.epochs,
-            lr=self.lr,
-            batch_size=self.batch_size,
+        train = self.stage_with(
             model=(WithFeatures(),),
             batch=(MixUp(alpha=self.mixup_alpha),) if self.mixup_alpha else (),
             loss=(consistency,),
         )
-        return Plan(stages=(train,), testing=(MultiCrop(crops=self.crops),))
+        return self.plan_of(train)

@@ -5,20 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat
 
-from harness import Ema, Plan, Sgd, Stage, Swa, assumed, hookimpl, published
+from harness import AsBaseline, Ema, Plan, Sgd, Swa, assumed, hookimpl, published
 from harness.averages import Average
 from harness.tricks.batch.label_smoothing import SmoothLabels
 from harness.tricks.batch.mixup import MixUp
 from harness.tricks.picture.rand_augment import RandAugment
-from harness.tricks.testing.crops import MultiCrop
-
-BASELINE = "as baseline, so that budgets are equal"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tuned:
+class Tuned(AsBaseline):
     """Cross-entropy with learning-rate decay, averaged weights, augmentation, mixup, smoothing.
 
     Plain cross-entropy with decay, averaging and augmentation is claimed to reach the state of the
@@ -40,11 +37,6 @@ class Tuned:
     weight_decay: NonNegativeFloat = assumed(
         5e-4, "what DivideMix and ELR+ use on mini-WebVision; baseline has 1e-4"
     )
-    backbone: str = assumed("resnet50", BASELINE)
-    epochs: PositiveInt = assumed(75, BASELINE)
-    lr: PositiveFloat = assumed(0.1, BASELINE)
-    batch_size: PositiveInt = assumed(256, BASELINE)
-    crops: Literal[1, 2, 5, 10] = assumed(10, BASELINE)
 
     @hookimpl
     def plan(self) -> Plan:
@@ -52,15 +44,10 @@ class Tuned:
         mixup = (MixUp(alpha=self.mixup_alpha),) if self.mixup_alpha else ()
         smooth = (SmoothLabels(smoothing=self.smoothing),) if self.smoothing else ()
         augment = (RandAugment(magnitude=self.augmentation),) if self.augmentation else ()
-        train = Stage(
-            name="train",
-            backbone=self.backbone,
-            epochs=self.epochs,
-            lr=self.lr,
-            batch_size=self.batch_size,
+        train = self.stage_with(
             optimizer=Sgd(weight_decay=self.weight_decay),
             average=averages[self.average],
             picture=augment,
             batch=(*mixup, *smooth),
         )
-        return Plan(stages=(train,), testing=(MultiCrop(crops=self.crops),))
+        return self.plan_of(train)
