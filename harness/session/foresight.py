@@ -23,6 +23,7 @@ from harness.training.memory import (
 )
 from harness.training.ranks import Ranks
 from harness.training.rehearsal import rehearse
+from harness.training.state import state_bytes
 
 
 def check_stages(
@@ -60,6 +61,8 @@ def check_stages(
             ahead = batches_ahead(prepared.spec.loader_threads, steps)
             engine = prepared.spec.engine
             least = step_memory(network, ranks, engine=engine, teachers=teachers, ahead=ahead)
+            state = state_bytes((*stage.batch, *stage.loss), prepared.samples)
+            least = replace(least, state=state)
             check_memory(least, stage.stage, ranks, free)
             kept = rehearse(stage, network.to(ranks.device), builder, prepared.samples, seen=seen)
             check_memory(replace(least, activations=kept), stage.stage, ranks, free)

@@ -26,9 +26,9 @@ from harness.training.batches import (
 )
 from harness.training.engine import Engine, autocast
 from harness.training.optimizer import train_mode
-from harness.training.outputs import logits_of, others_of
+from harness.training.outputs import logits_of, others_of, with_logits
 from harness.training.ranks import Ranks
-from harness.training.state import StageState, with_logits
+from harness.training.state import StageState
 from harness.values import Batch, Loss, Stage, apply
 
 

@@ -34,15 +34,16 @@ class StepMemory:
     """What a step of one rank needs, in bytes.
 
     ``weights`` and ``trained`` are the bytes of all parameters and buffers and of the trained
-    parameters, ``teachers`` those of the stage's teachers; ``activations`` is what backward keeps
-    for each sample. ``ahead`` is the number of batches, as bytes of pixels, that the loader holds
-    in the same memory: 0 on a GPU.
+    parameters, ``teachers`` those of the stage's teachers, ``state`` those of what its tricks keep
+    for one network; ``activations`` is what backward keeps for each sample. ``ahead`` is the
+    number of batches, as bytes of pixels, that the loader holds in the same memory: 0 on a GPU.
     """
 
     weights: int
     trained: int
     activations: int = 0
     teachers: int = 0
+    state: int = 0
     buckets: int = 0
     heap: float = 1.0
     ahead: int = 0
@@ -65,7 +66,8 @@ class StepMemory:
         network = self.weights + copies + step
         loader = micro * stage.accumulation * stage.views * pixels * self.ahead
         draws = stage.batch_size * stage.views * CROP_DRAWS if self.ahead else 0
-        return int(self.heap * (self.teachers + stage.networks * network)) + loader + draws
+        kept = stage.networks * self.state
+        return int(self.heap * (self.teachers + stage.networks * network)) + kept + loader + draws
 
 
 def kept_by(optimizer: Optimizer) -> int:

@@ -14,6 +14,11 @@ def logits_of(answer: Tensor | Mapping[str, Tensor]) -> Tensor:
     return answer if isinstance(answer, Tensor) else answer[LOGITS]
 
 
+def with_logits(logits: Tensor, others: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return all outputs of a network by name."""
+    return {LOGITS: logits, **others}
+
+
 def others_of(answer: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return a network's outputs beside the logits, as floats; none if it returned a tensor."""
     if isinstance(answer, Tensor):

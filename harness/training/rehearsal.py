@@ -25,9 +25,9 @@ from harness.training.averaging import check_averaged
 from harness.training.batches import cross_entropy
 from harness.training.memory import saved_for_backward
 from harness.training.optimizer import build_optimizer, freeze
-from harness.training.outputs import LOGITS, logits_of, others_of
+from harness.training.outputs import LOGITS, logits_of, others_of, with_logits
 from harness.training.ranks import Ranks
-from harness.training.state import StageState, with_logits
+from harness.training.state import StageState
 from harness.values import Batch, Loss, Networks, Picture, Stage
 
 PICTURES = 4

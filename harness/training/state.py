@@ -14,7 +14,6 @@ from harness.assembly.contract import Contribution
 from harness.errors import PluginError
 from harness.samples import Samples
 from harness.training.batches import COLUMNS, NAMED
-from harness.training.outputs import LOGITS
 from harness.training.ranks import Ranks
 from harness.values import Batch, Stage, State
 
@@ -198,9 +197,20 @@ def last_of_each(index: Tensor) -> tuple[Tensor, Tensor]:
     return rows, last
 
 
-def with_logits(logits: Tensor, others: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return all outputs of a network by name."""
-    return {LOGITS: logits, **others}
+def state_bytes(tricks: Sequence[Contribution[Any]], samples: Samples) -> int:
+    """Return the bytes that the tricks of a stage keep for one network.
+
+    A trick is asked for its initial tensors; zeros that nobody reads take no memory yet.
+    """
+    size = 0
+    for given in tricks:
+        declare: Any = given.trick
+        if callable(getattr(declare, "state", None)):
+            with calling(given.who):
+                kept = declare.state(samples)
+            tensors = (getattr(one, "initial", None) for one in kept.values())
+            size += sum(t.numel() * t.element_size() for t in tensors if isinstance(t, Tensor))
+    return size
 
 
 def _slope(leaf: Tensor) -> Tensor:

@@ -63,6 +63,8 @@ def test_weights_momentum_teachers_and_batches_ahead_are_counted(ranks: Ranks) -
     assert step_memory(module, ranks).bytes(no_momentum, 1) == int(HEAP * (2 * weights + images))
     more = step_memory(module, ranks, teachers=MIB, ahead=5).bytes(stage, 1)
     assert more - plain == pytest.approx(HEAP * MIB + 2 * (5 * picture + 320), abs=1)
+    kept = replace(step_memory(module, ranks), state=3 * MIB)
+    assert kept.bytes(stage, 1) - plain == 3 * MIB  # one block, which leaves no gaps
     two = replace(ranks, world_size=2)
     copied = step_memory(module, two, engine="deepspeed").bytes(stage, 1)
     assert copied == int(HEAP * (4 * weights + images))

@@ -24,7 +24,7 @@ from harness.training.job import Job
 from harness.training.learner import Answers, Team
 from harness.training.loop import train
 from harness.training.ranks import Ranks
-from harness.training.state import StageState, last_of_each
+from harness.training.state import StageState, last_of_each, state_bytes
 from harness.tricks.batch.ask_averaged import AskAveraged
 from harness.tricks.batch.mixup import MixUp
 from harness.tricks.loss.early_learning import EarlyLearning
@@ -85,6 +85,14 @@ def batch_of(*rows: int) -> Batch:
         index=torch.tensor(rows),
         seed=0,
     )
+
+
+def test_what_tricks_keep_is_counted_in_bytes(tiny: Samples) -> None:
+    given = [
+        Contribution("p", trick, "loss_tricks") for trick in (Counts(), EarlyLearning(), MixUp())
+    ]
+    kept = len(tiny) * (1 + tiny.num_classes) + 1
+    assert state_bytes(given, tiny) == 4 * kept
 
 
 def test_the_last_place_of_each_row_counts() -> None:
