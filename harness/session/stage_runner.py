@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, TypeVar
@@ -62,7 +63,9 @@ class StageRunner:
         with self._loader.locked(folder):
             marker = self._reusable(recipe, folder)
             cached = marker is not None
-            marker = marker or self._train(recipe, folder)
+            if marker is None:
+                marker = self._train(recipe, folder)
+                gc.collect()  # DeepSpeed's engines are cycles, and hold a network's memory
         finished = FinishedStage(recipe=recipe, folder=folder, marker=marker)
         self._finished[recipe.stage.name] = finished
         speed = {"cached": float(cached), "images_per_second": marker["images_per_second"]}
