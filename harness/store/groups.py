@@ -127,7 +127,8 @@ def _name(record: ResultRecord) -> str:
     label = label_of(record)
     left_out = [name for name in record.without if name not in label]
     without = f" without {', '.join(left_out)}" if left_out else ""
-    ensemble = f" ({len(record.members)} members, {record.combine})" if record.combine else ""
+    members = len(record.members)  # the networks of one stage are the method's own
+    ensemble = f" ({members} members, {record.combine})" if members > 1 else ""
     return label + without + ensemble
 
 
