@@ -126,7 +126,7 @@ def _interval(rows: Sequence[HeadlineRow]) -> str:
     """Return what ± means in these rows."""
     spans = [span for row in rows for span in (row.top1, row.over_baseline) if span]
     one = "" if all(span.covers_seeds for span in spans) else " (* one seed: over pictures only)"
-    return f"±, too of the difference, is the 95 % interval over seeds and test pictures{one}"
+    return f"±: the 95 % interval over seeds and test pictures{one}, also of the difference"
 
 
 def _rank(row: HeadlineRow) -> str:
