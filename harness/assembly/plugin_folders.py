@@ -103,7 +103,7 @@ def _registered(folder: Path) -> Iterator[FolderPlugin]:
         pairs = [(str(name), str(value)) for name, value in points.items()]
         about = (str(project.get("name", folder.name)), str(project.get("version", "0")))
     except (tomllib.TOMLDecodeError, AttributeError) as error:
-        raise HarnessError(f"{path} cannot be read: {error}; mend it") from error
+        raise HarnessError(f"{path} cannot be read: {error}; correct it") from error
     below = folder / "src"
     place = str(below if below.is_dir() else folder)
     for name, value in pairs:
@@ -137,4 +137,4 @@ def _read(path: Path) -> str:
     try:
         return read_plain(path, MOST_BYTES).decode()
     except (OSError, UnicodeDecodeError) as error:
-        raise HarnessError(f"{path} cannot be read: {error}; mend or remove it") from error
+        raise HarnessError(f"{path} cannot be read: {error}; correct or remove it") from error

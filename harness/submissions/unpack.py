@@ -137,7 +137,7 @@ def _check_names(names: list[str]) -> None:
         seen.add(name.casefold())
     ids = {id_of(name) for name in names} - {None}
     if not ids:
-        raise HarnessError(f"there is no record in it; {HOW_TO_PACK}")
+        raise HarnessError(f"it contains no record; {HOW_TO_PACK}")
     for name in names:
         if id_of(name) is None and name.split("/")[1] not in ids:
             raise HarnessError(f"{name} belongs to no record in it")

@@ -95,7 +95,7 @@ class Outcomes:
     def _alone(self, reason: str) -> str:
         return (
             f"rank {self._ranks.rank} of {self._ranks.world_size} failed alone, so the ranks "
-            f"cannot go on to the next run: {reason.rstrip('.')}; once that is mended, start the "
+            f"cannot go on to the next run: {reason.rstrip('.')}; once that is solved, start the "
             "same command again"
         )
 

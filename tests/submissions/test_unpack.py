@@ -145,7 +145,7 @@ def test_what_is_not_a_zip_is_refused(refused: Refused, tmp_path: Path, packed: 
     assert "has bytes after its end" in refused(longer)
     empty = tmp_path / "c.zip"
     zipfile.ZipFile(empty, "w").close()
-    assert "there is no record in it" in refused(empty)
+    assert "it contains no record" in refused(empty)
     os.mkfifo(tmp_path / "d.zip")
     assert "not a plain file but a pipe" in refused(tmp_path / "d.zip")
 
@@ -191,7 +191,7 @@ def test_predictions_of_no_record_are_refused(
 ) -> None:
     (record,) = (name for name in members if names.id_of(name))
     del members[record]
-    assert "there is no record in it" in refused(zipped(members))
+    assert "it contains no record" in refused(zipped(members))
     stray = "records/other-seed0-0123456789abcdef/val.npz"
     assert f"{stray} belongs to no record" in refused(zipped({record: b"", stray: b""}))
 
@@ -244,7 +244,7 @@ def test_other_things_in_a_folder_are_refused(folder: Path, refused: Refused) ->
 
 def test_an_empty_folder_is_refused(refused: Refused, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    assert "there is no record in it" in refused(tmp_path / "empty")
+    assert "it contains no record" in refused(tmp_path / "empty")
 
 
 def test_a_file_that_is_not_there_is_said(refused: Refused, tmp_path: Path) -> None:

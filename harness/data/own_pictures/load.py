@@ -148,7 +148,7 @@ def load(kind: str, data: DataSpec, home: Path) -> OwnPictures:
         what = _unreadable(listed, looks)
         if options["broken"] == "stop":
             raise DataError(
-                f"{what}; mend or remove them, or leave them out: "
+                f"{what}; repair or remove them, or leave them out: "
                 f"--data '{kind}:{visible(listed.path)}?broken=skip'"
             )
         note(f"{what}; left out")

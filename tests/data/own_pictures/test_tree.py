@@ -229,7 +229,7 @@ def test_broken_pictures_stop_a_run_unless_they_are_to_be_left_out(two_classes, 
     (two_classes / "cat" / "22.webp").write_bytes(b"")
     ended = call("run", "--plugin", "baseline", "--data", f"folder:{two_classes}")
     assert "3 of 43 pictures cannot be read, the first: " in ended.error
-    assert "cat/20.jpg: cannot be decoded: not a picture; mend or remove" in ended.error
+    assert "cat/20.jpg: cannot be decoded: not a picture; repair or remove" in ended.error
     assert len(read(two_classes, broken="skip").listed) == 40
 
 
