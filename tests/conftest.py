@@ -40,7 +40,7 @@ class Outcome(NamedTuple):
 
     @property
     def error(self) -> str:
-        """The one line that says what the user can mend."""
+        """The one line that says what the user can correct."""
         lines = self.err.splitlines()
         assert self.status == 2, self
         assert len(lines) == 1, self

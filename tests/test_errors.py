@@ -1,4 +1,4 @@
-"""What a user can mend is said in one line that helps."""
+"""What a user can correct is said in one line that helps."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ from harness.spec import DataSpec, Override, default_home
 
 
 class _Part(NamedTuple):
-    """One part of the contract: its name, what finds breaches, and what mends them."""
+    """One part of the contract: its name, what finds breaches, and what repairs them."""
 
     name: str
     check: Callable[[Case], Iterable[str] | None]

@@ -76,14 +76,14 @@ def test_broken_plugins_are_named_with_their_reason_and_stop_no_other(
 def test_a_mended_plugin_is_believed_and_a_changed_one_tried_anew(
     install: Install, tmp_path: Path
 ) -> None:
-    module = install("mended", "from part_of_it import Plugin")
-    entries = [find_plugins()["mended"]]
-    assert "part_of_it" in broken_plugins(entries, tmp_path)["mended"]
+    module = install("fixed", "from part_of_it import Plugin")
+    entries = [find_plugins()["fixed"]]
+    assert "part_of_it" in broken_plugins(entries, tmp_path)["fixed"]
     module.with_name("part_of_it.py").write_text("class Plugin: pass")
     assert broken_plugins(entries, tmp_path) == {}
     # Of another size: Python takes a file of the same size and second for the one it compiled.
     module.write_text("raise RuntimeError('it was changed')")
-    assert broken_plugins(entries, tmp_path) == {"mended": "RuntimeError: it was changed"}
+    assert broken_plugins(entries, tmp_path) == {"fixed": "RuntimeError: it was changed"}
 
 
 @pytest.mark.parametrize("memory", ["[]", "{", "\xff", '{"a": 1}'])

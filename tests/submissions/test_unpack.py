@@ -23,7 +23,7 @@ Zipped = Callable[..., Path]
 
 def add(path: Path, name: str, data: bytes = b"{}", mode: int = 0o100644, **more: int) -> Path:
     info = zipfile.ZipInfo("x")
-    info.filename = name  # as it is: the constructor would mend it
+    info.filename = name  # as it is: the constructor would correct it
     info.external_attr = mode << 16
     for key, value in more.items():
         setattr(info, key, value)

@@ -1,4 +1,4 @@
-"""An index notices archives and lists that are no longer as they were, and says what mends it."""
+"""An index notices archives and lists that have changed, and says what to do about it."""
 
 from __future__ import annotations
 
