@@ -280,6 +280,13 @@ def check_factor(who: str, factor: object) -> float:
     return float(factor)
 
 
+def check_share(who: str, share: object) -> float:
+    """Return the share of the weights that enters an average; refuse one outside of [0, 1]."""
+    if not isinstance(share, (int, float)) or not 0 <= share <= 1:
+        raise PluginError(f"{who} must give a share from 0 to 1, not {_shown(share)}")
+    return float(share)
+
+
 def tricks_of(contributions: Iterable[Contribution[T]]) -> tuple[Trick[T], ...]:
     """Return the tricks without their plugins."""
     return tuple(contribution.trick for contribution in contributions)

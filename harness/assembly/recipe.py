@@ -65,6 +65,12 @@ class StageRecipe:
         return f"plugin {self.method!r}: {type(part).__name__} in stage {self.stage.name!r}"
 
     @property
+    def network_who(self) -> str:
+        """Name the network and those who changed it, in an error."""
+        changed = "".join(f"; {given.who}" for given in self.model)
+        return f"the network {self.stage.backbone!r} of stage {self.stage.name!r}{changed}"
+
+    @property
     def loss_who(self) -> str:
         """Name those who made the loss, in an error."""
         return "; ".join(given.who for given in self.loss) or f"stage {self.stage.name!r}"

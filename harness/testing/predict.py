@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from harness.assembly.calling import calling
 from harness.data.pictures.loader import Pictures, prefetch
 from harness.samplers import Rows
 from harness.training.batches import normalize
@@ -71,10 +72,11 @@ def extract_features(
     for rows, (batch,) in _batches(pictures, (view,), ranks, threads):
         with evaluating(module):
             images = normalize(batch, ranks.device)
-            maps = module.forward_features(images)  # type: ignore[operator]
-            pooled = module.forward_head(maps, pre_logits=True)  # type: ignore[operator]
-            # Not classifier(pooled): the classifier of some networks is a convolution.
-            logits = module.forward_head(maps)  # type: ignore[operator]
+            with calling("the trained network", hook=f"views of {view.size} pixels", draws=None):
+                maps = module.forward_features(images)  # type: ignore[operator]
+                pooled = module.forward_head(maps, pre_logits=True)  # type: ignore[operator]
+                # Not classifier(pooled): the classifier of some networks is a convolution.
+                logits = module.forward_head(maps)  # type: ignore[operator]
             features = pooled.float().flatten(1).cpu().numpy()
             probabilities = torch.softmax(logits.float(), dim=1).cpu().numpy()
         yield FeatureBatch(rows, features, probabilities)
@@ -113,7 +115,9 @@ def _probabilities(
     for size in dict.fromkeys(view.size for view in views):
         same = [place for place, view in enumerate(views) if view.size == size]
         images = normalize(np.concatenate([batch[place] for place in same]), ranks.device)
-        probabilities = torch.softmax(logits_of(module(images)).float(), dim=1).cpu().numpy()
+        with calling("the trained network", hook=f"views of {size} pixels", draws=None):
+            logits = logits_of(module(images))
+        probabilities = torch.softmax(logits.float(), dim=1).cpu().numpy()
         for place, part in zip(same, np.split(probabilities, len(same)), strict=True):
             found[place] = part
     return np.stack([part for part in found if part is not None])

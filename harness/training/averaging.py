@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from harness.assembly.calling import calling
+from harness.assembly.contract import check_share
 from harness.averages import Average
 from harness.errors import PluginError
 from harness.training.outputs import logits_of
@@ -17,10 +19,13 @@ Tensors: TypeAlias = tuple[Tensor, ...] | list[Tensor]
 
 
 class WeightAverage:
-    """A copy of a network that follows it as the stage's ``average`` says; twice its memory."""
+    """A copy of a network that follows it as the stage's ``average`` says; twice its memory.
 
-    def __init__(self, module: nn.Module, average: Average) -> None:
-        self._average, self._share, self.updates = average, 1.0, 0
+    ``who`` names the average in errors.
+    """
+
+    def __init__(self, module: nn.Module, average: Average, who: str = "the average") -> None:
+        self._average, self._who, self._share, self.updates = average, who, 1.0, 0
         self._averaged = AveragedModel(module, multi_avg_fn=self._mix, use_buffers=True)
         self._averaged.n_averaged += 1  # otherwise the first update copies, whatever its share
         for parameter in self.module.eval().parameters():
@@ -33,7 +38,9 @@ class WeightAverage:
 
     def update(self, module: nn.Module, progress: float) -> None:
         """Let the weights after a step enter; ``progress`` is the share of the stage done."""
-        self._share = self._average.share(self.updates, progress)
+        with calling(self._who, hook="average", draws=None):
+            share = self._average.share(self.updates, progress)
+        self._share = check_share(self._who, share)
         self.updates = 1 if self._share == 1.0 else self.updates + 1
         if self._share:
             self._averaged.update_parameters(module)

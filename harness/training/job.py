@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from torch import nn
 
+from harness.assembly.calling import calling
 from harness.assembly.contract import check_factor
 from harness.assembly.recipe import StageRecipe
 from harness.data.pictures.loader import Crops, Pictures
@@ -59,9 +60,10 @@ class Job:
 
     def lr(self, step: int) -> float:
         """Return the learning rate of the step that follows ``step`` finished ones."""
-        stage = self.recipe.stage
-        factor = stage.schedule.factor(step / self.steps)
-        return stage.lr * check_factor(self.recipe.who(stage.schedule), factor)
+        stage, who = self.recipe.stage, self.recipe.who(self.recipe.stage.schedule)
+        with calling(who, hook="schedule", draws=None):
+            factor = stage.schedule.factor(step / self.steps)
+        return stage.lr * check_factor(who, factor)
 
     def dated(self, batch: Batch, step: int) -> Batch:
         """Return the batch with its place in the stage."""

@@ -105,16 +105,14 @@ class Team:
         self._recipe, self._stage, self._teachers = recipe, recipe.stage, teachers
         self._rows = len(samples)
         self._loss: Loss = apply(recipe.loss, cross_entropy)
-        tricks = (*recipe.batch, *recipe.loss)
+        tricks, average = (*recipe.batch, *recipe.loss), self._stage.average
         self.learners = [
             Learner(
                 number=number,
                 engine=engine,
                 state=StageState(tricks, self._stage, samples, ranks),
                 average=(
-                    WeightAverage(engine.module, self._stage.average)
-                    if self._stage.average
-                    else None
+                    WeightAverage(engine.module, average, recipe.who(average)) if average else None
                 ),
             )
             for number, engine in enumerate(engines)
@@ -149,7 +147,7 @@ class Team:
             for one in batches:
                 check_batch_values(f"stage {self._stage.name!r}", one, self._rows)
         pairs = zip(self.learners, batches, strict=True)
-        answers = [learner.engine(one.images) for learner, one in pairs]
+        answers = [self._answer(learner, one) for learner, one in pairs]
         logits = [logits_of(answer) for answer in answers]
         whole, values = in_parts(self._loss, seeds), []
         for learner, one in zip(self.learners, batches, strict=True):
@@ -160,12 +158,25 @@ class Team:
                 stacked = torch.stack(peers) if peers else None
                 given = replace(one, peer_logits=stacked, outputs=others)
             value = weighted_mean(whole, logits[number], given, self._recipe.loss_who)
-            learner.engine.backward(value)
-            learner.engine.step()
+            self._update(learner, value)
             if keep:
                 learner.state.collect(with_logits(logits[number], others), given)
             values.append(value.detach())
         return values[0] if len(values) == 1 else torch.stack(values).mean()
+
+    def _answer(self, learner: Learner, batch: Batch) -> Tensor | Mapping[str, Tensor]:
+        """Return what a network says of a batch."""
+        with calling(self._recipe.network_who, hook="forward", draws=None):
+            return learner.engine(batch.images)
+
+    def _update(self, learner: Learner, loss: Tensor) -> None:
+        """Take a loss back through network and losses, and the step of the optimiser."""
+        recipe = self._recipe
+        made = f"{recipe.loss_who}; {recipe.network_who}" if recipe.loss else recipe.network_who
+        with calling(made, hook="backward", draws=None):
+            learner.engine.backward(loss)
+        with calling(recipe.who(self._stage.optimizer), hook="optimizer", draws=None):
+            learner.engine.step()
 
     def end_step(self, progress: float) -> None:
         """Let states and averages take what the step has found."""
@@ -179,14 +190,23 @@ class Team:
         if learner.chosen is not None and len(self.learners) > 1:
             batch = with_columns(batch, learner.chosen)
         if not (self._recipe.batch or self._recipe.loss):
-            return with_teacher_logits(batch, self._teachers)
+            return self._taught(batch)
         networks = Answers(self.learners, learner.number, self._stage)
         batch = replace(batch, network=learner.number, networks=networks)
         if self._recipe.batch:
             parts = split_batch(learner.state.read(batch), seeds)
             batch = join_batches([apply(self._recipe.batch, part) for part in parts])
         # Read again: a batch trick may have changed which samples are in the batch.
-        return with_teacher_logits(learner.state.read(batch), self._teachers)
+        return self._taught(learner.state.read(batch))
+
+    def _taught(self, batch: Batch) -> Batch:
+        """Return the batch with the logits of the stage's teachers."""
+        if not self._teachers:
+            return batch
+        named = ", ".join(repr(teacher.name) for teacher in self._stage.teachers)
+        who = f"the teachers {named} of stage {self._stage.name!r}"
+        with calling(who, hook="forward", draws=None):
+            return with_teacher_logits(batch, self._teachers)
 
     def average_buffers(self, ranks: Ranks) -> None:
         """Average batch norm's statistics over the ranks."""

@@ -16,6 +16,7 @@ from harness.assembly.contract import (
     check_factor,
     check_logits,
     check_loss_values,
+    check_share,
 )
 from harness.assembly.recipe import StageRecipe
 from harness.errors import HarnessError, PluginError
@@ -38,7 +39,7 @@ LATE = 0.99  # the share of a stage by which all its tricks have begun
 def rehearse(
     recipe: StageRecipe, module: nn.Module, builder: str, samples: Samples, *, seen: bool
 ) -> int:
-    """Try a stage's schedule, tricks, network, optimiser and loss on random images.
+    """Try a stage's schedule, average, tricks, network, optimiser and loss on random images.
 
     ``builder`` is the plugin that built ``module``, whose weights and statistics are changed;
     ``seen`` says whether a later stage, or an epoch trick, looks at this one. Torch's random state
@@ -49,9 +50,13 @@ def rehearse(
     named = "; ".join([f"plugin {builder!r}: build_model", *(given.who for given in recipe.model)])
     named = f"{named} in stage {stage.name!r}" if not recipe.model else named
     for place in range(PROGRESS):
-        with calling(recipe.who(stage.schedule), draws=None):
+        with calling(recipe.who(stage.schedule), hook="schedule", draws=None):
             factor = stage.schedule.factor(place / PROGRESS)
         check_factor(recipe.who(stage.schedule), factor)
+        if stage.average is not None:
+            with calling(recipe.who(stage.average), hook="average", draws=None):
+                share = stage.average.share(place, place / PROGRESS)
+            check_share(recipe.who(stage.average), share)
     _check_pictures(recipe)
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -80,7 +85,9 @@ def _try_step(trial: Trial, module: nn.Module, named: str, progress: float) -> i
     check_logits(named, answer, tuple(batch.targets.shape))
     logits, others = logits_of(answer), others_of(answer)
     batch = replace(batch, outputs=others)
-    loss_values(recipe, logits, batch).mean().backward()  # type: ignore[no-untyped-call]
+    mean = loss_values(recipe, logits, batch).mean()
+    with calling(f"{recipe.loss_who}; {named}" if recipe.loss else named, hook="backward"):
+        mean.backward()  # type: ignore[no-untyped-call]
     trial.state.collect(with_logits(logits, others), batch)
     trial.state.commit()
     return sum(saved.values()) // PICTURES
@@ -236,7 +243,8 @@ def _check_optimizer(recipe: StageRecipe, module: nn.Module, named: str) -> None
     stage = recipe.stage
     if not any(parameter.requires_grad for parameter in module.parameters()):
         raise PluginError(f"{named}: the network has no parameter to train")
-    freeze(copy.deepcopy(module), stage)
+    with calling(named):
+        freeze(copy.deepcopy(module), stage)
     try:
         build_optimizer(module, stage)
     except HarnessError as error:
@@ -254,19 +262,22 @@ def _check_features(module: nn.Module, batch: Batch, named: str) -> None:
             raise PluginError(
                 f"{named}: the network has no {method}, but a later stage sees this one"
             )
-    maps = module.forward_features(batch.images)  # type: ignore[operator]
-    pooled = module.forward_head(maps, pre_logits=True)  # type: ignore[operator]
+    with calling(named):
+        maps = module.forward_features(batch.images)  # type: ignore[operator]
+        pooled = module.forward_head(maps, pre_logits=True)  # type: ignore[operator]
+        logits = module.forward_head(maps)  # type: ignore[operator]
     if not isinstance(pooled, Tensor) or len(pooled) != len(batch.images) or pooled.ndim < 2:
         raise PluginError(
             f"{named}: forward_head(..., pre_logits=True) must return one row for each picture"
         )
-    check_logits(named, module.forward_head(maps), tuple(batch.targets.shape))  # type: ignore[operator]
+    check_logits(named, logits, tuple(batch.targets.shape))
 
 
 def _check_head(module: nn.Module, named: str) -> None:
     """Refuse a network whose head cannot be identified."""
     ask: Any = getattr(module, "get_classifier", None)
-    head = ask() if callable(ask) else None
+    with calling(named):
+        head = ask() if callable(ask) else None
     if head is None or not any(part is head for part in module.modules()):
         raise PluginError(
             f"{named}: head='new' needs a network whose get_classifier() returns one of its parts"

@@ -15,6 +15,7 @@ from torch import nn
 from harness.data.pictures import loader
 from harness.data.pictures.decode import crop_views, decode
 from harness.data.pictures.loader import Pictures
+from harness.errors import PluginError
 from harness.samples import Samples, WebClass
 from harness.testing import predict as module
 from harness.testing.metrics import top_classes
@@ -133,6 +134,29 @@ def test_evaluation_leaves_the_network_as_it_was(network: nn.Module, samples: Sa
     with pytest.raises(ValueError, match="stop"), evaluating(network):
         raise ValueError("stop")
     assert network.training
+
+
+class OneSize(nn.Module):
+    """A network that takes pictures of 32 pixels only."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images.view(len(images), 3, 32, 32).mean(dim=(2, 3))
+
+    forward_features = forward
+
+
+@pytest.mark.parametrize("of", ["predictions", "features"])
+def test_a_network_that_fails_on_test_views_is_one_line_with_their_size(
+    of: str, samples: Samples
+) -> None:
+    view, pictures = View(short_side=48, size=40), Pictures(samples, print)
+    ask = {
+        "predictions": predict(OneSize(), pictures, {"1 view": (view,)}, CPU, 1),
+        "features": extract_features(OneSize(), pictures, view, CPU, 1),
+    }
+    words = r"^the trained network \(views of 40 pixels\): RuntimeError: .*test_predict.py, line"
+    with pytest.raises(PluginError, match=words):
+        next(ask[of])
 
 
 def test_an_epoch_is_scored_on_val_under_the_plain_view(

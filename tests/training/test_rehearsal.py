@@ -284,3 +284,141 @@ def test_nothing_is_trained_on_what_the_first_batch_shows(
     after = dict(engine.module.named_parameters())
     assert all(torch.equal(before[name], value) for name, value in after.items())
     assert not Path(job.folder).exists()
+
+
+# Code of plugins that fails only while a stage is trained: one line with plugin, stage and place.
+
+
+class Fails(nn.Module):
+    """Passes on what it gets, until it has done so ``times`` times in training mode."""
+
+    def __init__(self, times: int, *, backward: bool = False) -> None:
+        super().__init__()
+        self.times, self.backward = times, backward
+
+    def forward(self, value: Tensor) -> Tensor:
+        self.times -= self.training
+        if self.times >= 0:
+            return value
+        if self.backward:
+            return _Broken.apply(value)
+        raise KeyError("lost")
+
+
+class _Broken(torch.autograd.Function):
+    """The identity, whose gradient cannot be computed."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor) -> Tensor:
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        raise KeyError("lost")
+
+
+class FailingNet(Net):
+    """A network of a plugin that fails after some steps."""
+
+    def __init__(self, fails: nn.Module) -> None:
+        super().__init__()
+        self.fails = fails
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.fails(super().forward(images))
+
+
+class FailingSgd(torch.optim.SGD):
+    """An optimiser that cannot take a step."""
+
+    def step(self, closure: Any = None) -> None:
+        raise KeyError("lost")
+
+
+@dataclass(frozen=True)
+class FailingOptimizer:
+    """Builds ``FailingSgd``."""
+
+    weight_decay: float = 0.0
+    passes: int = 1
+
+    def build(self, groups: Any, lr: float) -> torch.optim.Optimizer:
+        return FailingSgd([dict(group) for group in groups], lr=lr)
+
+
+@dataclass(frozen=True)
+class Shares:
+    """An average that fails, or gives another share than it may, after some updates."""
+
+    late: float | None = None
+
+    def share(self, updates: int, progress: float) -> float:
+        if progress < 0.5:
+            return 0.5
+        if self.late is None:
+            raise KeyError("lost")
+        return self.late
+
+
+@dataclass(frozen=True)
+class FailingFactors:
+    """A schedule that fails in the middle."""
+
+    def factor(self, progress: float) -> float:
+        if progress > 0.5:
+            raise KeyError("lost")
+        return 1.0
+
+
+NET = "the network 'resnet50' of stage 'train'"
+LOST = r": KeyError: 'lost' \(test_rehearsal.py, line \d+: raise KeyError\(\"lost\"\)\)"
+
+
+@pytest.mark.parametrize(
+    ("given", "fails", "words"),
+    [
+        ({}, Fails(2), rf"{NET} \(forward\){LOST}"),
+        ({}, Fails(2, backward=True), rf"{NET} \(backward\){LOST}"),
+        (
+            {"schedule": FailingFactors()},
+            None,
+            rf"FailingFactors in .* \(schedule\){LOST}",
+        ),
+        ({"average": Shares()}, None, rf"Shares in stage 'train' \(average\){LOST}"),
+        ({"average": Shares(1.5)}, None, "Shares in stage 'train' must give a share from 0 to 1, "),
+        ({"optimizer": FailingOptimizer()}, None, rf"FailingOptimizer in .* \(optimizer\){LOST}"),
+    ],
+)
+def test_what_fails_in_the_middle_of_a_stage_is_named(
+    given: Any, fails: nn.Module | None, words: str, make_job: MakeJob, ranks: Ranks, watcher: Any
+) -> None:
+    job = make_job(**given)
+    module = FailingNet(fails) if fails else Net()
+    engine = make_engine("torch", module, job.recipe.stage, ranks, {})
+    with pytest.raises(PluginError, match=words):
+        train(job, [engine], ranks, watcher())
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [(None, r"Shares in stage 'train' \(average\): KeyError"), (-0.1, "a share from 0 to 1")],
+)
+def test_an_average_is_tried_before_a_stage_is_trained(
+    share: float | None, words: str, recipe: Callable[..., StageRecipe]
+) -> None:
+    with pytest.raises(PluginError, match=words):
+        rehearse(recipe(average=Shares(share)), Net(), "mine", SAMPLES, seen=False)
+
+
+@pytest.mark.parametrize("part", ["forward_features", "get_classifier"])
+def test_parts_of_a_network_that_fail_are_named(
+    part: str, recipe: Callable[..., StageRecipe]
+) -> None:
+    def lost(*_: Any) -> None:
+        raise KeyError("lost")
+
+    module = Net()
+    module.forward = nn.Sequential(module.body, nn.AdaptiveAvgPool2d(1), nn.Flatten(), module.head)
+    setattr(module, part, lost)
+    with pytest.raises(PluginError, match=rf"plugin 'mine': build_model in stage 'train'{LOST}"):
+        rehearse(recipe(head="new"), module, "mine", SAMPLES, seen=True)
