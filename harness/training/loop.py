@@ -72,7 +72,8 @@ def _train(job: Job, engines: Engines, ranks: Ranks, observer: Observer) -> Trai
     observer.on_stage_start(stage, job.steps, first)
     with listening() as request:
         if _is_unscored(job, position):
-            observer.on_step_end(stage, position.step, _end_epoch(job, team, ranks, position))
+            scalars = position.scalars | _end_epoch(job, team, ranks, position)
+            observer.on_step_end(stage, position.step, scalars)
             keeper.keep(request, epoch_ends=True)
             meter.go_on()
         for batches in _steps(job, team, pictures, layout, position, ranks.device):
@@ -94,12 +95,12 @@ def _train(job: Job, engines: Engines, ranks: Ranks, observer: Observer) -> Trai
             epoch_ends = position.step % job.steps_per_epoch == 0
             _show(job, team, position, observer)
             if meter.due() or epoch_ends:
-                scalars = meter.read(lr)
+                scalars = position.scalars = meter.read(lr)
                 if epoch_ends:
                     pictures.learn(ranks.union(position.broken))
                     team.average_buffers(ranks)
                     keeper.keep_unscored()
-                    scalars |= _end_epoch(job, team, ranks, position)
+                    scalars = scalars | _end_epoch(job, team, ranks, position)
                 observer.on_step_end(stage, position.step, scalars)
                 keeper.keep(request, epoch_ends=epoch_ends)
                 meter.go_on()

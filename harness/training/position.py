@@ -11,6 +11,8 @@ class TrainState:
 
     step: int = 0
     loss_sum: float = 0.0  # of the current epoch
+    # As read last, for the observers if the epoch is scored by a later run; speeds always differ.
+    scalars: dict[str, float] = field(default_factory=dict, compare=False)
     history: list[dict[str, float]] = field(default_factory=list)
     best_epoch: int = 0
     best_top1: float = -1.0

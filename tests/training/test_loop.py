@@ -59,6 +59,12 @@ def scored(*top1: float) -> Callable[[nn.Module], dict[str, float]]:
     return lambda module: {"val_top1": next(answers), "val_top5": 1.0}
 
 
+def untimed(scalars: dict[str, float]) -> dict[str, object]:
+    """Return the scalars; of those that measure time, only whether they are from 0 up."""
+    timed = ("images_per_second", "seconds_left")
+    return {name: value >= 0 if name in timed else value for name, value in scalars.items()}
+
+
 def test_the_loss_is_over_the_batch_size_so_that_half_a_weight_is_half_a_gradient() -> None:
     logits = torch.tensor([[2.0, 0.0], [0.0, 1.0]], requires_grad=True)
     batch = Batch(
@@ -249,9 +255,9 @@ def test_an_error_in_scoring_costs_no_epoch_that_was_due(
     seconds: float, make_job: MakeJob, network: Network, ranks: Ranks, watcher
 ) -> None:
     top1 = (0.5, 0.25, 0.75)
-    whole = make_job("whole", job={"evaluate": scored(*top1)})
+    whole, told = make_job("whole", job={"evaluate": scored(*top1)}), watcher()
     engine = make_engine("torch", network(), whole.recipe.stage, ranks, {})
-    expected, *_ = train(whole, [engine], ranks, watcher())
+    expected, *_ = train(whole, [engine], ranks, told)
     weights = weights_of(engine)
 
     def fails_second(module: nn.Module) -> dict[str, float]:
@@ -270,6 +276,8 @@ def test_an_error_in_scoring_costs_no_epoch_that_was_due(
     position, *_ = train(again, [engine], ranks, seen)
     assert seen.first_step == (6 if seconds == 0 else 0)
     assert seen.steps[0] == (6 if seconds == 0 else 1)  # the score that is still owed comes first
+    # An observer is told of that epoch what one of an uninterrupted run is: no scalar is missing.
+    assert list(map(untimed, seen.scalars)) == list(map(untimed, told.scalars[-len(seen.steps) :]))
     assert replace(position, seconds=0) == replace(expected, seconds=0)
     assert_same_weights(weights_of(engine), weights)
 
