@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from harness import downloads
 from harness.errors import HarnessError
 from harness.store.contents import file_digest
 
@@ -40,8 +41,8 @@ def find_model(encoder: str) -> Model | None:
     """Return the model of ``minilm``, ``st:NAME`` or ``hf:NAME``; None for any other id.
 
     NAME is a folder or a model of the Hugging Face hub. A model of the hub is taken from the local
-    cache, even if the hub has a newer revision, and downloaded only if it is not cached. Pickles
-    are never loaded. Torch is not imported.
+    cache, even if the hub has a newer revision, and downloaded only if it is not cached, and never
+    inside ``without_downloads``. Pickles are never loaded. Torch is not imported.
 
     Raises:
         HarnessError: A library is not installed; there is no such folder or model, or the hub
@@ -119,6 +120,11 @@ def _snapshot(encoder: str, name: str) -> Path:
             return cached
     except (OSError, ValueError):
         pass  # not in the cache, or not a valid name: the request below tells
+    if not downloads.allowed():
+        raise HarnessError(
+            f"text encoder {encoder!r}: {name!r} is not a folder and not in the Hugging Face "
+            f"cache ({downloads.REFUSED}); give a folder, {OTHERWISE}"
+        )
     try:
         # The download has no such limit: it waits minutes for a hub that does not answer.
         HfApi().model_info(name, timeout=NETWORK_SECONDS)

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from harness import downloads
 from harness.errors import HarnessError, unknown
 from harness.hookspecs import hookimpl
 from harness.values import Stage, is_downloaded
@@ -85,7 +86,7 @@ def _pretrained(stage: Stage, num_outputs: int | None = None) -> Module:
 
 
 def _check_network(name: str) -> None:
-    """Raise OSError if weights must be downloaded and the hub's name is unknown to this machine.
+    """Raise OSError if weights must be downloaded and may not be, or the hub is not found.
 
     The hub's client would try again for a minute.
     """
@@ -93,16 +94,21 @@ def _check_network(name: str) -> None:
     from timm.models import get_pretrained_cfg
 
     about: Any = get_pretrained_cfg(name)
-    if about is None or not about.hf_hub_id:
+    if about is None or not (about.hf_hub_id or about.url):
         return
     files = ("model.safetensors", "pytorch_model.bin")
-    if any(isinstance(try_to_load_from_cache(about.hf_hub_id, file), str) for file in files):
+    hub = about.hf_hub_id
+    if hub and any(isinstance(try_to_load_from_cache(hub, file), str) for file in files):
+        return
+    if not downloads.allowed():
+        raise OSError(f"{hub or about.url} is not in the cache ({downloads.REFUSED})")
+    if not hub:
         return
     host = urlsplit(constants.ENDPOINT).hostname or ""
     try:
         socket.getaddrinfo(host, 443)
     except OSError as error:
-        raise OSError(f"{about.hf_hub_id} is not in the cache and {host} is not found") from error
+        raise OSError(f"{hub} is not in the cache and {host} is not found") from error
 
 
 @lru_cache(maxsize=8)

@@ -13,6 +13,7 @@ from harness.assembly.hooks import Hooks
 from harness.assembly.prepare import prepare
 from harness.assembly.recipe import UNREAD, Recipe, StageRecipe, resolve
 from harness.data.webvision.lists.editions import EDITIONS
+from harness.downloads import without_downloads
 from harness.errors import HarnessError, unknown
 from harness.planning.network_sizes import network_sizes
 from harness.planning.noise_passes import CorePass, noise_passes, pairs_of
@@ -94,6 +95,7 @@ class Estimate:
 Measure = Callable[[RunSpec, Hooks, Sequence[StageRecipe], int, int], Mapping[str, Measured]]
 
 
+@without_downloads()
 def estimate(
     asked: RunSpec,
     *,
@@ -103,14 +105,15 @@ def estimate(
     hardware: str | None = None,
     measure: Measure | None = None,
 ) -> Estimate:
-    """Estimate what a recipe costs on ``gpus`` devices.
+    """Estimate what a recipe costs on ``gpus`` devices; nothing is downloaded.
 
     The speed of a stage is the one ``given`` under its name or under "", else ``measure``'s, else
     that of earlier records of the same backbone, input size, precision, network tricks and
     hardware. ``images`` is the number of training images if the data is not on this machine.
 
     Raises:
-        HarnessError: A speed or the number of images is unknown, or the recipe is invalid.
+        HarnessError: A speed or the number of images is unknown, the recipe is invalid, or a model
+            that it names would have to be downloaded.
     """
     spec, hooks, recipe, size, pairs = _resolved(asked, images)
     given = given or {}

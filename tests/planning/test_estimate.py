@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -271,3 +274,48 @@ def test_a_batch_that_does_not_fit_is_halved_and_said(tiny_home: Path, install) 
             ),
             measure=StepTimer(tell=print, seconds=0.0),
         )
+
+
+ASK = """
+import socket, sys
+from pathlib import Path
+from harness.errors import HarnessError
+from harness.planning.estimate import estimate
+from harness.spec import DataSpec, Override, RunSpec
+
+def refuse(*_):
+    raise AssertionError("the network was used")
+
+socket.socket.connect = socket.getaddrinfo = refuse
+home, data = Path(sys.argv[1]), DataSpec(name="webvision2")
+for plugin, knobs, overrides in (
+    ("huawei", {"noise": "semantic_only", "encoder": "st:nobody/nothing"}, ()),
+    ("huawei", {"noise": "semantic_only", "encoder": "hf:nobody/nothing"}, ()),
+    ("baseline", {}, (Override("", "weights", "timm"),)),
+):
+    spec = RunSpec(plugin=plugin, data=data, knobs=knobs, overrides=overrides, home=home)
+    try:
+        estimate(spec, given={"": 100.0})
+    except HarnessError as error:
+        print(error)
+"""
+
+
+def test_what_would_be_downloaded_is_one_line_without_the_network(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ASK, str(tmp_path)],
+        env={**os.environ, "HF_HOME": str(tmp_path / "hub")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    lines = done.stdout.splitlines()
+    assert len(lines) == 3, done
+    for kind, line in zip(("st", "hf"), lines, strict=False):
+        assert line == (
+            f"text encoder '{kind}:nobody/nothing': 'nobody/nothing' is not a folder and not in "
+            "the Hugging Face cache (it is downloaded by harness run, not by an estimate); give a "
+            "folder, or choose encoder=lexical"
+        )
+    assert "weights=timm: timm cannot load those of 'resnet50': timm/resnet50" in lines[2]
+    assert "is not in the cache (it is downloaded by harness run, not by" in lines[2]
