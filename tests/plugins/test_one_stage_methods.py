@@ -17,6 +17,7 @@ from harness.optimizers import Sam as SharpnessAware
 from harness.spec import DataSpec, RunSpec
 from harness.store.record_files import read_record
 from harness.tricks.batch.ask_averaged import AskAveraged
+from harness.tricks.batch.both_views import BothViews
 from harness.tricks.batch.label_smoothing import SmoothLabels
 from harness.tricks.batch.mixup import MixUp
 from harness.tricks.loss.early_learning import EarlyLearning
@@ -56,6 +57,17 @@ METHODS = [
         {"clip_norm": 5.0, "loss": (SymmetricCrossEntropy(alpha=10, beta=1, log_zero=-4),)},
     ),
     Method("sop", {}, Sop, {"loss": (SparseOverParameterization(lr_u=1, lr_v=10),)}),
+    Method(
+        "sop",
+        {"plus": "true"},
+        Sop,
+        {
+            "views": 2,
+            "picture": (RandAugment(count=2, magnitude=9, views=(1,)),),
+            "batch": (BothViews(),),
+            "loss": (SparseOverParameterization(lr_u=1, lr_v=10, consistency=0.9, balance=0.1),),
+        },
+    ),
     Method("sam", {}, Sam, {"optimizer": SharpnessAware(rho=0.05)}),
     Method(
         "ncr",

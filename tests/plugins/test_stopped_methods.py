@@ -41,6 +41,7 @@ class Plugin:
 '''
 
 METHODS = ("coteaching", "dividemix", "jocor", "mopro", "mwnet", "ssr")
+PLUS = ("elr", "sop")  # which keep more with plus=true
 # Of three epochs with five steps each: within the second, after the epoch tricks have chosen.
 STOP = "train 7"
 
@@ -86,7 +87,7 @@ def record_of(home: Path) -> ResultRecord:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", METHODS + PLUS)
 def test_a_stopped_method_ends_as_if_it_had_not_been(
     method: str,
     tmp_path: Path,
@@ -99,6 +100,7 @@ def test_a_stopped_method_ends_as_if_it_had_not_been(
     install("stopper", STOPPER)
     command = ("run", "--plugin", method, "--with", "stopper", "--data", "synthweb:tiny")
     command += ("--stage", "epochs=3", "--set", "crops=1", "--engine", "torch")
+    command += ("--set", "plus=true") if method in PLUS else ()
     homes = [tmp_path / "whole", tmp_path / "stopped"]
     for home in homes:
         home.mkdir()

@@ -22,6 +22,7 @@ from harness.samples import COLUMNS, Predictions, StageOutputs, Text, WebClass
 from harness.training.outputs import logits_of
 from harness.tricks.batch.ask_averaged import AskAveraged
 from harness.tricks.batch.ask_clean import AskClean
+from harness.tricks.batch.both_views import BothViews
 from harness.tricks.batch.cutmix import CutMix
 from harness.tricks.batch.label_smoothing import SmoothLabels
 from harness.tricks.batch.mix_chosen import MixChosen
@@ -118,6 +119,7 @@ TOOLBOX = {
         SmoothLabels(smoothing=0.1),
         MixMatch(),
         MixChosen(),
+        BothViews(),
         MomentumView(),
         AskClean(),
     ],
@@ -457,7 +459,7 @@ def test_a_batch_trick_keeps_a_batch_sound(trick, batch):
     torch.testing.assert_close(after.targets.sum(dim=1), torch.ones(len(after.index)))
 
 
-TAKES_VIEWS = (MixMatch, MixChosen)  # which are then no views any more
+TAKES_VIEWS = (MixMatch, MixChosen, BothViews)  # which are then no views any more
 NEEDS_VIEWS = (*TAKES_VIEWS, MomentumView)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field, NonNegativeFloat
 
 from harness.knobs import check_fields
+from harness.tricks.loss.class_balance import imbalance
 from harness.tricks.loss.small_losses import mean_of
 from harness.values import Batch, Loss
 
@@ -51,13 +52,3 @@ class SemiSupervised:
             return values + self.balance * imbalance(logits)
 
         return semi_supervised
-
-
-def imbalance(logits: Tensor) -> Tensor:
-    """Return sum_k 1 / K log(1 / K / mean p_k), p of logits ``(B, K)``: 0 if all are as likely.
-
-    **Source:** see ``SemiSupervised``.
-    """
-    size, classes = logits.shape
-    log_mean = logits.log_softmax(dim=1).logsumexp(dim=0) - logits.new_tensor(size).log()
-    return -(log_mean + logits.new_tensor(classes).log()).mean()

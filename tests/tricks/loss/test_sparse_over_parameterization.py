@@ -10,6 +10,7 @@ from harness.errors import PluginError
 from harness.tricks.loss.sparse_over_parameterization import (
     SparseOverParameterization,
     noise_losses,
+    view_divergence,
 )
 
 
@@ -76,3 +77,60 @@ def test_its_variables_start_near_zero_and_differ(make_samples):
 def test_a_rate_of_zero_is_refused():
     with pytest.raises(PluginError, match="lr_u must be > 0, got 0"):
         SparseOverParameterization(lr_u=0)
+
+
+# SOP+: two views of each picture, first views first.
+
+
+def test_the_divergence_of_two_views_by_hand():
+    first = torch.tensor([[0.8, 0.2], [0.5, 0.5]]).log()
+    second = torch.tensor([[0.5, 0.5], [0.5, 0.5]]).log().requires_grad_()
+    found = view_divergence(first.requires_grad_(), second)
+    # 0.8 log(0.8 / 0.5) + 0.2 log(0.2 / 0.5), and two equal ones.
+    assert found.tolist() == pytest.approx([0.8 * np.log(1.6) + 0.2 * np.log(0.4), 0.0], abs=1e-6)
+    found.sum().backward()
+    assert first.grad is None  # as in the code: the first view is the teacher
+    torch.testing.assert_close(second.grad[0], torch.tensor([0.5 - 0.8, 0.5 - 0.2]))
+
+
+@pytest.fixture
+def two_views(make_batch):
+    """Three pictures of three classes in two views, with variables that are not near 0."""
+    random = torch.Generator().manual_seed(3)
+    targets = torch.eye(3)[[0, 2, 1]].repeat(2, 1)
+    u, v = (torch.rand(3, n, generator=random).mul(0.5) for n in (1, 3))
+    state = {"sop_u": u.repeat(2, 1).requires_grad_(), "sop_v": v.repeat(2, 1).requires_grad_()}
+    view = torch.tensor([0, 0, 0, 1, 1, 1])
+    return replace(make_batch(targets), state=state, extra={"view": view})
+
+
+def test_the_papers_sum_term_by_term(two_views, inner):
+    logits = torch.randn(6, 3, generator=torch.Generator().manual_seed(4)).requires_grad_()
+    trick = SparseOverParameterization(consistency=0.9, balance=0.1)
+    found = trick(inner)(logits, two_views).mean()
+    p, q = logits[:3].softmax(1), logits[3:].softmax(1)
+    own = SparseOverParameterization()(inner)
+    rows = {name: rows[:3] for name, rows in two_views.state.items()}
+    plain = own(logits[:3], replace(two_views, targets=two_views.targets[:3], state=rows)).mean()
+    consistency = (p.detach() * (p.detach() / q).log()).sum(1).mean()
+    prior = torch.full((3,), 1 / 3)
+    balance = (prior * (prior / p.mean(0)).log()).sum()
+    expected = plain + 0.9 * consistency + 0.1 * balance
+    torch.testing.assert_close(found, expected)
+    wanted = (logits, *two_views.state.values())
+    slopes = [torch.autograd.grad(x, wanted, retain_graph=True) for x in (found, expected)]
+    for one, other in zip(*slopes, strict=True):
+        torch.testing.assert_close(one, other)
+    # Both rates are of the mean over the pictures, not over their views.
+    alone = torch.autograd.grad(plain, two_views.state["sop_u"])[0]
+    torch.testing.assert_close(slopes[0][1], alone)
+    assert (slopes[0][1][3:] == 0).all()
+    assert slopes[0][1][:3].abs().sum() > 0
+
+
+def test_the_terms_of_two_views_need_them(make_batch, inner):
+    batch = make_batch(torch.eye(3))
+    trick = SparseOverParameterization(balance=0.1)(inner)
+    state = {"sop_u": torch.zeros(3, 1), "sop_v": torch.zeros(3, 3)}
+    with pytest.raises(PluginError, match="put BothViews into the stage's batch tricks"):
+        trick(torch.zeros(3, 3), replace(batch, state=state))
