@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import importlib
 import json
 import os
@@ -21,6 +22,7 @@ from harness import samplers
 from harness.assembly.descriptions import describe
 from harness.assembly.discovery import find_plugins, load_plugin
 from harness.assembly.recipe import OVERRIDABLE
+from harness.assembly.stage_values import LARGEST
 from harness.cli import cli
 from harness.cli.options import run_spec
 from harness.conformance import check_plugin, plugin_checks
@@ -36,6 +38,7 @@ from harness.runner import run
 from harness.spec import DataSpec, Override, RunSpec
 from harness.store.record import NoiseQuality, ResultRecord
 from harness.store.record_files import read_record
+from harness.values import Stage
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -234,7 +237,33 @@ def test_the_tables_name_what_there_is():
     for model in (ResultRecord, NoiseQuality):
         missing = [field for field in model.model_fields if f"`{field}`" not in results]
         assert missing in ([], ["stage"])
-    assert [field for field in OVERRIDABLE if f"| `{field}` |" not in training] == []
+
+
+def test_the_tables_of_a_stage_have_every_field_with_its_type_default_and_limit():
+    page = (ROOT / "docs" / "training.md").read_text()
+    heads = [cells for cells in table_rows(page) if cells[:3] == ["field", "type", "default"]]
+    assert len(heads) == 2
+    rows = {cells[0].strip("`"): cells for cells in table_rows(page) if len(cells) == len(heads[0])}
+    rows.pop("field")
+    expected = {}
+    for field in dataclasses.fields(Stage):
+        default = repr(field.default)
+        if field.default_factory is not dataclasses.MISSING:
+            default = f"{field.default_factory.__name__}()"
+        default = "none" if field.default is field.default_factory else f"`{default}`"
+        expected[field.name] = [f"`{field.type}`".replace("'", '"'), default.replace("'", '"')]
+    assert {name: cells[1:3] for name, cells in rows.items()} == expected
+    assert tuple(rows)[: len(OVERRIDABLE)] == OVERRIDABLE
+    for name, largest in LARGEST.items():
+        assert f"above {int(largest):,}" in rows[name][4], name
+    assert all(cells[3] for cells in rows.values())
+
+
+def table_rows(text: str) -> list[list[str]]:
+    """Return the cells of every row of a page's tables."""
+    lines = [line for line in text.splitlines() if line.startswith("| ")]
+    cells = [re.split(r"(?<!\\)\|", line)[1:-1] for line in lines]
+    return [[cell.strip().replace("\\|", "|") for cell in row] for row in cells]
 
 
 @pytest.mark.slow

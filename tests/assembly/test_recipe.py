@@ -267,6 +267,13 @@ def test_a_plan_that_is_not_a_graph_is_refused(stages: Sequence[Stage], words: s
         tiny_recipe(*stages)
 
 
+def test_a_stage_without_a_name_or_with_a_draw_below_zero_is_refused() -> None:
+    with pytest.raises(HarnessError, match="stage '': name must be a text, not ''"):
+        tiny_recipe(replace(A, name=""))
+    with pytest.raises(HarnessError, match="stage 'a': draw must be an int from 0 up, not -1"):
+        tiny_recipe(replace(A, draw=-1))
+
+
 @pytest.mark.parametrize(
     ("trick", "words"),
     [
@@ -287,6 +294,12 @@ def test_a_plan_that_is_not_a_graph_is_refused(stages: Sequence[Stage], words: s
         (lambda stage: replace(stage, networks=0), "networks must be above 0"),
         (lambda stage: replace(stage, views=65), "at most 64, not 65"),
         (lambda stage: replace(stage, clean=-1), "clean must be above 0"),
+        (lambda stage: replace(stage, precision="fp8"), "one of fp32, bf16, fp16, not 'fp8'"),
+        (lambda stage: replace(stage, head="nwe"), "head must be one of keep, new, not 'nwe'"),
+        (lambda stage: replace(stage, backbone=""), "backbone must be a text, not ''"),
+        (lambda stage: replace(stage, sampler=3), "the sampler must have the method prepare"),
+        (lambda stage: replace(stage, schedule=3), "the schedule must have the method factor"),
+        (lambda stage: replace(stage, min_crop_area="1"), r"lie in \(0, 1\], not '1'"),
     ],
 )
 def test_a_stage_trick_keeps_to_its_stage(trick: Callable[..., Any], words: str) -> None:
@@ -564,7 +577,7 @@ def test_a_changed_module_that_a_trick_uses_changes_the_key(
 
 def test_a_sampler_of_others_counts_with_its_source(install: Callable[..., Path]) -> None:
     shelf = install("a_shelf").parent
-    text = TRICK.format(imports="", comment="")
+    text = TRICK.format(imports="", comment="") + "\n    def prepare(self, *given): ...\n"
     before = written(shelf, "sampler_a", text).Trick
     changed = written(shelf, "sampler_b", text + "# changed").Trick
     changed.__module__, same = "sampler_a", before
