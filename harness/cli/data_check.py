@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.cli.devices import node_options, on_devices
 from harness.cli.editions import edition_option
+from harness.cli.local_rank import local_rank_option
 from harness.cli.own_pictures import own_kind, own_tables
 from harness.cli.say import say
 from harness.data.webvision.lists.editions import EDITIONS
+from harness.errors import HarnessError
+from harness.machine.place import Place, read_place
 from harness.progress import ProgressLine
 from harness.terminal import visible, visible_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from harness.data.webvision.check.images import Images
     from harness.data.webvision.check.report import IndexBases, Report
@@ -33,7 +39,9 @@ if TYPE_CHECKING:
     help="Images to look for and decode; sample: look for 2,000 and decode 200 of them.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-def check(path: Path, edition: str, images: Images, as_json: bool) -> None:
+@node_options
+@local_rank_option
+def check(path: Path, edition: str, images: Images, as_json: bool, node: Place) -> None:
     """Check the lists, metadata and images of a WebVision edition, or your own pictures.
 
     Counts entries and files by source and class. Finds names that collide, lists that disagree,
@@ -42,30 +50,55 @@ def check(path: Path, edition: str, images: Images, as_json: bool) -> None:
     Of a folder with a folder for each class, or a table with columns path and label, every
     picture is decoded; --images all does so again for those that were decoded before.
 
+    One process uses all cores of a machine. Several machines divide the pictures of WebVision:
+    start the command on each, by srun, torchrun or with --nodes, on a disk that all of them see.
+
     \b
     Examples:
       harness data check /data/webvision
       harness data check /data/webvision --images all --json
       harness data check folder:/data/pictures
+      srun --ntasks-per-node 1 harness data check /shared/webvision --images all
     """
     from harness.spec import default_home
 
     kind, own = own_kind(str(path), edition)
     if kind:
+        if _several(node):
+            raise HarnessError(
+                f"one process checks {kind}: pictures, with all cores; start the command once, "
+                "without a launcher or --nodes"
+            )
         _check_own(kind, own, fresh=images == "all", as_json=as_json)
         return
     from harness.data.webvision.check.one_pass import check as check_data
 
-    with ProgressLine() as line:
-        report = check_data(
-            path, edition=edition, images=images, progress=line.step, home=default_home()
-        )
-    if as_json:
-        say(json.dumps(report.as_json(), indent=1))
-    else:
-        say("\n\n".join(_tables(report)))
+    ask = partial(check_data, path, edition=edition, images=images, home=default_home())
+    report, first = _check_together(ask, node)
+    if not first:
+        return  # a launcher ends all processes as soon as one exits with another status than 0
+    say(json.dumps(report.as_json(), indent=1) if as_json else "\n\n".join(_tables(report)))
     if report.stops_a_run:
         raise SystemExit(1)
+
+
+def _check_together(ask: Callable[..., Report], node: Place) -> tuple[Report, bool]:
+    """Return the report, and whether this process is the first, in each that was started."""
+    if not _several(node):
+        with ProgressLine() as line:
+            return ask(progress=line.step), True
+    with on_devices(0, None, node):
+        from harness.training.ranks import join_ranks
+
+        ranks = join_ranks()
+        with ProgressLine() if ranks.first else nullcontext() as shown:
+            report = ask(ranks=ranks, **({"progress": shown.step} if shown else {}))
+    return report, ranks.first
+
+
+def _several(node: Place) -> bool:
+    """Whether several processes were started, or are asked for."""
+    return read_place() is not None or node.world_size > 1
 
 
 def _check_own(kind: str, path: str, *, fresh: bool, as_json: bool) -> None:

@@ -59,7 +59,7 @@ OPTIONS = {
         *("--submit", "--submit-option"),
     },
     "data": set(),
-    "data check": {"--edition", "--images", "--json"},
+    "data check": {"--edition", "--images", "--json", "--nodes", "--node-rank", "--rendezvous"},
     "data stats": {"--output", "--edition"},
     "data index": {"--output", "--tar", "--texts", "--verify", "--verify-data", "--json"},
     "data pack": {

@@ -14,7 +14,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from harness.store.record_files import read_record
 
@@ -22,6 +24,7 @@ pytestmark = pytest.mark.slow
 
 PATIENCE = 120
 BIN = Path(sys.executable).parent
+TREES = Path(__file__).parents[1] / "data" / "trees"
 RUN = (
     *("run", "--plugin", "baseline", "--engine", "torch", "--data", "synthweb:tiny"),
     *("--gpus", "0", "--stage"),
@@ -187,3 +190,33 @@ def test_a_taken_port_and_a_missing_node_are_a_line_each(
         assert "node 0 of 2 waited 1 s for node 1" in told(process)
     with started(tmp_path, *node(1, port, *ONE), HARNESS_JOIN_SECONDS="1") as process:
         assert "node 1 of 2 found no node 0 at" in told(process)
+
+
+def test_two_ranks_divide_the_pictures_of_a_check(tmp_path: Path, port: int) -> None:
+    root = shutil.copytree(TREES / "webvision1", tmp_path / "webvision")
+    lists = (("train_filelist_all.txt", root), ("val_filelist.txt", root / "val_images_256"))
+    for name, folder in lists:
+        for number, line in enumerate((root / "info" / name).read_text().splitlines()):
+            path = folder / line.split()[0]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if number in (3, 4):  # one for each rank
+                path.write_bytes(b"not a picture")
+            elif number != 6:
+                Image.new("RGB", (300, 256), (number, 0, 0)).save(path, "JPEG")
+    check = ("data", "check", str(root), "--images", "all", "--json")
+    pair = [*LAUNCHERS["torchrun"][:4], str(port), "-m", "harness"]
+    told, digests = [], []
+    for command in (["harness"], pair):
+        home = tmp_path / f"home{len(told)}"
+        with started(tmp_path, *command, *check, HARNESS_HOME=str(home)) as process:
+            out, err = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 1, err
+        told.append(out.replace(str(home), ""))
+        files = sorted((home / "inventories").iterdir())
+        digests.append({path.name: dict(np.load(path)) for path in files})
+    assert told[0] == told[1]
+    assert "2 of 8 pictures cannot be decoded" in told[0]
+    assert digests[0].keys() == digests[1].keys()
+    for name, columns in digests[0].items():
+        for column, values in columns.items():
+            assert np.array_equal(values, digests[1][name][column])

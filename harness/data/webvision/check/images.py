@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from harness.picture_store import PictureStore
 from harness.store.reading import patiently
 
 Step = Callable[[int, int], None]
+T = TypeVar("T")
 Images = Literal["none", "sample", "all"]
 
 LOOK_FOR = 2_000
@@ -29,6 +30,48 @@ RESIZED_SHORT_SIDE = 256
 MOSTLY = 0.95
 SHOWN = 20
 _OFTEN = 512
+
+
+class Together(Protocol):
+    """The processes that check one data set together; each decodes its share of the pictures."""
+
+    @property
+    def rank(self) -> int:
+        """The number of this process, from 0."""
+        ...
+
+    @property
+    def world_size(self) -> int:
+        """How many there are."""
+        ...
+
+    def together(self, call: Callable[[], T]) -> T:
+        """Call a function in every process; raise the first one's error in all of them."""
+        ...
+
+    def gather(self, value: object) -> list[object]:
+        """Return the values of all processes, in order, in each of them."""
+        ...
+
+    def collect(self, value: object) -> list[object]:
+        """Return the values of all processes, in order, in the first; nothing in the others."""
+        ...
+
+
+class Alone:
+    """One process, which checks everything."""
+
+    rank, world_size = 0, 1
+
+    def together(self, call: Callable[[], T]) -> T:
+        """Call the function."""
+        return call()
+
+    def gather(self, value: object) -> list[object]:
+        """Return the value."""
+        return [value]
+
+    collect = gather
 
 
 class SplitPictures(NamedTuple):
@@ -54,13 +97,13 @@ class _Looks(NamedTuple):
 
 
 def count_images(
-    listed: SplitPictures, images: Images, findings: Findings, step: Step
+    listed: SplitPictures, images: Images, findings: Findings, step: Step, ranks: Together
 ) -> ImageCount:
     """Look for pictures and decode them: an even spread, or all.
 
-    ``step`` is called with (pictures checked, pictures in all).
+    ``step`` is called with (pictures checked, pictures in all) of this process.
     """
-    looks = _look_at(listed, images, step)
+    looks = _look_at(listed, images, step, ranks)
     decoded = looks.sides.total() + len(looks.broken)
     missing = {row: f"{listed.place(row)} is missing" for row in looks.missing[:SHOWN]}
     broken = {
@@ -103,15 +146,29 @@ def variant_of(sides: Counter[int]) -> str:
     return "original"
 
 
-def _look_at(listed: SplitPictures, images: Images, step: Step) -> _Looks:
+def _look_at(listed: SplitPictures, images: Images, step: Step, ranks: Together) -> _Looks:
     size = len(listed.store)
     spread = size if images == "all" else min(size, LOOK_FOR)
     rows = np.unique(np.linspace(0, size - 1, spread).astype(np.int64))
     looked_for, missing = len(rows), listed.missing
     if missing is not None:
         looked_for, rows = size, np.setdiff1d(rows, missing, assume_unique=True)
-    decoded = set((rows if images == "all" else rows[:: max(1, len(rows) // DECODE)]).tolist())
+    decoded = rows if images == "all" else rows[:: max(1, len(rows) // DECODE)]
+    own = rows[ranks.rank :: ranks.world_size]
+    share = ranks.together(lambda: _look_at_rows(listed, own, set(decoded.tolist()), step))
     looks = _Looks(looked_for, [] if missing is None else missing.tolist(), {}, Counter())
+    for part in cast("list[_Looks]", ranks.gather(share)):
+        looks.missing.extend(part.missing)
+        looks.broken.update(part.broken)
+        looks.sides.update(part.sides)
+    looks.missing.sort()
+    return looks._replace(broken=dict(sorted(looks.broken.items())))
+
+
+def _look_at_rows(
+    listed: SplitPictures, rows: NDArray[np.int64], decoded: set[int], step: Step
+) -> _Looks:
+    looks = _Looks(len(rows), [], {}, Counter())
 
     def look(row: int) -> int | str | None:
         return _look(listed, row, whole=row in decoded)

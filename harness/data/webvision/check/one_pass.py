@@ -10,7 +10,7 @@ import numpy as np
 
 from harness.data.webvision.check.archives import Archives, find_archives, is_indexed, lists_root
 from harness.data.webvision.check.eval_splits import check_eval_split
-from harness.data.webvision.check.images import Images, Step
+from harness.data.webvision.check.images import Alone, Images, Step, Together
 from harness.data.webvision.check.lists import (
     Disagreements,
     compare_meta,
@@ -45,6 +45,7 @@ from harness.data.webvision.lists.texts import meta_list, read_places
 from harness.errors import DataError, unknown
 from harness.store.reading import is_there
 
+ALONE = Alone()
 EVAL_SPLITS: tuple[EvalName, ...] = ("val", "test")
 
 
@@ -55,12 +56,15 @@ def check(
     images: Images = "sample",
     progress: Progress = lambda _what, _done, _whole: None,
     home: Path | None = None,
+    ranks: Together = ALONE,
 ) -> Report:
     """Read every list, the metadata and some or all pictures of the data set at ``root``.
 
     ``images`` "sample" looks for a spread of 2,000 pictures of each split and decodes 200 of them;
     "all" decodes every picture, "none" no picture. ``progress`` is called with (what, done, in
-    all). With "all", digests of the pictures are saved below ``home``.
+    all). With "all", digests of the pictures are saved below ``home``. Several ``ranks`` call this
+    with equal arguments; each reads the lists and its share of the pictures, and gets a report that
+    is complete in rank 0 and differs only in what it says of digests in the others.
 
     Raises:
         DataError: ``root`` is not a folder or holds no edition of WebVision, or ``edition`` is
@@ -75,7 +79,7 @@ def check(
     place = lists_root(root, archives)
     known = edition_of(place, edition)
     torn = Disagreements(findings)
-    at = Pass(root, place, known, images, progress, findings, torn, archives, home)
+    at = Pass(root, place, known, images, progress, findings, torn, archives, home, ranks)
     synsets: Synsets | None = None
     with findings.noting():
         synsets = read_synsets(place, known)

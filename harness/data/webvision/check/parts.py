@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harness.data.webvision.check.archives import Archives
-from harness.data.webvision.check.images import Images
+from harness.data.webvision.check.images import Images, Together
 from harness.data.webvision.check.lists import Disagreements
 from harness.data.webvision.check.report import Findings
 from harness.data.webvision.lists.editions import Edition
@@ -18,7 +18,7 @@ Progress = Callable[[str, int, int], None]
 class Pass(NamedTuple):
     """One check; ``root`` holds the pictures, ``place`` the lists and may be the index.
 
-    Digests of all pictures are saved below ``home`` if it is set.
+    Digests of all pictures are saved below ``home`` if it is set. ``ranks`` divide the pictures.
     """
 
     root: Path
@@ -30,3 +30,4 @@ class Pass(NamedTuple):
     torn: Disagreements
     archives: Archives | None
     home: Path | None
+    ranks: Together

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from harness.data.pictures.digests import DigestingStore, digests_file, save_dig
 from harness.data.pictures.inventory import inventory_of
 from harness.data.pictures.store import FolderStore, TarStore
 from harness.data.pictures.strings import Strings
-from harness.data.webvision.check.images import SplitPictures, Step, count_images
+from harness.data.webvision.check.images import SplitPictures, Step, Together, count_images
 from harness.data.webvision.check.names import TrainList
 from harness.data.webvision.check.parts import Pass
 from harness.data.webvision.check.report import ImageCount
@@ -53,7 +53,7 @@ def _count_images(
     step = partial(at.progress, f"pictures of {split}")
     if at.images == "all" and at.home:
         return _digest_images(at, at.home, listed, step)
-    return count_images(listed, at.images, at.findings, step)
+    return count_images(listed, at.images, at.findings, step, at.ranks)
 
 
 def _digest_images(at: Pass, home: Path, listed: SplitPictures, step: Step) -> ImageCount:
@@ -64,15 +64,25 @@ def _digest_images(at: Pass, home: Path, listed: SplitPictures, step: Step) -> I
     digesting = DigestingStore(store, seen)
     missing = np.flatnonzero(seen.size < 0) if listed.missing is None else listed.missing
     listed = listed._replace(store=digesting, missing=missing)
-    count = count_images(listed, at.images, at.findings, step)
+    count = count_images(listed, at.images, at.findings, step, at.ranks)
+    _merge(digesting, at.ranks)
     path = digests_file(home, at.root, listed.split)
-    save_digests(path, store, seen, digesting.digest, digesting.known)
+    own = (path, store, seen, digesting.digest, digesting.known)
+    at.ranks.together(lambda: save_digests(*own) if at.ranks.rank == 0 else None)
     known = int(np.count_nonzero(digesting.known))
     text = f"{listed.split}: {path} has digests of {known} of {len(store)} pictures"
     at.findings.add(
         "note", f"{text}; runs identify the data by them" if known == len(store) else text
     )
     return count
+
+
+def _merge(digesting: DigestingStore, ranks: Together) -> None:
+    """Give the first process the digests of all; the others keep their own."""
+    own = np.flatnonzero(digesting.known)
+    for part in ranks.collect((own, digesting.digest[own])):
+        rows, digest = cast("tuple[NDArray[np.int64], NDArray[np.uint8]]", part)
+        digesting.digest[rows], digesting.known[rows] = digest, True
 
 
 def eval_root(at: Pass, split: EvalName) -> Path:
