@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from harness.errors import HarnessError
+from harness.launch.heartbeat import Heartbeat, lost_limit
 from harness.launch.joining import join_limit, meet
 from harness.machine.place import Place, read_place, show_place
 
@@ -196,7 +197,9 @@ def _join(backend: str, place: Place, device: torch.device | None) -> None:
             backend, store=dist.HashStore(), rank=0, world_size=1, device_id=device
         )
         return
+    lost = lost_limit()
     store = meet(place)
+    heartbeat = Heartbeat(store, place, lost)
     # A firewall between the ranks fails here, not after TIMEOUT.
     limit = dt.timedelta(seconds=join_limit())
     try:
@@ -215,6 +218,8 @@ def _join(backend: str, place: Place, device: torch.device | None) -> None:
             f"started: {str(error).splitlines()[0]}; open the ports between the machines, or name "
             "the interface with GLOO_SOCKET_IFNAME or NCCL_SOCKET_IFNAME"
         ) from error
+    heartbeat.start()
+    atexit.register(heartbeat.leave)
     _stores[place] = store
     store.set_timeout(TIMEOUT)
     set_timeout = getattr(dist, "set_timeout", None) or dist.distributed_c10d._set_pg_timeout

@@ -154,6 +154,20 @@ def test_a_node_may_be_late_or_killed_and_the_same_commands_go_on(
             assert process.returncode == 143, err
 
 
+def test_a_rank_that_falls_silent_with_all_connections_open_is_noticed(
+    tiny_home: Path, tmp_path: Path
+) -> None:
+    long = (*RUN[:-3], "--cpu-ranks", "2", "--stage", "epochs=300", "--checkpoint-seconds", "0")
+    with started(tmp_path, "harness", *long, HARNESS_LOST_SECONDS="3") as process:
+        wait_for(process, lambda: any((tiny_home / "stages").glob("*/checkpoint-*.json")))
+        frozen, other = children(process.pid)
+        os.kill(frozen, signal.SIGSTOP)
+        wait_for(process, lambda: not Path(f"/proc/{other}").exists())
+        os.kill(frozen, signal.SIGCONT)  # or the agent would give it half a minute
+        line = told(process)
+    assert re.search(r"rank (\d) of 2 has heard nothing from rank (?!\1)\d for 3 s \(HARNESS", line)
+
+
 def children(pid: int) -> list[int]:
     return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
