@@ -14,7 +14,7 @@ from harness.store.reading import is_there
 from harness.store.record import EffectiveStage, ResultRecord, Score
 from harness.store.seals import check_marker
 from harness.store.stages import stage_folder, weights_file
-from harness.submissions.pack import command_of
+from harness.studies.again import command
 from harness.terminal import visible
 from harness.values import MEAN, STD
 
@@ -222,7 +222,7 @@ def _body(record: ResultRecord, networks: list[str], *, plain: bool) -> Iterator
     )
     if not plain:
         yield f"The networks are {_cell(stage.values['backbone'])}, changed by the stage's tricks."
-    yield from ("", "## Repeat", "", "```sh", visible(command_of(record)), "```", "")
+    yield from ("", "## Repeat", "", "```sh", visible(command(record)), "```", "")
     yield f"It took {cost.device_seconds:.0f} s on {_cell(cost.hardware.get('devices', '?'))}."
     yield f"Record `{record.id}`, commit `{_cell(record.commit) or 'unknown'}`."
     yield ""

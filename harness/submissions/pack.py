@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import platform
-import shlex
 import zipfile
 from collections.abc import Iterator, Sequence
 from importlib.metadata import distributions
@@ -17,11 +16,11 @@ from harness.store.files import atomic_write
 from harness.store.finished import predictions_file
 from harness.store.reading import read_plain
 from harness.store.record import ResultRecord
+from harness.studies.again import command
 from harness.studies.verification import verify
 from harness.submissions.names import ENVIRONMENT, MOST_PREDICTIONS, PLAN, check_file
 
 FIRST_DAY = (1980, 1, 1, 0, 0, 0)  # of zips: equal runs make equal files
-_COMMAND_LINE = "command line"
 
 
 def pack(home: Path, records: Sequence[ResultRecord], path: Path) -> None:
@@ -65,7 +64,7 @@ def _info(name: str) -> zipfile.ZipInfo:
 def plan_of(record: ResultRecord) -> dict[str, Any]:
     """Return what was run: the command, knobs and stages with the origin of every value."""
     return {
-        "command": command_of(record),
+        "command": command(record),
         "knobs": {name: knob.model_dump() for name, knob in record.knobs.items()},
         "plugins": [plugin.model_dump() for plugin in record.plugins],
         "stages": [
@@ -98,26 +97,3 @@ def environment_of(record: ResultRecord) -> dict[str, Any]:
             "packages": {name: packages[name] for name in sorted(filter(None, packages))},
         },
     }
-
-
-def command_of(record: ResultRecord) -> str:
-    """Return the command that runs a record's method again, as far as the record says it.
-
-    The folder of data that lie on a disk is left for the reader to fill in.
-    """
-    words = ["harness", "run", "--plugin", record.plugin]
-    for name, knob in record.knobs.items():
-        if knob.origin == _COMMAND_LINE:
-            words += ["--set", f"{name}={knob.value}"]
-    words += ["--data", getattr(record.data, "asked", "") or record.data.plugin]
-    words += ["--seed", str(record.seed), "--engine", record.cost.engine]
-    words += [word for name in record.without for word in ("--without", name)]
-    label = record.label.split(" ")
-    words += [word for one in label if one.startswith("+") for word in ("--with", one[1:])]
-    for stage in record.stages:
-        for name, origin in stage.origins.items():
-            if origin == _COMMAND_LINE:
-                words += ["--stage", f"{stage.name}.{name}={stage.values[name]}"]
-    if record.full_size:
-        words.append("--full-size")
-    return shlex.join(words)

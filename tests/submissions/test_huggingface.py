@@ -70,7 +70,7 @@ def test_the_card_has_the_scores_and_the_command(model: Path, record: ResultReco
     values = {(one.dataset_split, one.metric_name): one.metric_value for one in results}
     assert values["test", "top-1, 10 views"] == pytest.approx(score.top1, abs=1e-6)
     assert f"| test | 10 views | {100 * score.top1:.2f} |" in found.text
-    assert "harness run --plugin baseline --data synthweb" in found.text
+    assert "harness run --plugin baseline --stage epochs=1 --data synthweb:tiny" in found.text
     assert "A shrunk run" in found.text
 
 

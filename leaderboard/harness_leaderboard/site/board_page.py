@@ -9,8 +9,8 @@ from harness.pages import plots
 from harness.pages.render import points
 from harness.store.origins import Origin
 from harness.store.record import ResultRecord
+from harness.studies.again import command
 from harness_leaderboard.headline import HeadlineBoard, HeadlineRow, told_apart_in_words
-from harness_leaderboard.site.again import command
 
 if TYPE_CHECKING:
     from markupsafe import Markup

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from harness.pages import plots
 from harness.pages.render import shown
 from harness.store.record import EffectiveStage, Knob, ResultRecord, Score
-from harness_leaderboard.site.again import command
+from harness.studies.again import command
 from harness_leaderboard.site.home import Confusion, HomeFiles, class_name, headline_score
 
 _TAG = '<td><span class="tag">{}</span></td>'

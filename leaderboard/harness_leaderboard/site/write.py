@@ -22,9 +22,9 @@ from harness.store.groups import settings
 from harness.store.origins import Origin
 from harness.store.reading import read_plain
 from harness.store.record import ResultRecord
+from harness.studies.again import command
 from harness.studies.pairs import Answers
 from harness_leaderboard.headline import HeadlineBoard, HeadlineRow, make_headline
-from harness_leaderboard.site.again import command
 from harness_leaderboard.site.board_page import board_values
 from harness_leaderboard.site.compare_data import call, names_script, run_script
 from harness_leaderboard.site.home import HomeFiles, headline_score

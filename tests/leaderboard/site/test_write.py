@@ -15,7 +15,6 @@ from harness.errors import HarnessError
 from harness.store.origins import Origin
 from harness.store.record import ResultRecord, Score
 from harness_leaderboard.published import load_published
-from harness_leaderboard.site.again import command
 from harness_leaderboard.site.board_page import front
 from harness_leaderboard.site.write import Site, file_name, write_site
 
@@ -185,33 +184,3 @@ def test_the_front_is_what_no_other_beats() -> None:
         (5, 61.0),
     ]
     assert front([]) == []
-
-
-@pytest.mark.parametrize(
-    ("label", "knobs", "values", "expected"),
-    [
-        ("baseline", {}, {}, "harness run --plugin baseline --data synthweb:small"),
-        (
-            "pci row=B2 scales=1.0,1.5 epochs=1 train.lr=0.2 +mine -MixUp",
-            {
-                "row": ("B2", "command line"),
-                "scales": ("(1.0, 1.5)", "command line"),
-                "epochs": ("75", "assumed"),
-            },
-            {"plugin": "pci", "without": ("MixUp",), "seed": 3},
-            "harness run --plugin pci --set row=B2 --set scales=1.0,1.5 --stage epochs=1 "
-            "--stage train.lr=0.2 --with mine --data synthweb:small --without MixUp --seed 3",
-        ),
-        (
-            "baseline path=/a b/c",
-            {"path": ("/a b/c", "command line")},
-            {},
-            "harness run --plugin baseline --set 'path=/a b/c' --data synthweb:small",
-        ),
-    ],
-)
-def test_the_command_makes_the_run_again(
-    make_record: MakeRecord, label: str, knobs: Any, values: Any, expected: str
-) -> None:
-    record = make_record(label=label, knobs=knobs, **values)
-    assert command(record) == f"{expected} --engine torch"
