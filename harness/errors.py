@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 LISTED = 40  # of more names, only similar ones are listed
 CHARACTERS = 900  # of their list
@@ -22,7 +23,15 @@ class DataError(HarnessError):
 
 
 class NoLabelsError(DataError):
-    """The labels of this split are not public; it cannot be scored here."""
+    """The labels of this split are not public; it cannot be scored here.
+
+    ``pictures`` reads its ``Samples``, with the label -1 throughout, so that they can be predicted;
+    None if there are no pictures either.
+    """
+
+    def __init__(self, message: str, pictures: Callable[[], Any] | None = None) -> None:
+        super().__init__(message)
+        self.pictures = pictures
 
 
 class TrainingError(HarnessError):

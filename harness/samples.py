@@ -94,7 +94,8 @@ class Samples:
     indexes ``source_names``, ``query`` is the number of one of that source's queries, ``rank`` the
     0-based position in its result list, ``weight`` multiplies the sample's loss and ``subset``
     names the part of a curriculum (0 first; -1 leaves the sample out of training).
-    ``target_names`` is the vocabulary of ``targets`` if that is not ``classes``: keywords.
+    ``target_names`` is the vocabulary of ``targets`` if that is not ``classes``: keywords. A split
+    that can be predicted, but not scored, has the label -1 throughout: see ``NoLabelsError``.
 
     Epoch tricks are given ``outputs``, those of the stage's networks as they are now for every
     sample, this network's first, and ``epoch``, the number of finished epochs.
@@ -132,7 +133,9 @@ class Samples:
         sizes = {name: len(getattr(self, name)) for name in COLUMNS}
         if len(set(sizes.values())) != 1:
             raise PluginError(f"the columns of Samples differ in length: {sizes}")
-        if len(self.label) and not 0 <= self.label.min() <= self.label.max() < len(self.classes):
+        trained = self.split in ("train", "clean")
+        known = len(self.label) and (trained or self.has_labels)
+        if known and not 0 <= self.label.min() <= self.label.max() < len(self.classes):
             raise PluginError(
                 f"labels run from {self.label.min()} to {self.label.max()}, "
                 f"but there are {len(self.classes)} classes"
@@ -146,6 +149,11 @@ class Samples:
 
     def __len__(self) -> int:
         return len(self.label)
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether the labels are known; otherwise all are -1."""
+        return not len(self.label) or bool((self.label != -1).any())
 
     @property
     def num_classes(self) -> int:

@@ -56,6 +56,15 @@ def test_unsound_columns_are_refused(
         small_samples.assign(**columns)
 
 
+def test_a_split_that_is_predicted_only_has_no_labels(small_samples: Samples) -> None:
+    unlabelled = small_samples.assign(split="test", label=np.full(12, -1, np.int32))
+    assert not unlabelled.has_labels
+    assert small_samples.has_labels
+    some = np.where(np.arange(12) < 6, -1, small_samples.label).astype(np.int32)
+    with pytest.raises(PluginError, match="labels run from -1"):
+        unlabelled.assign(label=some)
+
+
 def test_no_samples_at_all_are_sound(small_samples: Samples) -> None:
     empty = small_samples.assign(**{name: getattr(small_samples, name)[:0] for name in COLUMNS})
     assert len(empty) == 0

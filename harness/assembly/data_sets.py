@@ -46,6 +46,32 @@ class SharedSplits:
 
 def load_splits(home: Path, text: str, splits: Iterable[str]) -> dict[str, Samples]:
     """Read those of the splits that have labels, by name; ``text`` is what --data takes."""
+    hooks, spec = _provider(home, text)
+    found = {}
+    for split in splits:
+        try:
+            found[split] = hooks.load_samples(spec, split)
+        except NoLabelsError:
+            continue
+    return found
+
+
+def load_pictures(home: Path, text: str, split: str) -> Samples:
+    """Read a split, with labels or, if they are not public, with -1 in their place.
+
+    Raises NoLabelsError if the data set has no such pictures either.
+    """
+    hooks, spec = _provider(home, text)
+    try:
+        return hooks.load_samples(spec, split)
+    except NoLabelsError as error:
+        if error.pictures is None:
+            raise
+        samples: Samples = error.pictures()
+        return samples
+
+
+def _provider(home: Path, text: str) -> tuple[Hooks, RunSpec]:
     from harness.assembly.activation import instance_of
     from harness.assembly.discovery import find_entry, find_plugins, load_plugin
     from harness.assembly.hooks import Active, Hooks
@@ -54,14 +80,7 @@ def load_splits(home: Path, text: str, splits: Iterable[str]) -> dict[str, Sampl
     data = DataSpec.parse(text)
     plugin = instance_of(data.name, load_plugin(find_entry(data.name, find_plugins(), home)), {})
     hooks = Hooks([Active(data.name, plugin)], method=data.name)
-    spec = RunSpec(plugin=data.name, data=data, home=home)
-    found = {}
-    for split in splits:
-        try:
-            found[split] = hooks.load_samples(spec, split)
-        except NoLabelsError:
-            continue
-    return found
+    return hooks, RunSpec(plugin=data.name, data=data, home=home)
 
 
 def spelled(data: DataSpec, plugin: object) -> str:

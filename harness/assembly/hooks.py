@@ -18,7 +18,7 @@ from harness.assembly.asking import (
 )
 from harness.assembly.contract import Contribution
 from harness.assembly.contributions import ChosenTricks
-from harness.errors import HarnessError, PluginError
+from harness.errors import HarnessError, NoLabelsError, PluginError
 from harness.hookspecs import HOOKS, KINDS
 from harness.spec import RunSpec
 from harness.store.record import ResultRecord
@@ -82,11 +82,16 @@ class Hooks:
     # provide
 
     def load_samples(self, spec: RunSpec, split: str) -> Samples:
-        """Return a split of the run's one data set, named and checked by its pictures as well."""
+        """Return a split of the run's one data set, named and checked by its pictures as well.
+
+        Raises NoLabelsError if it has no labels.
+        """
         from harness.data.pictures.inventory import with_pictures
         from harness.samples import Samples
 
         samples = self._provide("load_samples", Samples, spec=spec, split=split)
+        if not samples.has_labels:
+            raise NoLabelsError(f"{split} of {spec.data} has no labels", lambda: samples)
         return with_pictures(samples, spec.home)
 
     def plan(self, spec: RunSpec) -> Plan:

@@ -35,14 +35,15 @@ def score(home: Path, file: Path, data: str, split: str, as_json: bool) -> None:
 
     FILE is a zip with predictions.txt, or the text itself. Exits with status 2 if anything is
     wrong: a label out of range or repeated, a picture that is missing, doubled or of another split.
+    If the labels of the split are not public, a file with nothing wrong is not scored: that is
+    said, and the status is 0.
 
     \b
     Examples:
       harness score predictions.zip --data webvision1:/data/webvision
       harness score val.zip --data synthweb:tiny --split val
     """
-    from harness.assembly.data_sets import load_splits
-    from harness.errors import HarnessError
+    from harness.assembly.data_sets import load_pictures
     from harness.submissions.challenge import (
         challenge_text,
         doubts,
@@ -53,24 +54,27 @@ def score(home: Path, file: Path, data: str, split: str, as_json: bool) -> None:
     )
 
     text = challenge_text(file)
-    samples = load_splits(home, data, (split,)).get(split)
-    if samples is None:
-        raise HarnessError(f"the labels of {split} of {data} are not public; score val instead")
+    samples = load_pictures(home, data, split)
     answers, problems = read_answers(text, samples.num_classes)
     if answers.names:
         problems += other_pictures(answers, picture_names(samples.files.tolist()))
     notes = list(doubts(answers))
-    found = None if problems else score_answers(answers, samples)
+    found = None if problems or not samples.has_labels else score_answers(answers, samples)
+    unscored = "" if samples.has_labels else f"the labels of {split} of {data} are not public"
     if as_json:
         said = _as_json(found) if found else None
-        say(json.dumps({"problems": problems, "doubts": notes, "scores": said}, indent=1))
+        whole = {"problems": problems, "doubts": notes, "scores": said, "unscored": unscored}
+        say(json.dumps(whole, indent=1))
     else:
-        say("\n".join(_lines(found, problems, notes)))
+        right = "" if problems or not unscored else f"{len(answers.names)} lines, all are right"
+        say("\n".join(_lines(found, problems, notes, right and f"{right}; not scored: {unscored}")))
     if problems:
         sys.exit(2)
 
 
-def _lines(found: ChallengeScore | None, problems: list[str], notes: list[str]) -> Iterator[str]:
+def _lines(
+    found: ChallengeScore | None, problems: list[str], notes: list[str], unscored: str
+) -> Iterator[str]:
     from tabulate import tabulate
 
     if found is not None:
@@ -80,6 +84,8 @@ def _lines(found: ChallengeScore | None, problems: list[str], notes: list[str]) 
         ]
         headers = (f"{found.images} pictures", "flat", "class mean", "class-mean error")
         yield str(tabulate(rows, headers, colalign=("left", "right", "right", "right")))
+    if unscored:
+        yield unscored
     yield from problems[:SHOWN]
     if len(problems) > SHOWN:
         yield f"... and {len(problems) - SHOWN} more"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import torch
 from torch import nn
 
 from harness.assembly.prepare import Prepared
-from harness.assembly.recipe import StageRecipe, plain_view
+from harness.assembly.recipe import Recipe, StageRecipe, plain_view
 from harness.data.pictures.loader import Pictures
 from harness.errors import PluginError, TrainingError
 from harness.samplers import generator
@@ -23,6 +24,7 @@ from harness.session.features import load_outputs, save_outputs
 from harness.store.stages import OUTPUTS, StageFolder, weights_file
 from harness.terminal import note
 from harness.testing.predict import extract_features
+from harness.testing.score import Member
 from harness.training.checkpoints import drop_unfinished, load_tensors
 from harness.training.initial_weights import load_weights, read_weights
 from harness.training.ranks import Ranks
@@ -99,6 +101,22 @@ class StageLoader:
         """Load a file of a finished stage's weights onto the device."""
         module = self.network(finished.recipe, weights, finished.marker["outputs"])
         return module.to(self._ranks.device).to(memory_format=torch.channels_last)
+
+    def members(self, recipe: Recipe, stages: Mapping[str, FinishedStage]) -> list[Member]:
+        """Return the networks that are tested together, of these finished stages by name."""
+        members = []
+        for stage in recipe.members:
+            finished = stages[stage.stage.name]
+            if finished.marker["outputs"] != self._prepared.samples.num_classes:
+                raise PluginError(
+                    f"stage {stage.stage.name!r} predicts {finished.marker['outputs']} keywords, "
+                    "so it cannot be tested; let a stage with head='new' start from it"
+                )
+            for number in range(stage.stage.networks):
+                load = partial(self.finished_network, finished)
+                protocols, weights = recipe.protocols(stage), finished.weights(number)
+                members.append(Member(protocols=protocols, weights=weights, network=load))
+        return members
 
     def teacher(self, finished: FinishedStage) -> nn.Module:
         """Return a finished stage's network in evaluation mode; PluginError if it cannot teach."""

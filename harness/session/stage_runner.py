@@ -89,19 +89,7 @@ class StageRunner:
 
     def members(self, recipe: Recipe) -> list[Member]:
         """Return the finished stages that are tested together."""
-        members = []
-        for stage in recipe.members:
-            finished = self._finished[stage.stage.name]
-            if finished.marker["outputs"] != self._samples.num_classes:
-                raise PluginError(
-                    f"stage {stage.stage.name!r} predicts {finished.marker['outputs']} keywords, "
-                    "so it cannot be tested; let a stage with head='new' start from it"
-                )
-            for number in range(stage.stage.networks):
-                load = partial(self._loader.finished_network, finished)
-                protocols, weights = recipe.protocols(stage), finished.weights(number)
-                members.append(Member(protocols=protocols, weights=weights, network=load))
-        return members
+        return self._loader.members(recipe, self._finished)
 
     def chosen(self, recipe: StageRecipe) -> Samples:
         """Return the samples that the stage was trained on last: after its epoch tricks, if any."""

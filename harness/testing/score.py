@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from harness.data.pictures.loader import Pictures
+from harness.errors import HarnessError, unknown
 from harness.samples import Samples
 from harness.scores import Epoch
 from harness.store.files import atomic_write
@@ -22,7 +23,7 @@ from harness.store.record import Score
 from harness.testing.ensemble import Ensemble
 from harness.testing.metrics import Top, accuracy, top_classes
 from harness.testing.predict import Probabilities, predict
-from harness.testing.predictions import KEPT_CLASSES
+from harness.testing.predictions import KEPT_CLASSES, StoredPredictions
 from harness.training.ranks import Ranks
 from harness.values import Combine, Views
 
@@ -75,6 +76,30 @@ class Evaluation:
                 by_files[files] = self._scores(files, epoch)
             found += [score.model_copy(update={"epoch": epoch}) for score in by_files[files]]
         return found
+
+    def predictions(self, samples: Samples, protocol: str, epoch: Epoch) -> StoredPredictions:
+        """Predict the pictures of a split under one protocol; no label of it is read.
+
+        Raises HarnessError if a network has no such weights or views, or if the combination of
+        several is learned and there is no labelled val.
+        """
+        chosen = []
+        for member in self.members:
+            if epoch not in member.weights:
+                raise HarnessError(unknown("epoch", epoch, member.weights, listing="kept"))
+            if protocol not in member.protocols:
+                raise HarnessError(
+                    unknown("protocol", protocol, member.protocols, listing="of the method")
+                )
+            only = {protocol: member.protocols[protocol]}
+            chosen.append(replace(member, protocols=only))
+        narrow = replace(self, members=chosen)
+        files, ensemble = [member.weights[epoch] for member in chosen], Ensemble(self.combine)
+        for split in self.tested:  # learned weights are learned on val
+            if self.combine == "learned" and len(chosen) > 1 and split.split == "val":
+                narrow._tops(files, split, ensemble)
+        top = narrow._tops(files, samples, ensemble)[protocol]
+        return StoredPredictions(np.asarray(samples.files), samples.label, top.classes)
 
     def _scores(self, files: Sequence[Path], epoch: Epoch) -> list[Score]:
         ensemble = Ensemble(self.combine)

@@ -17,7 +17,7 @@ from torch import nn
 from harness.assembly.activation import Activation
 from harness.assembly.contract import Contribution, tricks_of
 from harness.assembly.hooks import Active, Hooks
-from harness.errors import HarnessError, PluginError
+from harness.errors import HarnessError, NoLabelsError, PluginError
 from harness.hookspecs import HOOKS, hookimpl
 from harness.samples import Samples
 from harness.spec import DataSpec, RunSpec
@@ -505,6 +505,15 @@ def test_nobody_providing_is_an_error() -> None:
 def test_a_plan_that_is_none_is_refused(answer: object) -> None:
     with pytest.raises(PluginError, match="plugin 'first': plan must return a Plan, not "):
         hooks(plugin_with("plan", lambda: answer)).plan(SPEC)
+
+
+def test_a_split_without_labels_is_not_tested(small_samples: Samples) -> None:
+    unlabelled = small_samples.assign(split="test", label=np.full(12, -1, np.int32))
+    run = hooks(plugin_with("load_samples", lambda: unlabelled))
+    with pytest.raises(NoLabelsError, match=r"test of .* has no labels") as caught:
+        run.load_samples(SPEC, "test")
+    assert caught.value.pictures is not None
+    assert caught.value.pictures() is unlabelled
 
 
 @pytest.mark.parametrize("hook", ["load_samples", "build_model"])

@@ -68,7 +68,7 @@ OPTIONS = {
     },
     "verify": {"--data", "--json"},
     "export": {"--output", "--format", "--benchmark", "--task", "--source"},
-    "predict": {"--split", "--protocol", "--epoch", "--format", "--output"},
+    "predict": {"--split", "--data", "--protocol", "--epoch", "--format", "--output"},
     "serve": {"--port"},
     "tensorboard": {"--port", "--host"},
     "score": {"--data", "--split", "--json"},

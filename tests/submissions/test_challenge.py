@@ -184,9 +184,8 @@ def test_other_zips_are_refused(call: Call, tiny_home: Path, tmp_path: Path) -> 
 def test_what_cannot_be_written_is_one_line(home: Path, call: Call, tmp_path: Path) -> None:
     output = ("-o", str(tmp_path / "a.zip"))
     assert "names 2 runs" in call("predict", "baseline epochs=1", *output).error
-    assert (
-        "unknown split 'ilsvrc'"
-        in call("predict", "baseline-seed0", "--split", "ilsvrc", *output).error
+    assert "was scored on val, test, not on ilsvrc; to predict the pictures of ilsvrc now, add" in (
+        call("predict", "baseline-seed0", "--split", "ilsvrc", *output).error
     )
     words = ("--protocol", "3 views")
     assert (

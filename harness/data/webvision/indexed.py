@@ -54,36 +54,38 @@ def lists_of_indexed(root: Path) -> Path:
     return lists_lie_in(place, index)
 
 
-def read_indexed(
+def read_indexed(  # noqa: PLR0913 - what to read, and how
     root: Path,
     split: str,
     edition: Edition,
     listed: tuple[Sequence[WebClass], bytes],
     kept: Sequence[int],
     sources: Sequence[str],
+    *,
+    labelled: bool = True,
 ) -> Samples:
     """Read one split from the index; the columns stay memory-mapped if all rows are kept.
 
     ``listed`` are the edition's classes and the bytes of synsets.txt, ``kept`` the labels to keep,
-    in their new order.
+    in their new order. Without ``labelled``, all pictures are kept, with the label -1.
 
     Raises:
         DataError: The index is damaged, of another edition or without a source's list, an archive
             or a list has changed, or more than 1 % of the entries are in none of the archives.
         NoLabelsError: The labels of this split are not public.
     """
-    _refuse_unlisted(root, split, edition)
+    _refuse_unlisted(root, split, edition, labelled=labelled)
     vocabulary, synsets = listed
     found = open_index(root, split)
     _check_edition(found, edition, root)
     if split == "train":
         _check_sources(found, sources, root)
-    if len(found) and found.label.min() < 0:
+    if labelled and len(found) and found.label.min() < 0:
         refuse_unlabelled(lists_of_indexed(root), edition)
         raise NoLabelsError(f"{root} was indexed without labels of {split}; score val instead")
-    rows = _rows(found, split, sources, kept, len(vocabulary))
-    label = _take(found.label, rows)
-    if list(kept) != list(range(len(vocabulary))):
+    rows = _rows(found, split, sources, kept, len(vocabulary)) if labelled else None
+    label = _take(found.label, rows) if labelled else np.full(len(found), -1, np.int32)
+    if labelled and list(kept) != list(range(len(vocabulary))):
         places = np.full(len(vocabulary), -1, np.int32)
         places[list(kept)] = np.arange(len(kept))
         label = places[label]
@@ -119,12 +121,12 @@ def read_indexed(
     )
 
 
-def _refuse_unlisted(root: Path, split: str, edition: Edition) -> None:
+def _refuse_unlisted(root: Path, split: str, edition: Edition, *, labelled: bool) -> None:
     """Refuse a split without a list, as the reader of folders does."""
     if split in read_marker(index_folder(root))["splits"]:
         return
     lists = lists_of_indexed(root)
-    if split == "test":
+    if split == "test" and labelled:
         refuse_unlabelled(lists, edition)
     path = (
         train_list(lists, edition.source_names[0])

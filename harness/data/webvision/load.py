@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ from harness.data.webvision.reader import (
     select_labels,
 )
 from harness.data.webvision.selection import Selection, select
-from harness.errors import DataError
+from harness.errors import DataError, NoLabelsError
 from harness.samples import Samples
 from harness.terminal import note
 
@@ -34,7 +34,7 @@ def load(spec: RunSpec, split: str, edition: Edition) -> Samples:
 
     Raises:
         DataError: The folder is not named, or does not have the edition's layout.
-        NoLabelsError: The labels of the split are not public.
+        NoLabelsError: The labels of the split are not public; it reads the pictures without them.
     """
     if not spec.data or not spec.data.path:
         raise DataError(
@@ -45,17 +45,36 @@ def load(spec: RunSpec, split: str, edition: Edition) -> Samples:
     lists = lists_of_indexed(root) if is_indexed(root) else root
     chosen = select(spec.data.options, edition, lists)
     if split == ILSVRC and chosen.ilsvrc:
-        samples = _load_ilsvrc(lists, edition, chosen, chosen.ilsvrc)
-    elif is_indexed(root):
-        samples = _load_indexed(root, lists, as_split(split), edition, chosen)
-    else:
-        samples = read_split(
-            root,
-            as_split(split),
-            sources=chosen.sources,
-            classes=chosen.classes,
-            edition=replace(edition, title=chosen.title),
-        )
+        return _checked(_load_ilsvrc(lists, edition, chosen, chosen.ilsvrc))
+    read = partial(_read, root, lists, as_split(split), edition, chosen)
+    try:
+        return _checked(read())
+    except NoLabelsError as error:
+        raise NoLabelsError(str(error), lambda: _checked(read(labelled=False))) from error
+
+
+def _read(
+    root: Path,
+    lists: Path,
+    split: Split,
+    edition: Edition,
+    chosen: Selection,
+    *,
+    labelled: bool = True,
+) -> Samples:
+    if is_indexed(root):
+        return _load_indexed(root, lists, split, edition, chosen, labelled=labelled)
+    return read_split(
+        root,
+        split,
+        sources=chosen.sources,
+        classes=chosen.classes,
+        edition=replace(edition, title=chosen.title),
+        labelled=labelled,
+    )
+
+
+def _checked(samples: Samples) -> Samples:
     if samples.store is None:
         missing_files(samples)
     _note_doubts(samples)
@@ -64,7 +83,7 @@ def load(spec: RunSpec, split: str, edition: Edition) -> Samples:
 
 def _note_doubts(samples: Samples) -> None:
     """Print what may make the scores of a split wrong."""
-    if samples.split == "train":
+    if samples.split == "train" or not samples.has_labels:
         return
     doubts = empty_classes(samples.root, samples.split, samples.label, samples.classes)
     if samples.split == ILSVRC:
@@ -79,12 +98,12 @@ def _note_once(doubt: str) -> None:
 
 
 def _load_indexed(
-    root: Path, lists: Path, split: Split, edition: Edition, chosen: Selection
+    root: Path, lists: Path, split: Split, edition: Edition, chosen: Selection, *, labelled: bool
 ) -> Samples:
     listed = read_classes(lists, edition)
     kept = select_labels(root, chosen.classes, edition, len(listed[0]))
     layout = replace(edition, title=chosen.title)
-    samples = read_indexed(root, split, layout, listed, kept, chosen.sources)
+    samples = read_indexed(root, split, layout, listed, kept, chosen.sources, labelled=labelled)
     if split == "train":
         refuse_empty_classes(root, samples.label, samples.classes, chosen.sources)
     return samples

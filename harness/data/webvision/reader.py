@@ -22,6 +22,7 @@ from harness.data.webvision.lists.columns import (
     is_rearranged,
     read_eval,
     read_train,
+    read_unlabelled,
     train_list,
 )
 from harness.data.webvision.lists.editions import WEBVISION1, Edition
@@ -42,7 +43,7 @@ EDITION = WEBVISION1.title
 ALL_FILES_UP_TO = 20_000
 
 
-def read_split(
+def read_split(  # noqa: PLR0913 - what to read, and how
     root: Path,
     split: Split,
     *,
@@ -50,13 +51,15 @@ def read_split(
     classes: Sequence[int] | None = None,
     edition: Edition | str = WEBVISION1,
     allow_empty: bool = False,
+    labelled: bool = True,
 ) -> Samples:
     """Read one split of a data set in the layout of ``edition``.
 
     ``sources`` chooses and orders the training lists. ``classes`` are the labels to keep; they are
     renumbered from 0 in this order. ``query`` is the number in the folder's name (from 1), ``rank``
     the position in that query's part of the list; both are -1 in val and test. If ``edition`` is a
-    string, it is the title of another data set in WebVision 1.0's layout.
+    string, it is the title of another data set in WebVision 1.0's layout. Without ``labelled``, all
+    pictures of val or test are read, whatever their class, with the label -1.
 
     Raises:
         NoLabelsError: The labels of test are not public.
@@ -69,12 +72,14 @@ def read_split(
     kept = select_labels(root, classes, layout, len(vocabulary))
     if split == "train":
         columns = read_train(root, layout, sources, [known.wnid for known in vocabulary])
-    else:
+    elif labelled:
         columns = read_eval(root, layout, split, len(vocabulary))
+    else:
+        columns = read_unlabelled(root, layout, split)
     places = np.full(len(vocabulary), -1, np.int32)
     places[list(kept)] = np.arange(len(kept))
-    label = places[columns.label]
-    rows = np.flatnonzero(label >= 0)
+    label = places[columns.label] if labelled else columns.label
+    rows = np.flatnonzero(label >= 0) if labelled else np.arange(len(label))
     chosen = rows if len(rows) < len(label) else None
     named = tuple(vocabulary[k] for k in kept)
     if split == "train" and not allow_empty:

@@ -90,6 +90,15 @@ def read_train(
     )
 
 
+def read_unlabelled(root: Path, edition: Edition, split: Literal["val", "test"]) -> ListColumns:
+    """Read the names of val or test; labels are -1. Raises DataError as for ``read_split``."""
+    path = eval_list(root, edition, split)
+    content = read_bytes(path, edition.layout)
+    found = read_names(path, edition)
+    refuse_repeated(found.columns[0], [-1] * len(found.columns[0]), found.where)
+    return _eval_columns(root, edition, split, found, content)
+
+
 def read_eval(
     root: Path, edition: Edition, split: Literal["val", "test"], num_classes: int
 ) -> ListColumns:
@@ -111,18 +120,30 @@ def read_eval(
     names, label = found.columns[0], found.numbers(1)
     check_labels(path, label, found.line, num_classes)
     refuse_repeated(names, label.tolist(), found.where)
+    return _eval_columns(root, edition, split, found, content)._replace(label=label)
+
+
+def _eval_columns(
+    root: Path,
+    edition: Edition,
+    split: Literal["val", "test"],
+    found: ListTable,
+    content: bytes,
+) -> ListColumns:
+    """Return the pictures of a list, with the label -1."""
+    names = found.columns[0]
     folder = eval_folder(root, edition, split).encode()
     nothing = np.full(len(names), -1, np.int32)
     return ListColumns(
         np.array([folder + b"/" + name for name in names]),
-        label,
+        nothing,
         np.zeros(len(names), np.int8),
         nothing,
         nothing,
         found.line,
         (content,),
         (len(names),),
-        (path,),
+        (found.path,),
     )
 
 
