@@ -25,6 +25,7 @@ from harness.tricks.loss.generalized_cross_entropy import GeneralizedCrossEntrop
 from harness.tricks.loss.neighbour_consistency import NeighbourConsistency
 from harness.tricks.loss.sparse_over_parameterization import SparseOverParameterization
 from harness.tricks.loss.symmetric_cross_entropy import SymmetricCrossEntropy
+from harness.tricks.model.cosine_classifier import CosineClassifier
 from harness.tricks.model.with_features import WithFeatures
 from harness.tricks.picture.rand_augment import RandAugment
 from harness_plugins.elr import Elr
@@ -80,10 +81,10 @@ METHODS = [
     ),
     Method(
         "ncr",
-        {"mixup_alpha": "0.5"},
+        {"mixup_alpha": "0.5", "classifier": "cosine"},
         Ncr,
         {
-            "model": (WithFeatures(),),
+            "model": (CosineClassifier(scale=10), WithFeatures()),
             "batch": (MixUp(alpha=0.5),),
             "loss": (NeighbourConsistency(weight=0.3, count=100, temperature=2, start=10 / 130),),
         },

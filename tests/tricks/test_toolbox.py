@@ -47,6 +47,7 @@ from harness.tricks.loss.self_supervised import SelfSupervised
 from harness.tricks.loss.semi_supervised import SemiSupervised
 from harness.tricks.loss.sparse_over_parameterization import SparseOverParameterization
 from harness.tricks.loss.symmetric_cross_entropy import SymmetricCrossEntropy
+from harness.tricks.model.cosine_classifier import CosineClassifier
 from harness.tricks.model.gem_pooling import GeMPooling
 from harness.tricks.model.multi_scale_stem import MultiScaleStem
 from harness.tricks.model.projection import Projection
@@ -102,6 +103,7 @@ TOOLBOX = {
     "model": [
         MultiScaleStem(kernels=(5, 9)),
         GeMPooling(p=2.0),
+        CosineClassifier(scale=5.0),
         WithFeatures(),
         Projection(size=3, hidden=4),
     ],
