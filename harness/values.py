@@ -185,10 +185,14 @@ class Networks(Protocol):
         """Return all outputs of this network, "logits" among them."""
         ...
 
-    def averaged(self, images: Tensor, peer: int = 0) -> Mapping[str, Tensor]:
+    def averaged(
+        self, images: Tensor, peer: int = 0, *, batch_statistics: bool = False
+    ) -> Mapping[str, Tensor]:
         """Return the outputs, "logits" among them, of this network's averaged weights.
 
-        ``peer`` 1 asks those of the stage's next network, in its order and round. Raises
+        ``peer`` 1 asks those of the stage's next network, in its order and round. With
+        ``batch_statistics`` batch norm uses those of ``images``, as in training, and keeps its own
+        as they are: averaged ones lag behind by as many steps as the average reaches. Raises
         PluginError if the stage has no ``average``, or not so many networks.
         """
         ...

@@ -6,6 +6,8 @@ from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import AveragedModel
 
 from harness.assembly.calling import calling
@@ -36,6 +38,11 @@ class WeightAverage:
         """The network with the averaged weights, in evaluation mode."""
         return self._averaged.module
 
+    @property
+    def of_batch(self) -> nn.Module:
+        """The same network, whose batch norms use a batch's own statistics and keep theirs."""
+        return BatchStatistics(self.module).eval()
+
     def update(self, module: nn.Module, progress: float) -> None:
         """Let the weights after a step enter; ``progress`` is the share of the stage done."""
         with calling(self._who, hook="average", draws=None):
@@ -61,6 +68,29 @@ class WeightAverage:
         """Resume from a value that ``state`` returned."""
         self._averaged.load_state_dict(state["averaged"])
         self.updates = state["updates"]
+
+
+class BatchStatistics(nn.Module):
+    """A network whose batch norms normalise by the batch, and are left as they were.
+
+    All else is in evaluation mode: no dropout.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, images: Tensor) -> Any:
+        """Return what the network says of ``(B, C, H, W)`` images."""
+        norms = [part for part in self.module.modules() if isinstance(part, _BatchNorm)]
+        copies = {name: buffer.clone() for name, buffer in self.module.named_buffers()}
+        for part in norms:
+            part.train()
+        try:
+            return functional_call(self.module, copies, (images,))
+        finally:
+            for part in norms:
+                part.eval()
 
 
 class MeanOf(nn.Module):

@@ -69,12 +69,15 @@ class Answers:
         answer = self._answer(self._own.module, images)
         return with_logits(logits_of(answer), others_of(answer))
 
-    def averaged(self, images: Tensor, peer: int = 0) -> Mapping[str, Tensor]:
+    def averaged(
+        self, images: Tensor, peer: int = 0, *, batch_statistics: bool = False
+    ) -> Mapping[str, Tensor]:
         """Return all outputs of this network's averaged weights, or of the ``peer``-th after it."""
         check_averaged(self._stage, peer)
         average = self._round[peer].average
         assert average is not None
-        answer = self._answer(average.module, images)
+        module = average.of_batch if batch_statistics else average.module
+        answer = self._answer(module, images)
         return with_logits(logits_of(answer), others_of(answer))
 
     def _answer(self, module: nn.Module, images: Tensor) -> Any:

@@ -134,7 +134,13 @@ class _Tried:
     def logits(self, images: Tensor) -> Tensor:
         return torch.stack([self.outputs(images)[LOGITS]] * self._stage.networks)
 
-    def averaged(self, images: Tensor, peer: int = 0) -> dict[str, Tensor]:
+    def averaged(
+        self,
+        images: Tensor,
+        peer: int = 0,
+        *,
+        batch_statistics: bool = False,  # noqa: ARG002
+    ) -> dict[str, Tensor]:
         check_averaged(self._stage, peer)
         return self.outputs(images)
 

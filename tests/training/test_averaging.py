@@ -52,6 +52,20 @@ def test_statistics_are_averaged_and_counters_are_copied() -> None:
     assert not any(parameter.requires_grad for parameter in found.module.parameters())
 
 
+def test_the_average_normalises_by_the_batch_if_asked_and_stays_as_it_is() -> None:
+    module = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.Dropout(0.5), nn.Linear(3, 2))
+    found = WeightAverage(module, Ema(decay=0.999, warmup=False))
+    before = {name: value.clone() for name, value in found.module.state_dict().items()}
+    inputs = torch.randn(8, 2) + 5
+    hidden = module[0](inputs)
+    normal = (hidden - hidden.mean(0)) / (hidden.var(0, unbiased=False) + module[1].eps).sqrt()
+    torch.testing.assert_close(found.of_batch(inputs), module[3](normal))
+    assert not torch.allclose(found.module(inputs), module[3](normal), atol=0.1)
+    after = found.module.state_dict()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+    assert not any(part.training for part in found.module.modules())
+
+
 def test_networks_as_one_answer_with_their_mean_probabilities() -> None:
     one, two = nn.Linear(2, 3), nn.Linear(2, 3)
     inputs = torch.randn(4, 2)

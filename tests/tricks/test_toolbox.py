@@ -55,6 +55,7 @@ from harness.tricks.model.with_features import WithFeatures
 from harness.tricks.noise.class_weights import ReweightClasses
 from harness.tricks.noise.confident_learning import ConfidentLearning
 from harness.tricks.noise.confused_clusters import USES, ConfusedClusters
+from harness.tricks.noise.correct_labels import CorrectLabels
 from harness.tricks.noise.density import DensitySubsets
 from harness.tricks.noise.hold_out import HoldOut
 from harness.tricks.noise.image_weights import WeighByModel
@@ -93,6 +94,7 @@ TOOLBOX = {
         KeywordTags(tagger="textblob", least_images=2),
         LabelWeights(encoder="words", neighbours=3, top=2),
         PseudoLabels(sees=(INITIAL,)),
+        CorrectLabels(sees=(INITIAL,), threshold=0.5),
         ConfidentLearning(sees=(INITIAL,)),
         HoldOut(fold=1, folds=3),
         ListedScores(file=SCORES, share=0.5),
@@ -431,7 +433,7 @@ class Networks:
     def outputs(self, images):
         return {"logits": self.logits(images)[0], "features": images.flatten(1)[:, :3]}
 
-    def averaged(self, images, peer=0):
+    def averaged(self, images, peer=0, *, batch_statistics=False):
         return {"logits": self.logits(images)[peer], "embedding": images.flatten(1)[:, :3]}
 
 
