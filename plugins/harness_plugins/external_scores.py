@@ -1,18 +1,20 @@
-"""Confident learning (JAIR 2021) or any tool's scores, judged by retraining."""
+"""Confident learning (JAIR 2021), texts or any tool's scores, judged by retraining."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt
 
 from harness import AsBaseline, Plan, Samples, Stage, Trick, assumed, hookimpl, published
+from harness.errors import HarnessError
 from harness.tricks.noise.confident_learning import ConfidentLearning
 from harness.tricks.noise.hold_out import HoldOut
 from harness.tricks.noise.listed_scores import ListedScores
 from harness.tricks.noise.ranking.match_scores import Use
+from harness.tricks.noise.semantic_match import SemanticMatch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +22,11 @@ class ExternalScores(AsBaseline):
     """Score every sample, select or weigh by the scores, train anew.
 
     The scores come from a table that any tool wrote, ``file``: path, score; the higher the better.
-    Without one they come from confident learning, which needs probabilities out of sample: each of
+    With ``scores=text`` they are the cosine, by a text encoder, of a picture's text and its class's
+    description, without the words that found it: text against text, and pictures without text are
+    left out. No encoder of pictures is built in: similarities of text and picture come as a table.
+
+    Otherwise they come from confident learning, which needs probabilities out of sample: each of
     ``folds`` networks is trained without a fold and scores that one. With ``folds=1`` one network
     scores what it was trained on, in sample: cheaper, and it contradicts fewer labels. Scoring
     takes ``folds`` times ``score_epochs`` epochs beyond ``epochs``.
@@ -31,17 +37,27 @@ class ExternalScores(AsBaseline):
     """
 
     file: Path | None = assumed(None, "a table of scores in place of confident learning")
+    scores: Literal["confident_learning", "text"] = assumed(
+        "confident_learning", "it needs nothing but pictures and labels"
+    )
+    encoder: str = assumed("minilm", "of texts; the one that is packaged, as in huawei")
     use: Use = published("select", "paper, section 3.2: wrong labels are pruned")
     share: Annotated[float, Field(gt=0, le=1)] = assumed(
-        0.8, "of a class, selected by a table; confident learning finds the number itself"
+        0.8, "of a class, selected by a table or texts; confident learning finds the number itself"
     )
     folds: PositiveInt = published(5, "cleanlab 2.9, CleanLearning: cv_n_folds")
     score_epochs: PositiveInt = assumed(25, "a third of the epochs: before labels are memorised")
 
     @hookimpl
     def plan(self) -> Plan:
+        if self.file is not None and self.scores != "confident_learning":
+            raise HarnessError(
+                f"external_scores has file={self.file} and scores={self.scores}, two sources of "
+                "scores; leave one out"
+            )
         train = self.stage_with("retrain")
-        scored = self._scored(train) if self.file is None else ()
+        own = self.file is None and self.scores == "confident_learning"
+        scored = self._scored(train) if own else ()
         train = replace(train, sees=scored, noise=(self._handling(scored),))
         return self.plan_of(*scored, train)
 
@@ -56,6 +72,8 @@ class ExternalScores(AsBaseline):
         )
 
     def _handling(self, scored: tuple[Stage, ...]) -> Trick[Samples]:
-        if self.file is None:
-            return ConfidentLearning(sees=scored, use=self.use)
-        return ListedScores(file=self.file, use=self.use, share=self.share)
+        if self.file is not None:
+            return ListedScores(file=self.file, use=self.use, share=self.share)
+        if self.scores == "text":
+            return SemanticMatch(encoder=self.encoder, use=self.use, share=self.share)
+        return ConfidentLearning(sees=scored, use=self.use)

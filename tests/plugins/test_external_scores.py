@@ -12,12 +12,14 @@ from harness.assembly.activation import Activation
 from harness.assembly.contract import tricks_of
 from harness.assembly.recipe import UNREAD, Recipe, resolve
 from harness.data.webvision import read_split
+from harness.errors import HarnessError
 from harness.knobs import knobs_of
 from harness.spec import DataSpec, RunSpec
 from harness.store.record_files import read_record
 from harness.tricks.noise.confident_learning import ConfidentLearning
 from harness.tricks.noise.hold_out import HoldOut
 from harness.tricks.noise.listed_scores import ListedScores
+from harness.tricks.noise.semantic_match import SemanticMatch
 from harness_plugins.external_scores import ExternalScores
 
 Call = Callable[..., Any]
@@ -48,6 +50,22 @@ def test_a_table_takes_the_place_of_the_networks_that_score(tmp_path: Path) -> N
     (train,) = recipe_of(file=str(file), use="weigh", share="0.5").stages
     assert tricks_of(train.noise) == (ListedScores(file=file, use="weigh", share=0.5),)
     assert train.stage.sees == ()
+
+
+def test_texts_take_the_place_of_the_networks_that_score() -> None:
+    (train,) = recipe_of(scores="text", encoder="lexical", use="weigh").stages
+    assert tricks_of(train.noise) == (SemanticMatch(encoder="lexical", use="weigh", share=0.8),)
+    assert train.stage.sees == ()
+
+
+def test_two_sources_of_scores_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(HarnessError, match="scores=text, two sources of scores; leave one out"):
+        recipe_of(scores="text", file=str(tmp_path / "scores.csv"))
+
+
+def test_a_source_that_there_is_not_is_refused_by_name() -> None:
+    with pytest.raises(HarnessError, match=r"scores.*confident_learning.*text.*picture"):
+        recipe_of(scores="picture")
 
 
 def test_every_knob_says_where_it_comes_from() -> None:
@@ -84,3 +102,21 @@ def test_a_table_runs_from_data_to_record(
     refused = call("run", "--plugin", "external_scores", *knobs, *data)
     assert refused.status == 2
     assert f"has no score for {len(names)} of {len(names)} samples" in refused.err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("use", ["select", "weigh"])
+def test_texts_run_from_data_to_record_with_what_they_detect(
+    use: str, tiny_home: Path, call: Call
+) -> None:
+    knobs = ("--set", "scores=text", "--set", "encoder=lexical", "--set", f"use={use}")
+    data = ("--data", "synthweb:tiny", "--stage", "epochs=1", "--engine", "torch")
+    ended = call("run", "--plugin", "external_scores", *knobs, *data, "--set", "crops=1")
+    assert ended.status == 0, ended
+    (path,) = (tiny_home / "records").glob("*.json")
+    record = read_record(path)
+    assert [stage.name for stage in record.stages] == ["retrain"]
+    (texts,) = record.noise
+    assert texts.auc is not None
+    assert texts.auc > 0.6  # chance is 0.5
+    assert (texts.kept < 1.0) == (use == "select")
