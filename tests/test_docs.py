@@ -7,6 +7,7 @@ import dataclasses
 import importlib
 import json
 import os
+import pkgutil
 import re
 import shlex
 import subprocess
@@ -18,7 +19,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from harness import samplers
+from harness import samplers, tricks
 from harness.assembly.descriptions import describe
 from harness.assembly.discovery import find_plugins, load_plugin
 from harness.assembly.recipe import OVERRIDABLE
@@ -257,6 +258,24 @@ def test_the_tables_of_a_stage_have_every_field_with_its_type_default_and_limit(
     for name, largest in LARGEST.items():
         assert f"above {int(largest):,}" in rows[name][4], name
     assert all(cells[3] for cells in rows.values())
+
+
+def test_the_page_of_methods_lists_every_part_where_it_can_be_imported_from():
+    page = (ROOT / "docs" / "methods.md").read_text()
+    listed = [cell.strip("`") for cell, *_ in table_rows(page) if cell.startswith("`harness.")]
+    parts = []
+    for found in pkgutil.walk_packages(tricks.__path__, "harness.tricks."):
+        module = importlib.import_module(found.name)
+        parts += [
+            f"{found.name}.{name}"
+            for name, kind in vars(module).items()
+            if dataclasses.is_dataclass(kind)
+            and kind.__module__ == found.name
+            and "__call__" in vars(kind)
+            and not name.startswith("_")
+        ]
+    assert sorted(listed) == sorted(parts)
+    assert all(len(cells) == 2 for cells in table_rows(page) if cells[0].startswith("`harness."))
 
 
 def table_rows(text: str) -> list[list[str]]:
