@@ -9,7 +9,11 @@ from harness.errors import PluginError
 
 
 class Average(Protocol):
-    """Says how much of the weights enters their average after a step."""
+    """Says how much of the weights enters their average after a step.
+
+    If it has an attribute ``tested`` that is false, the average only serves the stage's tricks, and
+    no run tests it; otherwise it is tested beside the last weights, and the board shows it.
+    """
 
     def share(self, updates: int, progress: float) -> float:
         """Return the share of the current weights, from 0 to 1.
@@ -24,12 +28,15 @@ class Average(Protocol):
 class Ema:
     """An exponential moving average; with ``warmup`` it begins as a mean over few steps.
 
+    ``tested=False`` is for a momentum encoder, which is not what a method is judged by.
+
     **Source:** the warm-up, min(decay, (1 + t) / (10 + t)), is that of TensorFlow's
     ExponentialMovingAverage, which timm has too.
     """
 
     decay: float = 0.999
     warmup: bool = True
+    tested: bool = True
 
     def __post_init__(self) -> None:
         """Refuse a decay that does not lie in (0, 1)."""

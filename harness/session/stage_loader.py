@@ -43,7 +43,8 @@ class FinishedStage:
         """Return the files of one network's weights.
 
         Those of the last epoch; of the best, if val was scored and the stage has one network; the
-        average, if the stage has one. A stage of one network begins all that start from it.
+        average, if the stage has one that is tested. A stage of one network begins all that start
+        from it.
         """
         folder, stage = self.folder.path, self.recipe.stage
         number = min(number, stage.networks - 1)
@@ -52,7 +53,7 @@ class FinishedStage:
             files["best"] = folder / "best.pt"
         elif self.marker["best_epoch"]:
             files["best"] = files["last"]
-        if stage.average is not None:
+        if stage.average is not None and getattr(stage.average, "tested", True):
             files["averaged"] = folder / weights_file("averaged", number)
         return files
 

@@ -29,9 +29,9 @@ class MoPro:
     The averaged weights are the momentum encoder and see a second view in other colours. What
     differs from the paper: batch norm is not shuffled over ranks; a picture's own older entries of
     the queue do not count against it; epochs at which something begins are shares of the stage.
-    The last weights are tested, as in the paper, and the averaged: after s steps 0.999^s of those
-    are still the random start, 0.55 after the 600 of a small data set, so there they score near
-    chance; prototypes and labels are made by the network itself and do not depend on them.
+    The last weights are tested, as in the paper, not the momentum encoder: after s steps 0.999^s of
+    that are still the random start, 0.55 after the 600 of a small data set. Prototypes and labels
+    are made by the network itself and do not depend on it.
 
     ``retrain`` adds the paper's second step: the classifier alone is trained again, on labels that
     the first step corrects, with classes drawn in proportion to the square root of their size. A
@@ -84,7 +84,7 @@ class MoPro:
             optimizer=Sgd(weight_decay=self.weight_decay, nesterov=False),
             min_crop_area=0.2,
             views=2,
-            average=Ema(decay=self.momentum, warmup=False),
+            average=Ema(decay=self.momentum, warmup=False, tested=False),
             model=(Projection(size=self.embedding, hidden=self.hidden),),
             picture=(RandomGrey(views=(1,)), colours),
             batch=(MomentumView(),),

@@ -42,6 +42,7 @@ class Plugin:
 
 METHODS = ("coteaching", "dividemix", "jocor", "mopro", "mwnet", "ssr")
 PLUS = ("elr", "sop")  # which keep more with plus=true
+AVERAGED = {"elr": {"averaged"}}  # tested
 # Of three epochs with five steps each: within the second, after the epoch tricks have chosen.
 STOP = "train 7"
 
@@ -115,6 +116,8 @@ def test_a_stopped_method_ends_as_if_it_had_not_been(
         assert ended.status == 0, ended
     whole, gone_on = map(record_of, homes)
     assert gone_on.scores == whole.scores
+    # MoPro's average is its momentum encoder, which nobody tests.
+    assert {score.epoch for score in whole.scores} & {"averaged"} == AVERAGED.get(method, set())
     histories = [[stage.history for stage in record.stages] for record in (whole, gone_on)]
     assert histories[0] == histories[1]
     mine, others = map(weights, homes)
