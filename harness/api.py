@@ -45,14 +45,18 @@ def run(plugin: str, *, checkpoint_seconds: float = 5.0, **asked: Any) -> Result
     return run_spec(replace(spec_of(plugin, **asked), checkpoint_seconds=checkpoint_seconds))
 
 
-def plan(plugin: str, **asked: Any) -> PlannedRun:
+def plan(
+    plugin: str, *, ranks: int = 1, checkpoint_seconds: float = 5.0, **asked: Any
+) -> PlannedRun:
     """Return the stages of a run, every value with its origin, and what is cached.
 
-    Takes what ``run`` takes and raises what it would raise at its start.
+    Takes what ``run`` takes and raises what it would raise at its start. ``ranks`` is the number of
+    processes that would train together; checkpoints change nothing in a plan.
     """
     from harness.planning.plan import plan_run
 
-    return plan_run(spec_of(plugin, **asked))
+    del checkpoint_seconds
+    return plan_run(spec_of(plugin, **asked), ranks)
 
 
 def compare(  # noqa: PLR0913 - one parameter per choice

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import click
 
@@ -17,6 +17,7 @@ from harness.errors import HarnessError
 from harness.machine.place import LOOPBACK, Place, read_place
 
 F = TypeVar("F", bound=Callable[..., Any])
+MOST_RANKS = 1 << 20  # far above any machine
 ONE_NODE = Place(0, 1, 0, LOOPBACK, 0)
 
 
@@ -50,6 +51,63 @@ def node_options(command: F) -> F:
         "--rendezvous", metavar="HOST:PORT", help="Where the machines meet: a port of machine 0."
     )
     return cast("F", nodes(rank(meeting(with_node))))
+
+
+class Planned(NamedTuple):
+    """Where a run would train: GPUs or processes of each machine, and the number of machines."""
+
+    gpus: int | None
+    cpu_ranks: int | None
+    nodes: int
+
+    @property
+    def ranks(self) -> int:
+        """The number of processes that train together."""
+        return (self.cpu_ranks or self.gpus or 1) * self.nodes
+
+
+def planned_options(command: F) -> F:
+    """Add the options of ``run`` that say where and how it trains, as the argument ``planned``.
+
+    For commands that only look ahead: the machine may be another one than this.
+    """
+
+    @wraps(command)
+    def with_planned(
+        *args: Any,
+        gpus: int | None,
+        cpu_ranks: int | None,
+        nodes: int | None,
+        node_rank: int | None,
+        rendezvous: str | None,
+        checkpoint_seconds: float,
+        **named: Any,
+    ) -> Any:
+        del checkpoint_seconds
+        if gpus and cpu_ranks:
+            raise HarnessError("--gpus and --cpu-ranks exclude each other; choose one")
+        if node_rank is not None or rendezvous is not None:
+            node_of(nodes, node_rank, rendezvous)
+        return command(*args, planned=Planned(gpus, cpu_ranks, nodes or 1), **named)
+
+    options = (
+        click.option(
+            "--gpus", type=click.IntRange(0, MOST_RANKS), help="GPUs of each machine.  [default: 1]"
+        ),
+        click.option(
+            "--cpu-ranks", type=click.IntRange(1, MOST_RANKS), help="Processes on the CPU instead."
+        ),
+        click.option(
+            "--nodes", type=click.IntRange(1, MOST_RANKS), help="Number of machines.  [default: 1]"
+        ),
+        click.option("--node-rank", type=click.IntRange(0), hidden=True),
+        click.option("--rendezvous", metavar="HOST:PORT", hidden=True),
+        click.option("--checkpoint-seconds", type=click.FloatRange(0), default=5.0, hidden=True),
+    )
+    decorated: Any = with_planned
+    for option in reversed(options):
+        decorated = option(decorated)
+    return cast("F", decorated)
 
 
 def node_of(nodes: int | None, node_rank: int | None, rendezvous: str | None) -> Place:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.cli.devices import Planned, planned_options
 from harness.cli.options import run_options, run_spec
 from harness.cli.say import say
 from harness.errors import HarnessError
@@ -24,13 +25,7 @@ MOST_IMAGES = 1 << 40
 
 @click.command()
 @run_options
-@click.option(
-    "--gpus",
-    type=click.IntRange(1, 1 << 20),
-    default=1,
-    show_default=True,
-    help="Number of devices.",
-)
+@planned_options
 @click.option(
     "--images",
     type=click.IntRange(1, MOST_IMAGES),
@@ -52,7 +47,7 @@ MOST_IMAGES = 1 << 40
 def estimate(  # noqa: PLR0913 - one parameter per option
     home: Path,
     /,
-    gpus: int,
+    planned: Planned,
     images: int | None,
     given: tuple[str, ...],
     measure: bool,
@@ -64,7 +59,8 @@ def estimate(  # noqa: PLR0913 - one parameter per option
 
     The time of a stage is images times epochs, divided by the speed of its network. The speed comes
     from earlier records of the same network, input size, precision and hardware, from --measure, or
-    from --images-per-second.
+    from --images-per-second. It takes the options of "harness run"; --gpus or --cpu-ranks, times
+    --nodes, is the number of devices.
 
     \b
     Examples:
@@ -82,7 +78,7 @@ def estimate(  # noqa: PLR0913 - one parameter per option
     with ProgressLine() as line:
         found = estimate_cost(
             spec,
-            gpus=gpus,
+            gpus=planned.ranks,
             images=images,
             given=_speeds(given),
             hardware=hardware,

@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.assembly.identity import effective_knobs, effective_values
 from harness.assembly.prepare import prepare
-from harness.assembly.recipe import StageRecipe
+from harness.assembly.recipe import Recipe, StageRecipe
 from harness.planning.plan_text import plan_text
 from harness.planning.throughput import Span, known_seconds, total
 from harness.spec import RunSpec
@@ -30,9 +30,13 @@ class PlannedRun(dict[str, Any]):
         return f"<pre>{escape(repr(self))}</pre>"
 
 
-def plan_run(asked: RunSpec) -> PlannedRun:
-    """Return the plan of ``harness run``; raises the errors that it would raise at its start."""
-    prepared = prepare(asked)
+def plan_run(asked: RunSpec, ranks: int = 1) -> PlannedRun:
+    """Return the plan of ``harness run``; raises the errors that it would raise at its start.
+
+    ``ranks`` is the number of processes that would train together.
+    """
+    prepared = prepare(asked, ranks)
+    check_batches(prepared.recipe, ranks)
     spec, samples, recipe = prepared.spec, prepared.samples, prepared.recipe
     knobs = effective_knobs(prepared.active.method, spec)
     tested = ", ".join(split.split for split in prepared.tested)
@@ -55,6 +59,17 @@ def plan_run(asked: RunSpec) -> PlannedRun:
             "record_state": "done" if is_made_here(prepared.record) else "to be made",
         }
     )
+
+
+def check_batches(recipe: Recipe, ranks: int) -> None:
+    """Raise HarnessError if a stage's batch cannot be split over the processes, or into groups."""
+    stages = [stage.stage for stage in recipe.stages]
+    if ranks == 1 and all(stage.norm_group is None for stage in stages):
+        return  # without torch, which takes seconds to import
+    from harness.training.layout import micro_batch_size
+
+    for stage in stages:
+        micro_batch_size(stage, ranks)
 
 
 def _time(stages: Sequence[Mapping[str, Any]], hardware: str) -> dict[str, Any] | None:

@@ -34,9 +34,22 @@ OPTIONS = {
         *(*RUN, "--gpus", "--cpu-ranks", "--nodes", "--node-rank", "--rendezvous"),
         *("--checkpoint-seconds", "--json"),
     },
-    "plan": {*RUN, "--export", "--gpus", "--nodes", "--accelerator", "--image", "--json"},
+    "plan": {
+        *(*RUN, "--export", "--gpus", "--cpu-ranks", "--nodes", "--accelerator", "--image"),
+        "--json",
+    },
     "estimate": {
-        *(*RUN, "--gpus", "--images", "--images-per-second", "--measure", "--hardware", "--json"),
+        *(
+            *RUN,
+            "--gpus",
+            "--cpu-ranks",
+            "--nodes",
+            "--images",
+            "--images-per-second",
+            "--measure",
+            "--hardware",
+            "--json",
+        ),
     },
     "compare": {"--split", "--protocol", "--metric", "--data", "--output", "--json"},
     "ablate": {

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from harness.store.files import write_text
@@ -157,3 +158,48 @@ def test_people_read_the_same(call: Call, tiny_home: Path) -> None:
 def test_a_plan_makes_nothing_but_the_data(plan: Call, tiny_home: Path) -> None:
     plan("--plugin", "malong_curriculum")
     assert [path.name for path in tiny_home.iterdir()] == ["data"]
+
+
+def test_what_run_takes_plan_and_estimate_take_too() -> None:
+    """A user replaces the word run: only what a launcher adds may be missing."""
+    from harness.cli import cli
+
+    def options_of(name: str) -> set[str]:
+        command = cli.get_command(click.Context(cli), name)
+        assert command is not None
+        return {option for parameter in command.params for option in parameter.opts}
+
+    of_run = options_of("run")
+    assert {"--cpu-ranks", "--rendezvous", "--checkpoint-seconds"} <= of_run
+    for name in ("plan", "estimate"):
+        assert of_run - options_of(name) == {"--local_rank", "--local-rank"}, name
+
+
+def test_the_number_of_processes_decides_keys_and_batches(plan: Call, call: Call) -> None:
+    def key(*asked: str) -> str:
+        return str(plan(*asked)["stages"][0]["key"])
+
+    several = ("--nodes", "2", "--node-rank", "0", "--rendezvous", "gpu1:29500")
+    for method, depends in (("baseline", False), ("sce", True)):
+        alone = key("--plugin", method)
+        assert (key("--plugin", method, "--cpu-ranks", "2") != alone) is depends
+        assert key("--plugin", method, "--gpus", "2") == key("--plugin", method, *several)
+        assert key("--plugin", method, "--gpus", "0", "--checkpoint-seconds", "0") == alone
+    for asked, words in (
+        (("--gpus", "3"), "a batch of 64 cannot be split over 3 ranks"),
+        (("--gpus", "3", "--export", "slurm"), "a batch of 64 cannot be split over 3 ranks"),
+        (("--cpu-ranks", "2", "--export", "slurm"), "--export slurm has no --cpu-ranks"),
+        (("--cpu-ranks", "2", "--gpus", "2"), "exclude each other"),
+        (("--stage", "norm_group=7"), "norm_group=7 does not divide the 64 samples"),
+        (("--nodes", "2", "--node-rank", "0"), "belong together"),
+    ):
+        refused = call("plan", "--plugin", "baseline", *TINY, *asked)
+        assert (refused.status, words in refused.err) == (2, True), (asked, refused.err)
+
+
+def test_every_slot_of_tricks_is_shown(plan: Call, call: Call) -> None:
+    (stage,) = plan("--plugin", "ssr")["stages"]
+    assert list(stage["tricks"]) == ["epoch", "model", "picture", "batch", "loss"]
+    shown = call("plan", "--plugin", "ssr", *TINY).out
+    for line in ("  epoch: VoteOfNeighbours(", "  picture: RandAugment("):
+        assert line in shown
