@@ -46,11 +46,11 @@ from tabulate import tabulate  # noqa: E402
 import harness.cli.run  # noqa: E402
 import harness.session.stage_runner  # noqa: E402
 import harness.testing.score  # noqa: E402, F401
+from harness.assembly.discovery import plugins_with  # noqa: E402
 from harness.cli import main as harness_main  # noqa: E402
 from harness.data.synthweb import VERSION, generate  # noqa: E402
 from harness.training.checkpoints import newest_checkpoint  # noqa: E402
 
-METHODS = ("baseline", "malong_curriculum", "bigvideo", "huawei", "pci", "wechat")
 PARTS = ("kills", "moments", "ranks", "nodes", "preemption", "clock", "disk", "locks")
 CHEAP = ("--data", "synthweb:tiny", "--engine", "torch")
 LONG = ("--stage", "epochs=300", "--checkpoint-seconds", "0")
@@ -560,7 +560,7 @@ def locks(trial):
 def parser():
     made = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     made.add_argument("--parts", nargs="*", default=PARTS, choices=PARTS)
-    made.add_argument("--methods", nargs="*", default=METHODS)
+    made.add_argument("--methods", nargs="*", help="[default: all installed]")
     made.add_argument("--kills", type=int, default=20, help="At random moments, of each method.")
     made.add_argument("--moments", type=int, default=1, help="Kills at each certain moment.")
     made.add_argument("--nodes", type=int, default=4, help="Nodes that are lost.")
@@ -575,6 +575,7 @@ def main():
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         shelf = Path(folder)
+        asked.methods = asked.methods or plugins_with("plan", shelf)
         (shelf / "data").mkdir()
         generate(shelf / "data" / f"synthweb-v{VERSION}-tiny-0", "tiny", 0, processes=1)
         trial = Trial(shelf, asked)

@@ -54,6 +54,7 @@ from PIL import Image  # noqa: E402
 from tabulate import tabulate  # noqa: E402
 from torch import nn  # noqa: E402
 
+from harness.assembly.discovery import plugins_with  # noqa: E402
 from harness.assembly.recipe import StageRecipe  # noqa: E402
 from harness.data.pictures.loader import Crops, Pictures, prefetch  # noqa: E402
 from harness.data.synthweb import generate  # noqa: E402
@@ -71,7 +72,6 @@ from harness.training.ranks import Ranks, join_ranks  # noqa: E402
 from harness.values import Stage  # noqa: E402
 
 Row = dict[str, Any]
-METHODS = ("baseline", "malong_curriculum", "pci", "bigvideo", "huawei", "wechat")
 
 
 class Smooth(nn.Module):
@@ -102,7 +102,7 @@ class Setting:
         self.networks = ["resnet50:224:256", "resnext101_32x8d:224:128"]
         self.loaded, self.inferred = "resnet50:224:256", "resnet50:224:512"
         self.steps, self.rounds, self.warm = 10, 3, 3
-        self.methods, self.preset, self.least_steps = METHODS, "small", 30
+        self.methods, self.preset, self.least_steps = (), "small", 30
         if asked.quick:
             self.networks = ["test_resnet:32:4"]  # its pixels and batch: the network is Smooth
             self.loaded, self.inferred = "test_resnet:32:8", "test_resnet:32:8"
@@ -470,7 +470,7 @@ def reduce_here(path, *, quick) -> None:
 def methods(setting) -> Iterator[Row]:
     """Run every method on synthweb:tiny by the command line."""
     home = setting.folder / "home"
-    for name in setting.methods:
+    for name in setting.methods or plugins_with("plan", home):
         if setting.left < 0:
             yield {"what": name, "said": "left out, no time"}
             continue
@@ -552,7 +552,7 @@ def main():
     made.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
     made.add_argument("--quick", action="store_true", help="Tiny sizes, to try the script.")
     made.add_argument("--parts", nargs="*", choices=list(PARTS), default=list(PARTS))
-    made.add_argument("--methods", nargs="*", choices=METHODS, help="Those of the last part.")
+    made.add_argument("--methods", nargs="*", help="Of the last part.  [default: all installed]")
     made.add_argument("--seconds", type=float, default=360.0, help="No part begins later.")
     made.add_argument("--json", type=Path)
     made.add_argument("--worker", type=Path, help=argparse.SUPPRESS)

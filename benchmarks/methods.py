@@ -1,4 +1,4 @@
-"""Every method at its defaults against the baseline and an oracle, five seeds each.
+"""Every installed method at its defaults against the baseline and an oracle, five seeds each.
 
 The oracle is the baseline trained on the true labels of the training images, which no method may
 read. Every method has the same data and the same profile; none is tuned. Finished runs are reused,
@@ -24,21 +24,21 @@ collect_seldom()
 
 from tabulate import tabulate  # noqa: E402
 
-from harness.spec import DataSpec, RunSpec  # noqa: E402
+from harness.assembly.discovery import plugins_with  # noqa: E402
+from harness.spec import DataSpec, RunSpec, default_home  # noqa: E402
 from harness.statistics.intervals import mean_accuracy, paired_difference  # noqa: E402
 from harness.store.record import ResultRecord  # noqa: E402
 from harness.studies.sweep import sweep  # noqa: E402
 from harness.testing.predictions import load_predictions  # noqa: E402
 
-METHODS = ("baseline", "malong_curriculum", "pci", "bigvideo", "huawei", "wechat")
 ORACLE = "oracle (true labels)"
 SPLIT, PROTOCOL = "test", "10 views"
 
 
-def specs(data: DataSpec, seeds: int) -> dict[str, list[RunSpec]]:
+def specs(methods: list[str], data: DataSpec, seeds: int) -> dict[str, list[RunSpec]]:
     """The runs of every row, seed by seed."""
     oracle = replace(data, options={**data.options, "labels": "true"})
-    plain = {name: RunSpec(plugin=name, data=data) for name in METHODS}
+    plain = {name: RunSpec(plugin=name, data=data) for name in methods}
     plain[ORACLE] = RunSpec(plugin="baseline", data=oracle)
     return {
         name: [replace(spec, seed=seed) for seed in range(seeds)] for name, spec in plain.items()
@@ -68,11 +68,14 @@ def row(name: str, records: list[ResultRecord], baseline: list[ResultRecord], ho
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", default="synthweb:small")
+    parser.add_argument("--methods", nargs="*", help="Beside baseline.  [default: all installed]")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--output", type=Path)
     asked = parser.parse_args()
-    wanted = specs(DataSpec.parse(asked.data), asked.seeds)
-    home = next(iter(wanted.values()))[0].home
+    home = default_home()
+    methods = asked.methods or plugins_with("plan", home)
+    methods = list(dict.fromkeys(["baseline", *methods]))
+    wanted = specs(methods, DataSpec.parse(asked.data), asked.seeds)
     by_seed = [of[seed] for seed in range(asked.seeds) for of in wanted.values()]
     made = {
         (o.spec.plugin, str(o.spec.data), o.spec.seed): o.record

@@ -124,3 +124,20 @@ def test_runs_survive_kills(tmp_path: Path) -> None:
     (row,) = measured(tmp_path, "endurance.py", *few)["kills"]
     assert row["kills"] == 2
     assert re.fullmatch(r"\d+ equal", str(row["records"])), row
+
+
+def test_methods_are_measured_beside_the_baseline_and_the_oracle(tmp_path: Path) -> None:
+    asked = ("--data", "synthweb:tiny", "--seeds", "2", "--methods", "gce")
+    output = ("--output", str(tmp_path / "found.json"))
+    done = subprocess.run(
+        [sys.executable, str(BENCHMARKS[0].with_name("methods.py")), *asked, *output],
+        env=os.environ | {"HARNESS_HOME": str(tmp_path / "home"), "CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    rows = json.loads((tmp_path / "found.json").read_text())
+    assert [row["method"] for row in rows] == ["baseline", "gce", "oracle (true labels)"]
+    assert [row["seeds"] for row in rows] == [2, 2, 2]
+    assert rows[0]["top1_gain"] == [0.0, 0.0, 0.0]
