@@ -127,7 +127,7 @@ def test_runs_survive_kills(tmp_path: Path) -> None:
 
 
 def test_methods_are_measured_beside_the_baseline_and_the_oracle(tmp_path: Path) -> None:
-    asked = ("--data", "synthweb:tiny", "--seeds", "2", "--methods", "gce")
+    asked = ("--data", "synthweb:tiny", "--seeds", "2", "--methods", "gce", "--longer", "2")
     output = ("--output", str(tmp_path / "found.json"))
     done = subprocess.run(
         [sys.executable, str(BENCHMARKS[0].with_name("methods.py")), *asked, *output],
@@ -138,6 +138,9 @@ def test_methods_are_measured_beside_the_baseline_and_the_oracle(tmp_path: Path)
     )
     assert done.returncode == 0, done.stderr[-2000:]
     rows = json.loads((tmp_path / "found.json").read_text())
-    assert [row["method"] for row in rows] == ["baseline", "gce", "oracle (true labels)"]
-    assert [row["seeds"] for row in rows] == [2, 2, 2]
+    longer = "baseline, 2 x epochs"
+    assert [row["method"] for row in rows] == ["baseline", "gce", longer, "oracle (true labels)"]
+    assert [row["seeds"] for row in rows] == [2, 2, 2, 2]
+    assert rows[2]["images"] == pytest.approx(2 * rows[0]["images"], rel=1e-6)
+    assert {row["equal_cost"] for row in rows} <= {"baseline", longer}  # by seconds, which vary
     assert rows[0]["top1_gain"] == [0.0, 0.0, 0.0]
