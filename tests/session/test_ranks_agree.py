@@ -14,12 +14,16 @@ import pytest
 pytestmark = pytest.mark.slow
 
 PROGRAM = """
+import gc
 import os
 import socket
 import sys
 from functools import partial
 from pathlib import Path
 
+from harness.machine.garbage import collect_seldom
+
+collect_seldom()
 import numpy as np
 import sentence_transformers
 import sklearn.cluster
@@ -48,11 +52,11 @@ division.GROUP, encoders.GROUP, networks.BATCH = (
     number // 8 for number in (division.GROUP, encoders.GROUP, networks.BATCH)
 )
 TEXTS = 1400 // 8
+TINY = RunSpec(plugin="baseline", data=DataSpec(name="synthweb", path="tiny"))
 
 
 def pass_over_pictures(ranks, folder):
-    spec = RunSpec(plugin="baseline", data=DataSpec(name="synthweb", path="tiny"))
-    samples = {split: SynthWeb().load_samples(spec, split) for split in ("train", "val")}
+    samples = {split: SynthWeb().load_samples(TINY, split) for split in ("train", "val")}
     torch.manual_seed(0)
     network = timm.create_model("test_resnet", num_classes=6)
     plain, four = (View(short_side=36, size=32),), tuple(
@@ -119,7 +123,11 @@ def divide_work(ranks, folder):
         (folder / f"error{ranks.rank or ''}.npy").write_text(str(error))
 
 
-# Imported once: forks are started in no time.
+# Imported once: forks are started in no time. The first use of either imports much more.
+home = RunSpec(plugin="", home=Path(sys.argv[1]) / "first")
+encoders.TextEncoders().encode_texts(home, "minilm", ["a text"])
+SynthWeb().load_samples(TINY, "train")
+gc.freeze()  # to look at what was imported would copy it into each fork
 for world_size in (1, 2, 3):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -147,6 +155,9 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from harness.machine.garbage import collect_seldom
+
+collect_seldom()
 from harness.errors import HarnessError
 from harness.machine.place import read_place
 from harness.spec import DataSpec, Override, RunSpec
