@@ -6,6 +6,7 @@ import gc
 import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from hypothesis import settings
+
+from harness.machine.garbage import NEW_OBJECTS
 
 settings.register_profile("untimed", deadline=None)  # by default an example may take 0.2 s
 settings.load_profile("untimed")
@@ -55,8 +58,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Look for cycles again, but no more among what was imported."""
+    """Look for cycles again, as seldom as the commands do, and no more among what was imported."""
     gc.freeze()
+    gc.set_threshold(NEW_OBJECTS)
     gc.enable()
 
 
@@ -97,6 +101,29 @@ def drawn_tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def drawn_data(drawn_tiny: Path) -> Path:
     """The folder that ``drawn_tiny`` is in; it serves as the ``data`` of a home."""
     return drawn_tiny.parent
+
+
+@pytest.fixture(scope="session")
+def tiny_originals(drawn_tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What every ``tiny_copy`` of this worker links to: a link changes a file's ctime."""
+    return Path(shutil.copytree(drawn_tiny, tmp_path_factory.mktemp("originals") / "tiny"))
+
+
+@pytest.fixture
+def tiny_copy(
+    tiny_originals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """A copy of synthweb:tiny, of hard links: replace a file to change it, never write into it."""
+
+    def looks() -> list[tuple[Path, int, int]]:
+        found = ((path, path.stat()) for path in tiny_originals.rglob("*"))
+        return sorted((path, about.st_size, about.st_mtime_ns) for path, about in found)
+
+    before = looks()
+    # Copying its 465 files takes thirty times as long as linking to them.
+    yield Path(shutil.copytree(tiny_originals, tmp_path / "copy", copy_function=os.link))
+    monkeypatch.undo()  # a test may have replaced Path.stat
+    assert looks() == before, "a test wrote into a file that all copies share"
 
 
 @pytest.fixture

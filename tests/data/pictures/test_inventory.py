@@ -27,9 +27,9 @@ from harness.store import reading
 
 
 @pytest.fixture
-def root(tmp_path: Path, drawn_tiny: Path) -> Path:
-    """A copy of synthweb:tiny that a test may change."""
-    return Path(shutil.copytree(drawn_tiny, tmp_path / "copy"))
+def root(tiny_copy: Path) -> Path:
+    """A copy of synthweb:tiny that a test may change, by ``put``."""
+    return tiny_copy
 
 
 @pytest.fixture
@@ -42,15 +42,20 @@ def seen(root: Path, home: Path, split: str = "train", **options: str) -> Sample
     return with_pictures(WebVision1().load_samples(spec, split), home)
 
 
-def grow(path: Path) -> Path:
-    path.write_bytes(path.read_bytes() + b"\0")
+def put(path: Path, content: bytes) -> Path:
+    """Write a file that takes the place of a link to one that other tests have too."""
+    path.unlink(missing_ok=True)
+    path.write_bytes(content)
     return path
+
+
+def grow(path: Path) -> Path:
+    return put(path, path.read_bytes() + b"\0")
 
 
 def change_a_byte(path: Path) -> Path:
     content = path.read_bytes()
-    path.write_bytes(content[:-3] + bytes([content[-3] ^ 1]) + content[-2:])
-    return path
+    return put(path, content[:-3] + bytes([content[-3] ^ 1]) + content[-2:])
 
 
 def picture(samples: Samples, row: int) -> Path:
@@ -175,16 +180,20 @@ def test_what_cannot_be_looked_at_is_not_taken_for_missing(
 def test_many_sizes_are_kept_until_a_folder_or_a_looked_at_file_changes(
     root: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    whole = seen(root, home).fingerprint
+    samples = seen(root, home)
+    whole = samples.fingerprint
+    first, between = (picture(samples, row) for row in (0, 5))
+    for path in (first, between):
+        put(path, path.read_bytes())  # no link, so it can be overwritten in place
     monkeypatch.setattr(inventory, "ALWAYS_UP_TO", 10)
     monkeypatch.setattr(inventory, "SPREAD", 2)
     assert seen(root, home).fingerprint == whole
     assert "looking at the sizes of 300 pictures" in capsys.readouterr().err
-    samples = seen(root, home)
-    assert samples.fingerprint == whole
+    assert seen(root, home).fingerprint == whole
     assert capsys.readouterr().err == ""
     # In between, overwritten in place: only reading it tells, and says how to look again.
-    path = grow(picture(samples, 5))
+    path = between
+    path.write_bytes(path.read_bytes() + b"\0")
     kept = next((home / INVENTORIES).iterdir())
     assert seen(root, home).fingerprint == whole
     with pytest.raises(DataError, match=rf"{path} has changed .*; remove {kept} and start"):
@@ -194,7 +203,7 @@ def test_many_sizes_are_kept_until_a_folder_or_a_looked_at_file_changes(
     path.with_suffix(".new").rename(path)
     assert seen(root, home).fingerprint != whole
     # One of the spread: the first.
-    grow(picture(samples, 0))
+    first.write_bytes(first.read_bytes() + b"\0")
     assert "looking at" in capsys.readouterr().err
     seen(root, home)
     assert "looking at" in capsys.readouterr().err
@@ -310,7 +319,7 @@ def test_a_run_names_an_empty_val_picture_before_its_first_step(
     root: Path, home: Path, call: Callable[..., Any]
 ) -> None:
     empty = picture(seen(root, home, "val"), 1)
-    empty.write_bytes(b"")
+    put(empty, b"")
     arguments = ("--plugin", "baseline", "--data", f"webvision1:{root}", "--engine", "torch")
     said = call("run", *arguments)
     assert f"{empty} has 0 bytes; val cannot be scored without it" in said.error
@@ -319,7 +328,7 @@ def test_a_run_names_an_empty_val_picture_before_its_first_step(
 
 def test_an_empty_training_picture_is_left_to_the_loader(root: Path, home: Path) -> None:
     samples = seen(root, home)
-    picture(samples, 3).write_bytes(b"")
+    put(picture(samples, 3), b"")
     said: list[str] = []
     pictures = Pictures(seen(root, home), said.append)
     pictures.training_batch(np.array([3]), slice(None), Crops(8, 0.5), (0, 0))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,8 +16,8 @@ from harness.spec import DataSpec, RunSpec
 
 
 @pytest.fixture
-def root(tmp_path: Path, drawn_tiny: Path) -> Path:
-    return Path(shutil.copytree(drawn_tiny, tmp_path / "copy"))
+def root(tiny_copy: Path) -> Path:
+    return tiny_copy
 
 
 def load(root: Path) -> Samples:
@@ -26,15 +25,21 @@ def load(root: Path) -> Samples:
     return WebVision1().load_samples(spec, "train")
 
 
+def put(path: Path, content: bytes) -> None:
+    """Write a file that takes the place of a link to one that other tests have too."""
+    path.unlink()
+    path.write_bytes(content)
+
+
 def lengthen(path: Path) -> None:
-    path.write_bytes(path.read_bytes() + b"\n")
+    put(path, path.read_bytes() + b"\n")
 
 
 def turn_a_letter(path: Path) -> None:
     """Change a byte of a title, and neither size nor time."""
     status, text = path.stat(), path.read_bytes()
     place = text.index(b'"title": "') + len(b'"title": "')
-    path.write_bytes(text[:place] + b"#" + text[place + 1 :])
+    put(path, text[:place] + b"#" + text[place + 1 :])
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
@@ -52,7 +57,7 @@ def first_text(root: Path) -> Path:
         lambda root: lengthen(root / "info" / "queries_google.txt"),
         lambda root: lengthen(root / "info" / "queries_synsets_map.txt"),
         lambda root: (root / "info" / "queries_synsets_map.txt").unlink(),
-        lambda root: (root / "info" / "glosses.txt").write_text("n01440764 a fish of ours\n"),
+        lambda root: put(root / "info" / "glosses.txt", b"n01440764 a fish of ours\n"),
     ],
 )
 def test_what_surrounds_the_pictures_is_in_the_context_alone(
