@@ -10,6 +10,7 @@ import os
 import pkgutil
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -370,6 +371,79 @@ def draw_folders(root: Path) -> None:
             for number in range(count):
                 pixels = np.full((40, 48, 3), 60 + 120 * shade + number, np.uint8)
                 Image.fromarray(pixels).save(root / split / name / f"{number}.jpg")
+
+
+KILLED = """
+import os
+from dataclasses import dataclass
+from harness import Ema, Plan, Stage, hookimpl
+
+@dataclass(frozen=True)
+class Dies:
+    def __call__(self, samples):
+        if os.environ.get("DIES"):
+            os.kill(os.getpid(), 9)
+        return samples
+
+class Plugin:
+    @hookimpl
+    def plan(self):
+        first = Stage(name="first", average=Ema(), epoch=(Dies(),))
+        return Plan(stages=(first, Stage(name="second", sees=(first,), noise=(Look(first),))))
+
+@dataclass(frozen=True)
+class Look:
+    sees: Stage
+
+    def __call__(self, samples):
+        samples.features(self.sees)
+        return samples
+"""
+
+
+@pytest.mark.slow
+def test_the_files_of_a_stage_are_those_that_the_page_lists(tmp_path, monkeypatch):
+    install(tmp_path / "site", KILLED_PROJECT, {"killed.py": KILLED})
+    asked = ("run", "--plugin", "killed", "--data", "synthweb:tiny", "--engine", "torch")
+    asked += ("--stage", "epochs=3", "--checkpoint-seconds", "0")
+    monkeypatch.setenv("DIES", "1")
+    killed = harness(*asked, folder=tmp_path, path=tmp_path / "site")
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    unfinished = files_of_stages(tmp_path)
+    monkeypatch.delenv("DIES")
+    ended = harness(*asked, folder=tmp_path, path=tmp_path / "site")
+    assert ended.returncode == 0, ended.stderr
+    finished = files_of_stages(tmp_path)
+
+    page = (ROOT / "docs" / "results.md").read_text()
+    listed: dict[str, set[str]] = {}
+    for cells in table_rows(page):
+        if len(cells) == 4 and cells[3] in ("finished", "unfinished", "always"):
+            names = re.findall(r"`([^`]+)`", cells[0] + cells[2])
+            listed.setdefault(cells[3], set()).update(names)
+    named = set().union(*listed.values())
+    assert named - (unfinished | finished) == {"finishing"}  # there for a moment only
+    at_work = listed["unfinished"] - {"finishing"}
+    assert unfinished == at_work | listed["always"] | {"best.pt"}
+    finished.add("best.pt")  # there unless the last epoch is the best
+    assert finished == listed["finished"] | listed["always"]
+
+
+def files_of_stages(folder: Path) -> set[str]:
+    """Return the names in the folders of stages, steps and epochs as words."""
+    paths = (folder / "home" / "stages").glob("*/*")
+    names = {f"{path.name}/" if path.is_dir() else path.name for path in paths}
+    names = {re.sub(r"checkpoint-\d+", "checkpoint-STEP", name) for name in names}
+    return {re.sub(r"best-\d+", "best-EPOCH", name) for name in names}
+
+
+KILLED_PROJECT = """
+name = "killed"
+version = "1.0"
+
+[project.entry-points."harness.plugins"]
+killed = "killed:Plugin"
+"""
 
 
 @pytest.mark.slow
