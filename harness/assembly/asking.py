@@ -27,6 +27,9 @@ DRAWS: dict[str, tuple[str, ...] | None] = {
     "encoder_identity": ("torch", "numpy"),
     "on_step_end": None,
     "on_batch": None,
+    "read_texts": None,
+    "read_queries": None,
+    "read_context": None,
 }
 """The global random states that a hook's answer may draw from; see ``calling``. Else none."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import pluggy
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from harness.samples import Samples, StageOutputs
 
 T = TypeVar("T")
+READERS = ("read_texts", "read_queries", "read_context")
+"""The functions among the fields of ``Samples`` that a data set brings."""
 
 
 class Active(NamedTuple):
@@ -92,7 +95,7 @@ class Hooks:
         samples = self._provide("load_samples", Samples, spec=spec, split=split)
         if not samples.has_labels:
             raise NoLabelsError(f"{split} of {spec.data} has no labels", lambda: samples)
-        return with_pictures(samples, spec.home)
+        return with_pictures(self._readers_named(samples), spec.home)
 
     def plan(self, spec: RunSpec) -> Plan:
         """Return the plan of the run's method; other plugins lend their tricks, not their plan."""
@@ -299,6 +302,13 @@ class Hooks:
         self._observe("on_run_end", record=record)
 
     # internals
+
+    def _readers_named(self, samples: Samples) -> Samples:
+        """Return samples whose readers, called on demand, name their plugin if they fail."""
+        name = self._one("load_samples")[0]
+        readers = {hook: getattr(samples, hook) for hook in READERS}
+        named = {hook: partial(ask, name, hook, read, {}) for hook, read in readers.items() if read}
+        return samples.assign(**named) if named else samples
 
     def _implementations(self, hook: str) -> list[tuple[str, Callable[..., Any]]]:
         order = [name for name, _ in self._manager.list_name_plugin()]

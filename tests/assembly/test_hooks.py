@@ -70,6 +70,31 @@ def test_hook_load_samples(small_samples: Samples) -> None:
     assert hooks(Data()).provider("load_samples").name == "first"
 
 
+@pytest.mark.parametrize(
+    ("reader", "read"),
+    [
+        ("read_texts", Samples.texts),
+        ("read_queries", Samples.searched),
+        ("read_context", Samples.context_fingerprint),
+    ],
+)
+def test_a_reader_of_a_data_set_that_fails_is_named(
+    reader: str, read: Any, small_samples: Samples
+) -> None:
+    def lost() -> Any:
+        raise KeyError("lost")
+
+    class Data:
+        @hookimpl
+        def load_samples(self, spec: RunSpec, split: str) -> Samples:
+            return small_samples.assign(query=small_samples.query * 0, **{reader: lost})
+
+    samples = hooks(Data()).load_samples(SPEC, "train")
+    words = rf"^plugin 'first': {reader}: KeyError: 'lost' \(test_hooks.py, line \d+: raise"
+    with pytest.raises(PluginError, match=words):
+        read(samples)
+
+
 def test_hook_plan() -> None:
     class Method:
         @hookimpl
