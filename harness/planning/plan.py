@@ -54,6 +54,7 @@ def plan_run(asked: RunSpec, ranks: int = 1) -> PlannedRun:
             "time": _time(stages, hardware),
             "members": [member.stage.name for member in recipe.members],
             "combine": recipe.combine if recipe.networks > 1 else None,
+            "testing": [repr(trick) for trick in recipe.testing],
             "protocols": [f"{name}: {tested}" for name in recipe.protocols(recipe.members[0])],
             "record": prepared.identity,
             "record_state": "done" if is_made_here(prepared.record) else "to be made",

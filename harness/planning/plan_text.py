@@ -33,6 +33,7 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
     yield "\ntest"
     if found["combine"]:
         yield f"  together ({found['combine']}): {', '.join(found['members'])}"
+    yield from (f"  testing: {trick}" for trick in found["testing"])
     yield from (f"  {protocol}" for protocol in found["protocols"])
     yield f"  record: {found['record']} [{found['record_state']}]"
 

@@ -203,3 +203,5 @@ def test_every_slot_of_tricks_is_shown(plan: Call, call: Call) -> None:
     shown = call("plan", "--plugin", "ssr", *TINY).out
     for line in ("  epoch: VoteOfNeighbours(", "  picture: RandAugment("):
         assert line in shown
+    tested = call("plan", "--plugin", "malong_curriculum", *TINY).out
+    assert "  testing: MultiCrop(crops=10)\n  1 view: val, test" in tested

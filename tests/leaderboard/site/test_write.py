@@ -14,6 +14,7 @@ import pytest
 from harness.errors import HarnessError
 from harness.store.origins import Origin
 from harness.store.record import ResultRecord, Score
+from harness.values import SLOTS
 from harness_leaderboard.published import load_published
 from harness_leaderboard.site.board_page import front
 from harness_leaderboard.site.write import Site, file_name, write_site
@@ -89,6 +90,16 @@ def test_no_text_of_a_record_becomes_markup_or_script(
     assert script.startswith("run({")
     assert script.count("\n") == 1
     assert json.loads(script[4:-3])["label"].startswith("evil </script>")
+
+
+def test_a_run_shows_the_tricks_of_every_slot(tmp_path: Path, make_record: MakeRecord) -> None:
+    values: dict[str, Any] = make_record().model_dump(mode="json")
+    values["stages"][0]["tricks"] = {slot: [f"Trick({slot!r})"] for slot in SLOTS}
+    record = ResultRecord.model_validate(values)
+    write_site(Site(tmp_path, [record]), tmp_path / "site")
+    text = read(tmp_path / "site" / f"runs/{record.id}.html").text
+    missing = [s for s in SLOTS if f"1 {s} trick" not in text or f"Trick({s!r})" not in text]
+    assert missing == []
 
 
 def test_names_of_files_stay_in_their_folder_and_differ() -> None:
