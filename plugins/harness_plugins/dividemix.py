@@ -27,6 +27,9 @@ class DivideMix:
     unlabelled; here their ratio is the natural one, and an epoch draws as many pictures as
     baseline's. Losses are of the centre view. Each step of each network trains on two mixed crops
     of every picture and asks both networks about two more: about six times baseline's cost.
+
+    One epoch of warm-up is about 1,000 steps of mini-WebVision. Where an epoch is much shorter, the
+    losses after it say nothing of labels and the first divisions are random: raise ``warmup``.
     """
 
     threshold: Annotated[float, Field(ge=0, lt=1)] = published(0.5, CODE + "p_threshold")
