@@ -97,6 +97,7 @@ def test_a_trick_and_a_formula_of_functional_agree() -> None:
     assert torch.equal(targets, before)
 
 
+@pytest.mark.slow
 def test_the_calls_plan_run_and_compare(tiny_home: Path) -> None:
     asked = {"data": "synthweb:tiny", "engine": "torch", "stage": {"epochs": 1}}
     planned = harness.plan("baseline", crops=1, **asked)
@@ -132,6 +133,7 @@ def test_a_wrong_call_is_one_line(call: Callable[[], object], words: str, tiny_h
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_the_board_of_a_notebook_leaves_an_altered_record_out(tiny_home: Path) -> None:
     harness.run(
         "baseline", data="synthweb:tiny", engine="torch", home=tiny_home, stage={"epochs": 1}

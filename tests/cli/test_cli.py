@@ -437,6 +437,7 @@ def test_an_error_stays_one_line_whatever_is_in_it(call: Call, tmp_path: Path) -
     assert "two lines" in call("plan", "--plugin", "baseline", "--data", data).error
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_causes_no_traceback(harness_home: Path) -> None:
     command = f"{sys.executable} -m harness plugins show malong_curriculum | head -n 1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
@@ -444,6 +445,7 @@ def test_a_reader_that_goes_away_causes_no_traceback(harness_home: Path) -> None
     assert done.stderr == ""
 
 
+@pytest.mark.slow
 def test_shell_completion_knows_the_plugins(harness_home: Path, tmp_path: Path) -> None:
     environment = os.environ | {
         "_HARNESS_COMPLETE": "bash_complete",

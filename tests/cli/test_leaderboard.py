@@ -234,6 +234,7 @@ def test_help_has_examples(home):
     assert isinstance(leaderboard, click.Command)
 
 
+@pytest.mark.slow
 def test_neither_the_command_nor_the_board_imports_what_is_heavy():
     program = (
         "import sys, harness.cli.leaderboard\n"

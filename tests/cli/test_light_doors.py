@@ -72,6 +72,7 @@ def test_the_first_door_does_not_even_load_pydantic_or_pluggy(loaded: dict[str, 
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "says"),
     [

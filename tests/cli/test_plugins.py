@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from harness.assembly.discovery import find_plugins
 
 METHOD = '''
@@ -29,6 +31,7 @@ class Plugin:
 '''
 
 
+@pytest.mark.slow
 def test_others_plugins_are_listed_the_broken_ones_with_their_reason(
     install: Callable[..., Path], harness_process: Callable[..., Any]
 ) -> None:
@@ -214,6 +217,7 @@ def test_only_what_is_there_is_disabled_and_only_what_is_disabled_enabled(
     )
 
 
+@pytest.mark.slow
 def test_a_plugin_in_a_folder_needs_no_installing(
     tmp_path: Path, harness_process: Callable[..., Any], tiny_home: Path
 ) -> None:
@@ -237,6 +241,7 @@ def test_a_folder_of_plugins_that_is_not_there_is_one_line(
     assert ended.error.startswith("HARNESS_PLUGINS_DIR (or --plugins-dir) names ")
 
 
+@pytest.mark.slow
 def test_a_plugins_error_is_one_line_and_its_traceback_is_there_if_asked_for(
     install: Callable[..., Path], harness_process: Callable[..., Any], monkeypatch: Any
 ) -> None:

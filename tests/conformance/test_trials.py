@@ -139,6 +139,7 @@ def test_two_ranks_are_not_tried_without_a_name(tiny_home: Path) -> None:
     assert plugin_checks(plugin("loss_tricks", Remembers()))[-1].problems() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("slot", "trick", "words"),
     [
@@ -175,6 +176,7 @@ def test_an_error_in_the_midst_of_training_names_plugin_hook_trick_and_stage(
     assert problem.startswith("Method: plugin 'Method': Stops in stage 'only': ZeroDivisionError")
 
 
+@pytest.mark.slow
 def test_a_sound_method_passes_and_leaves_nothing(tiny_home: Path) -> None:
     before = torch.get_rng_state()
     training("baseline")()
@@ -182,6 +184,7 @@ def test_a_sound_method_passes_and_leaves_nothing(tiny_home: Path) -> None:
     assert {path.name for path in tiny_home.iterdir()} <= {"data", "plugins.json", "inventories"}
 
 
+@pytest.mark.slow
 def test_an_observer_is_called_and_its_error_is_found(tiny_home: Path) -> None:
     class Fails:
         """An observer that fails."""

@@ -56,6 +56,7 @@ def test_no_python_of_ours_imports_from_the_working_folder(harness_home: Path, t
     assert broken_plugins(find_plugins().values(), harness_home) == {}
 
 
+@pytest.mark.slow
 def test_the_drawing_processes_import_nothing_from_the_working_folder(
     tmp_path: Path, trap: Path
 ) -> None:
@@ -149,6 +150,7 @@ def redirected(how: str, *arguments: str, **environment: str) -> subprocess.Comp
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "told"),
     [
@@ -167,6 +169,7 @@ def test_an_output_that_cannot_be_written_is_one_line(
     assert [line.startswith(told) for line in done.stderr.splitlines()] == [True]
 
 
+@pytest.mark.slow
 def test_a_run_works_with_closed_input_and_error_streams() -> None:
     done = redirected("<&- 2>&-", "leaderboard", "--format", "csv")
     assert done.returncode == 0

@@ -16,6 +16,7 @@ from harness.store.record_files import read_records
 from harness.testing.predictions import load_predictions
 
 
+@pytest.mark.slow
 def test_kept_predictions_score_what_the_record_says(
     tiny_home: Path, call: Callable[..., Any]
 ) -> None:

@@ -101,6 +101,7 @@ def test_files_that_are_no_weights_are_refused(content: Any, words: str, tmp_pat
 Call = Callable[..., Any]
 
 
+@pytest.mark.slow
 def test_a_run_that_begins_with_a_file_is_known_by_its_content(
     tmp_path: Path, call: Call, drawn_tiny: Path
 ) -> None:

@@ -298,6 +298,7 @@ def child(root: Path, *, pause: str = "pass", before: str = "") -> subprocess.Po
     )
 
 
+@pytest.mark.slow
 def test_a_killed_drawing_leaves_nothing_that_looks_whole(tiny: Path, tmp_path: Path) -> None:
     root = tmp_path / "data"
     with child(root, pause="time.sleep(60)") as process:
@@ -311,6 +312,7 @@ def test_a_killed_drawing_leaves_nothing_that_looks_whole(tiny: Path, tmp_path: 
     assert list(tmp_path.glob(".data.*.part")) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("python", ["/bin/false", "/nowhere/python", ""])
 def test_pictures_left_undone_by_a_worker_are_drawn_here(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, python: str
@@ -319,6 +321,7 @@ def test_pictures_left_undone_by_a_worker_are_drawn_here(
     assert tree_digest(generate(tmp_path / "data", "tiny", 0, processes=2)) == tree_digest(tiny)
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_do_no_harm(tiny: Path, tmp_path: Path) -> None:
     root = tmp_path / "data"
     with child(root) as first, child(root) as second:
@@ -454,8 +457,13 @@ def test_clean_pictures_are_new_and_show_what_their_label_says() -> None:
     classes = clean.classes
     things = [(classes[one.label].group, classes[one.label].member) for one in clean.val]
     assert [one.picture.thing for one in clean.val] == things
-    drawn = {render(entry.picture) for entry in (*crawl.train, *crawl.val, *crawl.test)}
-    assert drawn.isdisjoint(render(one.picture) for one in clean.val)
+    # Pictures of one thing alone could be equal: those of three classes are drawn.
+    some = [one.picture for one in clean.val if one.label < 3]
+    others = [one.picture for one in (*crawl.train, *crawl.val, *crawl.test)]
+    shown = {picture.thing for picture in some}
+    drawn = {render(picture) for picture in others if picture.thing in shown}
+    assert len(drawn) > 100
+    assert drawn.isdisjoint(map(render, some))
     styles = Counter(one.picture.style for one in clean.val)
     assert set(styles) == {"google", "flickr"}  # as the web draws them, not as val and test
     assert clean == plan_clean(preset, 0) != plan_clean(preset, 1)
