@@ -10,9 +10,12 @@ boards instead of 5 % (``python benchmarks/board_errors.py``).
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
+from harness.errors import HarnessError
 from harness.statistics.intervals import Interval, paired_difference
+
+AT_ONCE = 1 << 22  # answers whose products are summed together: 32 MB
 
 
 def p_value_among_many(better_SN: ArrayLike, worse_SN: ArrayLike) -> float:
@@ -43,3 +46,59 @@ def p_value_among_many(better_SN: ArrayLike, worse_SN: ArrayLike) -> float:
         image_variance=found.image_variance,
         images=found.images,
     ).p_value()
+
+
+def p_values_of_pairs(correct_MSN: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return ``p_value_among_many`` of every two methods ``(M, M)``, from ``(M, S, N)`` answers.
+
+    A sum over d = better - worse is one of sums over single methods and of products of two, so a
+    matrix product gives those of all pairs. The sums are of whole numbers, and exact.
+
+    Raises HarnessError if there are fewer than two seeds or images.
+    """
+    from scipy.special import stdtr
+
+    methods, seeds, images = correct_MSN.shape
+    if seeds < 2 or images < 2:
+        raise HarnessError(f"pairs need two seeds and two images, found {seeds} and {images}")
+    squares, by_image = _sums_of_squares(correct_MSN)  # of d_si, and of its sums over the seeds
+    seed_sums = correct_MSN.sum(axis=2, dtype=np.int64).astype(np.float64)
+    by_seed = _square_distances(seed_sums @ seed_sums.T)
+    total = seed_sums.sum(axis=1)
+    total = total[:, None] - total
+    count, square = seeds * images, total**2
+    rest = count * squares - seeds * by_seed - images * by_image + square  # count times the squares
+    residual = rest / count / ((seeds - 1) * (images - 1))
+    seed_variance = (seeds * by_seed - square) / (seeds * (seeds - 1) * images**2)
+    image_variance = (images * by_image - square) / (images * (images - 1) * seeds**2)
+    from_seeds = np.maximum(seed_variance, residual / images) / seeds
+    from_images = np.maximum(0.0, image_variance - residual / seeds) / images
+    error = np.sqrt(from_seeds + from_images)
+    per_degree = from_images / (images - 1) + from_seeds / (seeds - 1)
+    known = error > 0
+    degrees = np.divide(
+        from_seeds + from_images, per_degree, out=np.full((methods, methods), 1.0), where=known
+    )
+    distance = np.divide(np.abs(total) / count, error, out=np.zeros_like(error), where=known)
+    p_values: NDArray[np.float64] = np.where(known, 2 * stdtr(degrees, -distance), total == 0)
+    return p_values
+
+
+def _sums_of_squares(correct_MSN: NDArray[np.bool_]) -> tuple[NDArray[np.float64], ...]:
+    """Return the sums over d_si^2 and over (sum of d_si over s)^2 of every pair, ``(M, M)``."""
+    methods, seeds, images = correct_MSN.shape
+    each, summed = np.zeros((2, methods, methods))
+    step = max(1, AT_ONCE // (methods * seeds))
+    for start in range(0, images, step):
+        part = correct_MSN[:, :, start : start + step]
+        flat = part.reshape(methods, -1).astype(np.float64)
+        each += flat @ flat.T
+        sums = part.sum(axis=1).astype(np.float64)
+        summed += sums @ sums.T
+    return _square_distances(each), _square_distances(summed)
+
+
+def _square_distances(products: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return |a - b|^2 of every two vectors, from the products of every two."""
+    own = np.diag(products)
+    return own[:, None] + own - 2 * products

@@ -48,7 +48,7 @@ from harness_leaderboard.separation import (
     Separation,
     difference,
     groups_of,
-    rank_of,
+    ranks_of,
     separate,
 )
 from harness_leaderboard.told import from_outside, images_seen, noise_auc
@@ -332,7 +332,8 @@ def _rows(
     baseline: _Entry | None,
     unverified: Collection[str] | None,
 ) -> Iterable[HeadlineRow]:
-    groups, count = groups_of(len(entries), found), len(entries)
+    count = len(entries)
+    groups, ranks = groups_of(count, found), ranks_of(count, found.better)
     least = _mean(baseline, images_seen) if baseline else None
     for place, entry in enumerate(entries):
         newest, ids = entry.group.newest, tuple(record.id for record in entry.records)
@@ -340,7 +341,7 @@ def _rows(
         against = difference(entry.correct, baseline.correct) if baseline else None
         images = _mean(entry, images_seen)
         yield HeadlineRow(
-            rank=rank_of(place, count, found.better),
+            rank=ranks[place],
             group=groups[place],
             method=entry.group.name,
             plugin=newest.plugin,

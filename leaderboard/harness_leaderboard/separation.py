@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple, TypeAlias
@@ -9,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from harness.statistics.intervals import Interval, paired_difference
-from harness.statistics.many import p_value_among_many
+from harness.statistics.many import p_values_of_pairs
 from harness.statistics.verdicts import ENOUGH_SEEDS, holm
 from harness.studies.pairs import SeedsByImages, shared_seeds
 
@@ -48,28 +49,36 @@ def separate(rows: Sequence[Correct]) -> Separation:
 
     With fewer, the variance between seeds is not known well enough to tell two methods apart.
     """
+    by_seeds: dict[tuple[int, ...], list[Pair]] = defaultdict(list)
+    for one, other in combinations(range(len(rows)), 2):
+        seeds = tuple(sorted(shared_seeds(rows[one], rows[other])))
+        if len(seeds) >= ENOUGH_SEEDS:
+            by_seeds[seeds].append((one, other))
     found: dict[Pair, float] = {}
     better: dict[Pair, Pair] = {}
-    for pair in combinations(range(len(rows)), 2):
-        seeds = shared_seeds(*(rows[place] for place in pair))
-        if len(seeds) >= ENOUGH_SEEDS:
-            upper, lower = (_table(rows[place], seeds) for place in pair)
-            found[pair] = p_value_among_many(upper, lower)
-            better[pair] = pair if upper.mean() > lower.mean() else pair[::-1]
-    p_values = dict(zip(found, holm(list(found.values())).tolist(), strict=True))
-    apart = frozenset(better[pair] for pair, p_value in p_values.items() if p_value < LEVEL)
-    return Separation(p_values, apart)
+    for seeds, pairs in by_seeds.items():
+        places = sorted({place for pair in pairs for place in pair})
+        tables = np.stack([_table(rows[place], seeds) for place in places]).astype(np.bool_)
+        p_values, right = p_values_of_pairs(tables), tables.sum(axis=(1, 2)).tolist()
+        at = {place: number for number, place in enumerate(places)}
+        for one, other in pairs:
+            found[one, other] = float(p_values[at[one], at[other]])
+            is_better = right[at[one]] > right[at[other]]
+            better[one, other] = (one, other) if is_better else (other, one)
+    found = dict(sorted(found.items()))
+    adjusted = dict(zip(found, holm(list(found.values())).tolist(), strict=True))
+    apart = frozenset(better[pair] for pair, p_value in adjusted.items() if p_value < LEVEL)
+    return Separation(adjusted, apart)
 
 
 def _table(row: Correct, seeds: Iterable[int]) -> SeedsByImages:
     return np.concatenate([row[seed] for seed in seeds])
 
 
-def rank_of(place: int, count: int, better: Collection[Pair]) -> tuple[int, int]:
-    """Return the best and the worst rank, from 1, that the tests leave to one of ``count`` rows."""
-    above = sum(worse == place for _, worse in better)
-    below = sum(best == place for best, _ in better)
-    return 1 + above, count - below
+def ranks_of(count: int, better: Collection[Pair]) -> list[tuple[int, int]]:
+    """Return the best and the worst rank, from 1, that tests leave to each of ``count`` rows."""
+    above, below = (Counter(pair[side] for pair in better) for side in (1, 0))
+    return [(1 + above[place], count - below[place]) for place in range(count)]
 
 
 def groups_of(count: int, found: Separation) -> list[str]:

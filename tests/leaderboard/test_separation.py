@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from harness.statistics.intervals import paired_difference
 from harness.statistics.many import p_value_among_many
 from harness.statistics.verdicts import holm
-from harness_leaderboard.separation import Separation, difference, groups_of, rank_of, separate
+from harness_leaderboard.separation import Separation, difference, groups_of, ranks_of, separate
 
 IMAGES = 400
 
@@ -36,10 +36,28 @@ def test_pairs_are_adjusted_together_and_told_apart_below_five_percent():
     pairs = list(combinations(range(4), 2))
     tables = [np.concatenate(list(row.values())) for row in rows]
     plain = [p_value_among_many(tables[one], tables[other]) for one, other in pairs]
-    assert found.p_values == dict(zip(pairs, holm(plain), strict=True))
+    assert found.p_values == pytest.approx(dict(zip(pairs, holm(plain), strict=True)), rel=1e-9)
     assert found.better == {(0, 2), (0, 3), (1, 2), (1, 3)}
-    assert [rank_of(row, 4, found.better) for row in range(4)] == [(1, 2), (1, 2), (3, 4), (3, 4)]
+    assert ranks_of(4, found.better) == [(1, 2), (1, 2), (3, 4), (3, 4)]
     assert groups_of(4, found) == ["a", "a", "b", "b"]
+
+
+def test_rows_of_other_seeds_are_tested_on_those_that_they_share():
+    random = np.random.default_rng(5)
+    rows = [
+        *answers(random, (0.8, 0.5), seeds=(0, 1, 2, 3, 4)),
+        *answers(random, (0.6,), seeds=(4, 2, 0)),
+        *answers(random, (0.7,), seeds=(3, 4, 9)),
+        {},
+    ]
+    found = separate(rows)
+    shared = {(0, 1): (0, 1, 2, 3, 4), (0, 2): (0, 2, 4), (1, 2): (0, 2, 4)}
+    tables = {
+        pair: [np.concatenate([rows[place][seed] for seed in seeds]) for place in pair]
+        for pair, seeds in shared.items()
+    }
+    plain = [p_value_among_many(*two) for two in tables.values()]
+    assert found.p_values == pytest.approx(dict(zip(shared, holm(plain), strict=True)), rel=1e-9)
 
 
 def test_two_shared_seeds_are_too_few_to_tell_rows_apart():
@@ -57,7 +75,7 @@ def test_the_better_row_is_the_better_one_whatever_the_order():
 def test_what_lies_between_two_groups_is_in_both():
     found = Separation({}, frozenset({(0, 2)}))
     assert groups_of(3, found) == ["a", "ab", "b"]
-    assert [rank_of(row, 3, found.better) for row in range(3)] == [(1, 2), (1, 3), (2, 3)]
+    assert ranks_of(3, found.better) == [(1, 2), (1, 3), (2, 3)]
 
 
 @given(st.sets(st.sampled_from(list(combinations(range(7), 2)))))
