@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from harness.machine.garbage import collect_seldom
 from harness.store.record import (
     Cost,
     Data,
@@ -45,6 +46,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=10_000)
     parser.add_argument("--folder", type=Path, help="keep home and site here")
     asked = parser.parse_args()
+    collect_seldom()  # as every command of the harness
     with tempfile.TemporaryDirectory() as temporary:
         home = asked.folder or Path(temporary)
         for record in made_up(home, asked.runs):
@@ -137,6 +139,7 @@ def _record(
             fingerprint=digest(world),
             classes=CLASSES,
             train_samples=2500,
+            tested={"test": digest([world, "test"])},
         ),
         seed=seed,
         full_size=True,

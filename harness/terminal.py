@@ -11,6 +11,7 @@ import sys
 import unicodedata
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from functools import lru_cache
 from typing import Any
 
 # Control codes, direction marks, half characters, private and unassigned ones; line separators.
@@ -37,12 +38,18 @@ def page(text: str) -> str:
 def visible_in(value: Any) -> Any:
     """Return a value of mappings, lists and texts with each text as one visible line."""
     if isinstance(value, str):
-        return visible(value)
+        return _known(value)
     if isinstance(value, Mapping):
         return {visible_in(key): visible_in(part) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
         return [visible_in(part) for part in value]
     return value
+
+
+@lru_cache(maxsize=1 << 12)
+def _known(text: str) -> str:
+    """Return ``visible(text)``: of many values, most were met before."""
+    return visible(text)
 
 
 def note(text: object) -> None:

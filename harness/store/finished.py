@@ -56,7 +56,12 @@ def _check_predictions(folder: Path, record: ResultRecord) -> None:
 
 
 def predictions_file(folder: Path, score: Score) -> Path:
-    """Return the file of a score's predictions.
+    """Return the file of a score's predictions; raises DamagedError as ``predictions``."""
+    return predictions(folder, score)[0]
+
+
+def predictions(folder: Path, score: Score) -> tuple[Path, bytes]:
+    """Return the file of a score's predictions, and what was read of it.
 
     Raises DamagedError if it is missing or its digest is not the score's, or if split or protocol
     is not a name that a file may have: others' records are read too.
@@ -72,10 +77,8 @@ def predictions_file(folder: Path, score: Score) -> Path:
         folder / f"{stem}-{epoch}.npz" for epoch in dict.fromkeys((score.epoch, "last", "best"))
     ]
     for path in paths:
-        if look_for(path) and _sha256(path) == score.predictions_sha256:
-            return path
+        if look_for(path):
+            content = read_plain(path, MOST)
+            if hashlib.sha256(content).hexdigest() == score.predictions_sha256:
+                return path, content
     raise DamagedError(f"{paths[0]} is missing or altered")
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(read_plain(path, MOST)).hexdigest()

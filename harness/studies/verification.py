@@ -13,7 +13,7 @@ import numpy as np
 from harness.errors import HarnessError
 from harness.samples import Samples
 from harness.store.consistency import ROUNDING
-from harness.store.finished import predictions_file
+from harness.store.finished import predictions
 from harness.store.record import ResultRecord, Score, digest
 from harness.store.record_files import read_altered, read_record
 from harness.testing.metrics import accuracy
@@ -87,7 +87,7 @@ def verify_record(
     for score in record.scores:
         terms = f"{score.split}, {score.protocol}, {score.epoch} epoch"
         try:
-            kept = read_predictions(predictions_file(path.with_suffix(""), score))
+            kept = read_predictions(*predictions(path.with_suffix(""), score))
             found = [*_unsound(kept, record.data.classes), *_differences(kept, score, record)]
             pictures = _digest_of(kept.files.tolist(), kept.labels.tolist())
             if check.pictures.setdefault(score.split, pictures) != pictures:

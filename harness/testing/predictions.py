@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from harness.errors import HarnessError
 from harness.scores import Epoch
-from harness.store.finished import MOST, predictions_file
-from harness.store.reading import read_plain
+from harness.store.finished import predictions
 from harness.store.record import ResultRecord
 from harness.store.seals import DamagedError
 
@@ -53,7 +52,7 @@ def load_predictions(
     if score is None:
         raise HarnessError(f"record {record.id} has no score of {split}, {protocol}, {epoch} epoch")
     try:
-        return read_predictions(predictions_file(home / "records" / record.id, score))
+        return read_predictions(*predictions(home / "records" / record.id, score))
     except DamagedError as error:
         raise HarnessError(
             f"{error}, so it is not what record {record.id} was scored on; run it again: finished "
@@ -61,10 +60,13 @@ def load_predictions(
         ) from error
 
 
-def read_predictions(path: Path) -> StoredPredictions:
-    """Read the predictions of one split; raises HarnessError if they are damaged or too large."""
+def read_predictions(path: Path, content: bytes) -> StoredPredictions:
+    """Read the predictions of one split from the content of a file.
+
+    Raises HarnessError, which names the file, if they are damaged or too large.
+    """
     try:
-        with zipfile.ZipFile(io.BytesIO(read_plain(path, MOST))) as arrays:
+        with zipfile.ZipFile(io.BytesIO(content)) as arrays:
             return StoredPredictions(**_read_arrays(path, arrays))
     except (
         *(TypeError, ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error),
