@@ -127,7 +127,7 @@ def leaderboard(  # noqa: PLR0913 - one parameter per choice
         methods=tuple(methods),
         epoch=epoch,
     )
-    return board_frame(show(kind, found.records, folder, asked, found.unverified))
+    return board_frame(show(kind, found.records, folder, asked, found.unverified, found.origins))
 
 
 def records(*, home: Path | str | None = None) -> list[ResultRecord]:

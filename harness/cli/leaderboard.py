@@ -129,7 +129,7 @@ def leaderboard(  # noqa: PLR0913 - one parameter per option
         methods=methods,
         epoch=epoch,
     )
-    shown = show(kind or "headline", found.records, home, asked, found.unverified)
+    shown = show(kind or "headline", found.records, home, asked, found.unverified, found.origins)
     width = USUAL if output else shutil.get_terminal_size((USUAL, 24)).columns
     text, notes = text_of(shown, form, max(NARROWEST, min(width, WIDEST)))
     if output is None:

@@ -7,6 +7,7 @@ The command line, ``harness.leaderboard()`` and pages all show these rows, so no
     for row in board.rows:                      # best first
         row.rank, row.group, row.method         # (1, 3), "ab", "pci row=B2"
         row.top1, row.over_baseline             # Span(estimate, low, high), or None
+    row.baseline                            # the row that over_baseline is taken from, by name
         row.records                             # the ids of its runs, one for each seed
     told_apart_in_words(board)                  # what "told apart" means, for under a table
 
@@ -18,6 +19,9 @@ never among them.
 stages keep an average of their weights, of that average. Either is fixed by the method before any
 score is seen. The best epoch is chosen by looking at val: it is shown only if it is asked for.
 
+**Which baseline.** A difference is from the baseline with the budget of the row: see
+``harness_leaderboard.baselines``. Without one there is no difference, and a note says so.
+
 **Who can be told apart.** Every two rows with at least ``ENOUGH_SEEDS`` shared seeds are compared
 as ``harness compare`` compares them: the paired difference in top-1 over seeds and images. Their
 p-values (``p_value_among_many``) are adjusted together (Holm); below ``LEVEL`` the pair is told
@@ -27,7 +31,8 @@ of rows less those told apart below it. Rows that share a letter of ``group`` ca
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -41,8 +46,10 @@ from harness.statistics.intervals import Interval, mean_accuracy
 from harness.statistics.verdicts import ENOUGH_SEEDS
 from harness.store.data_names import DataSet, data_set, of_data
 from harness.store.groups import Group, group_runs, size_of
+from harness.store.origins import Origin
 from harness.store.record import ResultRecord
 from harness.studies.pairs import Answers, Run, SeedsByImages, own_protocol
+from harness_leaderboard.baselines import BASELINE, fitting, missing_baseline, terms_of
 from harness_leaderboard.separation import (
     LEVEL,
     Separation,
@@ -52,8 +59,6 @@ from harness_leaderboard.separation import (
     separate,
 )
 from harness_leaderboard.told import from_outside, images_seen, noise_auc
-
-BASELINE = "baseline"
 
 EpochChoice: TypeAlias = Literal["last", "best", "averaged", "all"]
 
@@ -74,13 +79,15 @@ class Span(NamedTuple):
 class HeadlineRow:
     """One method with all its seeds: accuracies in percent, differences in points.
 
-    ``top1`` is None if predictions are missing, ``over_baseline`` also of the baseline itself and
-    of a row that shares no seed with it. ``images`` counts the pictures that the networks of all
-    stages were trained on, every crop and every network, mean over the seeds; ``images_share`` is
-    its ratio to the baseline's. ``seconds`` is device time of the training. ``noise_auc`` is that
-    of the last stage that weighs or leaves out pictures (0.5 is chance). ``external`` names what
-    the method took from outside the data set's training split: "weights", "clean pictures",
-    "encoder NAME" (of texts). ``told_apart_from`` are places in the board's ``rows``.
+    ``top1`` is None if predictions are missing, ``over_baseline`` also of a baseline itself and of
+    a row that has none of its budget, or shares no seed with it. ``images`` counts the pictures
+    that the networks of all stages were trained on, every crop and every network, mean over the
+    seeds; ``images_share`` is its ratio to the baseline's. ``seconds`` is device time of the
+    training. ``noise_auc`` is that of the last stage that weighs or leaves out pictures (0.5 is
+    chance). ``external`` names what the method took from outside the data set's training split:
+    "weights", "clean pictures", "encoder NAME" (of texts). ``submitted`` are the files that
+    runs came from which others made, each once; ``told_apart_from`` are places in the board's
+    ``rows``.
     """
 
     rank: tuple[int, int]
@@ -93,6 +100,7 @@ class HeadlineRow:
     top1: Span | None
     over_baseline: Span | None
     is_baseline: bool
+    baseline: str
     top5_percent: float
     noise_auc: float | None
     seeds: tuple[int, ...]
@@ -104,16 +112,17 @@ class HeadlineRow:
     external: tuple[str, ...]
     records: tuple[str, ...]
     told_apart_from: tuple[int, ...]
+    submitted: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class HeadlineBoard:
     """One board: what all rows share, the rows, what was tested, and what a reader must know.
 
-    ``baseline`` is the name of the row that differences are taken from, or empty. ``tested`` counts
-    the pairs of rows with enough shared seeds, ``told_apart`` those that are told apart. ``others``
-    are the other data sets that have runs, that of the newest run first. ``notes`` are sentences
-    on single rows: seeds that ran twice, other code, missing predictions.
+    ``baseline`` is the name of the row that most differences are taken from, or empty. ``tested``
+    counts the pairs of rows with enough shared seeds, ``told_apart`` those that are told apart.
+    ``others`` are the other data sets that have runs, that of the newest run first. ``notes`` are
+    sentences on single rows: seeds that ran twice, other code, missing predictions.
     """
 
     data: DataSet
@@ -148,6 +157,7 @@ def make_headline(  # noqa: PLR0913 - one parameter per choice
     epoch: EpochChoice | None = None,
     methods: Sequence[str] = (),
     unverified: Collection[str] | None = None,
+    origins: Mapping[str, Origin] | None = None,
     answers: Answers | None = None,
 ) -> HeadlineBoard:
     """Compute the board of one data set, by default that of the newest run.
@@ -156,7 +166,8 @@ def make_headline(  # noqa: PLR0913 - one parameter per choice
     spells it, or the beginning of an edition. ``split`` is by default the first of test, val and
     ilsvrc that was scored. ``methods`` keeps the rows whose plugin, label or name is one of these.
     ``unverified`` are the ids of records whose predictions were not scored again; None if none was
-    checked. ``answers`` reads predictions; give one to read them in another way.
+    checked. ``origins`` says where records came from that others made, by id. ``answers`` reads
+    predictions; give one to read them in another way.
 
     Raises:
         HarnessError: There are no records, or none of this data, split, epoch or method.
@@ -180,18 +191,20 @@ def make_headline(  # noqa: PLR0913 - one parameter per choice
         raise HarnessError(_nothing(kept, chosen, split, epoch))
     entries.sort(key=lambda one: (-one.percent["top1"], one.group.name, one.epoch))
     found = separate([entry.correct for entry in entries])
-    baseline = _baseline(entries)
+    baselines = fitting([(entry.group.newest, _worth(entry)) for entry in entries])
+    rows = tuple(_rows(entries, found, baselines, unverified, origins or {}))
     return HeadlineBoard(
         data=chosen,
         split=split,
         images=next(s.images for s in entries[0].records[0].scores if s.split == split),
-        rows=tuple(_rows(entries, found, baseline, unverified)),
-        baseline=baseline.group.name if baseline else "",
+        rows=rows,
+        baseline=_most_served(rows),
         tested=len(found.p_values),
         told_apart=len(found.better),
         others=_others(known, chosen),
         notes=(
             *_namesakes(known, chosen),
+            *_on_baselines(rows, entries, baselines),
             *(note for _, note in notes),
             *filter(None, (entry.problem for entry in entries)),
         ),
@@ -316,30 +329,64 @@ def _nothing(
     return unknown(f"score on {chosen.asked}", asked, scored, listing="measured")
 
 
-def _baseline(entries: Sequence[_Entry]) -> _Entry | None:
-    """Return the row that differences are taken from: the unchanged baseline, most seeds first."""
-    plain = [e for e in entries if e.group.newest.label == e.group.newest.plugin == BASELINE]
-    return max(
-        plain,
-        key=lambda e: (len(e.correct), e.epoch != "best", e.group.newest.cost.created),
-        default=None,
-    )
+def _worth(entry: _Entry) -> float:
+    """Return what speaks for a row among baselines of equal terms: seeds, and the fixed epoch."""
+    return 2 * len(entry.correct) + (entry.epoch != "best")
+
+
+def _most_served(rows: Sequence[HeadlineRow]) -> str:
+    """Return the baseline that most rows are compared with, the unchanged one if none is."""
+    served = Counter(row.baseline for row in rows if row.baseline)
+    known = [row.method for row in rows if row.is_baseline]
+    return max(known, key=lambda name: (served[name], name == BASELINE), default="")
+
+
+def _on_baselines(
+    rows: Sequence[HeadlineRow], entries: Sequence[_Entry], baselines: Sequence[int | None]
+) -> Iterator[str]:
+    """Yield which baselines differences are from, if there are several, and what has none."""
+    by_baseline: dict[str, list[str]] = {}
+    for row in rows:
+        if row.baseline:
+            by_baseline.setdefault(row.baseline, []).append(row.method)
+    if len(by_baseline) > 1:
+        said = (f"{', '.join(names)} from {name}" for name, names in by_baseline.items())
+        yield f"Differences are from the baseline of the same budget: {'; '.join(said)}."
+    if not any(entry.group.newest.plugin == BASELINE for entry in entries):
+        return  # the table says how to run one
+    alone = [
+        (row, entry)
+        for row, entry, baseline in zip(rows, entries, baselines, strict=True)
+        if baseline is None and not row.is_baseline
+    ]
+    if alone:
+        names = ", ".join(dict.fromkeys(row.method for row, _ in alone))
+        yield (
+            f"No difference is shown for {names}: no baseline has the same budget; to run one: "
+            f"harness run {missing_baseline(alone[0][1].group.newest)}"
+        )
 
 
 def _rows(
     entries: Sequence[_Entry],
     found: Separation,
-    baseline: _Entry | None,
+    baselines: Sequence[int | None],
     unverified: Collection[str] | None,
+    origins: Mapping[str, Origin],
 ) -> Iterable[HeadlineRow]:
     count = len(entries)
     groups, ranks = groups_of(count, found), ranks_of(count, found.better)
-    least = _mean(baseline, images_seen) if baseline else None
+    serving = set(baselines)
     for place, entry in enumerate(entries):
         newest, ids = entry.group.newest, tuple(record.id for record in entry.records)
         tables = list(entry.correct.values())
+        own = baselines[place]
+        baseline = None if own is None else entries[own]
         against = difference(entry.correct, baseline.correct) if baseline else None
+        least = _mean(baseline or entry, images_seen)
         images = _mean(entry, images_seen)
+        is_baseline = own is None and newest.plugin == BASELINE
+        sources = dict.fromkeys(origins[name].source for name in ids if name in origins)
         yield HeadlineRow(
             rank=ranks[place],
             group=groups[place],
@@ -349,19 +396,21 @@ def _rows(
             epoch=entry.epoch,
             top1_percent=entry.percent["top1"],
             top1=_span(mean_accuracy(np.concatenate(tables))) if tables else None,
-            over_baseline=_span(against) if against and entry is not baseline else None,
-            is_baseline=entry is baseline,
+            over_baseline=_span(against) if against else None,
+            is_baseline=is_baseline and (place in serving or not terms_of(newest).rest),
+            baseline=baseline.group.name if baseline else "",
             top5_percent=entry.percent["top5"],
             noise_auc=_mean(entry, noise_auc),
             seeds=tuple(record.seed for record in entry.records),
             seconds=fmean(record.cost.device_seconds for record in entry.records),
             images=images,
-            images_share=images / least if images and least else None,
+            images_share=images / least if images and least and (baseline or is_baseline) else None,
             size=size_of(newest),
             verified=_verified(ids, unverified),
             external=from_outside(newest),
             records=ids,
             told_apart_from=tuple(o for o in range(count) if found.told_apart(place, o)),
+            submitted=tuple(sources),
         )
 
 

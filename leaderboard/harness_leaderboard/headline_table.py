@@ -13,7 +13,7 @@ from harness_leaderboard.headline import (
     Span,
     told_apart_in_words,
 )
-from harness_leaderboard.table import BoardTable, short_time
+from harness_leaderboard.table import BoardTable, marked, on_submitted, short_time
 
 # What plain text leaves out first if it is too narrow.
 SPARE = ("time", "images", "verified", "external", "top-5", "AUC", "seeds", "tie", "epoch")
@@ -35,7 +35,7 @@ def headline_table(board: HeadlineBoard, epoch: EpochChoice | None = None) -> Bo
     columns: dict[str, list[str]] = {
         "rank": [_rank(row) for row in rows],
         "tie": [row.group for row in rows],
-        "method": [row.method for row in rows],
+        "method": [marked(row.method, row.submitted) for row in rows],
         "top-1 %": [_percent(row) for row in rows],
         "vs baseline": ["-" if r.is_baseline else _difference(r) for r in rows],
         "top-5": [f"{row.top5_percent:.1f}" for row in rows],
@@ -94,6 +94,7 @@ def _lines(board: HeadlineBoard) -> Iterator[dict[str, object]]:
             "plugin": row.plugin,
             "top1_percent": row.top1_percent,
             **_bounds("top1", row.top1),
+            "baseline": row.baseline,
             "over_baseline": row.over_baseline.estimate if row.over_baseline else None,
             **_bounds("over_baseline", row.over_baseline),
             "top5_percent": row.top5_percent,
@@ -106,6 +107,7 @@ def _lines(board: HeadlineBoard) -> Iterator[dict[str, object]]:
             "size": row.size,
             "verified": row.verified,
             "external": list(row.external),
+            "submitted": list(row.submitted),
             "told_apart_from": [names[place] for place in row.told_apart_from],
             "records": list(row.records),
         }
@@ -202,6 +204,7 @@ def _on_runs(board: HeadlineBoard) -> Iterator[str]:
         yield "Verified: the stored predictions of every run give these figures."
     elif "no" in verified:
         yield "Verified: the stored predictions give these figures; no: some are missing."
+    yield from on_submitted(rows)
     sizes = {row.size for row in rows}
     if "shrunk" in sizes:
         which = "All runs are" if sizes == {"shrunk"} else "Some runs are"

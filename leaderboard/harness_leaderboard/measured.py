@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean, stdev
 from typing import Literal
 
 from harness.scores import Epoch
 from harness.store.groups import Group, size_of
+from harness.store.origins import Origin
 from harness.store.record import NoiseQuality, ResultRecord, Score
 from harness_leaderboard.published import PublishedRow, corresponding
 from harness_leaderboard.rows import BoardRow, NoiseRow
@@ -20,11 +21,12 @@ def measured_rows(
     published: Iterable[PublishedRow],
     epochs: Iterable[Epoch],
     unverified: Collection[str] | None = None,
+    origins: Mapping[str, Origin] | None = None,
 ) -> list[BoardRow]:
     """Return one row per group, split, protocol and epoch, with the published row it reproduces.
 
     ``unverified`` are the ids of records whose predictions were not scored again; None if none was
-    checked.
+    checked. ``origins`` says where records came from that others made, by id.
     """
     published, epochs = list(published), set(epochs)
     rows = []
@@ -51,6 +53,7 @@ def measured_rows(
                     row,
                     method=group.name,
                     verified=_verified([record.id for record, _ in pairs], unverified),
+                    submitted=_sources([record.id for record, _ in pairs], origins or {}),
                 )
             )
     return rows
@@ -60,6 +63,10 @@ def _verified(ids: Sequence[str], unverified: Collection[str] | None) -> Literal
     if unverified is None:
         return ""
     return "no" if set(ids) & set(unverified) else "yes"
+
+
+def _sources(ids: Sequence[str], origins: Mapping[str, Origin]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(origins[name].source for name in ids if name in origins))
 
 
 def _row(records: list[ResultRecord], scores: list[Score]) -> BoardRow:

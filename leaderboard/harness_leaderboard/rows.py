@@ -17,6 +17,7 @@ class BoardRow:
     accuracies. ``printed_`` values are as the publication prints them, in the unit
     ``printed_as``; ``runs`` is the top-5 of each of several entries. ``verified`` is "yes" if the
     predictions of all seeds were scored again and gave these figures, "no" if some are missing.
+    ``submitted`` are the files that runs of others came from, each once.
 
     Published rows of different ``regime`` may not share a table. ``read`` is "confirmed" if the
     number was read where it was first published, "copied" if in another publication.
@@ -42,6 +43,7 @@ class BoardRow:
     knobs: str = ""
     fingerprint: str = ""
     verified: Literal["", "yes", "no"] = ""
+    submitted: tuple[str, ...] = ()
     reference: str = ""
     reference_top1_percent: float | None = None
     reference_top5_percent: float | None = None

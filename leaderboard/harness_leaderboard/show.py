@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple, TypeAlias
 import pandas as pd
 
 from harness.scores import Epoch
+from harness.store.origins import Origin
 from harness.store.record import ResultRecord
 from harness_leaderboard.formats import LISTS, PAGES, WIDTH, as_table
 from harness_leaderboard.headline import EpochChoice, HeadlineBoard, make_headline
@@ -62,12 +63,13 @@ def show(
     home: Path,
     asked: Filters,
     unverified: Collection[str] | None,
+    origins: Mapping[str, Origin] | None = None,
 ) -> Shown:
     """Return what a board of this kind shows; raises HarnessError if a filter names nothing."""
     if kind == "headline":
         if not records:
             return Shown([], headline_list(()), empty=HOW_TO_FILL)
-        boards = headlines(records, home, asked, unverified)
+        boards = headlines(records, home, asked, unverified, origins)
         tables = [headline_table(one, asked.epoch) for one in boards]
         notes = tuple(dict.fromkeys(note for one in boards for note in one.notes))
         return Shown(tables, headline_list(boards), notes)
@@ -78,6 +80,7 @@ def show(
             (*load_published(), *load_field()) if kind in ("published", "all") else (),
             epochs=_epochs(asked.epoch) if kind == "all" else ("last",),
             unverified=unverified,
+            origins=origins,
         ),
         editions=asked.data,
         splits=asked.splits,
@@ -98,6 +101,7 @@ def headlines(
     home: Path,
     asked: Filters,
     unverified: Collection[str] | None,
+    origins: Mapping[str, Origin] | None = None,
 ) -> list[HeadlineBoard]:
     """Return a headline board for each data set and split that was asked for, one by default."""
     known = list(records)
@@ -110,6 +114,7 @@ def headlines(
             epoch=asked.epoch,
             methods=asked.methods,
             unverified=unverified,
+            origins=origins,
         )
         for data, split in product(asked.data or (None,), asked.splits or (None,))
     ]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import pandas as pd
 
@@ -12,10 +12,13 @@ from harness.errors import HarnessError, unknown
 from harness.scores import Epoch
 from harness.store.data_names import edition_is_called
 from harness.store.groups import group_runs
+from harness.store.origins import Origin
 from harness.store.record import ResultRecord
 from harness_leaderboard.measured import measured_rows, noise_rows
 from harness_leaderboard.published import PublishedRow, published_row
 from harness_leaderboard.rows import BoardRow, NoiseRow
+
+MARK = "\N{DAGGER}"
 
 AnyRow = TypeVar("AnyRow", BoardRow, NoiseRow)
 
@@ -33,6 +36,20 @@ REGIMES = (
     "networks together."
 )
 COPIED = "Copied: read in another publication than the one that measured it."
+
+
+class Submitted(Protocol):
+    """A row that says where runs of others came from."""
+
+    @property
+    def method(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def submitted(self) -> tuple[str, ...]:
+        """The files, each once."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,16 +86,18 @@ def make_board(
     *,
     epochs: Iterable[Epoch] = ("last",),
     unverified: Collection[str] | None = None,
+    origins: Mapping[str, Origin] | None = None,
 ) -> Board:
     """Group the records over seeds and add the published rows, best first.
 
     ``unverified`` are the ids of records whose predictions were not scored again; None if none was
-    checked. Rows are sorted by top-1, in tables with a row that has none by top-5.
+    checked. ``origins`` says where records came from that others made. Rows are sorted by top-1, in
+    tables with a row that has none by top-5.
     """
     published = list(published)
     groups, notes = group_runs(records)
     rows = [
-        *measured_rows(groups, published, epochs, unverified),
+        *measured_rows(groups, published, epochs, unverified, origins),
         *(published_row(row) for row in published),
     ]
     lacking = {_terms(row) for row in rows if row.top1_percent is None}
@@ -200,7 +219,7 @@ def _gather(
 
 def _measured_table(terms: tuple[str, ...], rows: list[BoardRow]) -> BoardTable:
     columns: dict[str, list[str]] = {
-        "method": [row.method for row in rows],
+        "method": [marked(row.method, row.submitted) for row in rows],
         "top-1 %": [_spread(row.top1_percent, row.top1_sd) for row in rows],
         "top-5 %": [_spread(row.top5_percent, row.top5_sd) for row in rows],
         "class mean %": _class_means(rows),
@@ -256,7 +275,7 @@ def _frame(columns: dict[str, list[str]]) -> pd.DataFrame:
 
 def _measured_notes(terms: tuple[str, ...], rows: list[BoardRow]) -> tuple[str, ...]:
     edition, split, *_ = terms
-    notes = [*_copies(edition, rows)]
+    notes = [*_copies(edition, rows), *on_submitted(rows)]
     if any(row.size == "shrunk" for row in rows):
         notes.append(_SHRUNK)
     if split == "val" and any(row.epoch == "best" for row in rows):
@@ -310,6 +329,18 @@ def _spread(value: float | None, deviation: float | None) -> str:
 
 def _share(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
+
+
+def marked(method: str, submitted: Sequence[str]) -> str:
+    """Return a method's name, with a mark if runs of it came from others."""
+    return f"{method} {MARK}" if submitted else method
+
+
+def on_submitted(rows: Iterable[Submitted]) -> Iterator[str]:
+    """Yield what the mark means, and which file each marked row came from."""
+    found = [f"{row.method} from {', '.join(row.submitted)}" for row in rows if row.submitted]
+    if found:
+        yield f"{MARK} Runs that others made, some or all: {'; '.join(found)}."
 
 
 def short_time(seconds: float) -> str:

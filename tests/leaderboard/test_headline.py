@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 
 import numpy as np
 import pytest
 
 from harness.errors import HarnessError
 from harness.statistics.intervals import mean_accuracy
+from harness.store.origins import Origin
 from harness.store.record_files import write_record
 from harness_leaderboard.headline import make_headline, told_apart_in_words
+from harness_leaderboard.show import Filters, show, text_of
 
 IMAGES = 400
 DATA = {"asked": "synthweb:small", "edition": "synthweb-small v1"}
@@ -195,3 +198,117 @@ def test_what_was_not_measured_is_one_line(add, tmp_path):
     record = add("baseline", 0, 0.5)
     with pytest.raises(HarnessError, match=r"unknown score on synthweb:small 'val'.*: test"):
         make_headline([record], tmp_path, split="val")
+
+
+def gains(records, home):
+    """Return by row its baseline and its gain, rounded; and the notes."""
+    board = make_headline(records, home)
+    rows = {
+        row.method: (row.baseline, row.over_baseline and round(row.over_baseline.estimate))
+        for row in board.rows
+    }
+    return board.baseline, rows, board.notes
+
+
+def test_a_baseline_with_another_budget_serves_the_rows_that_share_it(add, tmp_path):
+    records = [add("baseline epochs=5", 0, 0.4), add("pci epochs=5", 0, 0.6)]
+    name, rows, notes = gains(records, tmp_path)
+    assert name == "baseline epochs=5"
+    assert rows == {"pci epochs=5": (name, 20), "baseline epochs=5": ("", None)}
+    assert notes == ()
+    assert make_headline(records, tmp_path).rows[1].is_baseline
+
+
+def test_a_row_without_a_baseline_of_its_budget_has_no_difference(add, tmp_path):
+    records = [
+        add("baseline epochs=5", 0, 0.4),
+        add("pci", 0, 0.6),
+        add("huawei", 0, 0.5),
+    ]
+    _, rows, notes = gains(records, tmp_path)
+    assert rows == {
+        "pci": ("", None),
+        "huawei": ("", None),
+        "baseline epochs=5": ("", None),
+    }
+    (note,) = notes
+    assert note == (
+        "No difference is shown for pci, huawei: no baseline has the same budget; to run one: "
+        "harness run --plugin baseline"
+    )
+    records = [add("baseline", 0, 0.4), add("pci epochs=5", 0, 0.6)]
+    _, rows, (note,) = gains(records, tmp_path)
+    assert rows["pci epochs=5"] == ("", None)
+    assert note.endswith("harness run --plugin baseline --stage epochs=5")
+
+
+def test_each_row_is_compared_with_the_baseline_of_its_budget(add, tmp_path):
+    records = [
+        add("baseline", 0, 0.4),
+        add("baseline epochs=50", 0, 0.5),
+        add("baseline lr=0.2", 0, 0.45),
+        add("pci", 0, 0.6),
+        add("pci epochs=50", 0, 0.8),
+        add("pci lr=0.2 row=B2", 0, 0.7),
+        add("huawei crops=1", 0, 0.3),
+    ]
+    name, rows, notes = gains(records, tmp_path)
+    assert name == "baseline"
+    assert rows == {
+        "pci epochs=50": ("baseline epochs=50", 30),
+        "pci lr=0.2 row=B2": ("baseline lr=0.2", 25),
+        "pci": ("baseline", 20),
+        "baseline epochs=50": ("", None),
+        "baseline lr=0.2": ("baseline", 5),
+        "baseline": ("", None),
+        "huawei crops=1": ("baseline", -10),
+    }
+    (note,) = notes
+    assert note.startswith("Differences are from the baseline of the same budget: pci epochs=50 fr")
+
+
+def test_of_a_shrunk_and_a_whole_baseline_each_serves_its_like(add, tmp_path):
+    records = [
+        add(label, 0, share, full_size=whole, created=f"2024-05-0{day}T12:00:00+00:00")
+        for day, (label, share, whole) in enumerate(
+            [
+                ("baseline", 0.4, False),
+                ("baseline", 0.6, True),
+                ("pci", 0.5, False),
+                ("pci", 0.9, True),
+            ],
+            1,
+        )
+    ]
+    found = make_headline(records, tmp_path).rows
+    spans = {(r.plugin, r.size): r.over_baseline and round(r.over_baseline.estimate) for r in found}
+    assert spans == {
+        ("pci", "full"): 30,
+        ("pci", "shrunk"): 10,
+        ("baseline", "full"): None,
+        ("baseline", "shrunk"): None,
+    }
+
+
+def test_what_others_made_is_marked_in_every_form(add, tmp_path):
+    records = [add("baseline", 0, 0.4), add("pci", 0, 0.6), add("pci", 1, 0.6)]
+    origins = {records[2].id: Origin(source="sent.zip", sha256="")}
+    shown = show("headline", records, tmp_path, Filters(), None, origins)
+    text, _ = text_of(shown, "table", 100)
+    assert "pci \N{DAGGER}" in text
+    assert "\N{DAGGER} Runs that others made, some or all: pci from sent.zip." in text
+    assert max(map(len, text.splitlines())) <= 100
+    said = json.loads(text_of(shown, "json")[0])
+    assert [(row["method"], row["submitted"]) for row in said] == [
+        ("pci", ["sent.zip"]),
+        ("baseline", []),
+    ]
+    assert "sent.zip" in text_of(shown, "csv")[0]
+    everything = show("all", records, tmp_path, Filters(), None, origins)
+    assert "from sent.zip" in text_of(everything, "table", 100)[0]
+    assert set(everything.frame["submitted"][everything.frame["kind"] == "measured"]) == {
+        (),
+        ("sent.zip",),
+    }
+    own = text_of(show("headline", records, tmp_path, Filters(), None, {}), "table", 100)[0]
+    assert "\N{DAGGER}" not in own

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.pages import plots
 from harness.pages.render import points
-from harness.store.origins import Origin
 from harness.store.record import ResultRecord
 from harness.studies.again import command
 from harness_leaderboard.headline import HeadlineBoard, HeadlineRow, told_apart_in_words
@@ -26,22 +25,16 @@ class DrawnRow(NamedTuple):
     outcome: str  # "better", "worse" or "" if it is not told apart from the baseline
     runs: tuple[tuple[int, str], ...]
     baseline_run: str
-    submitted: tuple[str, ...]  # where runs that others made came from, each once
 
 
-def board_values(
-    board: HeadlineBoard, records: Mapping[str, ResultRecord], origins: Mapping[str, Origin]
-) -> dict[str, Any]:
-    """Return what the template of a board shows.
-
-    ``records`` are all by id, ``origins`` says where those came from that others made.
-    """
+def board_values(board: HeadlineBoard, records: Mapping[str, ResultRecord]) -> dict[str, Any]:
+    """Return what the template of a board shows; ``records`` are all by id."""
     best = board.rows[0]
     above = [row for row in board.rows if outcome_of(board, row) == "better"]
     alike = [row for row in board.rows[1:] if 0 not in row.told_apart_from]
     return {
         "board": board,
-        "rows": _drawn(board, origins),
+        "rows": _drawn(board),
         "words": told_apart_in_words(board),
         "best": best,
         "above": above,
@@ -57,16 +50,25 @@ def board_values(
 
 
 def outcome_of(board: HeadlineBoard, row: HeadlineRow) -> str:
-    """Return whether tests tell a row from the baseline: "better", "worse" or ""."""
-    place = next((n for n, one in enumerate(board.rows) if one.is_baseline), None)
+    """Return whether tests tell a row from its baseline: "better", "worse" or ""."""
+    baseline = _baseline_of(board, row)
+    place = None if baseline is None else board.rows.index(baseline)
     if place is None or place not in row.told_apart_from:
         return ""
     return "better" if board.rows.index(row) < place else "worse"
 
 
+def _baseline_of(board: HeadlineBoard, row: HeadlineRow) -> HeadlineRow | None:
+    """Return the row that a row's difference is taken from."""
+    if not row.baseline:
+        return None
+    named = [one for one in board.rows if one.method == row.baseline]
+    return next((one for one in named if one.is_baseline), named[0])
+
+
 def lead(board: HeadlineBoard, above: Sequence[HeadlineRow], alike: Sequence[HeadlineRow]) -> str:
     """Return in a sentence or two which methods beat the baseline and which are alike."""
-    others = len(board.rows) - bool(board.baseline)
+    others = sum(bool(row.baseline) for row in board.rows)
     if not board.baseline:
         first = "No run of the plain baseline is on this data, so no gain over it is known."
     elif not others:
@@ -82,22 +84,21 @@ def lead(board: HeadlineBoard, above: Sequence[HeadlineRow], alike: Sequence[Hea
     return f"{first} {len(alike)} {rows} cannot be told apart from the first."
 
 
-def _drawn(board: HeadlineBoard, origins: Mapping[str, Origin]) -> list[DrawnRow]:
+def _drawn(board: HeadlineBoard) -> list[DrawnRow]:
     spans = [row.over_baseline for row in board.rows if row.over_baseline]
     low, high = min((s.low for s in spans), default=0.0), max((s.high for s in spans), default=0.0)
     axis = plots.Axis(min(0.0, low), max(0.0, high) or 1.0, *CELL)
-    baseline = next((row for row in board.rows if row.is_baseline), None)
     found = []
     for row in board.rows:
+        baseline = _baseline_of(board, row)
         span, outcome, picture = row.over_baseline, outcome_of(board, row), None
         if span is not None:
             label = f"{points(span.estimate)}, from {points(span.low)} to {points(span.high)}"
             drawn = (span.estimate, span.low, span.high)
             picture = plots.interval(drawn, axis, zero=True, outcome=outcome, label=label)
         runs = tuple(zip(row.seeds, row.records, strict=True))
-        other = _same_seed(row, baseline) if baseline and not row.is_baseline else ""
-        sources = dict.fromkeys(origins[name].source for name in row.records if name in origins)
-        found.append(DrawnRow(row, picture, outcome, runs, other, tuple(sources)))
+        other = _same_seed(row, baseline) if baseline else ""
+        found.append(DrawnRow(row, picture, outcome, runs, other))
     return found
 
 

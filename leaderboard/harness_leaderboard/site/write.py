@@ -116,6 +116,7 @@ class Site:
                     self._home,
                     split=split,
                     unverified=self._unverified,
+                    origins=self._origins,
                     answers=Answers(self._files.load),
                 )
             except HarnessError as error:
@@ -164,7 +165,7 @@ class Site:
         if not self.boards:
             yield "index.html", self._page("empty.html", "index.html", {"problems": self._problems})
         for placed in self.boards:
-            values = board_values(placed.board, self._by_id, self._origins)
+            values = board_values(placed.board, self._by_id)
             first = placed is self.boards[0]
             values |= {"boards": self.boards, "problems": self._problems if first else ()}
             yield placed.file, self._page("board.html", placed.file, values)
