@@ -6,7 +6,7 @@ A plot is an ``svg`` with ``role="img"`` and a label that says in words what it 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -190,21 +190,32 @@ def sorted_shares(shares: Sequence[float], *, x: str, y: str, label: str) -> Mar
 
 
 def scatter(
-    dots: Sequence[Dot], front: Sequence[tuple[float, float]], *, x: str, y: str, label: str
+    dots: Sequence[Dot],
+    front: Sequence[tuple[float, float]],
+    *,
+    x: str,
+    y: str,
+    label: str,
+    narrow: bool = False,
 ) -> Markup:
-    """Draw points over a logarithmic x with their intervals, and a line for the Pareto front."""
+    """Draw points over a logarithmic x with their intervals, and a line for the Pareto front.
+
+    ``narrow`` is for a phone: only marked points and those of the front are named.
+    """
     if not dots:
         return _svg((), label)
-    width, height = 1000.0, 400.0
+    width, height = (WIDTH, 280.0) if narrow else (1000.0, 400.0)
+    named = {dot.name for dot in dots if not narrow or dot.is_marked or (dot.x, dot.y) in front}
     lows = [dot.y if dot.low is None else dot.low for dot in dots]
     highs = [dot.y if dot.high is None else dot.high for dot in dots]
     pad = 0.06 * (max(highs) - min(lows)) or 1.0
     left, right = min(dot.x for dot in dots), max(dot.x for dot in dots)
-    across = Axis(left / 1.3, right * 1.9, LEFT, width - RIGHT, logarithmic=True)
+    room = (right / left) ** 0.4 if narrow else 1.0  # for names of the rightmost, in a small plot
+    across = Axis(left / 1.3, right * max(1.9, room), LEFT, width - RIGHT, logarithmic=True)
     up = Axis(min(lows) - pad, max(highs) + pad, height - BOTTOM, TOP)
     frame = _frame(across, up, x, y)
     return _svg(
-        (*frame, *_front(front, across, up), *_dots(dots, across, up)), label, width, height
+        (*frame, *_front(front, across, up), *_dots(dots, across, up, named)), label, width, height
     )
 
 
@@ -217,8 +228,9 @@ def _front(front: Sequence[tuple[float, float]], across: Axis, up: Axis) -> Iter
         yield f'<path class="front" d="{steps}H{across.end:.1f}"/>'
 
 
-def _dots(dots: Sequence[Dot], across: Axis, up: Axis) -> Iterator[str]:
+def _dots(dots: Sequence[Dot], across: Axis, up: Axis, named: Collection[str]) -> Iterator[str]:
     taken: list[tuple[float, float]] = []
+    names: list[str] = []  # drawn last: over all dots and whiskers
     for dot in sorted(dots, key=lambda one: -one.y):
         a, b = across.place(dot.x), up.place(dot.y)
         if dot.low is not None and dot.high is not None:
@@ -227,12 +239,15 @@ def _dots(dots: Sequence[Dot], across: Axis, up: Axis) -> Iterator[str]:
         mark = "dot s1" if dot.is_marked else "dot s0"
         title = f"<title>{_escaped(f'{dot.name}: {dot.y:.2f}')}</title>"
         yield f'<circle class="{mark}" cx="{a:.1f}" cy="{b:.1f}" r="4.5">{title}</circle>'
+        if dot.name not in named:
+            continue
         line = b + 4
         while any(abs(line - y) < 13 and abs(a - x) < 130 for x, y in taken):
             line += 13
         if line < up.start:  # of a heap of equal dots, as many names as there is room for
             taken.append((a, line))
-            yield _text(a + 9, line, _cut(dot.name, 40), "name")
+            names.append(_text(a + 9, line, _cut(dot.name, 40), "name"))
+    yield from names
 
 
 def interval(

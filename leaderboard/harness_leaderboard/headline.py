@@ -33,7 +33,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Literal, NamedTuple, TypeAlias
@@ -43,15 +42,14 @@ import numpy as np
 from harness.errors import HarnessError, unknown
 from harness.scores import SPLITS, Epoch, Metric
 from harness.statistics.intervals import Interval, mean_accuracy
-from harness.statistics.verdicts import ENOUGH_SEEDS
 from harness.store.data_names import DataSet, data_set, of_data
 from harness.store.groups import Group, group_runs, size_of
 from harness.store.origins import Origin
 from harness.store.record import ResultRecord
 from harness.studies.pairs import Answers, Run, SeedsByImages, own_protocol
 from harness_leaderboard.baselines import BASELINE, fitting, missing_baseline, terms_of
+from harness_leaderboard.headline_board import HeadlineBoard, HeadlineRow, Span
 from harness_leaderboard.separation import (
-    LEVEL,
     Separation,
     difference,
     groups_of,
@@ -61,79 +59,6 @@ from harness_leaderboard.separation import (
 from harness_leaderboard.told import from_outside, images_seen, noise_auc
 
 EpochChoice: TypeAlias = Literal["last", "best", "averaged", "all"]
-
-
-class Span(NamedTuple):
-    """An estimate with its 95 % interval, in percent or points.
-
-    With one seed, ``covers_seeds`` is false: the interval covers image sampling only.
-    """
-
-    estimate: float
-    low: float
-    high: float
-    covers_seeds: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class HeadlineRow:
-    """One method with all its seeds: accuracies in percent, differences in points.
-
-    ``top1`` is None if predictions are missing, ``over_baseline`` also of a baseline itself and of
-    a row that has none of its budget, or shares no seed with it. ``images`` counts the pictures
-    that the networks of all stages were trained on, every crop and every network, mean over the
-    seeds; ``images_share`` is its ratio to the baseline's. ``seconds`` is device time of the
-    training. ``noise_auc`` is that of the last stage that weighs or leaves out pictures (0.5 is
-    chance). ``external`` names what the method took from outside the data set's training split:
-    "weights", "clean pictures", "encoder NAME" (of texts). ``submitted`` are the files that
-    runs came from which others made, each once; ``told_apart_from`` are places in the board's
-    ``rows``.
-    """
-
-    rank: tuple[int, int]
-    group: str
-    method: str
-    plugin: str
-    protocol: str
-    epoch: Epoch
-    top1_percent: float
-    top1: Span | None
-    over_baseline: Span | None
-    is_baseline: bool
-    baseline: str
-    top5_percent: float
-    noise_auc: float | None
-    seeds: tuple[int, ...]
-    seconds: float
-    images: float | None
-    images_share: float | None
-    size: Literal["full", "shrunk"]
-    verified: Literal["", "yes", "no"]
-    external: tuple[str, ...]
-    records: tuple[str, ...]
-    told_apart_from: tuple[int, ...]
-    submitted: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class HeadlineBoard:
-    """One board: what all rows share, the rows, what was tested, and what a reader must know.
-
-    ``baseline`` is the name of the row that most differences are taken from, or empty. ``tested``
-    counts the pairs of rows with enough shared seeds, ``told_apart`` those that are told apart.
-    ``others`` are the other data sets that have runs, that of the newest run first. ``notes`` are
-    sentences on single rows: seeds that ran twice, other code, missing predictions.
-    """
-
-    data: DataSet
-    split: str
-    images: int
-    rows: tuple[HeadlineRow, ...]
-    baseline: str
-    tested: int
-    told_apart: int
-    others: tuple[DataSet, ...]
-    notes: tuple[str, ...]
 
 
 class _Entry(NamedTuple):
@@ -209,31 +134,6 @@ def make_headline(  # noqa: PLR0913 - one parameter per choice
             *filter(None, (entry.problem for entry in entries)),
         ),
     )
-
-
-def told_apart_in_words(board: HeadlineBoard) -> str:
-    """Return what the ranks and groups of a board say, in sentences."""
-    pairs = len(board.rows) * (len(board.rows) - 1) // 2
-    if not pairs:
-        return "One row: nothing to compare. Run another method on the same data."
-    if not board.tested:
-        return (
-            f"No two rows share {ENOUGH_SEEDS} seeds, so none can be told apart: run each method "
-            f"with --seed 0 to {ENOUGH_SEEDS - 1}."
-        )
-    fewer = pairs - board.tested
-    letters = "; rows that share a letter (tie) cannot be told apart" if board.told_apart else ""
-    rest = f" ({fewer} more share fewer than {ENOUGH_SEEDS} seeds: not tested)" if fewer else ""
-    return (
-        f"{board.told_apart} of {_count(board.tested, 'pair')} told apart{rest}: paired "
-        f"differences in top-1 on the same seeds and {board.images:,} images, p below {LEVEL} "
-        f"after Holm's correction for {board.tested}. A rank is the best to the worst that these "
-        f"tests leave{letters}."
-    )
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 def _splits(record: ResultRecord) -> list[str]:

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
-from harness_leaderboard.headline import (
-    EpochChoice,
+from harness_leaderboard.headline import EpochChoice
+from harness_leaderboard.headline_board import (
     HeadlineBoard,
     HeadlineRow,
     Span,

@@ -14,7 +14,8 @@ from harness.scores import Epoch
 from harness.store.origins import Origin
 from harness.store.record import ResultRecord
 from harness_leaderboard.formats import LISTS, PAGES, WIDTH, as_table
-from harness_leaderboard.headline import EpochChoice, HeadlineBoard, make_headline
+from harness_leaderboard.headline import EpochChoice, make_headline
+from harness_leaderboard.headline_board import HeadlineBoard
 from harness_leaderboard.headline_table import headline_list, headline_table
 from harness_leaderboard.published import load_field, load_published
 from harness_leaderboard.rows import BoardRow, NoiseRow

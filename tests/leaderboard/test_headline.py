@@ -13,8 +13,10 @@ from harness.errors import HarnessError
 from harness.statistics.intervals import mean_accuracy
 from harness.store.origins import Origin
 from harness.store.record_files import write_record
-from harness_leaderboard.headline import make_headline, told_apart_in_words
+from harness_leaderboard.headline import make_headline
+from harness_leaderboard.headline_board import told_apart_in_words
 from harness_leaderboard.show import Filters, show, text_of
+from harness_leaderboard.site.board_page import board_values
 
 IMAGES = 400
 DATA = {"asked": "synthweb:small", "edition": "synthweb-small v1"}
@@ -265,6 +267,33 @@ def test_each_row_is_compared_with_the_baseline_of_its_budget(add, tmp_path):
     }
     (note,) = notes
     assert note.startswith("Differences are from the baseline of the same budget: pci epochs=50 fr")
+
+
+def said_first(records, home):
+    """Return the first sentences of the site's board."""
+    values = board_values(make_headline(records, home), {one.id: one for one in records})
+    return values["lead"]
+
+
+def test_the_site_begins_with_what_beats_the_baseline(add, tmp_path):
+    base = [add("baseline", seed, 0.4) for seed in range(3)]
+    good = [add("pci", seed, 0.9) for seed in range(3)]
+    one = [add("huawei", 0, 0.95)]
+    also = [add("elr", seed, 0.89) for seed in range(3)]
+    bad = [add("gce", seed, 0.1) for seed in range(3)]
+    assert said_first([*base, *good, *one, *also, *bad], tmp_path) == (
+        "pci beats the baseline by 50.0 points of top-1 (95 % interval 50.0 to 50.0), and so does "
+        "elr. huawei scores higher, but is not told apart from the baseline (fewer than 3 seeds). "
+        "elr cannot be told apart from pci. To run pci:"
+    )
+    assert said_first([*base, *bad], tmp_path).startswith(
+        "No method of 1 is shown to beat the baseline. To run"
+    )
+    assert said_first([*base, *one], tmp_path).startswith(
+        "No method of 1 is shown to beat the baseline; huawei, with 55.0 points of top-1 (95 % in"
+    )
+    assert said_first(base, tmp_path) == "Only the baseline was run on this data."
+    assert said_first(good, tmp_path).startswith("No run of the plain baseline is on this data")
 
 
 def test_of_a_shrunk_and_a_whole_baseline_each_serves_its_like(add, tmp_path):

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.pages import plots
 from harness.pages.render import points
+from harness.statistics.verdicts import ENOUGH_SEEDS
 from harness.store.record import ResultRecord
 from harness.studies.again import command
-from harness_leaderboard.headline import HeadlineBoard, HeadlineRow, told_apart_in_words
+from harness_leaderboard.headline_board import HeadlineBoard, HeadlineRow, Span, told_apart_in_words
 
 if TYPE_CHECKING:
     from markupsafe import Markup
 
+NAMED = 3  # methods in a sentence
 CELL = (8.0, 128.0)  # pixels from the left and the right end of an interval's axis
 
 
@@ -29,9 +31,10 @@ class DrawnRow(NamedTuple):
 
 def board_values(board: HeadlineBoard, records: Mapping[str, ResultRecord]) -> dict[str, Any]:
     """Return what the template of a board shows; ``records`` are all by id."""
-    best = board.rows[0]
     above = [row for row in board.rows if outcome_of(board, row) == "better"]
-    alike = [row for row in board.rows[1:] if 0 not in row.told_apart_from]
+    best = (above or board.rows)[0]
+    place = board.rows.index(best)
+    alike = [r for r in board.rows if r is not best and place not in r.told_apart_from]
     return {
         "board": board,
         "rows": _drawn(board),
@@ -39,7 +42,7 @@ def board_values(board: HeadlineBoard, records: Mapping[str, ResultRecord]) -> d
         "best": best,
         "above": above,
         "alike": alike,
-        "lead": lead(board, above, alike),
+        "lead": lead(board, above),
         "command": command(records[best.records[0]]),
         "cost": cost_plot(board),
         "groups": sorted({letter for row in board.rows for letter in row.group}),
@@ -66,22 +69,57 @@ def _baseline_of(board: HeadlineBoard, row: HeadlineRow) -> HeadlineRow | None:
     return next((one for one in named if one.is_baseline), named[0])
 
 
-def lead(board: HeadlineBoard, above: Sequence[HeadlineRow], alike: Sequence[HeadlineRow]) -> str:
-    """Return in a sentence or two which methods beat the baseline and which are alike."""
-    others = sum(bool(row.baseline) for row in board.rows)
+def lead(board: HeadlineBoard, above: Sequence[HeadlineRow]) -> str:
+    """Return which methods beat the baseline and by how much, and what is not decided.
+
+    ``above`` are the rows that tests tell from their baseline and that are better, best first.
+    """
+    others = [row for row in board.rows if row.baseline]
     if not board.baseline:
-        first = "No run of the plain baseline is on this data, so no gain over it is known."
-    elif not others:
-        first = "Only the baseline was run on this data."
-    elif not above:
-        first = f"No method of {others} is shown to beat the baseline."
+        return "No run of the plain baseline is on this data, so no gain over it is known."
+    if not others:
+        return "Only the baseline was run on this data."
+    if above:
+        first = f"{above[0].method} beats the baseline by {_gain(above[0])}"
+        if len(above) > 1:
+            first += f", and so {'does' if len(above) == 2 else 'do'} {_names(above[1:])}"
     else:
-        verb = "beats" if len(above) == 1 else "beat"
-        first = f"{len(above)} of {others} methods {verb} the baseline."
-    if not alike:
-        return first
-    rows = "row" if len(alike) == 1 else "rows"
-    return f"{first} {len(alike)} {rows} cannot be told apart from the first."
+        first = f"No method of {len(others)} is shown to beat the baseline"
+        if others[0].over_baseline and others[0].over_baseline.estimate > 0:
+            first += f"; {others[0].method}, with {_gain(others[0])}, is not told apart from it"
+    best = (above or board.rows)[0]
+    higher = board.rows[: board.rows.index(best)]
+    said = [f"{first}."]
+    few = [row for row in others if len(row.seeds) < ENOUGH_SEEDS]
+    if higher:
+        verb = "scores higher, but is" if len(higher) == 1 else "score higher, but are"
+        why = f" (fewer than {ENOUGH_SEEDS} seeds)" if all(row in few for row in higher) else ""
+        said.append(f"{_names(higher)} {verb} not told apart from the baseline{why}.")
+    place = board.rows.index(best)
+    alike = [row for row in above[1:] if place not in row.told_apart_from]
+    if alike:
+        said.append(f"{_names(alike)} cannot be told apart from {best.method}.")
+    said.append(f"To run {best.method}:")
+    return " ".join(said)
+
+
+def _gain(row: HeadlineRow) -> str:
+    span = row.over_baseline
+    if span is None:
+        return "a gain that is not known"
+    return f"{span.estimate:.1f} points of top-1 (95 % interval {_ends(span)})"
+
+
+def _ends(span: Span) -> str:
+    minus = "\N{MINUS SIGN}"
+    return f"{span.low:.1f} to {span.high:.1f}".replace("-", minus)
+
+
+def _names(rows: Sequence[HeadlineRow]) -> str:
+    names = [row.method for row in rows[:NAMED]]
+    more = len(rows) - len(names)
+    names += [f"{more} more"] if more else []
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def _drawn(board: HeadlineBoard) -> list[DrawnRow]:
@@ -108,8 +146,11 @@ def _same_seed(row: HeadlineRow, baseline: HeadlineRow) -> str:
     return by_seed.get(row.seeds[0], baseline.records[0])
 
 
-def cost_plot(board: HeadlineBoard) -> Markup | None:
-    """Draw accuracy over device time with the Pareto front; None without two rows that cost."""
+def cost_plot(board: HeadlineBoard) -> tuple[Markup, Markup] | None:
+    """Draw accuracy over device time with the Pareto front, for a desk and for a phone.
+
+    None without two rows that cost.
+    """
     rows = [row for row in board.rows if row.seconds > 0]
     if len(rows) < 2:
         return None
@@ -126,9 +167,12 @@ def cost_plot(board: HeadlineBoard) -> Markup | None:
     ]
     best = front([(row.seconds, row.top1_percent) for row in rows])
     label = f"Top-1 over device seconds of {len(rows)} methods; {len(best)} are on the Pareto front"
-    return plots.scatter(
-        dots, best, x="device seconds of one training", y=f"top-1 on {board.split}, %", label=label
+    across, up = "device seconds of one training", f"top-1 on {board.split}, %"
+    wide, narrow = (
+        plots.scatter(dots, best, x=across, y=up, label=label, narrow=small)
+        for small in (False, True)
     )
+    return wide, narrow
 
 
 def front(found: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:

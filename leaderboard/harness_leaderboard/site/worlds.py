@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from harness_leaderboard.headline import HeadlineBoard, Span
+from harness_leaderboard.headline_board import HeadlineBoard, Span
 from harness_leaderboard.site.board_page import outcome_of
 
 

@@ -24,7 +24,8 @@ from harness.store.reading import read_plain
 from harness.store.record import ResultRecord
 from harness.studies.again import command
 from harness.studies.pairs import Answers
-from harness_leaderboard.headline import HeadlineBoard, HeadlineRow, make_headline
+from harness_leaderboard.headline import make_headline
+from harness_leaderboard.headline_board import HeadlineBoard, HeadlineRow
 from harness_leaderboard.site.board_page import board_values
 from harness_leaderboard.site.compare_data import call, names_script, run_script
 from harness_leaderboard.site.home import HomeFiles, headline_score

@@ -264,6 +264,17 @@ def test_no_page_is_wider_than_a_phone(open_page: Open, made: Made) -> None:
     assert wide == {}
 
 
+@pytest.mark.parametrize(("width", "shown"), [(DESK, ".wide"), (PHONE, ".narrow")])
+def test_the_plot_of_cost_fits_without_scrolling(open_page: Open, width: int, shown: str) -> None:
+    page = open_page("index.html", width=width)
+    visible = page.locator("figure svg.plot:visible")
+    assert visible.count() == 1
+    assert visible.locator("xpath=..").evaluate("(box) => box.scrollWidth <= box.clientWidth")
+    assert page.locator(f"figure {shown} svg.plot").is_visible()
+    names = visible.locator("text.name").all_text_contents()
+    assert "baseline" in names
+
+
 @pytest.mark.parametrize(("width", "scheme"), [(DESK, "light"), (PHONE, "dark")])
 def test_axe_finds_nothing_serious(open_page: Open, made: Made, width: int, scheme: str) -> None:
     found = []
