@@ -301,6 +301,7 @@ for plugin, knobs, overrides in (
 """
 
 
+@pytest.mark.slow
 def test_what_would_be_downloaded_is_one_line_without_the_network(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", ASK, str(tmp_path)],
