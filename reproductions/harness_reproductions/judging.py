@@ -77,7 +77,8 @@ def _missing(claim: Claim, trials: Trials) -> str | None:
     for row in rows:
         trial = trials[row.recipe]
         if not trial.records:
-            return f"{row.name!r} has no run here: {'; '.join(trial.reasons) or 'not run yet'}"
+            why = [one for one in trial.reasons if one != "not run yet"]  # the outcome says that
+            return ": ".join([f"{row.name!r} has no run here", *filter(None, ["; ".join(why)])])
     return None
 
 
