@@ -96,7 +96,7 @@ def test_the_recipe_lets_honest_requests_pass_and_no_others(
     git(board, "reset", "-q", "--hard", "origin/main")
     next((board / "records").glob("*/val-1-view-last.npz")).unlink()
     commit(board)
-    assert failed(board, tmp_path) == "what is there stays as it is"
+    assert failed(board, tmp_path) == "existing files are unchanged"
 
 
 def test_only_records_of_a_board_go_into_git(
