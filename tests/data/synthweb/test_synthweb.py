@@ -450,6 +450,7 @@ def test_an_unknown_preset_is_refused(tmp_path: Path) -> None:
 # the split "clean"
 
 
+@pytest.mark.slow
 def test_clean_pictures_are_new_and_show_what_their_label_says() -> None:
     preset = PRESETS["small"]
     crawl, clean = plan_crawl(preset, 0), plan_clean(preset, 0)
@@ -457,13 +458,8 @@ def test_clean_pictures_are_new_and_show_what_their_label_says() -> None:
     classes = clean.classes
     things = [(classes[one.label].group, classes[one.label].member) for one in clean.val]
     assert [one.picture.thing for one in clean.val] == things
-    # Pictures of one thing alone could be equal: those of three classes are drawn.
-    some = [one.picture for one in clean.val if one.label < 3]
-    others = [one.picture for one in (*crawl.train, *crawl.val, *crawl.test)]
-    shown = {picture.thing for picture in some}
-    drawn = {render(picture) for picture in others if picture.thing in shown}
-    assert len(drawn) > 100
-    assert drawn.isdisjoint(map(render, some))
+    drawn = {render(entry.picture) for entry in (*crawl.train, *crawl.val, *crawl.test)}
+    assert drawn.isdisjoint(render(one.picture) for one in clean.val)
     styles = Counter(one.picture.style for one in clean.val)
     assert set(styles) == {"google", "flickr"}  # as the web draws them, not as val and test
     assert clean == plan_clean(preset, 0) != plan_clean(preset, 1)
