@@ -50,7 +50,9 @@ from harness.studies.pairs import Answers, Run, SeedsByImages, own_protocol
 from harness_leaderboard.baselines import BASELINE, fitting, missing_baseline, terms_of
 from harness_leaderboard.headline_board import HeadlineBoard, HeadlineRow, Span
 from harness_leaderboard.separation import (
+    Outcome,
     Separation,
+    against,
     difference,
     groups_of,
     ranks_of,
@@ -117,7 +119,8 @@ def make_headline(  # noqa: PLR0913 - one parameter per choice
     entries.sort(key=lambda one: (-one.percent["top1"], one.group.name, one.epoch))
     found = separate([entry.correct for entry in entries])
     baselines = fitting([(entry.group.newest, _worth(entry)) for entry in entries])
-    rows = tuple(_rows(entries, found, baselines, unverified, origins or {}))
+    outcomes = against(found, baselines)
+    rows = tuple(_rows(entries, found, (baselines, outcomes), unverified, origins or {}))
     return HeadlineBoard(
         data=chosen,
         split=split,
@@ -126,6 +129,7 @@ def make_headline(  # noqa: PLR0913 - one parameter per choice
         baseline=_most_served(rows),
         tested=len(found.p_values),
         told_apart=len(found.better),
+        against=len(outcomes),
         others=_others(known, chosen),
         notes=(
             *_namesakes(known, chosen),
@@ -270,11 +274,12 @@ def _on_baselines(
 def _rows(
     entries: Sequence[_Entry],
     found: Separation,
-    baselines: Sequence[int | None],
+    beside: tuple[Sequence[int | None], Mapping[int, Outcome]],
     unverified: Collection[str] | None,
     origins: Mapping[str, Origin],
 ) -> Iterable[HeadlineRow]:
-    count = len(entries)
+    """Yield the rows; ``beside`` has the place of each one's baseline, and the tests' outcomes."""
+    count, (baselines, outcomes) = len(entries), beside
     groups, ranks = groups_of(count, found), ranks_of(count, found.better)
     serving = set(baselines)
     for place, entry in enumerate(entries):
@@ -282,7 +287,7 @@ def _rows(
         tables = list(entry.correct.values())
         own = baselines[place]
         baseline = None if own is None else entries[own]
-        against = difference(entry.correct, baseline.correct) if baseline else None
+        over = difference(entry.correct, baseline.correct) if baseline else None
         least = _mean(baseline or entry, images_seen)
         images = _mean(entry, images_seen)
         is_baseline = own is None and newest.plugin == BASELINE
@@ -296,7 +301,8 @@ def _rows(
             epoch=entry.epoch,
             top1_percent=entry.percent["top1"],
             top1=_span(mean_accuracy(np.concatenate(tables))) if tables else None,
-            over_baseline=_span(against) if against else None,
+            over_baseline=_span(over) if over else None,
+            outcome=outcomes.get(place, ""),
             is_baseline=is_baseline and (place in serving or not terms_of(newest).rest),
             baseline=baseline.group.name if baseline else "",
             top5_percent=entry.percent["top5"],

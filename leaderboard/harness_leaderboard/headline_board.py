@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 from harness.scores import Epoch
 from harness.statistics.verdicts import ENOUGH_SEEDS
 from harness.store.data_names import DataSet
-from harness_leaderboard.separation import LEVEL
+from harness_leaderboard.separation import LEVEL, Outcome
 
 
 class Span(NamedTuple):
@@ -28,14 +28,14 @@ class HeadlineRow:
     """One method with all its seeds: accuracies in percent, differences in points.
 
     ``top1`` is None if predictions are missing, ``over_baseline`` also of a baseline itself and of
-    a row that has none of its budget, or shares no seed with it. ``images`` counts the pictures
-    that the networks of all stages were trained on, every crop and every network, mean over the
-    seeds; ``images_share`` is its ratio to the baseline's. ``seconds`` is device time of the
-    training. ``noise_auc`` is that of the last stage that weighs or leaves out pictures (0.5 is
-    chance). ``external`` names what the method took from outside the data set's training split:
-    "weights", "clean pictures", "encoder NAME" (of texts). ``submitted`` are the files that
-    runs came from which others made, each once; ``told_apart_from`` are places in the board's
-    ``rows``.
+    a row that has none of its budget, or shares no seed with it; ``outcome`` says whether tests
+    find it better or worse than that baseline. ``images`` counts the pictures that the networks of
+    all stages were trained on, every crop and every network, mean over the seeds;
+    ``images_share`` is its ratio to the baseline's. ``seconds`` is device time of the training.
+    ``noise_auc`` is that of the last stage that weighs or leaves out pictures (0.5 is chance).
+    ``external`` names what the method took from outside the data set's training split: "weights",
+    "clean pictures", "encoder NAME" (of texts). ``submitted`` are the files that runs came from
+    which others made, each once; ``told_apart_from`` are places in the board's ``rows``.
     """
 
     rank: tuple[int, int]
@@ -47,6 +47,7 @@ class HeadlineRow:
     top1_percent: float
     top1: Span | None
     over_baseline: Span | None
+    outcome: Outcome
     is_baseline: bool
     baseline: str
     top5_percent: float
@@ -68,7 +69,8 @@ class HeadlineBoard:
     """One board: what all rows share, the rows, what was tested, and what a reader must know.
 
     ``baseline`` is the name of the row that most differences are taken from, or empty. ``tested``
-    counts the pairs of rows with enough shared seeds, ``told_apart`` those that are told apart.
+    counts the pairs of rows with enough shared seeds, ``told_apart`` those that are told apart,
+    ``against`` the rows that were tested against their baseline.
     ``others`` are the other data sets that have runs, that of the newest run first. ``notes`` are
     sentences on single rows: seeds that ran twice, other code, missing predictions.
     """
@@ -80,6 +82,7 @@ class HeadlineBoard:
     baseline: str
     tested: int
     told_apart: int
+    against: int
     others: tuple[DataSet, ...]
     notes: tuple[str, ...]
 
@@ -102,6 +105,16 @@ def told_apart_in_words(board: HeadlineBoard) -> str:
         f"differences in top-1 on the same seeds and {board.images:,} images, p below {LEVEL} "
         f"after Holm's correction for {board.tested}. A rank is the best to the worst that these "
         f"tests leave{letters}."
+    )
+
+
+def outcomes_in_words(board: HeadlineBoard) -> str:
+    """Return when a row is better or worse than its baseline, in a sentence; "" without tests."""
+    if not board.against:
+        return ""
+    return (
+        f"better or worse than the baseline: p below {LEVEL} after Holm's correction for "
+        f"{_count(board.against, 'comparison')} with it"
     )
 
 

@@ -11,6 +11,7 @@ from harness_leaderboard.headline_board import (
     HeadlineBoard,
     HeadlineRow,
     Span,
+    outcomes_in_words,
     told_apart_in_words,
 )
 from harness_leaderboard.table import BoardTable, marked, on_submitted, short_time
@@ -24,6 +25,8 @@ LEGEND = {
 }
 NAMED = 4  # other data sets
 WEIGHTS = {"last": "last epoch", "best": "best epoch", "averaged": "averaged weights"}
+WIDE = 8  # letters of a tie, from which on they say little
+MARKS = {"better": " ▲", "worse": " ▼", "": ""}
 _UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
@@ -61,8 +64,8 @@ def headline_table(board: HeadlineBoard, epoch: EpochChoice | None = None) -> Bo
         frame=pd.DataFrame(kept, dtype=object),
         notes=tuple(_notes(board, epoch)),
         left=frozenset({"rank", "tie", "method", "epoch", "external", "verified"}),
-        spare=SPARE,
-        legend={**LEGEND, "top-1 %": _interval(rows)},
+        spare=SPARE if max(map(len, columns["tie"])) <= WIDE else ("tie", *SPARE),
+        legend={**LEGEND, "top-1 %": _interval(rows), "vs baseline": _marks(board)},
     )
 
 
@@ -97,6 +100,7 @@ def _lines(board: HeadlineBoard) -> Iterator[dict[str, object]]:
             "baseline": row.baseline,
             "over_baseline": row.over_baseline.estimate if row.over_baseline else None,
             **_bounds("over_baseline", row.over_baseline),
+            "outcome": row.outcome,
             "top5_percent": row.top5_percent,
             "noise_auc": row.noise_auc,
             "n_seeds": len(row.seeds),
@@ -142,7 +146,13 @@ def _percent(row: HeadlineRow) -> str:
 
 def _difference(row: HeadlineRow) -> str:
     span = row.over_baseline
-    return f"{span.estimate:+.1f}{_half(span)}" if span else ""
+    return f"{span.estimate:+.1f}{_half(span)}{MARKS[row.outcome]}" if span else ""
+
+
+def _marks(board: HeadlineBoard) -> str:
+    """Return what the marks of differences mean; "" if there are none."""
+    words = outcomes_in_words(board)
+    return f"▲ ▼ {words}" if any(row.outcome for row in board.rows) else words
 
 
 def _half(span: Span | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import combinations
-from typing import NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -19,17 +19,19 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 Correct: TypeAlias = Mapping[int, SeedsByImages]  # by seed: whether each image is right, (1, N)
 Pair: TypeAlias = tuple[int, int]  # two places in a list of rows, the first above the second
+Outcome: TypeAlias = Literal["", "better", "worse"]  # "": not told apart
 
 
 class Separation(NamedTuple):
     """The pairs of rows that were tested, and those that are told apart.
 
-    ``p_values`` are adjusted by Holm over all tested pairs. A pair of ``better`` is (the place of
-    the better row, that of the worse one).
+    ``p_values`` are adjusted by Holm over all tested pairs. A pair of ``better``, and of ``single``
+    with the p-value of its test alone, is (the place of the better row, that of the worse one).
     """
 
     p_values: dict[Pair, float]
     better: frozenset[Pair]
+    single: Mapping[Pair, float] = {}
 
     def told_apart(self, one: int, other: int) -> bool:
         """Return whether a test tells two rows apart."""
@@ -68,7 +70,27 @@ def separate(rows: Sequence[Correct]) -> Separation:
     found = dict(sorted(found.items()))
     adjusted = dict(zip(found, holm(list(found.values())).tolist(), strict=True))
     apart = frozenset(better[pair] for pair, p_value in adjusted.items() if p_value < LEVEL)
-    return Separation(adjusted, apart)
+    return Separation(adjusted, apart, {better[pair]: alone for pair, alone in found.items()})
+
+
+def against(found: Separation, baselines: Sequence[int | None]) -> dict[int, Outcome]:
+    """Return for each row that was tested against its baseline whether it differs from that.
+
+    ``baselines`` has the place of each row's baseline. Holm corrects for these tests only: whether
+    a method beats the baseline is one question for each method, and more methods to compare with
+    each other do not make it harder to answer.
+    """
+    tests: dict[int, tuple[float, Outcome]] = {}
+    for place, baseline in enumerate(baselines):
+        if baseline is not None and (place, baseline) in found.single:
+            tests[place] = found.single[place, baseline], "better"
+        elif baseline is not None and (baseline, place) in found.single:
+            tests[place] = found.single[baseline, place], "worse"
+    adjusted = holm([p_value for p_value, _ in tests.values()])
+    return {
+        place: outcome if p_value < LEVEL else ""
+        for (place, (_, outcome)), p_value in zip(tests.items(), adjusted, strict=True)
+    }
 
 
 def _table(row: Correct, seeds: Iterable[int]) -> SeedsByImages:

@@ -75,6 +75,8 @@ def test_ranks_intervals_and_differences(add, tmp_path):
     assert better.over_baseline.estimate == pytest.approx(30)
     assert 20 < better.over_baseline.low < 30 < better.over_baseline.high < 40
     assert (baseline.over_baseline, baseline.is_baseline) == (None, True)
+    assert [row.outcome for row in board.rows] == ["better", "better", ""]
+    assert board.against == 2
     assert better.told_apart_from == as_good.told_apart_from == (2,)
     assert (better.seeds, better.verified, better.top5_percent) == ((0, 1, 2), "yes", 90.0)
     assert told_apart_in_words(board).startswith("2 of 3 pairs told apart: paired differences")

@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from harness.statistics.intervals import paired_difference
 from harness.statistics.many import p_value_among_many
 from harness.statistics.verdicts import holm
-from harness_leaderboard.separation import Separation, difference, groups_of, ranks_of, separate
+from harness_leaderboard.separation import (
+    Separation,
+    against,
+    difference,
+    groups_of,
+    ranks_of,
+    separate,
+)
 
 IMAGES = 400
 
@@ -40,6 +47,29 @@ def test_pairs_are_adjusted_together_and_told_apart_below_five_percent():
     assert found.better == {(0, 2), (0, 3), (1, 2), (1, 3)}
     assert ranks_of(4, found.better) == [(1, 2), (1, 2), (3, 4), (3, 4)]
     assert groups_of(4, found) == ["a", "a", "b", "b"]
+
+
+def test_rows_are_compared_with_their_baseline_however_many_there_are():
+    random = np.random.default_rng(4)
+    shares = (0.5, 0.5, 0.61, 0.39, *(0.5,) * 20)
+    rows = answers(random, shares, seeds=range(6))
+    rows[5] = {9: rows[5][0]}  # shares no seed with any
+    baselines = [None, *(0,) * 23]
+    found = separate(rows)
+    tables = [np.concatenate(list(row.values())) for row in rows]
+    tested = [place for place in range(1, 24) if place != 5]
+    alone = [p_value_among_many(tables[place], tables[0]) for place in tested]
+    expected = {
+        place: ("better" if tables[place].sum() > tables[0].sum() else "worse") if p < 0.05 else ""
+        for place, p in zip(tested, holm(alone), strict=True)
+    }
+    outcomes = against(found, baselines)
+    assert outcomes == expected
+    assert (outcomes[1], outcomes[2], outcomes[3]) == ("", "better", "worse")
+    # Among all 253 pairs the same tests decide nothing.
+    assert not found.told_apart(0, 2)
+    assert against(found, [None] * 24) == {}
+    assert against(found, [2, *(None,) * 23]) == {0: "worse"}
 
 
 def test_rows_of_other_seeds_are_tested_on_those_that_they_share():

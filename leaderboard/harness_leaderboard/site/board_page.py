@@ -10,7 +10,14 @@ from harness.pages.render import points
 from harness.statistics.verdicts import ENOUGH_SEEDS
 from harness.store.record import ResultRecord
 from harness.studies.again import command
-from harness_leaderboard.headline_board import HeadlineBoard, HeadlineRow, Span, told_apart_in_words
+from harness_leaderboard.headline_board import (
+    HeadlineBoard,
+    HeadlineRow,
+    Span,
+    outcomes_in_words,
+    told_apart_in_words,
+)
+from harness_leaderboard.separation import Outcome
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -24,14 +31,14 @@ class DrawnRow(NamedTuple):
 
     row: HeadlineRow
     picture: Markup | None
-    outcome: str  # "better", "worse" or "" if it is not told apart from the baseline
+    outcome: Outcome
     runs: tuple[tuple[int, str], ...]
     baseline_run: str
 
 
 def board_values(board: HeadlineBoard, records: Mapping[str, ResultRecord]) -> dict[str, Any]:
     """Return what the template of a board shows; ``records`` are all by id."""
-    above = [row for row in board.rows if outcome_of(board, row) == "better"]
+    above = [row for row in board.rows if row.outcome == "better"]
     best = (above or board.rows)[0]
     place = board.rows.index(best)
     alike = [r for r in board.rows if r is not best and place not in r.told_apart_from]
@@ -39,6 +46,7 @@ def board_values(board: HeadlineBoard, records: Mapping[str, ResultRecord]) -> d
         "board": board,
         "rows": _drawn(board),
         "words": told_apart_in_words(board),
+        "outcomes": outcomes_in_words(board).replace("better", "Better", 1),
         "best": best,
         "above": above,
         "alike": alike,
@@ -50,15 +58,6 @@ def board_values(board: HeadlineBoard, records: Mapping[str, ResultRecord]) -> d
         "has_auc": any(row.noise_auc is not None for row in board.rows),
         "sizes": sorted({row.size for row in board.rows}),
     }
-
-
-def outcome_of(board: HeadlineBoard, row: HeadlineRow) -> str:
-    """Return whether tests tell a row from its baseline: "better", "worse" or ""."""
-    baseline = _baseline_of(board, row)
-    place = None if baseline is None else board.rows.index(baseline)
-    if place is None or place not in row.told_apart_from:
-        return ""
-    return "better" if board.rows.index(row) < place else "worse"
 
 
 def _baseline_of(board: HeadlineBoard, row: HeadlineRow) -> HeadlineRow | None:
@@ -129,7 +128,7 @@ def _drawn(board: HeadlineBoard) -> list[DrawnRow]:
     found = []
     for row in board.rows:
         baseline = _baseline_of(board, row)
-        span, outcome, picture = row.over_baseline, outcome_of(board, row), None
+        span, outcome, picture = row.over_baseline, row.outcome, None
         if span is not None:
             label = f"{points(span.estimate)}, from {points(span.low)} to {points(span.high)}"
             drawn = (span.estimate, span.low, span.high)

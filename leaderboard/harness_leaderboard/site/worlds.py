@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from harness_leaderboard.headline_board import HeadlineBoard, Span
-from harness_leaderboard.site.board_page import outcome_of
+from harness_leaderboard.separation import Outcome
 
 
 class Column(NamedTuple):
@@ -19,7 +19,7 @@ class Cell(NamedTuple):
     """The gain on one board, and whether tests tell it from nothing: "better", "worse" or ""."""
 
     span: Span
-    outcome: str
+    outcome: Outcome
 
 
 class Line(NamedTuple):
@@ -42,7 +42,7 @@ def worlds_values(boards: Sequence[tuple[str, HeadlineBoard]]) -> dict[str, Any]
     for name, board in first.values():
         for row in board.rows:
             if row.over_baseline:
-                cell = Cell(row.over_baseline, outcome_of(board, row))
+                cell = Cell(row.over_baseline, row.outcome)
                 found.setdefault(row.method, {})[name] = cell
     columns = [name for name, _ in first.values()]
     lines = []
