@@ -72,8 +72,8 @@ def compare(  # noqa: PLR0913 - one parameter per choice
     """Compare two methods or two runs on the same test images, category by category.
 
     A side is a method as the board names it, or a record's id, its beginning or its path. ``data``
-    says on which data set, if both ran on several; it is spelled as in ``run``. With its folder, it
-    gives categories their names, too.
+    says on which data set, if both ran on several; its form is as in ``run``. With its folder,
+    categories are also named.
 
     Raises:
         HarnessError: A side names nothing, or the two have nothing to compare.

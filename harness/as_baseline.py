@@ -1,4 +1,4 @@
-"""What methods share that differ from baseline by their idea only: its network and its budget."""
+"""What methods share that differ from baseline only by their idea: its network and its budget."""
 
 from __future__ import annotations
 

@@ -39,9 +39,9 @@ class Ema:
     tested: bool = True
 
     def __post_init__(self) -> None:
-        """Refuse a decay that does not lie in (0, 1)."""
+        """Refuse a decay that is not in (0, 1)."""
         if not 0 < self.decay < 1:
-            raise PluginError(f"decay of Ema must lie in (0, 1), not {self.decay!r}")
+            raise PluginError(f"decay of Ema must be in (0, 1), not {self.decay!r}")
 
     def share(self, updates: int, progress: float) -> float:  # noqa: ARG002
         """Return 1 - decay, more at the beginning."""
@@ -61,9 +61,9 @@ class Swa:
     start: float = 0.75
 
     def __post_init__(self) -> None:
-        """Refuse a start that does not lie in [0, 1)."""
+        """Refuse a start that is not in [0, 1)."""
         if not 0 <= self.start < 1:
-            raise PluginError(f"start of Swa must lie in [0, 1), not {self.start!r}")
+            raise PluginError(f"start of Swa must be in [0, 1), not {self.start!r}")
 
     def share(self, updates: int, progress: float) -> float:
         """Return 1 / (n + 1) for the n-th update; all of the weights before ``start``.

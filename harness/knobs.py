@@ -218,8 +218,8 @@ def _parsed(what: str, annotation: Any, text: str) -> Any:
         raise HarnessError(f"{what}={text!r} is not {article} {words}: {reason}") from error
     except PydanticUserError as error:
         raise PluginError(
-            f"{what} has the type {_in_words(kind)}, which cannot be set by a text; "
-            "leave it out of the knobs by a name that begins with _"
+            f"{what} has the type {_in_words(kind)}, which cannot be set from a text; if it is "
+            "not a knob, begin its name with _"
         ) from error
 
 

@@ -210,7 +210,7 @@ class Groups:
 def is_fusible(groups: ParameterGroups) -> bool:
     """Return whether torch's fused kernels can update all parameters.
 
-    They read memory in the order in which it lies there, so that must be dense.
+    They read memory from its begin to its end, so tensors must be dense.
     """
     import torch
 
@@ -227,7 +227,7 @@ def _check(optimizer: object, **ends: float) -> None:
     for name, end in ends.items():
         value = getattr(optimizer, name)
         if not isinstance(value, (int, float)) or not 0 <= value < end:
-            raise PluginError(f"the optimizer's {name} must lie in [0, {end:g}), not {value!r:.80}")
+            raise PluginError(f"the optimizer's {name} must be in [0, {end:g}), not {value!r:.80}")
 
 
 def _check_betas(betas: tuple[float, float]) -> None:

@@ -183,7 +183,7 @@ class SubsetBatches:
     def __post_init__(self) -> None:
         """Refuse counts that make no batch, and a different number of flags."""
         if min(self.counts, default=0) < 0 or sum(self.counts) == 0:
-            raise PluginError(f"counts {self.counts} make no batch; choose numbers from 0 up")
+            raise PluginError(f"counts {self.counts} do not make a batch; choose numbers from 0 up")
         if len(self.counts) != len(self.class_balanced):
             raise PluginError(
                 f"{len(self.counts)} counts {self.counts} for {len(self.class_balanced)} subsets; "
@@ -228,9 +228,9 @@ class ChosenAndAll:
     chosen: float = 0.5
 
     def __post_init__(self) -> None:
-        """Refuse a share that does not lie in [0, 1]."""
+        """Refuse a share that is not in [0, 1]."""
         if not 0 <= self.chosen <= 1:
-            raise PluginError(f"chosen of ChosenAndAll must lie in [0, 1], not {self.chosen!r}")
+            raise PluginError(f"chosen of ChosenAndAll must be in [0, 1], not {self.chosen!r}")
 
     def prepare(self, samples: Samples, batch_size: int, seed: int) -> Draw:
         """Return the draw; raises DataError if no sample is left."""

@@ -234,7 +234,7 @@ class Samples:
         if stage not in self.seen:
             raise PluginError(
                 f"stage {stage!r} cannot be seen here (seen: {', '.join(self.seen) or 'none'}); "
-                f"add it to sees= of the stage whose trick asks"
+                f"add it to sees= of the stage whose trick needs it"
             )
         return self.seen[stage]
 

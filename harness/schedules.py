@@ -30,7 +30,7 @@ class Constant:
 class WarmupCosine:
     """Linear from 0 over the share ``warmup`` of the steps, then half a cosine down to 0.
 
-    The cosine runs over what the warm-up leaves, so the warm-up eats none of it.
+    The cosine runs over what the warm-up leaves, so the warm-up does not shorten it.
     """
 
     warmup: float = 0.05
@@ -73,7 +73,9 @@ class Part:
     def __post_init__(self) -> None:
         """Check that the part is inside the whole and not empty."""
         if not 0 <= self.begin < self.end <= 1:
-            raise PluginError(f"a Part from {self.begin} to {self.end} is none; choose within 0-1")
+            raise PluginError(
+                f"a Part needs 0 <= begin < end <= 1, got begin={self.begin} and end={self.end}"
+            )
 
     def factor(self, progress: float) -> float:
         """Return the whole schedule's factor."""

@@ -171,7 +171,7 @@ def test_a_type_that_no_text_can_have_is_the_plugins_fault() -> None:
     class Own:
         pass
 
-    with pytest.raises(PluginError, match="cannot be set by a text"):
+    with pytest.raises(PluginError, match="cannot be set from a text"):
         parse_value("knob", Own, "text")
 
 

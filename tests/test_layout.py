@@ -99,7 +99,7 @@ ROOMS = (
     ),
     Room(
         "harness/store",
-        "what lies under HOME: files written whole, locks, stages, records",
+        "what is stored under HOME: files written whole, locks, stages, records",
         (LANGUAGE, "harness/machine"),
         ("numpy", "pydantic", "tabulate", "torch"),
         light=True,
@@ -107,7 +107,7 @@ ROOMS = (
     Room("harness/data", "the data sets", (LANGUAGE,)),
     Room(
         "harness/data/pictures",
-        "where pictures lie, how they are decoded and loaded",
+        "where pictures are stored, how they are decoded and loaded",
         (LANGUAGE, "harness/store"),
         ("numpy", "PIL", "simplejpeg", "torch"),
     ),

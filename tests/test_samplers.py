@@ -394,9 +394,9 @@ def test_an_empty_subset_without_places_does_not_matter() -> None:
 @pytest.mark.parametrize(
     ("counts", "balanced", "words"),
     [
-        ((), (), "make no batch"),
-        ((0, 0), (True, False), "make no batch"),
-        ((2, -1), (True, False), "make no batch"),
+        ((), (), "do not make a batch"),
+        ((0, 0), (True, False), "do not make a batch"),
+        ((2, -1), (True, False), "do not make a batch"),
         ((1, 1), (True,), r"2 counts \(1, 1\) for 1 subsets"),
     ],
 )
@@ -463,5 +463,5 @@ def test_where_nothing_is_chosen_everything_is_drawn() -> None:
 
 @pytest.mark.parametrize("share", [-0.1, 1.5])
 def test_a_share_that_is_none_is_refused(share: float) -> None:
-    with pytest.raises(PluginError, match="chosen of ChosenAndAll must lie in"):
+    with pytest.raises(PluginError, match="chosen of ChosenAndAll must be in"):
         ChosenAndAll(chosen=share)

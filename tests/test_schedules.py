@@ -79,5 +79,5 @@ def test_the_parts_of_a_schedule_join_to_the_whole(parts: int) -> None:
 
 @pytest.mark.parametrize(("begin", "end"), [(-0.1, 0.5), (0.5, 0.5), (0.6, 0.4), (0.5, 1.1)])
 def test_a_part_that_is_none_is_refused(begin: float, end: float) -> None:
-    with pytest.raises(PluginError, match="choose within 0-1"):
+    with pytest.raises(PluginError, match="a Part needs 0 <= begin < end <= 1"):
         Part(whole=Constant(), begin=begin, end=end)

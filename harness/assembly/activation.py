@@ -33,7 +33,7 @@ class Activation:
         find = partial(find_entry, entries=entries, home=spec.home)
         if spec.plugin in spec.extra:
             raise HarnessError(
-                f"--with {spec.plugin}: it is the run's method already; leave it out"
+                f"--with {spec.plugin}: it is already the run's method; leave it out"
             )
         names = [spec.plugin, *spec.extra]
         loaded = {name: load_plugin(find(name)) for name in dict.fromkeys(names)}

@@ -51,7 +51,7 @@ def _for_plugin(value: Any) -> Any:
 
 
 def check_names(name: str, plugin: object) -> None:
-    """Refuse a function that is marked, or nearly named, as a hook that there is not.
+    """Refuse a function that is marked as a hook that does not exist, or nearly named as a hook.
 
     It would never be called. Also refuses arguments that a hook is not given.
     """
@@ -109,21 +109,29 @@ def check_implementation(impl: pluggy.HookImpl, arguments: Sequence[str]) -> Non
     """Refuse what pluggy accepts but what would not do here what its author means."""
     where = f"plugin {impl.plugin_name!r} cannot be used: {impl.function.__name__}"
     if impl.hookwrapper or impl.wrapper or impl.tryfirst or impl.trylast:
-        raise PluginError(f"{where} wraps or jumps the order of the run; use a plain @hookimpl")
+        raise PluginError(
+            f"{where} is a wrapper or changes its place in the order (tryfirst, trylast); use a "
+            "plain @hookimpl"
+        )
     ignored = [name for name in impl.kwargnames if name in arguments]
     if ignored:
-        raise PluginError(f"{where} would never be given {ignored[0]!r}; leave its default out")
+        raise PluginError(
+            f"{where} has a default for {ignored[0]!r}, so pluggy would never pass it; remove the "
+            "default"
+        )
 
 
 def unknown_encoder(asked: Sequence[str], encoder: str) -> str:
-    """Return a message that no plugin knows the text encoder."""
-    return f"no active plugin knows text encoder {encoder!r} (asked: {', '.join(asked) or 'none'})"
+    """Return a message that no plugin provides the text encoder."""
+    return (
+        f"no active plugin provides text encoder {encoder!r} (asked: {', '.join(asked) or 'none'})"
+    )
 
 
 def ambiguous_encoder(names: Sequence[str], encoder: str) -> str:
     """Say which plugins know the same text encoder."""
     both = " and ".join(map(repr, names))
-    return f"{both} both know text encoder {encoder!r}; leave one out"
+    return f"{both} both provide text encoder {encoder!r}; leave one out"
 
 
 def with_arguments(function: Callable[..., Any], names: Sequence[str]) -> Callable[..., Any]:

@@ -98,8 +98,8 @@ def calling(who: str, *, hook: str = "", draws: tuple[str, ...] | None = ()) -> 
     except Exception as error:  # a plugin's code can raise anything at all
         if isinstance(error, (ValueError, TypeError)) and _is_a_write(error):
             raise PluginError(
-                f"{who} writes into what it was given, which is read-only{_line_of(error)}; return "
-                "a changed copy, as samples.assign(weight=...) or dataclasses.replace(...) make it"
+                f"{who} writes into its arguments, which are read-only{_line_of(error)}; return a "
+                "changed copy, made by samples.assign(weight=...) or dataclasses.replace(...)"
             ) from error
         if _is_of_the_machine(error):
             raise
@@ -111,8 +111,8 @@ def calling(who: str, *, hook: str = "", draws: tuple[str, ...] | None = ()) -> 
         if name not in (draws or ()) and not _same(state, _random_states()[name]):
             _restore_random(name, state)
             raise PluginError(
-                f"{who} draws from {name}'s global random state or seeds it; draw from a generator "
-                "of its own, made from a seed among its fields or batch.seed"
+                f"{who} draws from {name}'s global random state or seeds it; draw from a separate "
+                "generator, seeded by one of its fields or by batch.seed"
             )
 
 
@@ -123,18 +123,18 @@ def _is_a_write(error: Exception) -> bool:
 
 
 def _is_of_the_machine(error: Exception) -> bool:
-    """Whether an error has its own handling above, whoever's code met it."""
+    """Whether callers handle this error themselves, whichever code raised it."""
     torch = sys.modules.get("torch")
     if isinstance(error, MemoryError) or (torch and isinstance(error, torch.OutOfMemoryError)):
         return True
     if isinstance(error, OSError):
         return error.errno in FULL or error.errno in PASSING
-    # A lost rank is met as a RuntimeError in whatever waits for it.
+    # A lost rank raises a RuntimeError in the code that waits for it.
     return isinstance(error, RuntimeError) and read_place() is not None
 
 
 def _line_of(error: BaseException) -> str:
-    """Return the innermost line that is no library's, as its author wrote it, if it can be read."""
+    """Return the innermost line outside of libraries, as its author wrote it, if it can be read."""
     found = ""
     trace = error.__traceback__
     while trace is not None:

@@ -64,7 +64,7 @@ class Contribution(Generic[T]):
             raise PluginError(f"{self.who}: {error}") from error
         if isinstance(value, Samples) and samples_digest(value) != digest:
             raise PluginError(
-                f"{self.who} writes into the samples that it was given, past their write "
+                f"{self.who} writes into the samples that it was given, in spite of their write "
                 "protection; return samples.assign(weight=...) instead"
             )
         CHECKS[self.slot](self.who, value, changed)

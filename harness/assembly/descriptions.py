@@ -177,8 +177,8 @@ def _named_tuple(value: Any, place: str) -> Any:
 
 def _stage(_value: object, place: str) -> Any:
     raise PluginError(
-        f"{place} is a stage inside another value; let a trick hold it, or a tuple of stages, in "
-        "a field of its own"
+        f"{place} is a stage inside another value; give the trick a separate field for it, or for "
+        "a tuple of stages"
     )
 
 
@@ -195,8 +195,8 @@ def _object(value: Any, place: str) -> Any:
         if not (_is_global(base) if is_standard(base.__module__) else defines(base)):
             raise PluginError(
                 f"{place} has no fixed description, so its result cannot be kept: the statement of "
-                f"class {base.__name__} does not stand at the top level of its module; write it "
-                "there, as a frozen dataclass of plain values"
+                f"class {base.__name__} is not at the top level of its module; write it there, as "
+                "a frozen dataclass of plain values"
             )
     state = [[name, _describe(part, f"{place}.{name}")] for name, part in _state(value)]
     return {"object": [*_named(kind), state, _reads(value, place)]}

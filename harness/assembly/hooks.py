@@ -110,7 +110,7 @@ class Hooks:
     def encode_texts(
         self, spec: RunSpec, encoder: str, texts: Sequence[str]
     ) -> NDArray[np.float32]:
-        """Return the vectors ``(N, D)`` of the one plugin that knows this encoder."""
+        """Return the vectors ``(N, D)`` of the one plugin that provides this encoder."""
         given = {"spec": spec, "encoder": encoder, "texts": texts}
         found = [
             (name, ask(name, "encode_texts", answer, given))
@@ -171,7 +171,7 @@ class Hooks:
         """Return who may answer for a text encoder, without encoding anything.
 
         That is the one plugin that identifies the encoder, else all without ``encoder_identity``;
-        only encoding shows which of them knows it. Raises HarnessError if there is none.
+        only encoding shows which of them provides it. Raises HarnessError if there is none.
         """
         said = dict(self._found["encoder_identity"])
         given = {"spec": spec, "encoder": encoder}

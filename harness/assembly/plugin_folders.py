@@ -1,4 +1,4 @@
-"""Plugins in folders that are not installed: for whoever writes one.
+"""Plugins in folders that are not installed: for their authors.
 
 ``HARNESS_PLUGINS_DIR`` names such folders, separated as in PATH. Each holds distributions (folders
 with a ``pyproject.toml``), or is one itself, or holds single files: ``NAME.py`` is the plugin NAME.

@@ -289,7 +289,10 @@ def _check_reference(who: str, stage: object, planned: Mapping[str, Stage]) -> N
             f"(earlier: {', '.join(planned) or 'none'})"
         )
     if planned[stage.name] != stage:
-        raise PluginError(f"{who} refers to another stage called {stage.name!r} than the plan's")
+        raise PluginError(
+            f"{who} refers to a stage called {stage.name!r} that is not the plan's stage of "
+            "that name"
+        )
 
 
 def _check_overrides(spec: RunSpec, plan: Plan) -> None:

@@ -58,7 +58,7 @@ def check_values(stage: Stage) -> None:
     area = stage.min_crop_area
     if not isinstance(area, (int, float)) or not 0 < area <= 1:
         raise HarnessError(
-            f"stage {stage.name!r}: min_crop_area must lie in (0, 1], not {area!r:.80}"
+            f"stage {stage.name!r}: min_crop_area must be in (0, 1], not {area!r:.80}"
         )
 
 
@@ -66,7 +66,7 @@ def _check_names(stage: Stage) -> None:
     for field in ("name", "backbone"):
         value = getattr(stage, field)
         if not isinstance(value, str) or not value:
-            raise HarnessError(f"stage {stage.name!r}: {field} must be a text, not {value!r:.80}")
+            raise HarnessError(f"stage {stage.name!r}: {field} must be a str, not {value!r:.80}")
     for field, choices in CHOICES.items():
         value = getattr(stage, field)
         if value not in choices:

@@ -106,8 +106,9 @@ def _line(error: HarnessError | OSError) -> str:
         return unwritable(error.filename or "a file", error)
     if isinstance(error, FileNotFoundError) and met_no_locks():
         return (
-            f"{error.filename or 'a file'} was removed while it was needed, most likely by another "
-            "command, as its disk has no locks; start the same command again when that has ended"
+            f"{error.filename or 'a file'} was removed while it was needed, most likely by "
+            "another command, because its disk has no locks; start the same command again when "
+            "the other has ended"
         )
     if error.errno not in PASSING:
         raise error
@@ -121,6 +122,6 @@ def _show_traceback(error: Exception) -> None:
 
 
 def _report(line: str, status: int) -> int:
-    with suppress(OSError):  # standard error may be on the full disk, too
+    with suppress(OSError):  # standard error may also be on the full disk
         note(line)
     return status

@@ -43,7 +43,7 @@ PARTS = ("left_out", "alone")
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE.html",
-    help="Write the contributions as a page, too.",
+    help="Also write the contributions as a page.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the contributions as JSON.")
 @click.pass_obj

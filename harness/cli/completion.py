@@ -1,6 +1,6 @@
 """What the shell offers for a word that is not finished: plugins, data, knobs, stages, runs.
 
-Nothing is trained and no record is read: runs are told by the names of their files. A line that is
+Nothing is trained and no record is read: runs are known by the names of their files. A line that is
 wrong so far offers nothing.
 """
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     "--texts/--no-texts",
     default=True,
     show_default=True,
-    help="Index titles, descriptions and tags, too.",
+    help="Also index titles, descriptions and tags.",
 )
 @click.option("--verify", is_flag=True, help="Compare a finished index with its checksums.")
 @click.option(
@@ -80,7 +80,8 @@ def index(  # noqa: PLR0913 - one argument per option
     if not any(split.found for split in built.splits.values()):
         raise HarnessError(
             f"none of {sum(split.rows for split in built.splits.values())} listed pictures is in "
-            f"the {built.tars} archives of {path}; check that lists and archives are of one edition"
+            f"the {built.tars} archives of {path}; check that lists and archives are of the same "
+            "edition"
         )
 
 
@@ -97,7 +98,9 @@ def describe(built: IndexResult) -> list[str]:
             lines.append(f"{name}: {split.texts:,} entries have a text")
         lines += [f"{name}: {count:,} {what}" for what, count in split.text_problems.items()]
     if built.repeated_entries:
-        lines.append(f"{built.repeated_entries:,} entries name a picture that another names too")
+        lines.append(
+            f"{built.repeated_entries:,} entries name a picture that another entry also names"
+        )
     return [*lines, *built.oddities(), f"index: {built.index}"]
 
 

@@ -183,7 +183,7 @@ def on_devices(gpus: int | None, cpu_ranks: int | None, node: Place = ONE_NODE) 
             raise
         raise HarnessError(
             f"rank {place.rank} of {place.world_size} lost another rank ({reason}): that rank, its "
-            "machine or the network failed, and its own last words say why. The same command "
+            "machine or the network failed, and its last lines say why. The same command "
             "continues from here"
         ) from error
     launch.say_done()

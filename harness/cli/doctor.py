@@ -12,7 +12,7 @@ from harness.terminal import visible
 
 
 @click.command()
-@click.option("--thorough", is_flag=True, help="Import torch and DeepSpeed, too; takes seconds.")
+@click.option("--thorough", is_flag=True, help="Also import torch and DeepSpeed; takes seconds.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.pass_obj
 def doctor(home: Path, thorough: bool, as_json: bool) -> None:

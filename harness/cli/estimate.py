@@ -165,7 +165,11 @@ def _lines(found: Estimate) -> Sequence[str]:
         f"images/s: one device; time: {found.gpus} {devices}",
         f"besides training: {passes or 'nothing known'}; assumed: a training step is "
         f"{LEAST_FORWARDS:g} to {MOST_FORWARDS:g} forward passes",
-        *([f"noise handling, of one core: {cores}; cores and ranks divide it"] if cores else []),
+        *(
+            [f"noise handling, of one core: {cores}; several cores or ranks share it"]
+            if cores
+            else []
+        ),
         f"disk: {_bytes(sum(found.disk.values()))} ({parts}), and up to "
         f"{_bytes(found.checkpoint_bytes)} of checkpoints during training; without the data set",
         f"memory of one device: {_bytes(state.state_bytes)} for weights, gradients and momentum; "

@@ -30,10 +30,15 @@ from harness.cli.say import say
 @click.option(
     "--benchmark",
     metavar="OWNER/NAME[@REVISION]",
-    help="Data set of the Hub whose results this is one of: adds .eval_results/NAME.yaml.",
+    help="Data set of the Hub that collects such results: adds .eval_results/NAME.yaml.",
 )
 @click.option("--task", default="default", show_default=True, help="Task of --benchmark.")
-@click.option("--source", default="", metavar="URL", help="Link that --benchmark's result names.")
+@click.option(
+    "--source",
+    default="",
+    metavar="URL",
+    help="Link to the source that the result of --benchmark names.",
+)
 @click.pass_obj
 def export(  # noqa: PLR0913 - one parameter per option
     home: Path,

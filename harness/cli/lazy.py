@@ -79,7 +79,7 @@ class NamedGroup(click.Group):
 
 
 def home_anywhere(command: click.Command) -> click.Command:
-    """Let a command take --home after its name, too.
+    """Let a command also take --home after its name.
 
     So do the commands of a group. An option of its own called --home stays what it is.
     """

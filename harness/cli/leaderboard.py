@@ -58,7 +58,7 @@ NARROWEST, WIDEST, USUAL = 40, 120, 100  # characters of a table
     "average]",
 )
 @click.option("--published", "kind", flag_value="published", help="Published numbers instead.")
-@click.option("--noise", "kind", flag_value="noise", help="How well labels were judged instead.")
+@click.option("--noise", "kind", flag_value="noise", help="Quality of noise detection instead.")
 @click.option("--all", "kind", flag_value="all", help="Every table, measured and published.")
 @click.option(
     "--format",

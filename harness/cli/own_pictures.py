@@ -53,9 +53,9 @@ def own_tables(report: OwnReport) -> Iterator[str]:
     if report.sides:
         sides = sorted(report.sides)
         middle = sides[len(sides) // 2]
-        facts.append(f"short sides: {sides[0]} to {sides[-1]} pixels, half up to {middle}")
+        facts.append(f"short sides: {sides[0]} to {sides[-1]} pixels, median {middle}")
     if report.clean is not None:
-        facts.append(f"training labels that are the clean ones: {report.clean:.1%}")
+        facts.append(f"training labels that equal the clean label: {report.clean:.1%}")
     if facts:
         yield "\n".join(facts)
     if report.unreadable:

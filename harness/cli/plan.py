@@ -58,7 +58,8 @@ def plan(
 
         if planned.cpu_ranks:
             raise HarnessError(
-                f"--export {export} has no --cpu-ranks; give --gpus N, or --gpus 0 for one process "
+                f"--export {export} cannot take --cpu-ranks; give --gpus N, or --gpus 0 for one "
+                "process "
                 "on each node's CPU"
             )
         spec = run_spec(home, asked)

@@ -119,7 +119,7 @@ def show(home: Path, name: str, as_json: bool) -> None:
 @click.option(
     "--train",
     is_flag=True,
-    help="Train two steps of every stage, too: twice, interrupted, and on two ranks.",
+    help="Also train two steps of every stage: twice, interrupted, and on two ranks.",
 )
 @click.option(
     "--stage",
@@ -175,7 +175,7 @@ def check(
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder to write; it must not be there yet.  [default: NAME]",
+    help="Folder to write; it must not exist yet.  [default: NAME]",
 )
 def new(name: str, kind: Kind, folder: Path | None) -> None:
     """Write a package with a plugin that works, to begin with.

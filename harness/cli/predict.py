@@ -81,7 +81,7 @@ def predict(  # noqa: PLR0913 - one parameter per option
         ids = ", ".join(record.id for record in records)
         raise HarnessError(f"{run!r} names {len(records)} runs: {ids}; name one of them")
     (record,) = records
-    own = [score.protocol for score in record.scores][-1:]  # the views are alike for all splits
+    own = [score.protocol for score in record.scores][-1:]  # the views are the same for all splits
     wanted = protocol or next(iter(own), "1 view")
     if any(score.split == split for score in record.scores):
         from harness.testing.predictions import load_predictions

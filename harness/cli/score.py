@@ -66,7 +66,7 @@ def score(home: Path, file: Path, data: str, split: str, as_json: bool) -> None:
         whole = {"problems": problems, "doubts": notes, "scores": said, "unscored": unscored}
         say(json.dumps(whole, indent=1))
     else:
-        right = "" if problems or not unscored else f"{len(answers.names)} lines, all are right"
+        right = "" if problems or not unscored else f"{len(answers.names)} lines, all are correct"
         say("\n".join(_lines(found, problems, notes, right and f"{right}; not scored: {unscored}")))
     if problems:
         sys.exit(2)
@@ -91,7 +91,7 @@ def _lines(
         yield f"... and {len(problems) - SHOWN} more"
     if problems:
         yield f"not scored: {len(problems)} problems"
-    yield from (f"note: {one}; the challenge takes that" for one in notes)
+    yield from (f"note: {one}; the challenge accepts that" for one in notes)
 
 
 def _as_json(found: ChallengeScore) -> dict[str, float]:

@@ -16,7 +16,7 @@ from harness.cli.say import say
     type=click.IntRange(0, 65_535),
     default=8000,
     show_default=True,
-    help="Port on this machine; 0: any that is free.",
+    help="Port on this machine; 0: any free port.",
 )
 @click.pass_obj
 def serve(home: Path, port: int) -> None:

@@ -72,14 +72,14 @@ def check_samples(case: Case) -> Iterator[str]:
     if not (train.fingerprint and train.edition):
         yield "load_samples gives no fingerprint or no edition"
     if train.fingerprint != hooks.load_samples(case.spec, "train").fingerprint:
-        yield "load_samples gives another fingerprint each time"
+        yield "load_samples gives a different fingerprint each time"
     for split in ("train", "val", "test"):
         try:
             samples = hooks.load_samples(case.spec, split)
         except NoLabelsError:
             continue
         if not len(samples) or samples.split != split or samples.classes != train.classes:
-            yield f"load_samples gives for {split} no samples, another split or other classes"
+            yield f"load_samples gives for {split} no samples, another split or different classes"
         else:
             yield from _unreadable(samples)
 
@@ -98,7 +98,7 @@ def check_plan(case: Case) -> Iterator[str]:
     recipe = case.recipe()
     full, again = (case.recipe(full_size=True) for _ in range(2))
     if [stage.key for stage in full.stages] != [stage.key for stage in again.stages]:
-        yield "asked twice, its plan or a trick is not the same"
+        yield "its plan or a trick differs when it is asked again"
     for trick in _tricks(recipe):
         if not _is_frozen(trick):
             yield f"{type(trick).__name__} is not a frozen dataclass"
@@ -147,7 +147,7 @@ def check_sampler(stage: StageRecipe, samples: Samples) -> Iterator[str]:
     for step in STEPS:
         others = (again[step], backward[step])
         if not all(np.array_equal(forward[step], other) for other in others):
-            yield f"{who} draws other rows each time; they must follow from seed and step alone"
+            yield f"{who} draws different rows each time; they must depend only on seed and step"
             return
 
 
@@ -161,7 +161,10 @@ def check_network(case: Case) -> Iterator[str]:
         try:
             network, again = twice(partial(_network, case.spec, hooks, stage, samples.num_classes))
             if not same_tensors(network.state_dict(), again.state_dict()):
-                yield f"stage {name!r}: build_model or a model trick gives other weights each time"
+                yield (
+                    f"stage {name!r}: build_model or a model trick gives different weights each "
+                    "time"
+                )
             rehearse(stage, network, builder, samples, seen=name in recipe.seen)
             trial = Trial.of(stage, network, samples)
             yield from check_batch_tricks(stage, trial)
@@ -179,7 +182,7 @@ def check_batch_tricks(stage: StageRecipe, trial: Trial) -> Iterator[str]:
         if not same_tensors(tensors_of(handed), tensors_of(batch)):
             yield f"{given.who} changes the batch given to it in place; return a changed copy"
         elif not same_tensors(tensors_of(after), tensors_of(again)):
-            yield f"{given.who} gives another batch each time; draw from batch.seed"
+            yield f"{given.who} gives a different batch each time; draw from batch.seed"
         batch = after
 
 
@@ -191,7 +194,7 @@ def check_loss(stage: StageRecipe, trial: Trial) -> Iterator[str]:
     logits = torch.randn(batch.targets.shape, generator=random, requires_grad=True)
     values, again = twice(partial(loss_values, stage, logits, batch))
     if not torch.equal(values, again):
-        yield f"{stage.loss_who}: the loss of equal logits is another each time"
+        yield f"{stage.loss_who}: the loss of equal logits differs each time"
 
 
 def _network(spec: RunSpec, hooks: Hooks, stage: StageRecipe, outputs: int) -> Module:
@@ -204,7 +207,7 @@ def check_views(case: Case) -> Iterator[str]:
     recipe = case.recipe()
     plain = plain_view(recipe.members[-1].stage)
     if apply(recipe.testing, plain) != apply(recipe.testing, plain):
-        yield "its testing tricks give other views each time"
+        yield "its testing tricks give different views each time"
 
 
 def _is_frozen(value: object) -> bool:

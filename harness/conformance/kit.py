@@ -49,7 +49,7 @@ PARTS = (
         "fingerprint that follows from the content",
     ),
     _Part(
-        "plan", check_plan, "build the plan from the knobs alone, tricks as frozen dataclasses of "
+        "plan", check_plan, "build the plan only from the knobs, tricks as frozen dataclasses of "
         "plain values",
     ),
     _Part(
@@ -61,14 +61,14 @@ PARTS = (
         "draw from batch.seed",
     ),
     _Part(
-        "test views", check_views, "return a tuple of views that follow from those given",
+        "test views", check_views, "return a tuple of views that depend only on the given views",
     ),
     _Part(
         "training", check_training, "keep nothing between steps in attributes or globals, and draw "
         "only from seeds that are given",
     ),
     _Part(
-        "two ranks", check_two_ranks, "keep what is known of samples in a declared state, which "
+        "two ranks", check_two_ranks, "keep values of samples in a declared state, which "
         "ranks share",
     ),
 )  # fmt: skip

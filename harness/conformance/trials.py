@@ -67,8 +67,8 @@ def check_training(case: Case) -> Iterator[str]:
     different = _difference(first, train_once(case, seed=3, interrupt=Interrupt()))
     if different:
         yield (
-            f"{different}, if it is interrupted after a step and resumed; what must survive is "
-            "not in the network, the optimiser or a declared state"
+            f"{different}, if it is interrupted after a step and resumed; something that must "
+            "survive is not in the network, the optimiser or a declared state"
         )
 
 
@@ -138,9 +138,9 @@ def _difference(one: dict[str, Trained], other: dict[str, Trained]) -> str:
     for name, mine in one.items():
         theirs = other[name]
         if not np.array_equal(mine.weight, theirs.weight):
-            return f"stage {name!r}: its noise tricks give other weights of samples"
+            return f"stage {name!r}: its noise tricks give different sample weights"
         if mine.history != theirs.history:
-            return f"stage {name!r}: its losses are others"
+            return f"stage {name!r}: its losses differ"
         if not same_tensors(mine.weights, theirs.weights):
-            return f"stage {name!r}: the network's weights are others"
+            return f"stage {name!r}: the network's weights differ"
     return ""

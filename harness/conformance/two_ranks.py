@@ -55,7 +55,7 @@ def _differences(name: str, alone: Trained, together: list[float]) -> Iterator[s
         if not math.isclose(entry["loss"], loss, rel_tol=TOLERANCE):
             yield (
                 f"stage {name!r}: the loss of step {step} is {entry['loss']:.6g} on one rank and "
-                f"{loss:.6g} on two; a rank sees only its part of a batch, so what is kept of "
+                f"{loss:.6g} on two; a rank sees only its part of a batch, so values kept from "
                 "samples or batches must be a declared state"
             )
             return
@@ -93,7 +93,7 @@ def _on_two_ranks(case: Case, overrides: tuple[Override, ...]) -> dict[str, list
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            return f"nothing after {SECONDS:.0f} s"
+            return f"no result after {SECONDS:.0f} s"
         if ended.returncode:
             return (ended.stderr.strip().splitlines() or [f"status {ended.returncode}"])[-1]
         record = json.loads(Path(json.loads(ended.stdout)["record"]).read_bytes())

@@ -1,7 +1,7 @@
 """Notices a rank that is gone although none of its connections was closed.
 
-A machine that loses its power or its network closes nothing, and a rank that waits in a collective
-is then told by nobody: neither gloo's nor the store's connections have a keepalive, and a
+A machine that loses its power or its network does not close its connections, and a rank that waits
+in a collective does not notice: neither gloo's nor the store's connections have a keepalive, and a
 collective may rightly wait for hours.
 """
 
@@ -67,13 +67,13 @@ class Heartbeat:
     def _beat(self) -> None:
         where = (self._store.host, self._store.port)
         try:
-            # A connection of its own: an operation of the thread that trains may take hours.
+            # A separate connection: an operation of the thread that trains may take hours.
             store = dist.TCPStore(*where, is_master=False, wait_for_workers=False)
             for beat in itertools.count(1):
                 store.set(self._keys[self._place.rank], str(beat))
                 self._heard = store.multi_get(self._keys)
                 time.sleep(self._limit / BEATS)
-        except dist.DistError:  # it was closed, which the thread that trains is told as well
+        except dist.DistError:  # it was closed, which the thread that trains also finds
             self._closed.set()
 
     def _watch(self) -> None:

@@ -174,8 +174,8 @@ def _connected(place: Place, members: Members, deadline: Deadline) -> dist.TCPSt
         found = answer.get(timeout=deadline.left.total_seconds())
     except queue.Empty:
         raise HarnessError(
-            f"{members.called(place)} got no answer from {members.spot(place)}, where something "
-            f"else may listen; choose another {members.port} for all {members.one}s, or, "
+            f"{members.called(place)} got no answer from {members.spot(place)}, where another "
+            f"program may be listening; choose another {members.port} for all {members.one}s, or, "
             f"{members.alone()}"
         ) from None
     if isinstance(found, Exception):
@@ -218,7 +218,8 @@ def _await_all(store: dist.Store, place: Place, members: Members, deadline: Dead
     if store.add(keys[place.rank], 1) > 1:
         raise HarnessError(
             f"two processes have {members.rank}={place.rank} of {members.size}={place.world_size} "
-            f"at {members.spot(place)}; give each its own, or another {members.port} to each run"
+            f"at {members.spot(place)}; give each process a different {members.rank}, or each run "
+            f"a different {members.port}"
         )
     missing = list(range(place.world_size))
     while missing := [rank for rank in missing if not store.check([keys[rank]])]:

@@ -39,11 +39,14 @@ def killed_words(rank: int, ranks: int, number: int, kills: tuple[int | None, in
     if name == "SIGKILL" and counted:
         why = f"because the memory of this container or job is used up; {SMALLER}"
     elif name == "SIGKILL":
-        why = f"most likely because the machine's memory is used up (dmesg says it); {SMALLER}"
+        why = f"most likely because the machine's memory is used up (see dmesg); {SMALLER}"
     elif name == "SIGBUS":
         why = "most likely because shared memory (/dev/shm) or a disk is full, or a file was cut"
     elif name in CRASHES:
-        why = "a crash in a library or the driver; its last words may stand above"
+        why = "a crash in a library or the driver; its last messages may be above"
     else:
         why = "sent by something outside the harness"
-    return f"Error: rank {rank} of {ranks} was killed by {name}, {why}. The same command goes on\n"
+    return (
+        f"Error: rank {rank} of {ranks} was killed by {name}, {why}. The same command "
+        "continues from here\n"
+    )

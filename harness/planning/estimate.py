@@ -138,7 +138,7 @@ def estimate(
             speed = Speed(number, number, number, "given")
         if speed is None:
             raise HarnessError(
-                f"no record tells how fast {kind_of(stage)} trains{_on(hardware)}: add --measure "
+                f"no record shows how fast {kind_of(stage)} trains{_on(hardware)}: add --measure "
                 "to time a few steps here, or --images-per-second NUMBER of one device"
             )
         stages.append(_stage_cost(stage, size.train, speed, gpus, sizes, steps))
@@ -189,7 +189,7 @@ def _resolved(asked: RunSpec, images: int | None) -> tuple[RunSpec, Hooks, Recip
     train, tested_images, source = PUBLISHED[edition.name]
     if spec.data.options and images is None:
         raise HarnessError(
-            f"how many training pictures {spec.data} has is not known here: name its folder, "
+            f"the number of training pictures of {spec.data} is not known here: name its folder, "
             f"--data {spec.data.name}:/data/webvision?..., or add --images NUMBER"
         )
     classes = len(edition.kept) if edition.kept else edition.num_classes
@@ -245,15 +245,15 @@ def _notes(recipe: Recipe, gpus: int, measured: Mapping[str, Measured]) -> tuple
     notes = [f"not counted: scoring val after each epoch, other noise tricks{reading}"]
     if gpus > 1:
         notes.append(
-            f"assumed: {gpus} devices are {LEAST_EFFICIENCY:g} to {MOST_EFFICIENCY:g} times "
-            f"{gpus} times as fast as one; the interval holds it"
+            f"assumed: {gpus} devices have {LEAST_EFFICIENCY:g} to {MOST_EFFICIENCY:g} of {gpus} "
+            "times the speed of one; the interval includes this"
         )
     for stage in (recipe.stage for recipe in recipe.stages):
         parts = gpus * stage.accumulation
         if stage.batch_size % parts:
             notes.append(
                 f"a run would refuse a batch of {stage.batch_size} on {gpus} devices with "
-                f"accumulation {stage.accumulation}; change it by --stage batch_size=..."
+                f"accumulation {stage.accumulation}; change it with --stage batch_size=..."
             )
         wanted = max(1, stage.batch_size // parts)
         if stage.name in measured and measured[stage.name].images < wanted:

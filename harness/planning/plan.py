@@ -105,7 +105,7 @@ def _stage(
     words += [f"is taught by {teacher.name}" for teacher in stage.teachers]
     words += [f"chooses samples anew {_every(stage.refresh)}"] if recipe.epoch else []
     words += [f"uses {stage.clean} clean images a step"] if stage.clean else []
-    words += [f"{type(stage.average).__name__} of the weights is tested too"] * bool(stage.average)
+    words += [f"{type(stage.average).__name__} of the weights is also tested"] * bool(stage.average)
     return {
         "name": stage.name,
         "key": recipe.key,

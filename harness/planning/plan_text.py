@@ -40,7 +40,7 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
 
 def _time(found: Mapping[str, Any]) -> str:
     if found["time"] is None:
-        return "unknown: no earlier run used this network; harness estimate --measure tells"
+        return "unknown: no earlier run used this network; harness estimate --measure times it"
     whole, left = (Span(**found["time"][name]) for name in ("whole", "left"))
     cached = f", {left if left.estimate else 'nothing'} of it left" if left != whole else ""
     return f"{whole}{cached}, on one device: {found['time']['hardware']}"

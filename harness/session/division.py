@@ -49,7 +49,7 @@ def encode_divided(
     """Return the vectors ``(N, D)`` of the texts in every rank; equal texts are encoded once.
 
     The ranks take turns with groups of texts of about one length. The division into groups does not
-    depend on the number of ranks, nor do the vectors: in bf16 they depend on their batch.
+    depend on the number of ranks. So the vectors do not either: in bf16 they depend on their batch.
     """
     different = sorted(set(texts), key=lambda text: (-len(text), text))
     groups = [different[first : first + GROUP] for first in range(0, len(different), GROUP)]

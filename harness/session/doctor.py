@@ -36,7 +36,7 @@ class PartState(NamedTuple):
 
 
 def check_machine(home: Path, *, thorough: bool = False) -> list[PartState]:
-    """Look at every part and return its state; if ``thorough``, import torch and DeepSpeed, too.
+    """Look at every part and return its state; if ``thorough``, also import torch and DeepSpeed.
 
     They take seconds to import, and say then why they cannot be used.
     """

@@ -1,4 +1,4 @@
-"""Tells the home how far a stage is, beside what the observers are told."""
+"""Writes the progress of a stage into the home; observers get theirs separately."""
 
 from __future__ import annotations
 

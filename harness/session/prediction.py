@@ -57,7 +57,7 @@ def _check(record: ResultRecord, prepared: Prepared) -> None:
     if any(prepared.decides[name] != record.decides.get(name) for name in decided):
         raise HarnessError(
             f"{record.id} cannot predict: its plugins have changed since, or it had settings that "
-            f"its record does not tell; run {record.label!r} again"
+            f"its record does not hold; run {record.label!r} again"
         )
 
 

@@ -137,7 +137,8 @@ class StageRunner:
         """Encode texts for a stage's noise tricks; its key must name the encoder."""
         if encoder not in encoders_of(tricks_of(recipe.noise)):
             raise PluginError(
-                f"it encodes texts with {encoder!r}, but no noise trick of the stage says so; give "
+                f"it encodes texts with {encoder!r}, but no noise trick of the stage names it; "
+                "give "
                 f"the trick a field or an attribute encoder = {encoder!r}"
             )
         encode = partial(self._hooks.encode_texts, self._spec, encoder)

@@ -34,7 +34,7 @@ class Starter:
     """Train, leave out the samples with unlikely labels, and train on the rest."""
 
     share: Annotated[float, Field(ge=0, lt=1)] = assumed(0.2, "a guess, to be tuned on val")
-    epochs: PositiveInt = assumed(75, "as baseline, so that budgets are equal")
+    epochs: PositiveInt = assumed(75, "as in baseline, so that budgets are equal")
 
     @hookimpl
     def plan(self) -> Plan:

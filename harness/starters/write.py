@@ -135,7 +135,7 @@ def write_package(name: str, kind: Kind, folder: Path) -> list[Path]:
     Raises HarnessError if the folder is not empty or cannot be written.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise HarnessError(f"{visible(folder)} is there already; name another --folder")
+        raise HarnessError(f"{visible(folder)} exists already; name another --folder")
     module, page = module_of(name), _page(kind)
     made = "".join(part[:1].upper() + part[1:] for part in re.split("[_-]", name))
     if re.search(rf"\b{made}\b", page):  # a name that the page uses, such as Stage

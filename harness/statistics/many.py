@@ -1,4 +1,4 @@
-"""The p-value of a difference for tests of many pairs, where small p-values must be right, too.
+"""The p-value of a difference for tests of many pairs, where small p-values must also be right.
 
 ``Interval.p_value`` is right at 5 %. Far below, where Holm's correction of many pairs looks, it is
 too small with few seeds: the variance between three seeds is sometimes far too small by chance, and

@@ -90,7 +90,7 @@ def _per_class(score: Score, classes: int) -> Iterator[str]:
         if abs(fsum(shares) / len(shares) - mean) > ROUNDING:
             yield f"the class mean of {name} is not the mean of its classes"
         if not min(shares) - ROUNDING <= flat <= max(shares) + ROUNDING:
-            yield f"{name} lies outside of its classes' values"
+            yield f"{name} is outside the range of its classes' values"
 
 
 def _stages(record: ResultRecord) -> Iterator[str]:
@@ -139,4 +139,4 @@ def _cost(cost: Cost, stages: set[str]) -> Iterator[str]:
     try:
         datetime.fromisoformat(cost.created.replace("Z", "+00:00"))
     except ValueError:
-        yield "it was created on no date"
+        yield "its date of creation is not a date"

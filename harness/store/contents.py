@@ -27,7 +27,9 @@ def content_of(path: Path) -> Any:
             return {"file": [path.name, file_digest(path)]}
         names = sorted(_names(path))
         if sum((path / name).stat().st_size for name in names) > MAX_BYTES:
-            raise HarnessError(f"{path} holds more than {MAX_BYTES >> 30} GiB; name what is read")
+            raise HarnessError(
+                f"{path} holds more than {MAX_BYTES >> 30} GiB; name only the files that are read"
+            )
         return {"folder": [path.name, [[name, file_digest(path / name)] for name in names]]}
     except OSError as error:
         reason = error.strerror or str(error)
@@ -64,7 +66,9 @@ def _names(root: Path) -> Iterator[str]:
                 raise HarnessError(f"{folder / name} is a link; put the folder itself there")
         count += len(files)
         if count > MAX_FILES:
-            raise HarnessError(f"{root} holds more than {MAX_FILES:,} files; name what is read")
+            raise HarnessError(
+                f"{root} holds more than {MAX_FILES:,} files; name only those that are read"
+            )
         yield from ((folder / name).relative_to(root).as_posix() for name in files)
 
 

@@ -1,4 +1,4 @@
-"""Where the curves of a run lie, for TensorBoard."""
+"""Where the curves of a run are, for TensorBoard."""
 
 from __future__ import annotations
 

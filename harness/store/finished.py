@@ -21,15 +21,18 @@ def finished_record(path: Path) -> ResultRecord | None:
 
     An altered record is reported on standard error and moved away with its predictions, so the run
     is scored again; finished stages are not trained again. So is a record that was submitted by
-    others, as only a run of one's own shows whether it is true.
+    others, because only a run in this home shows whether it is true.
     """
     if not is_there(path):
         return None
     origin = origin_of(path)
-    if origin is not None:  # nobody is answered by a run that was never made here
+    if origin is not None:  # a run that was not made here is not reused
         folder = set_aside(path.parent.parent, path.stem, _files(path), under="replaced")
         if folder is not None:
-            note(f"{path.stem} came from {origin.source}; it is in {folder} now, and is run here")
+            note(
+                f"{path.stem} came from {origin.source}; it was moved to {folder}, and "
+                "the method is run here"
+            )
         return None
     try:
         record = read_record(path)
@@ -72,7 +75,9 @@ def predictions(folder: Path, score: Score) -> tuple[Path, bytes]:
     # If both epochs have the same weights, their predictions are saved once.
     stem = f"{score.split}-{score.protocol.replace(' ', '-')}"
     if "\0" in stem:
-        raise DamagedError(f"{folder}.json names predictions that no file can be called: {stem!r}")
+        raise DamagedError(
+            f"{folder}.json names predictions by {stem!r}, which cannot be a file name"
+        )
     paths = [
         folder / f"{stem}-{epoch}.npz" for epoch in dict.fromkeys((score.epoch, "last", "best"))
     ]

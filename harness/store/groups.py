@@ -33,7 +33,7 @@ class Group:
 def settings(record: ResultRecord) -> dict[str, str]:
     """Return everything that decides a run's result apart from the seed and the code's version.
 
-    The seeds of single tricks follow from the run's, so they are left out, too.
+    The seeds of single tricks follow from the run's, so they are also left out.
     """
     found = {
         "label": label_of(record),

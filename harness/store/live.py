@@ -24,7 +24,7 @@ FIELDS: dict[str, type] = {
 
 
 def write_live(folder: Path, says: Mapping[str, Any]) -> None:
-    """Write how far a stage is, with the time; a disk that cannot take it is no reason to stop.
+    """Write how far a stage is, with the time; a disk that cannot take it does not stop the run.
 
     Not through to the disk: the next one comes in a second.
     """

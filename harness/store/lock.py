@@ -1,9 +1,9 @@
-"""One process at a time in a folder; who waits reads once a minute who holds it and since when.
+"""One process at a time in a folder; others wait and print once a minute which one holds it.
 
 The operating system frees the lock when its holder ends, even if it is killed. The lock file holds
-its holder's pid, host, start time and command. The library filelock would replace ``_acquire``
-only: all else here is what waiting processes are told. Until its version 4 it emptied the file when
-it opened it, so they could not read who holds it.
+its holder's pid, host, start time and command. The library filelock would replace only
+``_acquire``: all else here is for the messages of waiting processes. Until version 4 it emptied
+the file when it opened it, so they could not read who holds it.
 """
 
 from __future__ import annotations

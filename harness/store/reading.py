@@ -44,7 +44,7 @@ _WHAT_TO_DO = {
     errno.EACCES: "make it readable for this user",
     errno.EPERM: "make it readable for this user",
 }
-_PASSING = "see that its disk or server works"
+_PASSING = "check that its disk or server works"
 
 _ANY_SIZE = 1 << 62  # bytes
 
@@ -174,7 +174,9 @@ def read_range(descriptor: int, size: int, offset: int, name: str) -> bytes:
     while missing:  # a signal, or over 2 GiB at once
         part = os.pread(descriptor, missing, offset + size - missing)
         if not part:
-            raise OSError(errno.EIO, f"ends {missing} bytes before its size; it changes", name)
+            raise OSError(
+                errno.EIO, f"ends {missing} bytes before its size: it is being changed", name
+            )
         parts.append(part)
         missing -= len(part)
     return b"".join(parts)

@@ -47,7 +47,9 @@ def read_record(path: Path) -> ResultRecord:
     except OSError as error:
         if error.errno == errno.EFBIG:
             most = MAX_RECORD_BYTES >> 20
-            raise DamagedError(f"{path} is larger than {most} MiB, so not a record") from error
+            raise DamagedError(
+                f"{path} is larger than {most} MiB, so it is not a record"
+            ) from error
         raise HarnessError(f"cannot read {path}: {error.strerror}") from error
     try:
         record = ResultRecord.model_validate_json(unsealed_record(data))

@@ -132,7 +132,9 @@ def read_marker(path: Path) -> dict[str, Any] | None:
     except (DamagedError, ValueError, RecursionError) as error:
         raise DamagedError(f"{path} is damaged: {error}") from error
     if not isinstance(content.get("files"), dict) or content.get("of") != _place(path):
-        raise DamagedError(f"{path} is not its own: it was written as {content.get('of')}")
+        raise DamagedError(
+            f"{path} was copied or moved here: it was written as {content.get('of')}"
+        )
     return cast("dict[str, Any]", content)
 
 

@@ -118,12 +118,12 @@ def _unsound(kept: StoredPredictions, classes: int) -> Iterator[str]:
         if not np.issubdtype(column.dtype, np.integer):
             raise HarnessError(f"its {name} are not whole numbers")
         if size and not 0 <= column.min() <= column.max() < classes:
-            raise HarnessError(f"its {name} lie outside of 0 to {classes - 1}")
+            raise HarnessError(f"its {name} are outside of 0 to {classes - 1}")
     if (np.diff(np.sort(kept.classes, axis=1), axis=1) == 0).any():
         yield "a class is predicted twice for one picture"
     shares = kept.probabilities.astype(np.float64)
     if not (np.isfinite(shares).all() and (shares >= 0).all() and (shares <= 1).all()):
-        yield "its probabilities are not shares"
+        yield "its probabilities are not between 0 and 1"
     elif (np.diff(shares, axis=1) > 0).any() or (shares.sum(axis=1) > 1 + NEAR).any():
         yield "its probabilities are not those of the likeliest classes, best first"
 

@@ -56,7 +56,7 @@ class ChallengeScore(NamedTuple):
 def write_challenge(path: Path, kept: StoredPredictions) -> None:
     """Write predictions as the challenge's zip, sorted by name.
 
-    Raises HarnessError if a picture's name cannot stand in it, or there are no five guesses.
+    Raises HarnessError if a picture's name cannot be written in it, or there are not five guesses.
     """
     if kept.classes.shape[1] != GUESSES:
         raise HarnessError(
@@ -65,7 +65,7 @@ def write_challenge(path: Path, kept: StoredPredictions) -> None:
     names = picture_names(kept.files.tolist())
     spaced = next((name for name in names if len(name.split()) != 1), None)
     if spaced is not None:
-        raise HarnessError(f"{spaced!r} has a blank, so it cannot stand in {TEXT}")
+        raise HarnessError(f"{spaced!r} has a blank, so it cannot be written in {TEXT}")
     order = sorted(range(len(names)), key=names.__getitem__)
     lines = [f"{names[row]}\t{' '.join(map(str, kept.classes[row].tolist()))}\n" for row in order]
 
@@ -135,7 +135,7 @@ def read_answers(text: bytes, classes: int) -> tuple[Answers, list[str]]:
         reason = _reason(words, classes)
         name = words[0].decode("utf-8", "surrogateescape") if words else ""
         if not reason and name in met:
-            reason = f"{visible(name, SHOWN)} is there twice, first in line {met[name]}"
+            reason = f"{visible(name, SHOWN)} has two lines, the first is line {met[name]}"
         if reason:
             problems.append(f"line {number}: {reason}")
             continue
@@ -146,7 +146,7 @@ def read_answers(text: bytes, classes: int) -> tuple[Answers, list[str]]:
     if not text:
         problems.append("there are no lines")
     elif not text.endswith(b"\n"):
-        problems.append("the last line does not end: it may be cut short")
+        problems.append("the last line has no line end: it may be cut short")
     return found._replace(classes=np.array(rows, np.int32).reshape(-1, GUESSES)), problems
 
 
@@ -165,7 +165,7 @@ def _reason(words: list[bytes], classes: int) -> str:
             hint = "; labels count from 0" if int(label) == classes else ""
             return f"label {shown} is above {classes - 1}{hint}"
     if len({int(label) for label in labels}) < GUESSES:
-        return "a label is there twice"
+        return "a label is repeated"
     return ""
 
 

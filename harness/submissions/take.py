@@ -35,7 +35,7 @@ class Taken(NamedTuple):
 
 
 class _Offered(NamedTuple):
-    """A record of a submission, copied but not yet believed: its file, and where it came from."""
+    """A record of a submission, copied but not yet checked: its file, and where it came from."""
 
     path: Path
     source: Path
@@ -50,10 +50,9 @@ def take(
 ) -> list[Taken]:
     """Verify the records of zips and folders and take all of them into ``HOME/records``.
 
-    Each record is held to what ``harness verify`` checks, and to the records that are there: it may
-    be none of them, and have none of their predictions. ``splits`` are those of ``data``, the data
-    set that pictures and labels are compared with; without it, with those of the records that are
-    there.
+    Each record must pass what ``harness verify`` checks, and must not be, or have the predictions
+    of, a record that the home has already. ``splits`` are those of ``data``, the data set that
+    pictures and labels are compared with; without it, they are compared with the home's records.
 
     Raises HarnessError, naming file and record, if anything is wrong; then nothing is taken.
     """
@@ -94,7 +93,7 @@ def _checked(one: _Offered, splits: Mapping[str, Samples] | None) -> RecordCheck
         raise _refusal(one, [str(error)]) from error
     hidden = [text for text in _texts(record) if page(text) != text or "\n" in text]
     if hidden:
-        raise _refusal(one, [f"{hidden[0]!r} has characters that cannot be seen"])
+        raise _refusal(one, [f"{hidden[0]!r} has invisible characters"])
     if not record.scores:
         raise _refusal(one, ["it has no score"])
     if id_of(f"records/{record.id}.json") is None:
@@ -131,7 +130,7 @@ def _refuse_known(offered: Sequence[_Offered], checks: Sequence[RecordCheck], ho
     for one, check in zip(offered, checks, strict=True):
         name = check.name
         if name in met:
-            raise _refusal(one, [f"it is in {met[name].source} too; add it once"])
+            raise _refusal(one, [f"it is also in {met[name].source}; add it once"])
         met[name] = one
         path = home / "records" / f"{name}.json"
         if is_there(path):
@@ -139,7 +138,7 @@ def _refuse_known(offered: Sequence[_Offered], checks: Sequence[RecordCheck], ho
         if is_there(path.with_suffix("")):
             raise _refusal(
                 one,
-                [f"{path.with_suffix('')} is there without a record; remove it, or end the run"],
+                [f"{path.with_suffix('')} exists without a record; remove it, or end the run"],
             )
 
 

@@ -172,7 +172,7 @@ def _listed(root: Path) -> Iterator[tuple[str, Path]]:
         if beside.is_symlink():
             raise HarnessError(f"records/{beside.name} is a link, not a folder")
         for file in sorted(beside.iterdir()) if beside.is_dir() else ():
-            if file.name != ORIGIN:  # whoever takes it says anew where it came from
+            if file.name != ORIGIN:  # the home that takes it writes its own
                 yield f"records/{beside.name}/{file.name}", file
 
 
@@ -206,7 +206,9 @@ def _copy(source: IO[bytes], target: Path, size: int) -> str:
             except OSError as error:
                 raise HarnessError(unwritable(target, error)) from error
     if left:
-        raise HarnessError(f"records/{target.name} has other than the {size} bytes announced")
+        raise HarnessError(
+            f"records/{target.name} does not have the {size} bytes that the zip announces"
+        )
     return read.hexdigest()
 
 

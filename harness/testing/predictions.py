@@ -94,11 +94,13 @@ def _read_arrays(path: Path, arrays: zipfile.ZipFile) -> dict[str, NDArray[Any]]
     for one in arrays.infolist():
         with arrays.open(one) as file:
             if np.lib.format.read_magic(file) != (1, 0):
-                raise ValueError(f"{one.filename} has another version of header")
+                raise ValueError(f"{one.filename} has an unknown version of header")
             shape, by_column, kind = np.lib.format.read_array_header_1_0(file)
             content = file.read()
         if kind.hasobject or math.prod(shape) * kind.itemsize != len(content):
-            raise ValueError(f"{one.filename} has other than the {shape} values announced")
+            raise ValueError(
+                f"{one.filename} does not have the {shape} values that its header announces"
+            )
         if shape and shape[0] > MOST_IMAGES:
             raise HarnessError(f"{path} is of {shape[0]} images, more than {MOST_IMAGES}")
         name = one.filename.removesuffix(".npy")

@@ -1,4 +1,4 @@
-"""Checks that all ranks share one home folder, prepared the same run, and ended it alike."""
+"""Checks that all ranks share one home folder, prepared the same run and ended it the same way."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from harness.store.files import unwritable
 from harness.training.ranks import TIMEOUT, Ranks
 
 SEEN_SECONDS = 5.0  # that a network file system may take to show a new file
-ALONE_SECONDS = 60.0  # that a rank which failed waits for the others to say that they failed, too
+ALONE_SECONDS = 60.0  # that a rank which failed waits for the others to say that they also failed
 
 
 def check_one_home(ranks: Ranks, home: Path) -> None:
@@ -63,7 +63,7 @@ def check_one_identity(ranks: Ranks, identity: str) -> None:
 
 
 class Outcomes:
-    """Lets all ranks end each of several runs alike, or ends them all."""
+    """Makes all ranks end each of several runs in the same way, or ends them all."""
 
     def __init__(self, ranks: Ranks) -> None:
         self._ranks, self._runs = ranks, 0
@@ -95,7 +95,8 @@ class Outcomes:
     def _alone(self, reason: str) -> str:
         return (
             f"rank {self._ranks.rank} of {self._ranks.world_size} failed alone, so the ranks "
-            f"cannot go on to the next run: {reason.rstrip('.')}; once that is solved, start the "
+            f"cannot continue with the next run: {reason.rstrip('.')}; once that is solved, start "
+            "the "
             "same command again"
         )
 

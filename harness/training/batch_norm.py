@@ -206,8 +206,8 @@ def _check_kinds(module: nn.Module, stage: Stage) -> None:
     for name, part in module.named_modules():
         if isinstance(part, _BatchNorm) and type(part).forward not in known:
             raise HarnessError(
-                f"stage {stage.name!r}: {name} of its network is a {type(part).__name__}, a batch "
-                "norm of its own kind, which can be neither grouped nor synchronised over ranks; "
+                f"stage {stage.name!r}: {name} of its network is a {type(part).__name__}, an "
+                "unknown kind of batch norm, which cannot be grouped or synchronised over ranks; "
                 "train on one rank and without norm_group"
             )
 

@@ -21,8 +21,8 @@ KEPT = 2
 def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
     """Write the state after ``step`` steps, then its digest, then drop what is older.
 
-    The digest covers the weights of the best epoch so far, too: a run that goes on from here has
-    the best epoch that it says.
+    The digest also covers the weights of the best epoch so far: a run that continues from here has
+    exactly that best epoch.
     """
     path = folder / f"checkpoint-{step:010d}.pt"
     save_tensors(path, state)

@@ -109,8 +109,8 @@ def _check_key(key: str) -> None:
         )
     if key in CHANGES:
         raise HarnessError(
-            f"--deepspeed: {key!r} is refused, because it would change {CHANGES[key]} without the "
-            "stage's knowledge; leave it out"
+            f"--deepspeed: {key!r} is refused, because it would change {CHANGES[key]} although "
+            "the stage decides it; leave it out"
         )
     if key not in ALLOWED:
         raise HarnessError(

@@ -1,4 +1,4 @@
-"""Writes the checkpoints of a stage, and finds the one that it goes on from."""
+"""Writes the checkpoints of a stage, and finds the one that it continues from."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def resume(job: Job, team: Team, ranks: Ranks) -> TrainState:
     position = TrainState(**state["position"])
     if position.ranks[-1:] != [ranks.world_size]:
         job.report(
-            f"stage {job.recipe.stage.name!r} goes on with {counted(ranks.world_size)}, "
+            f"stage {job.recipe.stage.name!r} continues with {counted(ranks.world_size)}, "
             f"after {' and then '.join(map(counted, position.ranks))}; its record says so"
         )
         position.ranks.append(ranks.world_size)

@@ -8,7 +8,7 @@ import numpy as np
 
 from harness.errors import HarnessError
 from harness.samplers import Rows, draw_seed
-from harness.training.ranks import Ranks
+from harness.training.ranks import Ranks, counted
 from harness.values import Stage
 
 
@@ -21,15 +21,16 @@ def micro_batch_size(stage: Stage, world_size: int) -> int:
     if stage.batch_size % parts:
         raise HarnessError(
             f"stage {stage.name!r}: a batch of {stage.batch_size} cannot be split over "
-            f"{world_size} ranks x {stage.accumulation} accumulation steps; "
+            f"{counted(world_size)} x {stage.accumulation} accumulation steps; "
             f"choose a batch size that {parts} divides"
         )
     size = stage.batch_size // parts
     if stage.norm_group and size % stage.norm_group:
         raise HarnessError(
             f"stage {stage.name!r}: norm_group={stage.norm_group} does not divide the {size} "
-            f"samples that a rank takes at once (a batch of {stage.batch_size} over {world_size} "
-            f"ranks x {stage.accumulation} accumulation steps); choose a norm_group that does"
+            f"samples that a rank takes at once (a batch of {stage.batch_size} over "
+            f"{counted(world_size)} x {stage.accumulation} accumulation steps); choose a "
+            "norm_group that does"
         )
     return size
 

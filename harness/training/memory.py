@@ -165,7 +165,7 @@ def _advice(memory: StepMemory, stage: Stage, ranks: int, free: int) -> str:
             advice = f"try --stage batch_size={smaller.batch_size}"
         split = replace(stage, accumulation=stage.accumulation * micro // size)
         if micro % size == 0 and memory.bytes(split, ranks) <= free:
-            kept = "" if stage.norm_group else f" but shows batch norm {size * ranks} at a time"
+            kept = "" if stage.norm_group else f" but gives batch norm {size * ranks} pictures"
             return (
                 f"{advice} or --stage accumulation={split.accumulation}, which keeps the batch "
                 f"of {stage.batch_size}{kept}"

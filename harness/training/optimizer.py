@@ -16,8 +16,8 @@ from harness.values import Stage
 def build_optimizer(module: nn.Module, stage: Stage) -> torch.optim.Optimizer:
     """Return the stage's optimiser; batch norm's and biases' parameters are not decayed.
 
-    torch's fused kernels read memory in the order in which it lies there, so gradients must lie as
-    their parameters do; autograd promises that for what is dense. The first update checks it and
+    torch's fused kernels read memory from its begin to its end, so gradients must have the layout
+    of their parameters; autograd promises that for dense ones. The first update checks it and
     raises TrainingError otherwise.
     """
     built = stage.optimizer.build(parameter_groups(module, stage), stage.lr)
@@ -107,14 +107,14 @@ def _head(module: nn.Module, stage: Stage) -> set[str]:
     names = {name for name, parameter in module.named_parameters() if id(parameter) in own}
     if not names:
         raise TrainingError(
-            f"stage {stage.name!r}: the classifier has a learning rate of its own, but the "
+            f"stage {stage.name!r}: the classifier has a separate learning rate, but the "
             "network's get_classifier() returns no part with parameters"
         )
     return names
 
 
 def _check_first_update(optimizer: torch.optim.Optimizer, module: nn.Module) -> None:
-    """Raise TrainingError at the first update if a gradient lies otherwise than its parameter."""
+    """Raise TrainingError at the first update if a gradient's layout is not its parameter's."""
 
     def check(*_: object) -> None:
         handle.remove()
@@ -122,7 +122,7 @@ def _check_first_update(optimizer: torch.optim.Optimizer, module: nn.Module) -> 
             gradient = parameter.grad
             if gradient is not None and _order(gradient) != _order(parameter):
                 raise TrainingError(
-                    f"the gradient of {name} does not lie in memory as the parameter does "
+                    f"the gradient of {name} does not have the parameter's layout in memory "
                     f"(strides {gradient.stride()} and {parameter.stride()}), so the fused update "
                     "would be wrong; leave the layout of gradients to autograd"
                 )

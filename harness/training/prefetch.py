@@ -16,7 +16,7 @@ TENSORS = ("images", *COLUMNS)
 
 
 def prefetch_to_device(steps: Iterator[list[Batch]], device: torch.device) -> Iterator[list[Batch]]:
-    """Return the micro-batches of each step, on a CUDA device one step ahead; else ``steps``.
+    """Return the micro-batches of each step, one step ahead on a CUDA device, otherwise ``steps``.
 
     Images are copied as bytes, from pinned memory, on a separate stream. The yielded batches may be
     used on the stream that is current then. Needs the bytes of two steps on the device.

@@ -228,7 +228,7 @@ def _check_pictures(recipe: StageRecipe) -> None:
             seed = draw_seed(view)
             found, again = (given(Picture(pixels.copy(), seed, view)).pixels for _ in range(2))
             if not np.array_equal(found, again):
-                raise PluginError(f"{given.who} differs each time; draw from picture.seed alone")
+                raise PluginError(f"{given.who} differs each time; draw only from picture.seed")
 
 
 def _copies(batch: Batch) -> dict[str, Tensor]:

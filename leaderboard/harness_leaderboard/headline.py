@@ -158,8 +158,8 @@ def _namesakes(known: Sequence[ResultRecord], chosen: DataSet) -> Iterable[str]:
     }
     if len(found) > 1:
         yield (
-            f"Runs met {len(found)} different copies of {chosen.asked}: this is {chosen.edition} "
-            "of the newest run."
+            f"The runs used {len(found)} different copies of {chosen.asked}: this board is of the "
+            f"newest run's, {chosen.edition}."
         )
 
 

@@ -19,9 +19,9 @@ from harness_leaderboard.table import BoardTable, marked, on_submitted, short_ti
 # What plain text leaves out first if it is too narrow.
 SPARE = ("time", "images", "verified", "external", "top-5", "AUC", "seeds", "tie", "epoch")
 LEGEND = {
-    "AUC": "how well clean labels are told from wrong ones (0.5 is chance)",
+    "AUC": "how well clean labels are separated from wrong ones (0.5 is chance)",
     "images": "trained on, in all stages and networks, x the baseline's",
-    "external": "what was learned from more than the training pictures and their texts",
+    "external": "what the method uses besides the training pictures and their texts",
 }
 NAMED = 4  # other data sets
 WEIGHTS = {"last": "last epoch", "best": "best epoch", "averaged": "averaged weights"}

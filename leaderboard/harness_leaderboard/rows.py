@@ -60,7 +60,7 @@ class BoardRow:
 
 @dataclass(frozen=True, kw_only=True)
 class NoiseRow:
-    """How well one stage told clean labels from wrong ones: shares, means over the seeds.
+    """How well one stage separated clean labels from wrong ones: shares, means over the seeds.
 
     The shares are those of ``harness.store.record.NoiseQuality``; None if no seed has the value.
     """

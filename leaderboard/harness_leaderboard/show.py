@@ -49,7 +49,7 @@ class Filters:
 class Shown(NamedTuple):
     """Tables for a page, the same rows as a list, notes on rows, and what to say if all is empty.
 
-    What a reader of the numbers must know stands in the tables' notes.
+    What a reader of the numbers must know is in the tables' notes.
     """
 
     tables: list[BoardTable]

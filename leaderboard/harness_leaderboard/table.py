@@ -57,7 +57,7 @@ class BoardTable:
     """A titled table of text cells; ``left`` names the columns of words, not numbers.
 
     ``spare`` are the columns that plain text leaves out if it is too narrow, the first ones first.
-    ``legend`` says what columns mean; it stands before the notes.
+    ``legend`` says what columns mean; it is printed before the notes.
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""What one record tells of its noise handling, its cost, and what came from outside the data."""
+"""What one record shows of its noise handling, its cost, and what came from outside the data."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ def test_what_a_noise_trick_is_given_cannot_be_written_to(get: Any, seeing: Samp
     with pytest.raises(PluginError) as refused:
         given("noise_tricks", writes(get))(seeing)
     line = str(refused.value)
-    assert line.startswith("plugin 'bad': Does in stage 'train' writes into what it was given")
+    assert line.startswith("plugin 'bad': Does in stage 'train' writes into its arguments")
     assert "test_contract.py, line" in line
     assert "get(samples)[0] = 1" in line
     assert "samples.assign(weight=...)" in line
@@ -103,7 +103,9 @@ def past_protection(samples: Samples) -> Samples:
 
 @pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
 def test_a_write_past_the_protection_is_found(seeing: Samples) -> None:
-    with pytest.raises(PluginError, match=f"{WHO} writes into the samples .* past their write"):
+    with pytest.raises(
+        PluginError, match=f"{WHO} writes into the samples .* in spite of their write"
+    ):
         given("noise_tricks", past_protection)(seeing)
 
 
@@ -368,7 +370,7 @@ def test_a_hook_cannot_change_what_was_asked(get: Callable[[RunSpec], Any]) -> N
             get(spec)["new"] = "value"
             return Plan(stages=(Stage(name="train"),))
 
-    with pytest.raises(PluginError, match="plugin 'bad': plan writes into what it was given"):
+    with pytest.raises(PluginError, match="plugin 'bad': plan writes into its arguments"):
         Hooks([Active("bad", Bad())], method="bad").plan(SPEC)
 
 

@@ -366,11 +366,13 @@ def test_a_folder_of_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
 
     folder = folder_of(tmp_path / "w", a="1", b="2")
     monkeypatch.setattr(contents, "MAX_FILES", 1)
-    with pytest.raises(HarnessError, match="holds more than 1 files; name what is read"):
+    with pytest.raises(
+        HarnessError, match="holds more than 1 files; name only those that are read"
+    ):
         describe(folder)
     monkeypatch.setattr(contents, "MAX_FILES", 2)
     monkeypatch.setattr(contents, "MAX_BYTES", 1)
-    with pytest.raises(HarnessError, match="GiB; name what is read"):
+    with pytest.raises(HarnessError, match="GiB; name only the files that are read"):
         describe(folder)
 
 

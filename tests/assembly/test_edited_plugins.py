@@ -179,7 +179,7 @@ def test_an_encoder_that_no_trick_names_is_refused(
     assert done.status == 2
     assert done.err.splitlines()[-1] == (
         "Error: plugin 'asks': Encode in stage 'train': it encodes texts with 'lexical', but no "
-        "noise trick of the stage says so; give the trick a field or an attribute "
+        "noise trick of the stage names it; give the trick a field or an attribute "
         "encoder = 'lexical'"
     )
 

@@ -128,11 +128,13 @@ def test_hook_encode_texts() -> None:
 
     both = hooks(Lengths(), Others())
     assert both.encode_texts(SPEC, "length", ["a", "bcd"]).tolist() == [[1], [3]]
-    with pytest.raises(HarnessError, match=r"knows text encoder 'x' \(asked: first, second\)"):
+    with pytest.raises(HarnessError, match=r"provides text encoder 'x' \(asked: first, second\)"):
         both.encode_texts(SPEC, "x", [])
     with pytest.raises(PluginError, match=r"'second': encode_texts must return \(2, D\) vectors"):
         both.encode_texts(SPEC, "flat", ["a", "b"])
-    with pytest.raises(PluginError, match="'first' and 'second' both know text encoder 'length'"):
+    with pytest.raises(
+        PluginError, match="'first' and 'second' both provide text encoder 'length'"
+    ):
         hooks(Lengths(), Lengths()).encode_texts(SPEC, "length", ["a"])
 
 
@@ -198,9 +200,9 @@ def test_hook_encoder_identity() -> None:
     # Who says nothing of encoders may know this one: only encoding would tell.
     run = hooks(silent, known, other)
     assert run.encoder_providers(SPEC, "b") == [(silent, None), (other, None)]
-    with pytest.raises(HarnessError, match=r"knows text encoder 'b' \(asked: first\)"):
+    with pytest.raises(HarnessError, match=r"provides text encoder 'b' \(asked: first\)"):
         hooks(known).encoder_providers(SPEC, "b")
-    with pytest.raises(PluginError, match="'first' and 'second' both know text encoder 'a'"):
+    with pytest.raises(PluginError, match="'first' and 'second' both provide text encoder 'a'"):
         hooks(known, Known()).encoder_providers(SPEC, "a")
 
 
@@ -575,7 +577,7 @@ def test_an_argument_with_a_default_is_refused_for_it_would_never_be_given() -> 
     def answer(spec: object, stage: object = None) -> list[object]:
         return []
 
-    with pytest.raises(PluginError, match=r"noise_tricks would never be given 'stage'"):
+    with pytest.raises(PluginError, match=r"noise_tricks has a default for 'stage'"):
         hooks(plugin_with("noise_tricks", answer))
 
 
@@ -596,7 +598,7 @@ def test_nobody_jumps_the_order(option: str) -> None:
         yield
 
     jumps = type("Jumps", (), {"noise_tricks": marker(**{option: True})(noise_tricks)})
-    with pytest.raises(PluginError, match="noise_tricks wraps or jumps the order"):
+    with pytest.raises(PluginError, match="noise_tricks is a wrapper or changes its place"):
         hooks(jumps())
 
 

@@ -217,8 +217,8 @@ def test_every_field_that_can_be_overridden_is(field: str, text: str, value: obj
         ("", "lr", "0", "lr must be above 0"),
         ("", "clip_norm", "0", "clip_norm must be above 0"),
         ("", "input_size", "0", "input_size must be above 0"),
-        ("", "min_crop_area", "0", "min_crop_area must lie in (0, 1]"),
-        ("", "min_crop_area", "1.5", "min_crop_area must lie in (0, 1]"),
+        ("", "min_crop_area", "0", "min_crop_area must be in (0, 1]"),
+        ("", "min_crop_area", "1.5", "min_crop_area must be in (0, 1]"),
         ("", "min_crop_area", "nan", "must be finite"),
         ("", "lr", "nan", "must be finite"),
         ("", "lr", "inf", "must be finite"),
@@ -256,7 +256,7 @@ def test_a_knob_that_the_profile_hides_is_checked_all_the_same() -> None:
         ((replace(A, start=B),), "stage 'a' needs 'b', which is not an earlier stage"),
         ((replace(A, start=A),), "stage 'a' needs 'a'"),
         ((replace(A, sees=(B,)), B), "needs 'b'.*earlier: none"),
-        ((replace(A, epochs=1), replace(B, start=A)), "refers to another stage called 'a'"),
+        ((replace(A, epochs=1), replace(B, start=A)), "refers to a stage called 'a' that is not"),
         ((replace(A, start="b"),), "refers to 'b'; give the Stage itself"),
         ((A, replace(B, sees=A)), "stage 'b': sees must be a tuple of stages"),
         ((A, A), "two stages are called 'a'"),
@@ -268,7 +268,7 @@ def test_a_plan_that_is_not_a_graph_is_refused(stages: Sequence[Stage], words: s
 
 
 def test_a_stage_without_a_name_or_with_a_draw_below_zero_is_refused() -> None:
-    with pytest.raises(HarnessError, match="stage '': name must be a text, not ''"):
+    with pytest.raises(HarnessError, match="stage '': name must be a str, not ''"):
         tiny_recipe(replace(A, name=""))
     with pytest.raises(HarnessError, match="stage 'a': draw must be an int from 0 up, not -1"):
         tiny_recipe(replace(A, draw=-1))
@@ -285,8 +285,8 @@ def test_a_stage_without_a_name_or_with_a_draw_below_zero_is_refused() -> None:
         (lambda stage: replace(stage, batch_size=8.5), "batch_size must be int, not 8.5"),
         (lambda stage: replace(stage, accumulation=True), "accumulation must be int, not True"),
         (lambda stage: replace(stage, lr="0.1"), "lr must be float, not '0.1'"),
-        (lambda stage: replace(stage, optimizer=Sgd(weight_decay=-1)), "weight_decay must lie in"),
-        (lambda stage: replace(stage, optimizer=Sgd(momentum=math.nan)), "momentum must lie in"),
+        (lambda stage: replace(stage, optimizer=Sgd(weight_decay=-1)), "weight_decay must be in"),
+        (lambda stage: replace(stage, optimizer=Sgd(momentum=math.nan)), "momentum must be in"),
         (lambda stage: replace(stage, optimizer=Sgd(momentum=0.0)), "nesterov needs a momentum"),
         (lambda stage: replace(stage, optimizer="sgd"), "optimizer must have build"),
         (lambda stage: replace(stage, groups=None), "groups must be Groups, not None"),
@@ -296,10 +296,10 @@ def test_a_stage_without_a_name_or_with_a_draw_below_zero_is_refused() -> None:
         (lambda stage: replace(stage, clean=-1), "clean must be above 0"),
         (lambda stage: replace(stage, precision="fp8"), "one of fp32, bf16, fp16, not 'fp8'"),
         (lambda stage: replace(stage, head="nwe"), "head must be one of keep, new, not 'nwe'"),
-        (lambda stage: replace(stage, backbone=""), "backbone must be a text, not ''"),
+        (lambda stage: replace(stage, backbone=""), "backbone must be a str, not ''"),
         (lambda stage: replace(stage, sampler=3), "the sampler must have the method prepare"),
         (lambda stage: replace(stage, schedule=3), "the schedule must have the method factor"),
-        (lambda stage: replace(stage, min_crop_area="1"), r"lie in \(0, 1\], not '1'"),
+        (lambda stage: replace(stage, min_crop_area="1"), r"be in \(0, 1\], not '1'"),
     ],
 )
 def test_a_stage_trick_keeps_to_its_stage(trick: Callable[..., Any], words: str) -> None:

@@ -199,7 +199,7 @@ WRONG = [
     (("--plugin", "baseline", "--data", "webvision1"), "--data webvision1 needs a folder"),
     (("--plugin", "baseline", "--data", "webvision1:/no/such"), "/no/such"),
     ((*BASELINE, "--with", "webvision1"), "'webvision1' and 'synthweb' both provide 'load_samp"),
-    ((*BASELINE, "--with", "baseline"), "--with baseline: it is the run's method already"),
+    ((*BASELINE, "--with", "baseline"), "--with baseline: it is already the run's method"),
     (("--plugin", "baseline", "--stage", "x.lr=1"), "unknown stage 'x'; stages: train"),
 ]
 

@@ -65,13 +65,16 @@ def test_a_record_tells_plan_and_estimate(call: Call, tiny_home: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((), "no record tells how fast test_resnet at 32 pixels in fp32 trains: add --measure"),
+        ((), "no record shows how fast test_resnet at 32 pixels in fp32 trains: add --measure"),
         (("--images-per-second", "fast"), "--images-per-second 'fast' must be [STAGE=]NUMBER"),
         (("--images-per-second", "train=0"), "must be [STAGE=]NUMBER with a number above 0"),
         (("--images-per-second", "nan"), "must be [STAGE=]NUMBER with a number above 0"),
         (("--images-per-second", "trian=1"), "unknown stage 'trian'; did you mean 'train'?"),
         (("--hardware", "H200"), "unknown hardware 'H200'; in the records: none"),
-        (("--data", "webvision1?classes=0-9"), "how many training pictures webvision1?classes=0-9"),
+        (
+            ("--data", "webvision1?classes=0-9"),
+            "number of training pictures of webvision1?classes=0-9",
+        ),
         (("--data", "webvision2:/no/such"), "/no/such"),
         (("--plugin", "basline"), "unknown plugin 'basline'; did you mean 'baseline'?"),
     ],

@@ -138,4 +138,4 @@ def test_a_file_that_another_command_removed_is_one_line_if_nothing_could_be_loc
     monkeypatch.setattr("harness.runner.run", lambda *_: (tmp_path / "best.pt").rename(tmp_path))
     done = call("run", "--plugin", "baseline", *TINY, "--gpus", "0")
     assert done.error.startswith(f"{tmp_path / 'best.pt'} was removed while it was needed")
-    assert done.error.endswith("start the same command again when that has ended")
+    assert done.error.endswith("start the same command again when the other has ended")

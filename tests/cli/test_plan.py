@@ -188,7 +188,7 @@ def test_the_number_of_processes_decides_keys_and_batches(plan: Call, call: Call
     for asked, words in (
         (("--gpus", "3"), "a batch of 64 cannot be split over 3 ranks"),
         (("--gpus", "3", "--export", "slurm"), "a batch of 64 cannot be split over 3 ranks"),
-        (("--cpu-ranks", "2", "--export", "slurm"), "--export slurm has no --cpu-ranks"),
+        (("--cpu-ranks", "2", "--export", "slurm"), "--export slurm cannot take --cpu-ranks"),
         (("--cpu-ranks", "2", "--gpus", "2"), "exclude each other"),
         (("--stage", "norm_group=7"), "norm_group=7 does not divide the 64 samples"),
         (("--nodes", "2", "--node-rank", "0"), "belong together"),

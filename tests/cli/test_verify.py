@@ -196,7 +196,7 @@ def one_more_right(content: dict[str, Any]) -> None:
         (lambda content: content["stages"][0]["values"].update(epochs="0"), "epochs of 0"),
         (in_cost("wall_seconds", -1.0), "its cost is below 0"),
         (in_cost("stage_seconds", {"nobody": 1.0}), "its cost is that of other stages"),
-        (in_cost("created", "yesterday"), "it was created on no date"),
+        (in_cost("created", "yesterday"), "its date of creation is not a date"),
         (lambda content: content["noise"].append({**CLEAN, "stage": "nobody"}), "its noise handl"),
         (
             lambda content: content["noise"].append(
@@ -253,9 +253,9 @@ def better(classes: np.ndarray) -> np.ndarray:
         ({"classes": better}, "per_class_top1 is not what its predictions give"),
         ({"labels": lambda labels: np.roll(labels, 1)}, "is not what its predictions"),
         ({"probabilities": lambda shares: shares[:, ::-1]}, "not those of the likeliest classes"),
-        ({"probabilities": lambda shares: shares + 2}, "are not shares"),
+        ({"probabilities": lambda shares: shares + 2}, "are not between 0 and 1"),
         ({"classes": lambda classes: classes * 0}, "predicted twice"),
-        ({"classes": lambda classes: classes + 99}, "its classes lie outside of 0 to 5"),
+        ({"classes": lambda classes: classes + 99}, "its classes are outside of 0 to 5"),
         ({"classes": lambda classes: classes[:, :2]}, "have the shapes"),
         ({"labels": lambda labels: labels / 2}, "its labels are not whole numbers"),
         ({"files": lambda files: files[::-1]}, "its pictures are not those of the split's other"),

@@ -139,8 +139,8 @@ class Spoil:
 @pytest.mark.parametrize(
     ("how", "words"),
     [
-        ("writes", "Spoil in stage 'second' writes into what it was given, which is read-only"),
-        ("writes to the features", "Spoil in stage 'second' writes into what it was given"),
+        ("writes", "Spoil in stage 'second' writes into its arguments, which are read-only"),
+        ("writes to the features", "Spoil in stage 'second' writes into its arguments"),
         ("forgets", "Spoil in stage 'second' must return Samples, not None"),
         ("drops", "Spoil in stage 'second' returns 299 samples of 300"),
         ("draws", "Spoil in stage 'second' differs each time"),
@@ -226,7 +226,10 @@ def restless(self: Any) -> Plan:
             variant(plan=hook(lambda self: Plan(stages=(Stage(name="a", start=FIRST),)), "plan")),
             "stage 'a' needs 'first', which is not an earlier stage",
         ),
-        (variant(plan=hook(restless, "plan")), "asked twice, its plan or a trick is not the same"),
+        (
+            variant(plan=hook(restless, "plan")),
+            "its plan or a trick differs when it is asked again",
+        ),
         (variant(noise_tricks=noise(lambda samples: samples)), "has no fixed description"),
         (variant(noise_tricks=noise(Mutable())), "Mutable is not a frozen dataclass"),
         (variant(noise_trick=hook(lambda self: [], "noise_trick")), "noise_trick"),
@@ -350,7 +353,11 @@ class Nothing:
     [
         ("model_tricks", Widen(), r"logits are torch.float32 \(4, 9\), not floats \(4, 6\)"),
         ("model_tricks", Nothing(), "Nothing in stage 'S' must return a torch.nn.Module, not None"),
-        ("model_tricks", Noisy(), "stage 'S': build_model or a model trick gives other weights"),
+        (
+            "model_tricks",
+            Noisy(),
+            "stage 'S': build_model or a model trick gives different weights",
+        ),
         ("batch_tricks", Changed("targets", "halved in place"), "changes the batch given .* in"),
         ("batch_tricks", Changed("images", "halved in place"), "changes the batch given .* in"),
         ("batch_tricks", Changed("weights", "not a number"), "are not all finite"),
@@ -363,7 +370,7 @@ class Nothing:
         (
             "batch_tricks",
             Changed("images", "times fresh entropy"),
-            "gives another batch each",
+            "gives a different batch each",
         ),
         (
             "batch_tricks",
@@ -377,7 +384,7 @@ class Nothing:
         (
             "loss_tricks",
             Wrapped("times fresh entropy"),
-            "the loss of equal logits is another",
+            "the loss of equal logits differs",
         ),
         ("loss_tricks", Wrapped("times torch's global state"), "draws from torch's global random"),
     ],
@@ -432,9 +439,9 @@ class Unbuildable(Sgd):
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"sampler": Draws("fresh entropy")}, "draws other rows each time"),
+        ({"sampler": Draws("fresh entropy")}, "draws different rows each time"),
         ({"sampler": Draws("numpy's global state")}, "draws from numpy's global random state"),
-        ({"sampler": Draws("goes on from the last")}, "draws other rows each time"),
+        ({"sampler": Draws("goes on from the last")}, "draws different rows each time"),
         ({"sampler": Draws("too few")}, "must draw an array of"),
         ({"sampler": Draws("beyond")}, "of 300 samples"),
         ({"schedule": Falls()}, "must give a finite factor from 0 up"),
@@ -513,7 +520,7 @@ class Data:
         ("nameless", "load_samples gives no fingerprint or no edition"),
         ("missing train", "the first picture of train, "),
         ("missing val", "x is missing, the first of 60 such pictures; val cannot be scored"),
-        ("confused", "load_samples gives for test no samples, another split or other classes"),
+        ("confused", "load_samples gives for test no samples, another split or different classes"),
     ],
 )
 def test_a_data_set_is_tried_on_itself(how: str, words: str | None, tiny_home: Path) -> None:

@@ -143,9 +143,9 @@ def test_two_ranks_are_not_tried_without_a_name(tiny_home: Path) -> None:
 @pytest.mark.parametrize(
     ("slot", "trick", "words"),
     [
-        ("loss_tricks", Remembers(), "its losses are others, if it is interrupted after a step"),
-        ("model_tricks", Counts(), "its losses are others, if it is interrupted after a step"),
-        ("batch_tricks", Shakes(), "its losses are others, if it is trained twice; draw only"),
+        ("loss_tricks", Remembers(), "its losses differ, if it is interrupted after a step"),
+        ("model_tricks", Counts(), "its losses differ, if it is interrupted after a step"),
+        ("batch_tricks", Shakes(), "its losses differ, if it is trained twice; draw only"),
     ],
 )
 def test_what_no_checkpoint_and_no_seed_holds_is_found(

@@ -167,8 +167,8 @@ def test_copies_of_one_data_set_never_share_a_board(add, tmp_path):
     board = make_headline(records, tmp_path)
     assert [row.seeds for row in board.rows] == [(1,)]
     assert board.notes == (
-        "Runs met 2 different copies of synthweb:small: this is synthweb-small v1 of the newest "
-        "run.",
+        "The runs used 2 different copies of synthweb:small: this board is of the newest run's, "
+        "synthweb-small v1.",
     )
 
 

@@ -179,7 +179,7 @@ def test_clustering_and_texts_by_hand(tiny_home: Path, harness_home: Path) -> No
     assert density.seconds.high == pytest.approx(least * 17 * 2)
 
 
-def test_an_edition_that_does_not_lie_here_has_its_published_size(harness_home: Path) -> None:
+def test_an_edition_that_is_not_here_has_its_published_size(harness_home: Path) -> None:
     spec = RunSpec(
         plugin="baseline",
         data=DataSpec(name="webvision2"),
@@ -193,7 +193,7 @@ def test_an_edition_that_does_not_lie_here_has_its_published_size(harness_home: 
     assert found.seconds.low == pytest.approx(stage.images / 64_000)
     assert found.device_days == pytest.approx(stage.images / 1_000 / 0.95 / DAY)
     assert any("refuse a batch of 48 on 64 devices" in note for note in found.notes)
-    assert any("0.9 to 1 times 64 times" in note for note in found.notes)
+    assert any("0.9 to 1 of 64 times the speed" in note for note in found.notes)
     assert [path.name for path in harness_home.glob("*")] == ["network-sizes.json"]
     assert estimate(spec, images=96, given={"": 75.0}).seconds.estimate == 96.0
     first = replace(spec, data=DataSpec(name="webvision1"))
@@ -201,14 +201,14 @@ def test_an_edition_that_does_not_lie_here_has_its_published_size(harness_home: 
     mini = replace(spec, data=DataSpec(name="mini-webvision"))
     assert estimate(mini, given={"": 1.0}).size[:3] == (65_944, 2_500, 50)
     part = replace(spec, data=DataSpec(name="webvision1", options={"classes": "0-9"}))
-    with pytest.raises(HarnessError, match=r"how many .* webvision1\?classes=0-9 has"):
+    with pytest.raises(HarnessError, match=r"the number of .* webvision1\?classes=0-9 is"):
         estimate(part, given={"": 1.0})
     assert estimate(part, images=9, given={"": 75.0}).seconds.estimate == 9.0
 
 
 def test_what_is_not_known_is_said(tiny_home: Path) -> None:
     spec = RunSpec(plugin="baseline", data=TINY, home=tiny_home)
-    with pytest.raises(HarnessError, match="no record tells how fast test_resnet at 32 pixels in"):
+    with pytest.raises(HarnessError, match="no record shows how fast test_resnet at 32 pixels in"):
         estimate(spec)
     with pytest.raises(HarnessError, match="unknown stage 'trian'; did you mean 'train'"):
         estimate(spec, given={"trian": 1.0})

@@ -266,7 +266,7 @@ def test_a_sweep_outlives_an_error_of_one_rank_or_ends_with_it(
     assert first[4] == next((tiny_home / "records").glob("*.json")).stem
     assert second[5:] == [
         "run 3 of 4: baseline epochs=1, seed 3",
-        "rank 1 of 2 failed alone, so the ranks cannot go on to the next run: this rank has no "
-        "luck; once that is solved, start the same command again",
+        "rank 1 of 2 failed alone, so the ranks cannot continue with the next run: this rank has "
+        "no luck; once that is solved, start the same command again",
     ]
     assert "Connection closed by peer" in first[6]  # so it waits no longer

@@ -58,7 +58,7 @@ def test_what_cannot_be_a_plugin_is_refused_in_one_line(
         assert words in call("plugins", "new", name).error
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("mine")
-    assert "mine is there already; name another --folder" in call("plugins", "new", "mine").error
+    assert "mine exists already; name another --folder" in call("plugins", "new", "mine").error
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 

@@ -177,7 +177,10 @@ def test_stages_that_were_swapped_are_not_used(
     spare.rename(last)
     assert without_cost(again(home)) == without_cost(before)
     err = capsys.readouterr().err
-    assert f"{first / 'done.json'} is not its own: it was written as {last.name}/done.json" in err
+    assert (
+        f"{first / 'done.json'} was copied or moved here: it was written as {last.name}/done.json"
+        in err
+    )
     assert len(list((home / "damaged").iterdir())) == 2
 
 

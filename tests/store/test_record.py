@@ -255,7 +255,7 @@ def test_a_copy_under_another_name_is_refused(tmp_path: Path, small_record: Resu
 
 CONTRADICTIONS: list[tuple[Callable[[Any, Any], None], Any, str]] = [
     (put("scores", 0, "top1"), 1.0, "top-1 is 1.0000, above top-5, 0.9000"),
-    (put("scores", 0, "top1"), 0.6, "top-1 lies outside of its classes' values"),
+    (put("scores", 0, "top1"), 0.6, "top-1 is outside the range of its classes' values"),
     (put("scores", 0, "top1"), 0.55, "which is not a whole number of 10 images"),
     (put("scores", 0, "top1_class_mean"), 0.4, "the class mean of top-1 is not the mean"),
     (put("scores", 0, "top5_class_mean"), 0.4, "the class mean of top-1 is above"),
@@ -313,7 +313,7 @@ def test_a_huge_file_is_not_even_read(tmp_path: Path) -> None:
     path = tmp_path / "huge.json"
     with path.open("wb") as file:
         file.truncate(MAX_RECORD_BYTES + 1)  # sparse: it takes no room
-    with pytest.raises(HarnessError, match=r"larger than 64 MiB, so not a record"):
+    with pytest.raises(HarnessError, match=r"larger than 64 MiB, so it is not a record"):
         read_record(path)
 
 

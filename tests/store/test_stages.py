@@ -144,10 +144,10 @@ def test_a_marker_of_another_stage_or_part_is_damaged(tmp_path: Path) -> None:
         folder.finish({"seconds": 1}, [])
     two.marker.write_bytes(one.marker.read_bytes())
     assert two.done() is None
-    with pytest.raises(DamagedError, match="is not its own: it was written as one/done"):
+    with pytest.raises(DamagedError, match="was copied or moved here: it was written as one/done"):
         check_marker(two.marker)
     one.marker.rename(one.path / SAMPLES)
-    with pytest.raises(DamagedError, match="is not its own: it was written as one/done"):
+    with pytest.raises(DamagedError, match="was copied or moved here: it was written as one/done"):
         check_marker(one.path / SAMPLES)
 
 

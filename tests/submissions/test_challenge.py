@@ -117,9 +117,12 @@ def test_class_mean_and_flat_are_told_apart(make_samples: Callable[..., Any]) ->
         (lambda line: line[:-1] + "tench", "line 3: 'tench' is not a label"),
         (lambda line: line[:-1] + "9" * 5000, "line 3: '9999"),
         (lambda line: line[:-1] + "\u0663", "line 3: '\u0663' is not a label"),
-        (lambda line: line[:-1] + line[-3], "line 3: a label is there twice"),
+        (lambda line: line[:-1] + line[-3], "line 3: a label is repeated"),
         (lambda line: "", "line 3: it is empty"),
-        (lambda line: line.replace("000003", "000002"), "line 3: test000002.jpg is there twice, f"),
+        (
+            lambda line: line.replace("000003", "000002"),
+            "line 3: test000002.jpg has two lines, the f",
+        ),
         (lambda line: line.replace("000003", "900003"), "line 3: test900003.jpg is not a picture"),
         (lambda line: f"test_images/{line}", "line 3: test_images/test000003.jpg is not a pict"),
         (lambda line: f"\x1b[2J{line}", "line 3: \\x1b[2Jtest000003.jpg is not a picture"),
@@ -139,7 +142,7 @@ def test_missing_pictures_and_cut_files_are_named(
 ) -> None:
     assert scored(joined(lines[1:]))["problems"] == ["test000001.jpg has no line"]
     whole = joined(lines)
-    assert "the last line does not end: it may be cut short" in scored(whole[:-1])["problems"]
+    assert "the last line has no line end: it may be cut short" in scored(whole[:-1])["problems"]
     assert scored("")["problems"] == ["there are no lines"]
     assert scored(b"\xff\xfe" + whole.encode())["problems"]
     assert len(scored(whole, "--split", "val")["problems"]) == 60 + 60

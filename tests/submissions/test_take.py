@@ -144,7 +144,7 @@ def test_the_same_run_twice_is_refused(
 def test_a_submission_that_doubles_itself_is_refused(
     members: Members, packed: Path, zipped: Zipped, refused: Refused
 ) -> None:
-    assert "is in" in refused(packed, zipped(members))
+    assert "is also in" in refused(packed, zipped(members))
     assert "the same run twice" in refused(zipped({**members, **forged(members, as_seed(7))}))
 
 
@@ -165,7 +165,7 @@ def in_score(name: str, value: Any) -> Change:
     [
         (in_score("top1", 0.99), "it contradicts itself"),
         (in_score("split", "../../secret"), "'../../secret' is not the name of a split"),
-        (in_score("protocol", "a\0b"), "has characters that cannot be seen"),
+        (in_score("protocol", "a\0b"), "has invisible characters"),
         (lambda content: content.update(schema_version=1), "is a record of schema 1"),
         (lambda content: content.update(schema_version=3), "which a later version wrote"),
         (lambda content: content.update(decides={}), "it does not say what its id was made of"),
@@ -173,7 +173,7 @@ def in_score(name: str, value: Any) -> Change:
         (lambda content: content.update(commit=7), "is not a result record of schema 2"),
         (
             lambda content: content["data"].update(edition="WebVision\x1b[2J"),
-            "has characters that cannot be seen",
+            "has invisible characters",
         ),
         (lambda content: content["decides"].update(seed=9), "its seed is not the one"),
     ],
@@ -251,7 +251,7 @@ def test_a_submitted_run_does_not_answer_for_a_run_of_ones_own(
             home=tiny_home,
         )
     )
-    assert "came from submission.zip; it is in" in capsys.readouterr().err
+    assert "came from submission.zip; it was moved to" in capsys.readouterr().err
     assert is_made_here(path)
     assert finished_record(path) is not None
     assert (tiny_home / "replaced" / f"{path.stem}-1" / path.name).exists()

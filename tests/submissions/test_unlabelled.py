@@ -80,7 +80,7 @@ def test_the_pictures_are_predicted_and_the_file_is_right(
     ]
     ended = call("score", str(path), "--data", data)
     assert ended.status == 0
-    assert f"60 lines, all are right; not scored: the labels of test of {data} are" in ended.out
+    assert f"60 lines, all are correct; not scored: the labels of test of {data} are" in ended.out
     said = json.loads(call("score", str(path), "--data", data, "--json").out)
     assert (said["problems"], said["scores"]) == ([], None)
     assert "not public" in said["unscored"]
@@ -109,11 +109,11 @@ def test_it_predicts_what_a_run_that_knows_the_labels_was_scored_on(
     ("change", "words"),
     [
         (lambda lines: lines[:-1], "test000060.jpg has no line"),
-        (lambda lines: [*lines, lines[0]], "line 61: test000001.jpg is there twice, first in l"),
+        (lambda lines: [*lines, lines[0]], "line 61: test000001.jpg has two lines, the first is l"),
         (lambda lines: [lines[0].replace("test0", "val0"), *lines[1:]], "line 1: val000001.jpg is"),
         (lambda lines: [f"{lines[0]} 0", *lines[1:]], "line 1: it has 6 labels, not 5"),
         (lambda lines: [lines[0][:-1] + "6", *lines[1:]], "line 1: label 6 is above 5"),
-        (lambda lines: [lines[0][:-1] + lines[0][-3], *lines[1:]], "line 1: a label is there tw"),
+        (lambda lines: [lines[0][:-1] + lines[0][-3], *lines[1:]], "line 1: a label is rep"),
     ],
 )
 def test_what_is_wrong_is_named_without_labels_too(
@@ -129,7 +129,7 @@ def test_what_is_wrong_is_named_without_labels_too(
     ended = call("score", str(path), "--data", f"webvision1:{trained.root}")
     assert ended.status == 2
     assert ended.out.startswith(words)
-    assert "all are right" not in ended.out
+    assert "all are correct" not in ended.out
 
 
 def test_what_cannot_be_predicted_is_one_line(

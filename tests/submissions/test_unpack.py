@@ -105,7 +105,7 @@ def test_a_bomb_inside_of_the_predictions_is_refused(
         if score["predictions_sha256"] == hashlib.sha256(members[npz]).hexdigest():
             score["predictions_sha256"] = hashlib.sha256(bomb.getvalue()).hexdigest()
     forged = {**members, record: sealed_record(content).encode(), npz: bomb.getvalue()}
-    assert "labels.npy has other than the (1152921504606846976,) values" in refused(zipped(forged))
+    assert "labels.npy does not have the (1152921504606846976,) values" in refused(zipped(forged))
 
 
 def test_a_size_that_is_announced_too_small_is_refused(

@@ -80,7 +80,7 @@ def test_a_step_that_clearly_cannot_fit_names_what_does(ranks: Ranks) -> None:
     assert "needs about 0.4 GiB on" in str(error.value)
     assert str(error.value).endswith(
         "and 0.1 GiB are free; try --stage batch_size=64 or --stage accumulation=4, "
-        "which keeps the batch of 256 but shows batch norm 64 at a time"
+        "which keeps the batch of 256 but gives batch norm 64 pictures"
     )
     for advised in ({"batch_size": 64}, {"accumulation": 4}):
         check_memory(memory, replace(STAGE, **advised), ranks, 100 * MIB)

@@ -32,7 +32,9 @@ def stepped(module: nn.Module) -> torch.optim.Optimizer:
 def test_a_gradient_in_another_order_is_refused() -> None:
     module = nn.Conv2d(4, 8, 3).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     module.weight.grad = torch.randn(8, 4, 3, 3)
-    with pytest.raises(TrainingError, match="the gradient of weight does not lie in memory"):
+    with pytest.raises(
+        TrainingError, match="the gradient of weight does not have the parameter's layout"
+    ):
         stepped(module)
 
 
@@ -188,7 +190,7 @@ def test_freezing_nothing_or_all_is_refused(groups: Groups, words: str) -> None:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: Sgd(momentum=1.0), "momentum must lie in"),
+        (lambda: Sgd(momentum=1.0), "momentum must be in"),
         (lambda: AdamW(betas=(0.9, 1.0)), "betas must be two numbers"),
         (lambda: Sam(rho=0.0), "rho must be above 0"),
         (lambda: Groups(head=0.0), "head of Groups must be above 0"),

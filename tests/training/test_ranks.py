@@ -143,7 +143,7 @@ def test_ctrl_c_stops_all_ranks_and_any_number_goes_on(tiny_home: Path, tmp_path
         _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
     assert "continues at step" in err
-    assert "goes on with 1 rank, after 2 ranks; its record says so" in err
+    assert "continues with 1 rank, after 2 ranks; its record says so" in err
     record = the_record(tiny_home)
     (stage,) = record.stages
     assert len(stage.history) == 8

@@ -100,7 +100,7 @@ def check_own(kind: str, path: str, home: Path, *, fresh: bool = False) -> OwnRe
     if listed.passed_over:
         others = Counter(listed.passed_over).most_common()
         text = ", ".join(f"{count} {visible(suffix)}" for suffix, count in others)
-        findings.append(Finding("note", f"files that are taken for no pictures: {text}"))
+        findings.append(Finding("note", f"files that are not read as pictures: {text}"))
     own: OwnPictures | None = None
     try:
         own = own_pictures(kind, listed, looks, OPTIONS, home)
@@ -168,8 +168,8 @@ def _doubts(own: OwnPictures) -> list[Finding]:
         found.append(Finding("note", f"{text}: noise handling is scored only if all have one"))
     strange = {clean[row] for row in rows if clean[row]} - set(own.names) if clean else set()
     if strange:
-        text = f"clean labels that are no class, the first {visible(min(strange))!r}"
-        found.append(Finding("note", f"{text}: taken for pictures of none of the classes"))
+        text = f"clean labels that are not a class, the first {visible(min(strange))!r}"
+        found.append(Finding("note", f"{text}: these pictures are treated as outside all classes"))
     return found
 
 

@@ -1,4 +1,4 @@
-"""Pictures in every format that Pillow reads, and photographs that lie on their side.
+"""Pictures in every format that Pillow reads, and photographs that are stored on their side.
 
 ``harness.data.pictures.decode`` reads the formats of the web and applies no EXIF orientation, as
 published results need. A user's own pictures may be in other formats, and phones turn theirs by
@@ -64,7 +64,7 @@ def _suffixes() -> frozenset[str]:
 
 
 def is_picture_name(name: str) -> bool:
-    """Return whether a file is taken for a picture: by a suffix that Pillow knows."""
+    """Return whether a file counts as a picture: by a suffix that Pillow supports."""
     return Path(name).suffix.lower() in _suffixes()
 
 
@@ -94,7 +94,7 @@ def as_web_picture(data: bytes) -> bytes:
 
 @contextmanager
 def _opened(data: bytes) -> Iterator[Image.Image]:
-    """Open a picture of any format; whatever is wrong with it becomes a BrokenImageError."""
+    """Open a picture of any format; any fault in it becomes a BrokenImageError."""
     refuse_size(data)
     try:
         with Image.open(BytesIO(data), formats=_formats()) as image:

@@ -22,11 +22,11 @@ SPLIT_NAMES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Listed:
-    """N pictures of the user: their files, labels and whatever else is known of them.
+    """N pictures of the user: their files, labels and what else is known about them.
 
     ``files`` are relative to ``root`` or absolute; ``split`` is "" throughout if the splits are to
-    be drawn. ``clean`` is "" where a clean label is not known. ``lines`` are those of the table,
-    from 1; None for a folder. ``passed_over`` counts files that are no pictures by their suffix.
+    be drawn. ``clean`` is "" if a clean label is not known. ``lines`` are those of the table,
+    from 1; None for a folder. ``passed_over`` counts files that are not pictures, by suffix.
     """
 
     path: Path
@@ -80,7 +80,8 @@ def class_names(listed: Listed) -> list[str]:
         raise DataError(f"{visible(listed.path)} has no training pictures")
     if len(names) == 1:
         raise DataError(
-            f"{visible(listed.path)} has one class only, {visible(names[0])!r}; there must be two"
+            f"{visible(listed.path)} has only one class, {visible(names[0])!r}; there must be at "
+            "least two"
         )
     return names
 
@@ -92,5 +93,5 @@ def refuse_strangers(
     known = set(names)
     for row, (label, part) in enumerate(zip(tested, split, strict=True)):
         if part in ("val", "test") and label not in known:
-            what = f"{listed.where(row)}: {part} has a label that train has not"
+            what = f"{listed.where(row)}: {part} has a label that train does not have"
             raise DataError(f"{what}: {unknown('label', label, names, listing='of train')}")

@@ -44,7 +44,7 @@ class OwnPictures:
     """All pictures of one data set, read and split, in an order that their content decides.
 
     ``listed``, ``looks`` and ``split`` are of the same N rows; ``tested`` is the label that a
-    picture of val or test is scored against: the clean one where it is known.
+    picture of val or test is scored against: the clean one if it is known.
     """
 
     kind: str

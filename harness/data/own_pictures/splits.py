@@ -1,4 +1,4 @@
-"""A split drawn where the user has given none."""
+"""A split that is drawn if the user has given none."""
 
 from __future__ import annotations
 

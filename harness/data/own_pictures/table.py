@@ -54,7 +54,7 @@ def read_table(path: Path) -> Listed:
     if some is not None and gap is not None:
         raise _wrong(path, lines[gap], "split is empty, but other lines have one")
     if "test" not in split and "val" not in split:
-        split = [""] * len(lines)  # train alone is no choice of what to test
+        split = [""] * len(lines)  # train alone does not say what to test
     listed = Listed(
         path=path,
         root=path.parent,
@@ -132,7 +132,7 @@ def _names(path: Path, cells: Sequence[str]) -> list[str]:
     known = (*NEEDED, *OPTIONAL)
     twice = next((name for name in known if names.count(name) > 1), None)
     if twice:
-        raise DataError(f"{where}: column {twice} is there twice; keep one")
+        raise DataError(f"{where}: column {twice} is repeated; keep one")
     for name in names:
         near = difflib.get_close_matches(name, OPTIONAL, n=1, cutoff=_ALIKE)
         if name not in known and near and near[0] not in names:

@@ -52,7 +52,7 @@ def read_folder(root: Path) -> Listed:
     if not files:
         raise DataError(f"{visible(root)} {_nothing(passed_over)}; lay it out as {LAYOUT}")
     if "test" not in split and "val" not in split:
-        split = [""] * len(files)  # train/ alone is no choice of what to test
+        split = [""] * len(files)  # train/ alone does not say what to test
     return Listed(
         path=root, root=root, files=files, label=label, split=split, passed_over=passed_over
     )
@@ -135,4 +135,4 @@ def _nothing(passed_over: Counter[str]) -> str:
     if not passed_over:
         return "holds no pictures"
     what = ", ".join(f"{count} {kind}" for kind, count in passed_over.most_common(3))
-    return f"holds no pictures in folders of classes, only others ({visible(what)})"
+    return f"holds no pictures in class folders, only other files ({visible(what)})"

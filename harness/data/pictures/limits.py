@@ -41,7 +41,7 @@ def refuse_shape(width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
         raise BrokenImageError(f"{width}x{height} pixels are too many")
     if max(width, height) > MAX_RATIO * min(width, height):
-        raise BrokenImageError(f"{width}x{height} pixels are too thin a picture")
+        raise BrokenImageError(f"{width}x{height} pixels are too long and narrow")
 
 
 def refuse_scans(data: bytes, width: int, height: int) -> None:

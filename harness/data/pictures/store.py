@@ -166,7 +166,7 @@ class Tars:
             descriptor, found = open_plain(os.fsencode(path), MAX_TAR_BYTES)
         except FileNotFoundError as error:
             # Not FileNotFoundError, which would mean a broken picture: the whole archive is gone.
-            raise OSError(errno.ESTALE, "is gone since it was indexed", str(path)) from error
+            raise OSError(errno.ESTALE, "was removed after it was indexed", str(path)) from error
         if found != size:
             os.close(descriptor)
             raise OSError(
@@ -232,7 +232,7 @@ class TarStore:
         place = self._place(row)
         shard = self._columns.shard.item(place)
         if shard < 0:
-            return f"{self.name(row)}, in none of the archives,"
+            return f"{self.name(row)}, not in any archive,"
         return (
             f"{self._tars[shard].path}, offset {self._columns.offset.item(place)}, {self.name(row)}"
         )
@@ -245,7 +245,7 @@ class TarStore:
         shard = self._columns.shard.item(place)
         if shard < 0:
             name = self._names[place].decode("utf-8", "replace")
-            raise FileNotFoundError(errno.ENOENT, "in none of the indexed archives", name)
+            raise FileNotFoundError(errno.ENOENT, "not in any indexed archive", name)
         return self._tars.read(shard, self._columns.offset.item(place), length)
 
     def _column(self, column: NDArray[T]) -> NDArray[T]:

@@ -86,7 +86,7 @@ def is_whole(root: Path, about: dict[str, Any]) -> bool:
         )
     if "digest" in marker and _seen(root) != found.stamp:
         if _content(root) != marker["digest"]:
-            raise _damaged(root, "a file holds other bytes than were written")
+            raise _damaged(root, "the content of a file is not what was written")
         with suppress(HarnessError):  # a folder that cannot be written is compared each time
             write_text(_seen_path(root), found.stamp)
     return True

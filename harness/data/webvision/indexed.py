@@ -71,7 +71,7 @@ def read_indexed(  # noqa: PLR0913 - what to read, and how
 
     Raises:
         DataError: The index is damaged, of another edition or without a source's list, an archive
-            or a list has changed, or more than 1 % of the entries are in none of the archives.
+            or a list has changed, or more than 1 % of the entries are not in any archive.
         NoLabelsError: The labels of this split are not public.
     """
     _refuse_unlisted(root, split, edition, labelled=labelled)
@@ -93,7 +93,7 @@ def read_indexed(  # noqa: PLR0913 - what to read, and how
     names = Names(found.names, rows)
     if len(missing) > MAX_MISSING * len(label):
         raise DataError(
-            f"{len(missing)} of {len(label)} pictures of {split} are in none of the archives of "
+            f"{len(missing)} of {len(label)} pictures of {split} are not in any archive of "
             f"{root}, the first is {names[int(missing[0])]}; fetch the missing archives and run "
             "harness data index again"
         )

@@ -1,7 +1,7 @@
 """What the comparison of two runs in the browser needs of each: one small script file a run.
 
-A page that was opened as a file may not read other files, but it may run scripts that lie beside
-it. So the data of a run are a call with one JSON value, which is safe whatever its texts hold.
+A page that was opened as a file may not read other files, but it may run scripts that are
+beside it. So the data of a run are a call with one JSON value, which is safe for any text in it.
 """
 
 from __future__ import annotations

@@ -107,7 +107,7 @@ def test_check_says_what_is_there(two_classes, call):
     for line in (
         "warning: 2 equal pictures have different labels",
         "note: 2 pictures are equal to others",
-        "note: files that are taken for no pictures: 1 .txt",
+        "note: files that are not read as pictures: 1 .txt",
     ):
         assert line in ended.out.splitlines()
     assert ended.out.endswith("nothing here would stop a run\n")
@@ -151,7 +151,7 @@ def test_check_of_a_table_counts_clean_labels(two_classes, call):
     path = two_classes.parent / "pets.csv"
     path.write_text("\n".join(["path,label,clean_label", *lines]))
     ended = call("data", "check", str(path))
-    assert "training labels that are the clean ones: 50.0%" in ended.out
+    assert "training labels that equal the clean label: 50.0%" in ended.out
     path.write_text(path.read_text().replace("cat,bird", "cat,"))
     ended = call("data", "check", f"csv:{path}")
     assert "note: 14 of 28 training pictures have a clean label" in ended.out

@@ -120,7 +120,7 @@ WEIGHTS, SPLITS = "path,label,weight", "path,label,split"
         (["path,label"], "lists no pictures"),
         (["file,label", "a.png,a"], "first line: no column 'path'"),
         (["path,class", "a.png,a"], "first line: no column 'label'"),
-        (["path,label,label", "a.png,a,a"], "column label is there twice"),
+        (["path,label,label", "a.png,a,a"], "column label is repeated"),
         (["path,label,clean_lable", "x,a,a"], "'clean_lable' is not known; call it clean_label"),
         ([*LISTED, "x.png"], "line 26 has 1 cells, the first line 2"),
         ([*LISTED, "x.png,a,b"], "line 26 has 3 cells, the first line 2; put quotes"),
@@ -136,11 +136,11 @@ WEIGHTS, SPLITS = "path,label,weight", "path,label,split"
         (listing(",0", header=WEIGHTS), "the weight of every training picture is 0"),
         (listing(",train", ",", header=SPLITS), "line 3: split is empty, but other lines"),
         (listing(",trian", header=SPLITS), "unknown split 'trian'; did you mean 'train'?"),
-        ([line.replace(",b", ",a") for line in LISTED], "has one class only, 'a'"),
+        ([line.replace(",b", ",a") for line in LISTED], "has only one class, 'a'"),
         (listing(",test", header=SPLITS), "has no training pictures"),
         (
             listing(",train,a", ",train,b", ",test,c", header="path,label,split,clean_label"),
-            "test has a label that train has not: unknown label 'c'; of train: a, b",
+            "test has a label that train does not have: unknown label 'c'; of train: a, b",
         ),
     ],
 )  # fmt: skip

@@ -189,13 +189,13 @@ def test_pictures_are_read_once(two_classes, read, monkeypatch):
     ("files", "words"),
     [
         ([], "holds no pictures; lay it out as"),
-        (["0.png", "1.png"], r"only others \(2 outside the folders of classes\)"),
-        (["a/0.png", "a/1.png"], "has one class only, 'a'"),
+        (["0.png", "1.png"], r"only other files \(2 outside the folders of classes\)"),
+        (["a/0.png", "a/1.png"], "has only one class, 'a'"),
         (["train/a/0.png", "train/b/0.png", "c/0.png"], "has 'c' beside train/; put it into"),
         (["train/a/0.png", "train/b/0.png", "val/a/1.png", "valid/a/2.png"], "both mean val"),
         (
             ["train/cat/0.png", "train/dog/0.png", "test/Cat/1.png"],
-            r"test/Cat/1.png: test has a label that train has not: unknown label 'Cat'; "
+            r"test/Cat/1.png: test has a label that train does not have: unknown label 'Cat'; "
             "did you mean 'cat'. of train: cat, dog",
         ),
     ],

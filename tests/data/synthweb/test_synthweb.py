@@ -384,7 +384,7 @@ def test_a_damaged_data_set_is_noticed(tmp_path: Path) -> None:
         kept, status = path.read_bytes(), path.stat()
         path.write_bytes(kept[:-2] + bytes([kept[-2] ^ 1]) + kept[-1:])
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-        with pytest.raises(DataError, match="is damaged: a file holds other bytes than were writt"):
+        with pytest.raises(DataError, match="is damaged: the content of a file is not what was wr"):
             is_whole(root, about)
         path.write_bytes(kept)
         assert is_whole(root, about)

@@ -97,7 +97,7 @@ def test_a_missing_archive_stops(folders: Path, tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "google_resized_256.tar", "w") as archive:
         archive.add(folders / "google", "google")
     build_index(tmp_path)
-    with pytest.raises(DataError, match=r"are in none of the archives of .*the first is flickr/"):
+    with pytest.raises(DataError, match=r"are not in any archive of .*the first is flickr/"):
         load(tmp_path, "train")
     assert len(load(tmp_path, "train", source="google")) > 100
 

@@ -53,7 +53,7 @@ class IndexedSplit:
     """The N rows of one split, in the lists' order; columns ``(N,)``, read-only, memory-mapped.
 
     The columns are those of ``Samples``; a label of -1 is not public. ``store`` reads the pictures
-    and raises OSError for rows that are in none of the archives. ``names`` are the paths of
+    and raises OSError for rows that are not in any archive. ``names`` are the paths of
     ``Samples.files`` as bytes. ``text_sources`` are the sources whose texts are in the index.
     """
 
@@ -95,7 +95,7 @@ class Members:
 
     def oddities(self) -> list[str]:
         """Return one line for each oddity."""
-        twice = ("members that came twice, of which the last counts", self.first_duplicate)
+        twice = ("members that occur twice, of which the last counts", self.first_duplicate)
         unlisted = ("members that no list names", self.first_unlisted)
         lines = []
         for counts, (what, first) in ((self.duplicates, twice), (self.unlisted, unlisted)):

@@ -136,8 +136,8 @@ def _distinct_wnids(found: ListTable) -> tuple[str, ...]:
     for row, wnid in enumerate(wnids):
         if first.setdefault(wnid, row) != row:
             raise DataError(
-                f"{found.where(row)}: {wnid} is on line {found.line[first[wnid]]} too; list each "
-                "class once"
+                f"{found.where(row)}: {wnid} is on line {found.line[first[wnid]]} as well; list "
+                "each class once"
             )
     return wnids
 

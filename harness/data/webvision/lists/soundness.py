@@ -52,7 +52,7 @@ def empty_classes(
         return [
             f"{place}: of {len(classes)} classes only the first, label 0, {first.wnid} "
             f"{first.lemmas}, has no picture in {split}; if the list counts its labels from 1, all "
-            "scores are wrong: subtract 1 from each; else scores cover only the other classes"
+            "scores are wrong: subtract 1 from each; otherwise scores cover only the other classes"
         ]
     return [
         f"{place}: {len(empty)} of {len(classes)} classes have no picture in {split}, the first is "

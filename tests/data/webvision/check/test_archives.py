@@ -158,7 +158,7 @@ def test_a_picture_in_none_of_the_archives(
     build_index(root)
     report = check(root)
     (error,) = said(report, "error")
-    assert f"line 3: {lost}, in none of the archives, is missing" in error
+    assert f"line 3: {lost}, not in any archive, is missing" in error
     assert report.images[0].missing == 1
 
 
@@ -181,7 +181,7 @@ def test_members_that_come_twice_or_are_not_listed_are_noted(root: Path) -> None
     build_index(root)
     notes = said(check(root), "note")
     for expected in (
-        "members that came twice, of which the last counts: 1 in more.tar",
+        "members that occur twice, of which the last counts: 1 in more.tar",
         "members that no list names: 1 in more.tar; the first is google/",
     ):
         assert any(expected in note for note in notes)
