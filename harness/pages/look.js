@@ -298,7 +298,7 @@
         const answer = await fetch("live.json");
         const stages = await answer.json();
         place.replaceChildren(...stages.map((one) => stageCard(one, Date.now() / 1000)));
-        told.textContent = stages.length ? "" : "Nothing trains now.";
+        told.textContent = stages.length ? "" : "No stage is training now.";
       } catch {
         told.textContent = "harness serve does not answer: start it again to follow runs.";
       }

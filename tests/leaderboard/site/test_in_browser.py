@@ -231,7 +231,7 @@ def test_what_trains_now_is_followed(browser: Browser, tmp_path: Path) -> None:
     try:
         page = browser.new_page()
         page.goto(f"{server.address}live.html")
-        page.get_by_text("Nothing trains now.").wait_for()
+        page.get_by_text("No stage is training now.").wait_for()
         for step, loss in ((10, 2.5), (20, 1.5)):
             write_live(stage, {**says, "step": step, "steps": 50, "scalars": {"loss": loss}})
             page.get_by_text(f"loss {loss:.3f}").wait_for()
@@ -239,7 +239,7 @@ def test_what_trains_now_is_followed(browser: Browser, tmp_path: Path) -> None:
         results = Axe().run(page, options={"preload": False})
         assert [one["id"] for one in results.response["violations"]] == []
         drop_live(stage)
-        page.get_by_text("Nothing trains now.").wait_for()
+        page.get_by_text("No stage is training now.").wait_for()
         page.close()
     finally:
         server.stop()
