@@ -62,7 +62,7 @@ def first(draw: Draw, steps: int) -> list[int]:
 
 
 @given(st.integers(1, 50), st.integers(1, 70), st.integers(0, 2**62))
-def test_every_sample_stands_exactly_once_in_each_pass(size: int, batch: int, seed: int) -> None:
+def test_every_sample_is_drawn_exactly_once_in_each_pass(size: int, batch: int, seed: int) -> None:
     draw = Uniform().prepare(many(size), batch, seed)
     drawn = first(draw, -(-3 * size // batch))
     for number in range(3):
@@ -90,7 +90,7 @@ def test_passes_differ_from_each_other_and_from_those_of_another_seed(sampler: S
 
 
 @pytest.mark.parametrize("sampler", [*PLAIN, SubsetBatches(counts=(2, 1, 1)), ChosenAndAll()])
-def test_a_step_is_drawn_alike_at_any_time_and_in_any_order(sampler: Sampler) -> None:
+def test_a_step_draws_the_same_at_any_time_and_in_any_order(sampler: Sampler) -> None:
     samples = samples_of(np.arange(90) % 10, np.arange(90) % 3)
     draw, again = (sampler.prepare(samples, 8, 3) for _ in range(2))
     forward = [draw(step).tolist() for step in range(40)]
@@ -210,7 +210,7 @@ def test_each_pass_holds_every_class_once() -> None:
         assert len({tuple(one_pass) for one_pass in labels.tolist()}) == 3
 
 
-def test_of_a_class_every_sample_comes_alike() -> None:
+def test_every_sample_of_a_class_is_drawn_equally_often() -> None:
     samples = long_tail()
     rows = np.array(first(ClassBalanced().prepare(samples, 1200, 0), 100))
     for label in (0, 6, 11):
@@ -323,7 +323,7 @@ def test_every_batch_holds_the_shares_exactly(batch: int) -> None:
         assert counts.tolist() == [batch // 2, batch // 4, batch // 4]
 
 
-def test_each_class_stands_at_most_once_among_the_balanced() -> None:
+def test_each_class_occurs_at_most_once_among_the_balanced() -> None:
     samples = long_tail()
     draw = SubsetBatches(counts=(10, 1, 1)).prepare(samples, 12, 0)
     for step in range(50):
@@ -343,7 +343,7 @@ def test_more_places_than_classes_are_shared_out_evenly() -> None:
         assert set(counts.values()) == {2, 3}
 
 
-def test_on_a_long_tail_classes_come_alike_where_balanced_and_as_they_are_elsewhere() -> None:
+def test_on_a_long_tail_only_the_balanced_part_draws_classes_equally() -> None:
     samples = long_tail()
     draw = SubsetBatches(counts=(6, 3, 3)).prepare(samples, 12, 1)
     rows = np.concatenate([draw(step) for step in range(2000)])

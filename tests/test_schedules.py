@@ -31,7 +31,7 @@ def test_no_warmup_begins_at_one() -> None:
 
 
 @given(st.floats(0.01, 0.9), PROGRESS)
-def test_it_lies_between_0_and_1_and_does_not_jump(warmup: float, progress: float) -> None:
+def test_it_is_between_0_and_1_and_does_not_jump(warmup: float, progress: float) -> None:
     schedule = WarmupCosine(warmup=warmup)
     here, near = schedule.factor(progress), schedule.factor(min(1, progress + 1e-6))
     assert 0 <= here <= 1
@@ -40,7 +40,7 @@ def test_it_lies_between_0_and_1_and_does_not_jump(warmup: float, progress: floa
 
 
 @given(st.floats(0.01, 0.9))
-def test_the_warmup_eats_none_of_the_cosine(warmup: float) -> None:
+def test_the_warmup_does_not_shorten_the_cosine(warmup: float) -> None:
     schedule, plain = WarmupCosine(warmup=warmup), WarmupCosine(warmup=0)
     for share in (0.0, 0.25, 0.5, 0.75, 1.0):
         at = min(1.0, warmup + share * (1 - warmup))

@@ -228,7 +228,7 @@ def test_two_values_share_a_description_only_if_they_are_the_same(one: Any, othe
     assert (told(one) == told(other)) == (exact(one) == exact(other))
 
 
-def test_equal_values_are_described_alike_wherever_they_lie() -> None:
+def test_equal_values_have_equal_descriptions_in_any_place() -> None:
     wide = np.arange(12.0).reshape(3, 4)
     assert told(wide[:, ::2]) == told(np.ascontiguousarray(wide[:, ::2]))
     assert told(torch.arange(6.0)[::2]) == told(torch.tensor([0.0, 2.0, 4.0]))
@@ -283,7 +283,7 @@ def test_what_has_no_fixed_description_is_refused(kind: str, wrap: Callable[[Any
     assert "write" in str(caught.value)
 
 
-def test_a_refusal_says_where_the_value_stands() -> None:
+def test_a_refusal_says_where_the_value_is() -> None:
     with pytest.raises(PluginError, match=r"^Point\.x\[0\]\['a'\]: <function .*<lambda>"):
         describe(Point([{"a": lambda x: x}]))
     loop: list[Any] = []
@@ -333,7 +333,7 @@ def test_a_path_is_what_it_holds_and_its_name(tmp_path: Path) -> None:
     assert told(two) != before
 
 
-def test_a_folder_is_all_that_lies_in_it(tmp_path: Path) -> None:
+def test_a_folder_is_described_by_all_files_in_it(tmp_path: Path) -> None:
     one, two = (folder_of(tmp_path / name / "w", a="1", b="2") for name in ("one", "two"))
     (two / "a").unlink()
     (two / "a").symlink_to(one / "a")  # as the hub's cache has its files

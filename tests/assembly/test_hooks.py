@@ -610,7 +610,7 @@ def test_one_name_twice_is_refused() -> None:
 # --without
 
 
-def test_a_trick_is_left_out_whoever_gives_it_and_however_it_is_written() -> None:
+def test_a_trick_is_left_out_from_every_source_and_in_every_spelling() -> None:
     run = hooks(
         plugin_with("noise_tricks", lambda: [Say("1"), Shout("2")]),
         plugin_with("loss_tricks", lambda: [Shout("3")]),

@@ -348,7 +348,7 @@ def test_left_out_tricks_must_be_there() -> None:
 # the key
 
 
-def test_the_key_is_the_same_for_the_same_whatever_the_stage_is_called() -> None:
+def test_the_key_does_not_depend_on_the_name_of_the_stage() -> None:
     assert key_of() == key_of()
     assert key_of(Stage(name="train")) == key_of(Stage(name="another"))
     assert len(key_of()) == 64
@@ -396,7 +396,7 @@ def test_every_field_of_a_stage_changes_the_key() -> None:
     assert key_of(replace(plain, sampler=Uniform())) == key_of()
 
 
-def test_what_is_not_a_field_changes_the_key_too() -> None:
+def test_what_is_not_a_field_also_changes_the_key() -> None:
     found = [
         key_of(),
         key_of(fingerprint="g"),

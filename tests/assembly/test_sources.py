@@ -86,7 +86,7 @@ def test_sources_of_ours_are_of_tricks_and_language_and_not_of_the_engine() -> N
         "from far import *",
     ],
 )
-def test_what_lies_elsewhere_in_the_same_package_counts(shelf: Path, imports: str) -> None:
+def test_what_is_elsewhere_in_the_same_package_counts(shelf: Path, imports: str) -> None:
     put(
         shelf,
         {

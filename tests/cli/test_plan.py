@@ -160,7 +160,7 @@ def test_a_plan_makes_nothing_but_the_data(plan: Call, tiny_home: Path) -> None:
     assert [path.name for path in tiny_home.iterdir()] == ["data"]
 
 
-def test_what_run_takes_plan_and_estimate_take_too() -> None:
+def test_plan_and_estimate_take_what_run_takes() -> None:
     """A user replaces the word run: only what a launcher adds may be missing."""
     from harness.cli import cli
 

@@ -52,7 +52,7 @@ def test_one_seed_is_a_paired_t_test_over_images() -> None:
     assert mean_accuracy(better[0]) == mean_accuracy(better)
 
 
-def test_if_images_are_all_alike_it_is_a_t_test_over_seeds() -> None:
+def test_if_all_images_are_equal_it_is_a_t_test_over_seeds() -> None:
     by_seed = np.array([0.5, 0.1, 0.4, 0.3])
     interval = mean_accuracy(np.repeat(by_seed[:, None], 50, axis=1))
     oracle = stats.ttest_1samp(by_seed, 0.0)

@@ -234,7 +234,7 @@ def test_what_a_killed_command_left_is_removed(
 
 
 @pytest.mark.slow
-def test_a_submitted_run_does_not_answer_for_a_run_of_ones_own(
+def test_a_submitted_run_is_not_reused_as_a_run_of_this_home(
     packed: Path, call: Call, tiny_home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call("leaderboard", "--add", str(packed)).status == 0

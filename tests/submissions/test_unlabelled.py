@@ -116,7 +116,7 @@ def test_it_predicts_what_a_run_that_knows_the_labels_was_scored_on(
         (lambda lines: [lines[0][:-1] + lines[0][-3], *lines[1:]], "line 1: a label is rep"),
     ],
 )
-def test_what_is_wrong_is_named_without_labels_too(
+def test_problems_are_also_named_without_labels(
     trained: Trained,
     call: Call,
     tmp_path: Path,

@@ -67,7 +67,7 @@ def test_groups_do_not_depend_on_the_accumulation(momentum: float | None, ranks:
     torch.testing.assert_close(states[0], states[1])
 
 
-def test_a_norm_that_stands_twice_stays_one(ranks: Ranks) -> None:
+def test_a_norm_that_is_used_twice_stays_one(ranks: Ranks) -> None:
     norm = nn.BatchNorm2d(5)
     module = across_ranks(nn.Sequential(norm, norm), Stage(name="train", norm_group=2), ranks)
     assert module[0] is module[1]

@@ -88,7 +88,7 @@ def test_weights_of_another_network_are_refused(trained: dict[str, Tensor]) -> N
         ([torch.zeros(2)], "holds no tensors by name"),
     ],
 )
-def test_files_that_are_no_weights_are_refused(content: Any, words: str, tmp_path: Path) -> None:
+def test_files_without_weights_are_refused(content: Any, words: str, tmp_path: Path) -> None:
     path = tmp_path / "file.pt"
     if isinstance(content, bytes):
         path.write_bytes(content)

@@ -31,7 +31,7 @@ def test_a_signal_is_remembered_and_the_handlers_come_back(number: int) -> None:
         signal.signal(number, before)
 
 
-def test_a_rank_whose_peer_heard_it_first_was_stopped_too(heeded_interrupt: None) -> None:
+def test_a_rank_whose_peer_heard_it_first_is_also_stopped(heeded_interrupt: None) -> None:
     gone = RuntimeError("[/gloo/transport/tcp/pair.cc:545] Read error: Connection reset by peer")
 
     def fail(error: RuntimeError, *numbers: int) -> None:

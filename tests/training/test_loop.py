@@ -168,7 +168,7 @@ def test_without_labels_no_epoch_is_best(
     assert not list(job.folder.glob("best*"))
 
 
-def test_the_engines_train_alike_on_real_pictures(
+def test_the_engines_train_the_same_on_real_pictures(
     make_job: MakeJob, network: Network, ranks: Ranks, watcher
 ) -> None:
     losses = []

@@ -64,7 +64,7 @@ def wait_for(process: subprocess.Popen[str], there: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def test_two_ranks_train_and_one_rank_scores_their_weights_alike(
+def test_two_ranks_train_and_one_rank_scores_their_weights_the_same(
     tiny_home: Path, tmp_path: Path, call: Call
 ) -> None:
     command = ("run", "--plugin", "malong_curriculum", "--set", "model=B", *TINY)

@@ -180,7 +180,7 @@ def test_every_trick_has_a_canonical_setting_here():
     assert known <= found_tricks()
 
 
-def test_every_trick_stands_in_the_folder_of_its_slot():
+def test_every_trick_is_in_the_folder_of_its_slot():
     for slot, tricks in TOOLBOX.items():
         for trick in tricks:
             assert type(trick).__module__.startswith(f"harness.tricks.{slot}.")

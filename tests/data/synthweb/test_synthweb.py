@@ -130,7 +130,7 @@ def test_the_reader_reads_it(tiny: Path) -> None:
     assert samples.classes[0].gloss.startswith("large long-necked wading bird")
 
 
-def test_truth_is_told_for_every_training_picture(tiny: Path) -> None:
+def test_truth_is_known_for_every_training_picture(tiny: Path) -> None:
     with (tiny / "truth" / "train_truth.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["file", "truth", "kind"]

@@ -16,7 +16,7 @@ from harness_reproductions.tables import all_claims, all_tables, claims_of, find
 ONE, OTHER = (Row(name=name, recipe=None, source="s") for name in ("one", "other"))
 
 
-def test_there_are_more_than_forty_claims_each_with_a_name_of_its_own():
+def test_there_are_more_than_forty_claims_each_with_a_unique_name():
     claims = all_claims()
     counts = {team: len(team.CLAIMS) for team in (malong, bigvideo, huawei_claims, pci, wechat)}
     assert counts == {malong: 30, bigvideo: 10, huawei_claims: 41, pci: 17, wechat: 16}

@@ -188,7 +188,7 @@ def test_lists_inside_info_tar_or_unpacked_from_it(root: Path) -> None:
     assert open_index(root, "train").label.tolist().count(0) == 4
 
 
-def test_an_index_elsewhere_says_where_it_lies(root: Path, tmp_path: Path) -> None:
+def test_an_index_elsewhere_says_where_it_is(root: Path, tmp_path: Path) -> None:
     index = tmp_path / "else where"
     build_index(root, output=index)
     assert remedy(root, index) == f"harness data index {root} --output '{index}'"

@@ -76,7 +76,7 @@ def all_read(root: Path, split: str) -> list[bytes]:
     return [opened.store.read(row) for row in range(len(opened))]
 
 
-def test_every_picture_is_read_where_it_lies(root: Path) -> None:
+def test_every_picture_is_read_in_place(root: Path) -> None:
     built = build_index(root)
     assert built.edition == "webvision1"
     assert {name: (split.rows, split.found) for name, split in built.splits.items()} == {

@@ -96,7 +96,7 @@ def test_the_figures_are_the_published_ones() -> None:
         WEBVISION2.source("gogle")
 
 
-def test_editions_are_told_by_their_lists(tmp_path: Path) -> None:
+def test_editions_are_recognised_by_their_lists(tmp_path: Path) -> None:
     assert detect_edition(TREES / "webvision1") is WEBVISION1
     assert detect_edition(TREES / "webvision2") is WEBVISION2
     assert detect_edition(TREES / "webvision2_prepared") is WEBVISION2
@@ -131,7 +131,7 @@ def test_the_second_edition_is_read(second: Path, tmp_path: Path) -> None:
         load(tmp_path, f"webvision2:{second}", "test")
 
 
-def test_the_val_list_may_lie_where_it_is_downloaded(second: Path, tmp_path: Path) -> None:
+def test_the_val_list_may_be_where_it_is_downloaded(second: Path, tmp_path: Path) -> None:
     (second / "info" / "val_filelist.txt").rename(second / "val_filelist.txt")
     assert load(tmp_path, f"webvision2:{second}", "val").label.tolist() == [3, 0, 1, 2]
 
