@@ -238,7 +238,7 @@ def _whole(name: str, given: Mapping[str, str], launcher: _Launcher, least: int,
     if not least <= number <= most:
         raise HarnessError(
             f"{name}={given[name]!r} is not an int from {least} to {most}, though {launcher.name} "
-            f"started this process; start it anew, or set RANK, WORLD_SIZE and LOCAL_RANK yourself"
+            f"started this process; start it again, or set RANK, WORLD_SIZE and LOCAL_RANK yourself"
         )
     return number
 

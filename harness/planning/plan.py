@@ -103,7 +103,7 @@ def _stage(
     words += [f"starts from {stage.start.name if stage.start else _weights(stage)}"]
     words += [f"sees {seen.name}" for seen in stage.sees]
     words += [f"is taught by {teacher.name}" for teacher in stage.teachers]
-    words += [f"chooses samples anew {_every(stage.refresh)}"] if recipe.epoch else []
+    words += [f"chooses samples again {_every(stage.refresh)}"] if recipe.epoch else []
     words += [f"uses {stage.clean} clean images a step"] if stage.clean else []
     words += [f"{type(stage.average).__name__} of the weights is also tested"] * bool(stage.average)
     return {

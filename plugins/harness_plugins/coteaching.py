@@ -29,7 +29,7 @@ class Coteaching(AsBaseline):
     warmup: Annotated[float, Field(ge=0, le=1)] = published(
         10 / 200, PAPER + "section 4: T_k = 10 of T_max = 200 epochs, as a share of the stage"
     )
-    batch_size: PositiveInt = assumed(256, "as baseline; the paper has 128")
+    batch_size: PositiveInt = assumed(256, "as in baseline; the paper has 128")
 
     @hookimpl
     def plan(self) -> Plan:

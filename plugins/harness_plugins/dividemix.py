@@ -38,12 +38,12 @@ class DivideMix:
     unlabelled: NonNegativeFloat = published(0.0, CODE + "lambda_u")
     balance: NonNegativeFloat = published(1.0, "the paper, section 4.2: lambda_r is 1")
     warmup: PositiveInt = published(1, CODE + "warm_up, epochs")
-    backbone: str = assumed("resnet50", "as baseline; the paper has inception_resnet_v2")
+    backbone: str = assumed("resnet50", "as in baseline; the paper has inception_resnet_v2")
     epochs: PositiveInt = published(81, CODE + "range(num_epochs + 1), num_epochs 80")
     lr: float = published(0.01, CODE + "lr; a tenth from epoch 40 on")
     batch_size: PositiveInt = published(32, CODE + "batch_size; 64 in the warm-up")
     weight_decay: NonNegativeFloat = published(5e-4, CODE + "SGD with momentum 0.9")
-    crops: Literal[1, 2, 5, 10] = assumed(10, "as baseline")
+    crops: Literal[1, 2, 5, 10] = assumed(10, "as in baseline")
 
     @hookimpl
     def plan(self) -> Plan:

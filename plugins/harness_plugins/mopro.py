@@ -56,7 +56,7 @@ class MoPro:
     retrain: bool = assumed(False, "a script of its own in the code, beyond the 90 epochs")  # noqa: FBT003
     retrain_epochs: PositiveInt = published(16, AGAIN + "range(epochs + 1), epochs 15")
     retrain_lr: float = published(0.01, AGAIN + "lr; a tenth from epochs 5 and 10 on")
-    crops: Literal[1, 2, 5, 10] = assumed(10, "as baseline")
+    crops: Literal[1, 2, 5, 10] = assumed(10, "as in baseline")
 
     @hookimpl
     def plan(self) -> Plan:

@@ -29,8 +29,8 @@ class MwNet(AsBaseline):
     meta_lr: PositiveFloat = published(1e-3, CODE + "Adam of vnet")
     meta_decay: NonNegativeFloat = published(1e-4, CODE + "weight_decay of vnet's Adam")
     step: PositiveFloat = published(0.1, CODE + "meta_lr is lr at first; here it stays")
-    backbone: str = assumed("resnet50", "as baseline; the paper has ResNet-32 at 32 pixels")
-    batch_size: PositiveInt = assumed(256, "as baseline; the paper has 100")
+    backbone: str = assumed("resnet50", "as in baseline; the paper has ResNet-32 at 32 pixels")
+    batch_size: PositiveInt = assumed(256, "as in baseline; the paper has 100")
 
     @hookimpl
     def plan(self) -> Plan:

@@ -59,7 +59,9 @@ class Pci:
     lr: float = assumed(0.1, "for 256 images, as in baseline; proportional to the batch size")
     warmup: float = assumed(0.05, "the curve on the slide has no scale; as in baseline")
     precision: Literal["fp16", "bf16", "fp32"] = published("fp16", TECHNIQUES + " 1/4")
-    epochs: PositiveInt = assumed(75, "not on the slides; as baseline, so that budgets are equal")
+    epochs: PositiveInt = assumed(
+        75, "not on the slides; as in baseline, so that budgets are equal"
+    )
     crops: Literal[1, 2, 5, 10] = assumed(10, "'Multi-crop test' has no number; as in baseline")
     scales: tuple[float, ...] = assumed(
         (1.0, 8 / 7, 9 / 7), "'Multi-scale test' has no sizes: 224, 256, 288; for the ensemble"

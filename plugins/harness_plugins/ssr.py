@@ -39,12 +39,12 @@ class Ssr:
     chosen: Annotated[float, Field(ge=0, le=1)] = assumed(
         0.5, "the paper draws two batches a step; half and half costs as many pictures as baseline"
     )
-    backbone: str = assumed("resnet50", "as baseline; the paper has inception_resnet_v2")
+    backbone: str = assumed("resnet50", "as in baseline; the paper has inception_resnet_v2")
     epochs: PositiveInt = published(150, CODE + "epochs")
     lr: float = published(0.01, CODE + "lr; a tenth from epochs 50 and 100 on")
     batch_size: PositiveInt = published(32, CODE + "batch_size")
     weight_decay: NonNegativeFloat = published(1e-4, CODE + "SGD with momentum 0.9")
-    crops: Literal[1, 2, 5, 10] = assumed(10, "as baseline")
+    crops: Literal[1, 2, 5, 10] = assumed(10, "as in baseline")
 
     @hookimpl
     def plan(self) -> Plan:

@@ -199,7 +199,7 @@ def _texts(
         def refuse() -> list[Text]:
             raise DataError(
                 f"the texts of {root} cannot be matched to its pictures: meta/train.txt does not "
-                "give their queries; unpack info.tar there too"
+                "give their queries; also unpack info.tar there"
             )
 
         return refuse
