@@ -178,7 +178,7 @@ def test_every_list_passes_over_blank_lines(root: Path) -> None:
 def test_lines_of_short_lists_are_named_past_blank_ones(root: Path) -> None:
     info = root / "info"
     change(info / "synsets.txt", b"n01443537", b"\n\nn01440764")
-    with pytest.raises(DataError, match=r"synsets\.txt, line 4: n01440764 is on line 1 too"):
+    with pytest.raises(DataError, match=r"synsets\.txt, line 4: n01440764 is on line 1 as well"):
         read_split(root, "val")
     (info / "queries_synsets_map.txt").write_text("\n1 1\n\n1 2\n")
     with pytest.raises(DataError, match=r"line 4: query 1 has synset 2 here .* on line 2"):

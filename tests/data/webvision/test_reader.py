@@ -346,7 +346,7 @@ def test_a_selection_by_wnid_has_the_files_order(root: Path, tmp_path: Path) -> 
     [
         ("n02128925\nn09999999\n", r"wnids\.txt, line 2: n09999999 is not in .*synsets\.txt; 1 of"),
         ("n02128925\njaguar\n", r"wnids\.txt, line 2: 'jaguar' is not like 'n01440764'"),
-        ("n02128925\nn02128925\n", r"wnids\.txt, line 2: n02128925 is on line 1 too"),
+        ("n02128925\nn02128925\n", r"wnids\.txt, line 2: n02128925 is on line 1 as well"),
         ("\n", r"wnids\.txt is empty"),
         (None, r"wnids\.txt is missing: wnids=FILE names a file"),
     ],
@@ -382,7 +382,7 @@ def test_a_class_asked_for_twice_is_refused(root: Path) -> None:
 
 def test_a_class_listed_twice_is_named(root: Path) -> None:
     change(root / "info" / "synsets.txt", "n02128925", "n01440764")
-    with pytest.raises(DataError, match=r"synsets\.txt, line 3: n01440764 is on line 1 too"):
+    with pytest.raises(DataError, match=r"synsets\.txt, line 3: n01440764 is on line 1 as well"):
         read_split(root, "train")
 
 
