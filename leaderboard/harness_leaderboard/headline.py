@@ -291,6 +291,7 @@ def _rows(
         least = _mean(baseline or entry, images_seen)
         images = _mean(entry, images_seen)
         is_baseline = own is None and newest.plugin == BASELINE
+        is_plain = is_baseline and newest.label == newest.plugin  # not a budget of its own
         sources = dict.fromkeys(origins[name].source for name in ids if name in origins)
         yield HeadlineRow(
             rank=ranks[place],
@@ -310,7 +311,7 @@ def _rows(
             seeds=tuple(record.seed for record in entry.records),
             seconds=fmean(record.cost.device_seconds for record in entry.records),
             images=images,
-            images_share=images / least if images and least and (baseline or is_baseline) else None,
+            images_share=images / least if images and least and (baseline or is_plain) else None,
             size=size_of(newest),
             verified=_verified(ids, unverified),
             external=from_outside(newest),
