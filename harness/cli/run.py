@@ -55,8 +55,9 @@ def run(
         from harness.runner import run as run_method
 
         record = run_method(spec)
+    from harness.assembly.activation import Activation
     from harness.cli.result import print_result
     from harness.store.curves import curves_of
 
-    curves = curves_of(spec)
+    curves = curves_of(Activation(spec).spec)  # with the data set that was chosen by default
     print_result(record, home, as_json=as_json, curves=curves if curves.is_dir() else None)

@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from harness.assembly.activation import Activation
 from harness.errors import HarnessError
 from harness.observers.summaries import histogram_of, pictures_of
 from harness.observers.tensorboard import WRITTEN_SECONDS, TensorBoard
@@ -169,6 +170,11 @@ def told(
 
     run(spec("C"))
     return spec("D"), run(spec("D"))
+
+
+def test_the_folder_of_curves_names_the_preset_that_was_chosen() -> None:
+    spec = RunSpec(plugin="baseline", data=DataSpec.parse("synthweb"))
+    assert curves_of(Activation(spec).spec).name == "baseline seed=0 synthweb:small"
 
 
 def read(folder: Path) -> EventAccumulator:
