@@ -169,7 +169,7 @@ def _sides(table: BoardTable) -> list[str]:
 def _notes(table: BoardTable, left_out: Collection[str] = ()) -> tuple[str, ...]:
     """Return what the columns mean, as far as they are shown, and the notes."""
     shown = [name for name in table.frame.columns if name not in left_out]
-    told = [f"{name}: {table.legend[name]}" for name in shown if name in table.legend]
+    told = [f"{name}: {table.legend[name]}" for name in shown if table.legend.get(name)]
     return (*([f"{'; '.join(told)}."] if told else []), *table.notes)
 
 

@@ -13,8 +13,10 @@ from harness.errors import HarnessError
 from harness.statistics.intervals import mean_accuracy
 from harness.store.origins import Origin
 from harness.store.record_files import write_record
+from harness_leaderboard.formats import as_table
 from harness_leaderboard.headline import make_headline
 from harness_leaderboard.headline_board import told_apart_in_words
+from harness_leaderboard.headline_table import headline_table
 from harness_leaderboard.show import Filters, show, text_of
 from harness_leaderboard.site.board_page import board_values
 
@@ -100,6 +102,9 @@ def test_with_one_seed_nothing_is_told_apart_and_that_is_said(add, tmp_path):
     assert told_apart_in_words(board) == (
         "No two rows share 3 seeds, so none can be told apart: run each method with --seed 0 to 2."
     )
+    text = as_table([headline_table(board)], ())
+    assert "vs baseline" in text
+    assert "vs baseline:" not in text  # nothing was tested against it
     assert "nothing to compare" in told_apart_in_words(
         make_headline([add("baseline", 0, 0.2)], tmp_path)
     )
