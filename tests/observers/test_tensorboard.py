@@ -172,8 +172,8 @@ def told(
     return spec("D"), run(spec("D"))
 
 
-def test_the_folder_of_curves_names_the_preset_that_was_chosen() -> None:
-    spec = RunSpec(plugin="baseline", data=DataSpec.parse("synthweb"))
+def test_the_folder_of_curves_names_the_data_set_that_was_chosen() -> None:
+    spec = RunSpec(plugin="baseline")
     assert curves_of(Activation(spec).spec).name == "baseline seed=0 synthweb:small"
 
 
