@@ -15,7 +15,7 @@ from contextlib import suppress
 
 import torch.distributed as dist
 
-from harness.errors import HarnessError
+from harness.launch.joining import seconds_from
 from harness.machine.place import Place
 from harness.terminal import note
 
@@ -27,14 +27,7 @@ GONE = b"gone"
 
 def lost_limit() -> float:
     """Return after how many seconds of silence a rank counts as lost; HarnessError if set wrong."""
-    text = os.environ.get(LIMIT, str(LIMIT_SECONDS))
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 1 <= seconds <= 1e6:
-        raise HarnessError(f"{LIMIT}={text!r} is not a number of seconds from 1 to 1000000")
-    return seconds
+    return seconds_from(LIMIT, LIMIT_SECONDS)
 
 
 class Heartbeat:

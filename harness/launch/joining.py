@@ -74,16 +74,21 @@ class Deadline:
         return waited >= self.seconds
 
 
-def join_limit() -> float:
-    """Return how many seconds a rank waits for the others to start."""
-    text = os.environ.get(LIMIT, str(LIMIT_SECONDS))
+def seconds_from(variable: str, default: float) -> float:
+    """Return the seconds that a variable of the environment sets; HarnessError if set wrong."""
+    text = os.environ.get(variable, str(default))
     try:
         seconds = float(text)
     except ValueError:
         seconds = 0.0
-    if not 0 < seconds <= 1e6:
-        raise HarnessError(f"{LIMIT}={text!r} is not a number of seconds from 1 to 1000000")
+    if not 1 <= seconds <= 1e6:
+        raise HarnessError(f"{variable}={text!r} is not a number of seconds from 1 to 1000000")
     return seconds
+
+
+def join_limit() -> float:
+    """Return how many seconds a rank waits for the others to start."""
+    return seconds_from(LIMIT, LIMIT_SECONDS)
 
 
 def meet(place: Place, members: Members = RANKS) -> dist.TCPStore:
