@@ -35,7 +35,7 @@ def occupied() -> Iterator[int]:
 
 
 def test_a_missing_peer_is_named_with_what_to_do(port: int) -> None:
-    with pytest.raises(HarnessError, match=r"rank 0 of 3 waited 0 s for ranks 1, 2; .* unset RANK"):
+    with pytest.raises(HarnessError, match=r"rank 0 of 3 waited 1 s for ranks 1, 2; .* unset RANK"):
         meet(Place(0, 3, 0, "127.0.0.1", port))
 
 
