@@ -59,8 +59,7 @@ def plan(
         if planned.cpu_ranks:
             raise HarnessError(
                 f"--export {export} cannot take --cpu-ranks; give --gpus N, or --gpus 0 for one "
-                "process "
-                "on each node's CPU"
+                "process on each node's CPU"
             )
         spec = run_spec(home, asked)
         active = Activation(spec)

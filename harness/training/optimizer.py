@@ -16,7 +16,7 @@ from harness.values import Stage
 def build_optimizer(module: nn.Module, stage: Stage) -> torch.optim.Optimizer:
     """Return the stage's optimiser; batch norm's and biases' parameters are not decayed.
 
-    torch's fused kernels read memory from its begin to its end, so gradients must have the layout
+    torch's fused kernels read memory from start to end, so gradients must have the layout
     of their parameters; autograd promises that for dense ones. The first update checks it and
     raises TrainingError otherwise.
     """
