@@ -5,8 +5,8 @@ from __future__ import annotations
 import linecache
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,12 +31,14 @@ class Switch(NamedTuple):
     """One piece of state that the whole process shares: its name, how to read and restore it.
 
     ``usual`` is its value in a process that has not imported torch yet; None if it is unknown.
+    A ``slow`` one is not watched in every step.
     """
 
     name: str
     read: Callable[[Any], Any]
     restore: Callable[[Any, Any], object]
     usual: Any = None
+    slow: bool = False
 
 
 SWITCHES = (
@@ -51,6 +53,7 @@ SWITCHES = (
         lambda torch: str(torch.get_default_device()),
         lambda torch, was: torch.set_default_device(None if was == "cpu" else was),
         "cpu",
+        slow=True,
     ),
     Switch(
         "torch's grad mode",
@@ -75,10 +78,10 @@ SWITCHES = (
         lambda torch, was: torch.set_num_threads(was),
     ),
 )
+_FAST_SWITCHES = tuple(switch for switch in SWITCHES if not switch.slow)
 
 
-@contextmanager
-def calling(who: str, *, hook: str = "", draws: tuple[str, ...] | None = ()) -> Iterator[None]:
+class calling:  # noqa: N801 - read as a statement: with calling(who)
     """Run a plugin's code, called ``who`` in every error; ``hook`` is what brought it.
 
     Whatever it raises becomes one line with the place in its source; ``HARNESS_TRACEBACK=1`` shows
@@ -86,34 +89,53 @@ def calling(who: str, *, hook: str = "", draws: tuple[str, ...] | None = ()) -> 
 
     Raises PluginError if it fails, writes into what is read-only, leaves another working folder,
     another of ``SWITCHES`` or ``VARIABLES`` behind, or moves on a global random state that is not
-    among ``draws`` ("torch", "numpy"). With ``draws=None`` neither variables nor random
-    states are watched, which is cheap enough for every step. What was changed is restored first.
+    among ``draws`` ("torch", "numpy"). What was changed is restored first. ``draws=None`` is for
+    every step: it watches no more than the switches that are not ``slow``.
     """
-    before = _shared() | ({} if draws is None else _variables())
-    states = {} if draws is None else _random_states()
-    try:
-        yield
-    except HarnessError:
-        raise
-    except Exception as error:  # a plugin's code can raise anything at all
+
+    __slots__ = ("_before", "_draws", "_hook", "_states", "_who")
+
+    def __init__(self, who: str, *, hook: str = "", draws: tuple[str, ...] | None = ()) -> None:
+        self._who, self._hook, self._draws = who, hook, draws
+
+    def __enter__(self) -> None:
+        self._before = _shared(fast=self._draws is None)
+        self._states = {} if self._draws is None else _random_states()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
+        if error is None:
+            if self._draws is not None or self._before != _shared(fast=True):
+                self._check()
+        # A plugin's code can raise anything at all.
+        elif isinstance(error, Exception) and not isinstance(error, HarnessError):
+            self._name(error)
+
+    def _name(self, error: Exception) -> None:
+        """Raise the error again as one that names the plugin, unless the machine caused it."""
         if isinstance(error, (ValueError, TypeError)) and _is_a_write(error):
             raise PluginError(
-                f"{who} writes into its arguments, which are read-only{_line_of(error)}; return a "
-                "changed copy, made by samples.assign(weight=...) or dataclasses.replace(...)"
+                f"{self._who} writes into its arguments, which are read-only{_line_of(error)}; "
+                "return a changed copy, made by samples.assign(weight=...) or "
+                "dataclasses.replace(...)"
             ) from error
         if _is_of_the_machine(error):
-            raise
-        where = f"{who} ({hook})" if hook else who
+            return
+        where = f"{self._who} ({self._hook})" if self._hook else self._who
         reason = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
         raise PluginError(f"{where}: {reason}{_line_of(error)}") from error
-    _check_shared(who, before)
-    for name, state in states.items():
-        if name not in (draws or ()) and not _same(state, _random_states()[name]):
-            _restore_random(name, state)
-            raise PluginError(
-                f"{who} draws from {name}'s global random state or seeds it; draw from a separate "
-                "generator, seeded by one of its fields or by batch.seed"
-            )
+
+    def _check(self) -> None:
+        """Raise an error if the code left shared state changed, after restoring it."""
+        _check_shared(self._who, self._before)
+        for name, state in self._states.items():
+            if name not in (self._draws or ()) and not _same(state, _random_states()[name]):
+                _restore_random(name, state)
+                raise PluginError(
+                    f"{self._who} draws from {name}'s global random state or seeds it; draw from a "
+                    "separate generator, seeded by one of its fields or by batch.seed"
+                )
 
 
 def _is_a_write(error: Exception) -> bool:
@@ -146,23 +168,23 @@ def _line_of(error: BaseException) -> str:
     return found
 
 
-def _shared() -> dict[str, Any]:
+def _shared(*, fast: bool) -> dict[str, Any]:
+    """Return the state that the process shares; if ``fast``, only what is read in no time."""
     torch = sys.modules.get("torch")
+    if fast and torch:
+        return {switch.name: switch.read(torch) for switch in _FAST_SWITCHES}
     values = {s.name: s.read(torch) if torch else s.usual for s in SWITCHES}
     with suppress(OSError):  # it was removed: a plugin can make it no worse
         values["working folder"] = os.getcwd()  # noqa: PTH109 - a third of Path.cwd's time
-    return values
-
-
-def _variables() -> dict[str, Any]:
-    return {name: os.environ.get(name) for name in VARIABLES}
+    return values | {name: os.environ.get(name) for name in VARIABLES}
 
 
 def _check_shared(who: str, before: dict[str, Any]) -> None:
-    after = _shared() | (_variables() if VARIABLES[0] in before else {})
+    after = _shared(fast=VARIABLES[0] not in before)
     if after == before:
         return
-    unknown = {s.name for s in SWITCHES if before[s.name] is None}  # torch was imported just now
+    # Unknown until torch was imported, just now.
+    unknown = {s.name for s in SWITCHES if before.get(s.name) is None}
     changed = [n for n, was in before.items() if n not in unknown and after.get(n) != was]
     for name in changed:
         _restore(name, before[name])

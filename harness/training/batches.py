@@ -99,8 +99,8 @@ def with_columns(batch: Batch, samples: Samples) -> Batch:
     )
 
 
-def to_device(batch: Batch, device: torch.device) -> Batch:
-    """Return the batch on the device, its images normalised floats."""
+def to_device(batch: Batch, device: torch.device, **fields: Any) -> Batch:
+    """Return the batch on the device, its images normalised floats, with other ``fields``."""
     columns: dict[str, Any] = {name: getattr(batch, name).to(device) for name in COLUMNS}
     return replace(
         batch,
@@ -108,6 +108,7 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
         views=tuple(_floats(view.permute(0, 2, 3, 1), device) for view in batch.views),
         clean=to_device(batch.clean, device) if batch.clean is not None else None,
         **columns,
+        **fields,
     )
 
 

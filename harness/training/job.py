@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from torch import nn
 
@@ -65,9 +65,9 @@ class Job:
             factor = stage.schedule.factor(step / self.steps)
         return stage.lr * check_factor(who, factor)
 
-    def dated(self, batch: Batch, step: int) -> Batch:
-        """Return the batch with its place in the stage."""
-        return replace(batch, progress=step / self.steps, epoch=step // self.steps_per_epoch)
+    def dates(self, step: int) -> dict[str, Any]:
+        """Return the fields of a batch that hold its place in the stage."""
+        return {"progress": step / self.steps, "epoch": step // self.steps_per_epoch}
 
     @property
     def _between_choices(self) -> int:

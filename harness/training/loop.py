@@ -84,7 +84,7 @@ def _train(job: Job, engines: Engines, ranks: Ranks, observer: Observer) -> Trai
                     # Dropout draws from torch's own generator, which no checkpoint holds.
                     seed_draws(waiting.seed, ranks.device)
                     seeds = layout.seeds(job.seed, position.step, number)
-                    micro = job.dated(to_device(waiting, ranks.device), position.step)
+                    micro = to_device(waiting, ranks.device, **job.dates(position.step))
                     check = position.step == first and not again
                     show = not again and (check or (position.step + 1) % job.steps_per_epoch == 0)
                     loss = team.learn(micro, seeds, check=check, keep=not again, show=show)

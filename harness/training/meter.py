@@ -60,7 +60,9 @@ class Meter:
         """
         micros = self._stage.accumulation
         steps = len(self._losses) // micros
-        losses = self._ranks.mean(torch.stack(self._losses)).tolist()
+        weight = torch.cat(self._weights).mean()
+        # One tensor, because each one that is read waits for the device.
+        *losses, mean_weight = self._ranks.mean(torch.stack([*self._losses, weight])).tolist()
         for place, value in enumerate(losses):
             if not math.isfinite(value):
                 step = self._position.step - steps + place // micros + 1
@@ -69,10 +71,9 @@ class Meter:
                     f"stage {self._stage.name!r}: the loss is {value} at step {step} of "
                     f"{self._steps}, learning rate {lr:.4g}; try --stage lr={lower:.2g}"
                 )
-        weight = torch.cat(self._weights).mean().item()
         self._losses, self._weights = [], []
         self._position.loss_sum += sum(losses) / micros
-        return {"loss": sum(losses) / len(losses), "lr": lr, "weight": weight, **self._speed()}
+        return {"loss": sum(losses) / len(losses), "lr": lr, "weight": mean_weight, **self._speed()}
 
     def pause(self) -> None:
         """Count the time until now as training."""
