@@ -37,6 +37,7 @@ from harness.values import Picture, Trick, Views, apply
 MAX_BROKEN = 0.01  # of the split's entries; more means that the data set itself is broken
 REPLACEMENT_TRIES = 16
 FLIPPED = 0.5
+KEPT_BYTES = 256 << 20  # of a split's decoded pictures
 AUGMENTATION = 1 << 20  # a random stream separate from the samplers'
 
 T = TypeVar("T")
@@ -83,12 +84,15 @@ class Pictures:
     if possible. The choice depends only on its row; samples left out of training are never chosen.
     Raises DataError if more than 1 % of the entries are broken, and HarnessError for a picture
     that cannot be read: a picture is replaced only if its bytes show that it is broken.
+    Decoded pictures are kept if all of the split fit into ``KEPT_BYTES``: reading and decoding one
+    of 64 pixels takes 33 microseconds, cropping it 23.
     """
 
     samples: Samples
     report: Callable[[str], None]
     broken: dict[int, str] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
+    _kept: dict[int, Pixels] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Open the store of the pictures."""
@@ -154,14 +158,20 @@ class Pictures:
     def _read(self, row: int) -> Pixels | None:
         if row in self.broken:
             return None
+        if row in self._kept:
+            return self._kept[row]
         try:
-            return patiently(lambda: decode(self._store.read(row)), lambda: self._path(row))
+            picture = patiently(lambda: decode(self._store.read(row)), lambda: self._path(row))
         except BrokenImageError as error:
             reason = str(error)
         except OSError as error:
             if not self.samples.root.is_dir():  # the whole disk is missing, not one picture
                 raise HarnessError(unreadable(self.samples.root, error)) from error
             reason = error.strerror or str(error)
+        else:
+            if picture.nbytes * len(self.samples) <= KEPT_BYTES:
+                self._kept[row] = picture
+            return picture
         self._note(row, f"broken image {visible(self._path(row))}: {reason}")
         return None
 

@@ -137,6 +137,23 @@ def test_a_batch_does_not_depend_on_how_it_is_parted(samples: Samples) -> None:
     assert whole.pixels[:, 0, 0, 0].tolist() == rows
 
 
+def test_pictures_are_read_once_if_all_of_the_split_fit(
+    samples: Samples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = list(range(16))
+    monkeypatch.setattr(loader, "KEPT_BYTES", 24 * 20 * 3 * len(samples))
+    kept = Pictures(samples, report=print)
+    load(kept, rows)
+    monkeypatch.setattr(loader, "KEPT_BYTES", 24 * 20 * 3 * len(samples) - 1)
+    read_again = Pictures(samples, report=print)
+    expected = load(read_again, rows, step=1)
+    for row in rows:
+        (samples.root / f"{row}.png").unlink()
+    np.testing.assert_array_equal(load(kept, rows, step=1).pixels, expected.pixels)
+    with pytest.raises(DataError, match="are broken so far"):
+        load(read_again, rows, step=1)
+
+
 def test_crops_and_flips_change_with_the_step_and_come_back_with_it(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (40, 40, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "0.png")
