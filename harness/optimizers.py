@@ -210,7 +210,7 @@ class Groups:
 def is_fusible(groups: ParameterGroups) -> bool:
     """Return whether torch's fused kernels can update all parameters.
 
-    They read memory from its begin to its end, so tensors must be dense.
+    They read memory in one pass, so tensors must be dense.
     """
     import torch
 

@@ -87,7 +87,7 @@ def _time(stages: Sequence[Mapping[str, Any]], hardware: str) -> dict[str, Any] 
 
 
 def _weights(stage: Stage) -> str:
-    return f"weights from outside ({stage.weights})" if stage.weights else "random weights"
+    return f"pretrained weights ({stage.weights})" if stage.weights else "random weights"
 
 
 def _every(epochs: int) -> str:

@@ -1,4 +1,4 @@
-"""Weights from outside that a stage's network begins with: read from a file, and fitted to it."""
+"""Pretrained weights of a stage: read from a file, and fitted to its network."""
 
 from __future__ import annotations
 

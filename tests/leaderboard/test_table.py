@@ -73,7 +73,7 @@ def test_numbers_of_different_training_never_share_a_table():
     assert len(score_tables(rows)) == len(regimes) == 7
     assert {regime for _, regime in regimes} == {
         *("cross-entropy about 64", "cross-entropy about 75"),
-        *("weights from outside", "regime not stated"),
+        *("pretrained weights", "regime not stated"),
     }
 
 

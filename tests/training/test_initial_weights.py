@@ -1,4 +1,4 @@
-"""Weights from outside: a real network trained elsewhere, and files that are none."""
+"""Pretrained weights: a real network trained elsewhere, and files that hold no weights."""
 
 from __future__ import annotations
 
