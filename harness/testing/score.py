@@ -32,13 +32,16 @@ def epoch_scorer(
     val: Samples | None, views: Views, ranks: Ranks, threads: int
 ) -> Callable[[nn.Module], dict[str, float]]:
     """Return the function that scores a network on val after each epoch, under one centre view."""
+    pictures = _pictures(val) if val is not None else None
 
     def score(module: nn.Module) -> dict[str, float]:
-        if val is None:
+        if pictures is None:
             return {}
-        top = _predicted(module, val, {"": views}, ranks, threads)[""]
+        samples = pictures.samples
+        top = _predicted(module, pictures, {"": views}, ranks, threads)[""]
         return {
-            f"val_top{k}": accuracy(top.classes, val.label, val.num_classes, k).flat for k in (1, 5)
+            f"val_top{k}": accuracy(top.classes, samples.label, samples.num_classes, k).flat
+            for k in (1, 5)
         }
 
     return score
@@ -116,7 +119,7 @@ class Evaluation:
         (first, *others), protocols = self.members, self.members[0].protocols
         if not others:
             network = self.ranks.together(lambda: first.network(files[0]))
-            return _predicted(network, samples, protocols, self.ranks, self.threads)
+            return _predicted(network, _pictures(samples), protocols, self.ranks, self.threads)
         answers = self.ranks.together(
             lambda: [
                 self._answers(member, file, samples)
@@ -189,7 +192,11 @@ def save_predictions(path: Path, samples: Samples, top: Top) -> str:
 
 
 def _predicted(
-    module: nn.Module, samples: Samples, protocols: Mapping[str, Views], ranks: Ranks, threads: int
+    module: nn.Module,
+    pictures: Pictures,
+    protocols: Mapping[str, Views],
+    ranks: Ranks,
+    threads: int,
 ) -> dict[str, Top]:
     """Return a network's likeliest classes of every image by protocol, in every rank.
 
@@ -199,7 +206,7 @@ def _predicted(
 
     def own() -> dict[str, list[Top]]:
         tops: dict[str, list[Top]] = {name: [] for name in protocols}
-        for batch in predict(module, _pictures(samples), protocols, ranks, threads):
+        for batch in predict(module, pictures, protocols, ranks, threads):
             for name, probabilities in batch.items():
                 tops[name].append(top_classes(probabilities, KEPT_CLASSES))
         return tops
