@@ -45,7 +45,7 @@ def unknown(kind: str, asked: str, known: Iterable[str], *, listing: str = "know
     "unknown plugin 'pcl'; did you mean 'pci'? installed: huawei, pci"
     """
     names = sorted(known)
-    near = difflib.get_close_matches(asked, names, n=LISTED, cutoff=0.4)
+    near = difflib.get_close_matches(asked, names, n=LISTED, cutoff=0.5)
     hint = f" did you mean {near[0]!r}?" if near else ""
     shown, room = near or names[:LISTED], CHARACTERS
     if len(names) <= LISTED and len(", ".join(names)) <= CHARACTERS:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.devices import device_options
+from harness.cli.once import OnceGiven
 from harness.cli.options import run_options, run_spec
 from harness.cli.say import say
 from harness.cli.submission import here_or_submitted, submit_options
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 PARTS = ("left_out", "alone")
 
 
-@click.command()
+@click.command(cls=OnceGiven)
 @run_options
 @click.option(
     "--seeds",

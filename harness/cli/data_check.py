@@ -13,6 +13,7 @@ import click
 from harness.cli.devices import node_options, on_devices
 from harness.cli.editions import edition_option
 from harness.cli.local_rank import local_rank_option
+from harness.cli.once import OnceGiven
 from harness.cli.own_pictures import own_kind, own_tables
 from harness.cli.say import say
 from harness.data.webvision.lists.editions import EDITIONS
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from harness.data.webvision.check.report import IndexBases, Report
 
 
-@click.command()
+@click.command(cls=OnceGiven)
 @click.argument("path", type=click.Path(path_type=Path))
 @edition_option
 @click.option(

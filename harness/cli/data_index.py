@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harness.cli.once import OnceGiven
 from harness.cli.say import say
 from harness.errors import HarnessError
 from harness.progress import ProgressLine
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from harness.data.webvision.index.build import IndexResult
 
 
-@click.command()
+@click.command(cls=OnceGiven)
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option(
     "--output",

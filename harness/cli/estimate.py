@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.devices import Planned, planned_options
+from harness.cli.once import OnceGiven
 from harness.cli.options import run_options, run_spec
 from harness.cli.say import say
 from harness.errors import HarnessError
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 MOST_IMAGES = 1 << 40
 
 
-@click.command()
+@click.command(cls=OnceGiven)
 @run_options
 @planned_options
 @click.option(

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import click
 
+from harness.cli.once import OnceGiven
 from harness.cli.say import say
 
 
-@click.command()
+@click.command(cls=OnceGiven)
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True)
 @click.option(
     "-o",

@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
+from harness.cli.once import OnceGiven
 from harness.errors import HarnessError, unknown
 from harness.spec import usable_home
 
 SYNONYMS = {"train": "run", "fit": "run", "board": "leaderboard"}
 
 
-class LazyGroup(click.Group):
+class LazyGroup(OnceGiven, click.Group):
     """A group whose command ``name`` is the attribute ``name`` of the module ``prefix + name``.
 
     ``order`` lists the commands in the order of the help. With ``group``, installed packages add
@@ -66,8 +68,10 @@ def _no_command(name: str, names: list[str]) -> str:
     return unknown("command", name, names, listing="commands")
 
 
-class NamedGroup(click.Group):
+class NamedGroup(OnceGiven, click.Group):
     """A group that says which command may be meant by an unknown name."""
+
+    command_class = OnceGiven
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -101,8 +105,11 @@ def home_anywhere(command: click.Command) -> click.Command:
 
 def _use_home(ctx: click.Context, param: click.Parameter, home: Path | None) -> None:
     del param
-    if home is not None and not ctx.resilient_parsing:
-        ctx.obj = usable_home(home)
+    if home is None or ctx.resilient_parsing:
+        return
+    if ctx.find_root().get_parameter_source("home") is ParameterSource.COMMANDLINE:
+        ctx.fail("--home is given twice, before and after the command; give it once")
+    ctx.obj = usable_home(home)
 
 
 def _loaded(entry: EntryPoint) -> click.Command:

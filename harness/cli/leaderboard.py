@@ -11,6 +11,7 @@ import click
 from harness.cli.add import add_option, add_submissions
 from harness.cli.board_site import refuse_with_site, site_option, write_board_site
 from harness.cli.completion import complete_data, complete_method, complete_seed
+from harness.cli.once import OnceGiven
 from harness.cli.say import say
 from harness.errors import HarnessError
 
@@ -19,7 +20,7 @@ EPOCHS = ("last", "best", "averaged", "all")
 NARROWEST, WIDEST, USUAL = 40, 120, 100  # characters of a table
 
 
-@click.command("leaderboard")
+@click.command("leaderboard", cls=OnceGiven)
 @click.option(
     "--data",
     multiple=True,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.completion import complete_data
+from harness.cli.once import OnceGiven
 from harness.cli.say import say
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from harness.testing.predictions import StoredPredictions
 
 
-@click.command()
+@click.command(cls=OnceGiven)
 @click.argument("run", metavar="RUN")
 @click.option("--split", default="test", show_default=True, help="Split to predict.")
 @click.option(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harness.cli.once import OnceGiven
 from harness.cli.say import say
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 SHOWN = 20  # problems that are printed
 
 
-@click.command()
+@click.command(cls=OnceGiven)
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
     "--data",

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import click
 
+from harness.cli.once import OnceGiven
 from harness.cli.say import say
 
 
-@click.command()
+@click.command(cls=OnceGiven)
 @click.option(
     "--port",
     type=click.IntRange(0, 65_535),

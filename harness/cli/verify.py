@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.completion import complete_data, complete_record
+from harness.cli.once import OnceGiven
 from harness.cli.say import say
 from harness.errors import HarnessError
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 TESTED = ("train", "val", "test", "ilsvrc")
 
 
-@click.command()
+@click.command(cls=OnceGiven)
 @click.argument("what", metavar="[RECORD|FOLDER]...", nargs=-1, shell_complete=complete_record)
 @click.option(
     "--data",

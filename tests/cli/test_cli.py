@@ -113,6 +113,23 @@ def test_the_options_are_frozen() -> None:
     assert found == {name: options - {"--help"} for name, options in OPTIONS.items()}
 
 
+def test_every_option_that_holds_one_value_is_given_once(call: Call, tmp_path: Path) -> None:
+    """Click would take the last of ``--plugin baseline --plugin elr``."""
+    not_refused = [
+        f"{name} {option.opts[-1]}"
+        for name, command in commands()
+        for option in command.params
+        if isinstance(option, click.Option) and not (option.multiple or option.is_flag)
+        if "is given twice; give it once"
+        not in call(*name.split(), *(option.opts[-1], "1") * 2).err
+    ]
+    assert not not_refused
+    assert "--seed is given 3 times" in call("run", *("--seed", "1") * 3).err
+    outcome = call("--home", str(tmp_path), "plugins", "--home", str(tmp_path))
+    assert "--home is given twice, before and after the command" in outcome.err
+    assert (outcome.status, call("plugins", "--json", "--json").status) == (2, 0)
+
+
 def test_every_command_explains_itself_by_example() -> None:
     silent = []
     for name, command in commands():
@@ -186,7 +203,7 @@ WRONG = [
         "precision must be one of fp32, bf16, fp16, got 'int8'",
     ),
     ((*BASELINE, "--stage", "batch_size=0"), "batch_size must be above 0"),
-    ((*BASELINE, "--without", "MixUp"), "unknown trick 'MixUp'; did you mean 'MultiCrop'?"),
+    ((*BASELINE, "--without", "MixUp"), "unknown trick 'MixUp'; this run's tricks: MultiCrop"),
     (("--plugin", "synthweb"), "plugin 'synthweb' does not provide 'plan'"),
     (("--plugin", "console"), "plugin 'console' does not provide 'plan'"),
     (("--plugin", "baseline", "--data", "synthwep"), "unknown plugin 'synthwep'; did you mean 's"),
