@@ -101,7 +101,7 @@ ROOMS = (
         "harness/store",
         "what is stored under HOME: files written whole, locks, stages, records",
         (LANGUAGE, "harness/machine"),
-        ("numpy", "pydantic", "tabulate", "torch"),
+        ("numpy", "pydantic", "pydantic_core", "tabulate", "torch"),
         light=True,
     ),
     Room("harness/data", "the data sets", (LANGUAGE,)),

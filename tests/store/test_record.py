@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from harness.errors import HarnessError
 from harness.store.record import ResultRecord, Score, digest, record_id
 from harness.store.record_files import MAX_RECORD_BYTES, read_record, read_records, write_record
-from harness.store.seals import DamagedError
+from harness.store.seals import DamagedError, sealed_record, unsealed_record
 
 
 def test_a_record_reads_as_it_was_written(tmp_path: Path, small_record: ResultRecord) -> None:
@@ -213,6 +213,61 @@ def test_an_altered_cost_is_refused(tmp_path: Path, small_record: ResultRecord) 
     path.write_text(path.read_text().replace(seconds, '"wall_seconds": 1.5'))
     with pytest.raises(DamagedError, match="its digest is not that of its content"):
         read_record(path)
+
+
+SPELLINGS: list[tuple[Callable[[str], str], str]] = [
+    (lambda text: text.replace('"seed": 0', '"seed":  0'), "a blank more"),
+    (lambda text: text.replace('"seed": 0', '"seed":0'), "a blank less"),
+    (lambda text: text.replace("\n  ", "\n   "), "another indent"),
+    (lambda text: text.replace("\n  ", "\n\t"), "a tab"),
+    (lambda text: text.replace("\n", "\r\n"), "line ends of another system"),
+    (lambda text: text.replace("[]", "[\n ]"), "a line break in an empty list"),
+    (lambda text: text.replace("{}", "{ }"), "a blank in an empty object"),
+    (lambda text: text.replace("1e-05", "0.00001"), "a number"),
+    (lambda text: text.replace("1e-05", "1E-05"), "another number"),
+    (lambda text: text.replace("\\u00e9", "\u00e9"), "a letter"),
+    (lambda text: text.replace("\\u00e9", "\\u00E9"), "a letter by another code"),
+    (lambda text: text.replace('"method"', '"\\u006dethod"'), "a code for a letter"),
+    (lambda text: json.dumps(json.loads(text)) + "\n", "one line"),
+    (lambda text: json.dumps(json.loads(text), indent=1) + " \n", "a blank at the end"),
+    (lambda text: json.dumps(_turned(json.loads(text)), indent=1) + "\n", "another order"),
+    (lambda text: json.dumps(_turned_cost(json.loads(text)), indent=1) + "\n", "the cost's order"),
+    (lambda text: json.dumps(json.loads(text), indent=1, sort_keys=True) + "\n", "digest by name"),
+    (lambda text: f"{text}\n", "a line more"),
+    (lambda text: f"{text}{text}", "twice"),
+]
+
+
+def _turned(content: dict[str, Any]) -> dict[str, Any]:
+    return {"digest": content["digest"], **dict(reversed(content.items()))}
+
+
+def _turned_cost(content: dict[str, Any]) -> dict[str, Any]:
+    return content | {"cost": dict(reversed(content["cost"].items()))}
+
+
+@pytest.mark.parametrize("loss", [0.5, 1e-05, 1e22])
+@pytest.mark.parametrize("label", ["method", "m\u00e9thode", "half \ud800"])
+def test_the_same_content_in_another_spelling_is_refused(
+    label: str, loss: float, small_record: ResultRecord
+) -> None:
+    content = small_record.model_dump(mode="json")
+    content |= {"label": label, "plugin": "method"}
+    content |= {"without": [], "extra": {"one": {"loss": loss}, "two": {}}}
+    text = sealed_record(content)
+    assert json.loads(unsealed_record(text.encode())) == content
+    others = {name: spell(text).encode("utf-8", "surrogatepass") for spell, name in SPELLINGS}
+    others = {name: other for name, other in others.items() if other != text.encode()}
+    assert len(others) >= 15  # not every text has every letter and number
+    assert [name for name, other in others.items() if _is_accepted(other)] == []
+
+
+def _is_accepted(data: bytes) -> bool:
+    try:
+        unsealed_record(data)
+    except DamagedError:
+        return False
+    return True
 
 
 def test_a_key_given_twice_does_not_evade_the_digest(
