@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -82,4 +83,6 @@ def test_a_record_tells_plan_and_estimate(call: Call, tiny_home: Path) -> None:
 def test_what_a_user_can_correct_is_one_line(
     call: Call, tiny_home: Path, arguments: tuple[str, ...], words: str
 ) -> None:
-    assert words in call("estimate", *TINY, *arguments).error
+    given = (*TINY, *arguments)
+    options = dict(zip(given[::2], given[1::2], strict=True))
+    assert words in call("estimate", *chain(*options.items())).error
