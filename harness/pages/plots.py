@@ -6,7 +6,7 @@ A plot is an ``svg`` with ``role="img"`` and a label that says in words what it 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -61,9 +61,10 @@ class Axis(NamedTuple):
 
     def place(self, value: float) -> float:
         """Return the pixel of a value."""
-        turn: Callable[[float], float] = math.log10 if self.logarithmic else float
-        low, high = turn(self.low), turn(self.high)
-        share = (turn(value) - low) / (high - low) if high > low else 0.5
+        low, high = self.low, self.high
+        if self.logarithmic:
+            low, high, value = math.log10(low), math.log10(high), math.log10(value)
+        share = (value - low) / (high - low) if high > low else 0.5
         return self.start + share * (self.end - self.start)
 
 
@@ -162,19 +163,20 @@ def bars(values: Sequence[tuple[str, float | None]], *, label: str) -> Markup:
 
 
 def _rows(values: Iterable[tuple[str, float | None]], row: float, across: Axis) -> Iterator[str]:
+    start, end, height = across.start, across.end, row - 6
     for number, (name, share) in enumerate(values):
         y = number * row + 2
-        yield _text(across.start - 6, y + 11, _cut(name, 18), "tick end")
+        yield _text(start - 6, y + 11, _cut(name, 18), "tick end")
         yield (
-            f'<rect class="track" x="{across.start}" y="{y + 2:.1f}" '
-            f'width="{across.end - across.start:.1f}" height="{row - 6}" rx="2"/>'
+            f'<rect class="track" x="{start}" y="{y + 2:.1f}" '
+            f'width="{end - start:.1f}" height="{height}" rx="2"/>'
         )
         if share is not None:
             yield (
-                f'<rect class="bar s0" x="{across.start}" y="{y + 2:.1f}" '
-                f'width="{across.place(share) - across.start:.1f}" height="{row - 6}" rx="2"/>'
+                f'<rect class="bar s0" x="{start}" y="{y + 2:.1f}" '
+                f'width="{across.place(share) - start:.1f}" height="{height}" rx="2"/>'
             )
-        yield _text(across.end + 6, y + 11, "-" if share is None else f"{share:.0%}", "tick")
+        yield _text(end + 6, y + 11, "-" if share is None else f"{share:.0%}", "tick")
 
 
 def sorted_shares(shares: Sequence[float], *, x: str, y: str, label: str) -> Markup:

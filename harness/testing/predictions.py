@@ -6,6 +6,7 @@ import io
 import math
 import zipfile
 import zlib
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -95,7 +96,8 @@ def _read_arrays(path: Path, arrays: zipfile.ZipFile) -> dict[str, NDArray[Any]]
         with arrays.open(one) as file:
             if np.lib.format.read_magic(file) != (1, 0):
                 raise ValueError(f"{one.filename} has an unknown version of header")
-            shape, by_column, kind = np.lib.format.read_array_header_1_0(file)
+            size = file.read(2)
+            shape, by_column, kind = _header(size + file.read(int.from_bytes(size, "little")))
             content = file.read()
         if kind.hasobject or math.prod(shape) * kind.itemsize != len(content):
             raise ValueError(
@@ -108,3 +110,9 @@ def _read_arrays(path: Path, arrays: zipfile.ZipFile) -> dict[str, NDArray[Any]]
             order: Literal["F", "C"] = "F" if by_column else "C"
             found[name] = np.ndarray(shape, kind, content, order=order)
     return found
+
+
+@lru_cache(maxsize=1 << 8)  # equal for all runs on the same pictures, and numpy compiles it
+def _header(header: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Return shape, order and kind of a header after its magic: its size in two bytes, its text."""
+    return np.lib.format.read_array_header_1_0(io.BytesIO(header))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from harness.store.record import ResultRecord
@@ -20,7 +20,7 @@ DIGITS = 5
 
 
 def run_script(
-    record: ResultRecord, kept: Kept | None, names: str, found: Mapping[str, str]
+    record: ResultRecord, kept: Kept | None, names: str, found: Iterable[tuple[str, str]]
 ) -> str:
     """Return the script that hands a run's data to the page.
 
@@ -60,12 +60,12 @@ def names_script(place: str, names: Sequence[str]) -> str:
     return call("names", [place, *names])
 
 
-def _settings(record: ResultRecord, found: Mapping[str, str]) -> dict[str, str]:
+def _settings(record: ResultRecord, found: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Return a run's settings, those of stages by the stage's number: names differ by method."""
     numbers = {stage.name: f"stage {number}" for number, stage in enumerate(record.stages, 1)}
     skipped = {"data", "edition", "label"}
     named = {}
-    for name, value in found.items():
+    for name, value in found:
         stage, dot, field = name.rpartition(".")
         if value and name not in skipped:
             named[f"{numbers[stage]}: {field}" if dot and stage in numbers else name] = value

@@ -247,14 +247,14 @@ class Site:
         return self._page("published.html", "published.html", values)
 
     def _run_pages(self) -> Iterator[tuple[str, bytes]]:
+        found = [tuple(settings(record).items()) for record in self._records]
         twins: dict[object, list[ResultRecord]] = defaultdict(list)
-        for record in self._records:
-            twins[_key(record, settings(record))].append(record)
+        for record, own in zip(self._records, found, strict=True):
+            twins[own, record.seed].append(record)
         named: set[str] = set()
         pictures: dict[str, Path] = {}
-        for record in self._records:
-            found = settings(record)
-            values = run_values(record, self._files, twins[_key(record, found)])
+        for record, own in zip(self._records, found, strict=True):
+            values = run_values(record, self._files, twins[own, record.seed])
             values["origin"] = self._origins.get(record.id)
             names = {path: _picture_name(path) for path in pictures_of(values["confusions"])}
             values["confusions"] = [
@@ -268,15 +268,10 @@ class Site:
             if place and place not in named:
                 named.add(place)
                 yield place, names_script(place, class_names).encode()
-            script = run_script(record, self._files.kept(record), place, found)
+            script = run_script(record, self._files.kept(record), place, own)
             yield f"runs/{record.id}.js", script.encode()
         for name, path in pictures.items():
             yield name, read_plain(path, MOST)
-
-
-def _key(record: ResultRecord, found: Mapping[str, str]) -> tuple[object, ...]:
-    """Return what is equal for runs of equal settings and seed."""
-    return (*found.items(), record.seed)
 
 
 def _picture_name(path: Path) -> str:
@@ -319,8 +314,15 @@ def _earlier(folder: Path) -> set[str]:
     listed = folder / LISTED
     try:
         names = json.loads(read_plain(listed, MOST))
-        return {name for name in names if _is_inside(folder, name)}
-    except (OSError, ValueError, TypeError) as error:
+        places = {name: name.rpartition("/") for name in names}
+        inside = {head + slash for head, slash, _ in places.values()}
+        inside = {place for place in inside if _is_inside(folder, place)}
+        return {
+            name
+            for name, (head, slash, last) in places.items()
+            if head + slash in inside and last not in ("", ".", "..")
+        }
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise HarnessError(
             f"--site {folder}: this is not the folder of a site (no {LISTED}); name a new or an "
             "empty folder"

@@ -165,10 +165,17 @@ def test_the_list_of_an_earlier_site_cannot_lead_out_of_it(
     site, precious = tmp_path / "site", tmp_path / "precious.txt"
     precious.write_text("kept")
     site.mkdir()
-    (site / "site.json").write_text(json.dumps(["../precious.txt", "old.html"]))
+    away = tmp_path / "away"
+    away.mkdir()
+    (away / "page.html").write_text("kept")
+    (site / "link").symlink_to(away)
+    (site / "runs").mkdir()
+    out = ["../precious.txt", "runs/../../precious.txt", str(precious), "link/page.html", "..", ""]
+    (site / "site.json").write_text(json.dumps([*out, "runs/..", "old.html"]))
     (site / "old.html").write_text("old")
     write_site(Site(tmp_path, [make_record()]), site)
     assert precious.exists()
+    assert (away / "page.html").exists()
     assert not (site / "old.html").exists()
 
 
