@@ -54,7 +54,7 @@ def encode_divided(
     different = sorted(set(texts), key=lambda text: (-len(text), text))
     groups = [different[first : first + GROUP] for first in range(0, len(different), GROUP)]
     own = [text for group in groups[ranks.rank :: ranks.world_size] for text in group]
-    vectors = encode(own) if own else None
+    vectors = ranks.together(lambda: encode(own) if own else None)
     row: dict[str, NDArray[np.float32]] = {}
     for first, part in enumerate(cast("list[NDArray[np.float32] | None]", ranks.gather(vectors))):
         of_rank = [text for group in groups[first :: ranks.world_size] for text in group]
