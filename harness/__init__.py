@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from harness.values import Loss as Loss
     from harness.values import Networks as Networks
     from harness.values import Picture as Picture
+    from harness.values import PictureEncoder as PictureEncoder
     from harness.values import Plan as Plan
     from harness.values import Stage as Stage
     from harness.values import State as State
@@ -87,7 +88,7 @@ _NAMES = {
     "harness.schedules": ("Constant", "Part", "Steps", "WarmupCosine"),
     "harness.spec": ("DataSpec", "RunSpec"),
     "harness.values": (
-        *("Batch", "Loss", "Networks", "Picture", "Plan", "Stage", "State"),
+        *("Batch", "Loss", "Networks", "Picture", "PictureEncoder", "Plan", "Stage", "State"),
         *("Trick", "View", "Views"),
     ),
 }

@@ -43,6 +43,7 @@ _NAMES = {
     "harness.tricks.noise.keyword_tags": ("choose_keywords",),
     "harness.tricks.noise.kmeans": ("split_by_kmeans",),
     "harness.tricks.noise.listed_scores": ("scores_of",),
+    "harness.tricks.noise.picture_match": ("picture_scores",),
     "harness.tricks.noise.pseudo_labels": ("average_predictions",),
     "harness.tricks.noise.ranking.folds": ("fold_of",),
     "harness.tricks.noise.ranking.match_scores": ("rank_weights",),

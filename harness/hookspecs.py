@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from harness.samples import Samples, StageOutputs
     from harness.spec import RunSpec
     from harness.store.record import ResultRecord
-    from harness.values import Batch, Loss, Picture, Plan, Stage, Trick, Views
+    from harness.values import Batch, Loss, Picture, PictureEncoder, Plan, Stage, Trick, Views
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -55,6 +55,13 @@ class Provide:
         self, spec: RunSpec, encoder: str, texts: Sequence[str]
     ) -> NDArray[np.float32] | None:
         """Return ``(N, D)`` vectors of length 1, or None if it does not know ``encoder``."""
+
+    @hookspec
+    def picture_encoder(self, spec: RunSpec, encoder: str) -> PictureEncoder | None:
+        """Return what maps pictures to the vectors' space of ``encoder``, or None if nothing does.
+
+        Only the plugin that provides ``encode_texts`` for it is asked.
+        """
 
     @hookspec
     def load_truth(self, spec: RunSpec, samples: Samples) -> NDArray[np.int32] | None:

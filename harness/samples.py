@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 EncodeTexts: TypeAlias = Callable[[str, Sequence[str]], NDArray[np.float32]]
 """Maps the id of a text encoder and N texts to ``(N, D)``."""
+EncodePictures: TypeAlias = Callable[[str, NDArray[np.int64]], NDArray[np.float32]]
+"""Maps the id of an encoder and rows ``(R,)`` to the vectors ``(R, D)`` of their pictures."""
 Array = TypeVar("Array")
 Item = TypeVar("Item")
 Found = TypeVar("Found")
@@ -124,6 +126,7 @@ class Samples:
     outputs: tuple[StageOutputs, ...] = field(default=(), compare=False, repr=False)
     epoch: int = 0
     encode_texts: EncodeTexts | None = field(default=None, compare=False, repr=False)
+    encode_pictures: EncodePictures | None = field(default=None, compare=False, repr=False)
     divide: Divide | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -209,6 +212,21 @@ class Samples:
                 f"text encoder {encoder!r} was asked for, but these samples have none"
             )
         return read_only(self.encode_texts(encoder, tuple(texts)))
+
+    def picture_vectors(self, encoder: str, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Encode the pictures of the rows ``(R,)`` as ``encoder`` does: ``(R, D)``, of length 1.
+
+        Their centre squares go through the encoder, divided between the ranks, which must all ask
+        for the same rows. The vectors are in the space of ``encode`` with the same id.
+
+        Raises PluginError if these samples have no encoders, HarnessError if ``encoder`` is
+        unknown, not installed or encodes texts only.
+        """
+        if self.encode_pictures is None:
+            raise PluginError(
+                f"encoder {encoder!r} was asked for pictures, but these samples have none"
+            )
+        return read_only(self.encode_pictures(encoder, rows))
 
     def map(self, work: Callable[[Item], Found], items: Sequence[Item]) -> list[Found]:
         """Return ``work(item)`` for every item, in order: for work on each class, for example.

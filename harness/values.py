@@ -174,6 +174,19 @@ class Picture(NamedTuple):
     view: int = 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class PictureEncoder:
+    """Maps pictures into the space of a text encoder, as CLIP does.
+
+    ``encode`` is given pictures ``(B, size, size, 3)`` uint8, and returns ``(B, D)`` float rows of
+    length 1, with as many columns as the texts' rows. It is first called when pictures must be
+    encoded, so that is the time to load weights.
+    """
+
+    size: int
+    encode: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+
+
 class Networks(Protocol):
     """The stage's networks as they are at this step: evaluation mode, no gradient, no change."""
 

@@ -161,7 +161,7 @@ ROOMS = (
     ),
     Room(
         "harness/language",
-        "text encoders, taggers, masking, WordNet",
+        "text encoders, CLIP, taggers, masking, WordNet",
         (LANGUAGE, "harness/store"),
         (
             *("numpy", "scipy", "sklearn", "torch", "sentence_transformers", "transformers"),

@@ -25,6 +25,7 @@ DRAWS: dict[str, tuple[str, ...] | None] = {
     "load_samples": ("torch", "numpy"),  # identified by its fingerprint
     "encode_texts": ("torch", "numpy"),  # libraries draw while they load a network
     "encoder_identity": ("torch", "numpy"),
+    "picture_encoder": ("torch", "numpy"),
     "on_step_end": None,
     "on_batch": None,
     "read_texts": None,
@@ -119,19 +120,6 @@ def check_implementation(impl: pluggy.HookImpl, arguments: Sequence[str]) -> Non
             f"{where} has a default for {ignored[0]!r}, so pluggy would never pass it; remove the "
             "default"
         )
-
-
-def unknown_encoder(asked: Sequence[str], encoder: str) -> str:
-    """Return a message that no plugin provides the text encoder."""
-    return (
-        f"no active plugin provides text encoder {encoder!r} (asked: {', '.join(asked) or 'none'})"
-    )
-
-
-def ambiguous_encoder(names: Sequence[str], encoder: str) -> str:
-    """Say which plugins know the same text encoder."""
-    both = " and ".join(map(repr, names))
-    return f"{both} both provide text encoder {encoder!r}; leave one out"
 
 
 def with_arguments(function: Callable[..., Any], names: Sequence[str]) -> Callable[..., Any]:

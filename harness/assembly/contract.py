@@ -28,6 +28,7 @@ KEPT = (
         "read_queries",
         "seen",
         "encode_texts",
+        "encode_pictures",
         "divide",
         "epoch",
     ),

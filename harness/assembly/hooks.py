@@ -9,21 +9,22 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import pluggy
 
-from harness.assembly.asking import (
-    ambiguous_encoder,
-    ask,
-    check_implementation,
-    check_names,
-    unknown_encoder,
-    with_arguments,
-)
+from harness.assembly.asking import ask, check_implementation, check_names, with_arguments
 from harness.assembly.contract import Contribution
 from harness.assembly.contributions import ChosenTricks
-from harness.errors import HarnessError, NoLabelsError, PluginError
+from harness.assembly.encoding import (
+    Encoding,
+    ambiguous_encoder,
+    checked_encoder,
+    no_pictures,
+    unit_vectors,
+    unknown_encoder,
+)
+from harness.errors import NoLabelsError, PluginError
 from harness.hookspecs import HOOKS, KINDS
 from harness.spec import RunSpec
 from harness.store.record import ResultRecord
-from harness.values import Batch, Loss, Picture, Plan, Stage, Views
+from harness.values import Batch, Loss, Picture, PictureEncoder, Plan, Stage, Views
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,7 +46,7 @@ class Active(NamedTuple):
 
 
 class Provider(NamedTuple):
-    """The plugin that provides a network or an encoder, and its identity."""
+    """The plugin that provides a network, and its identity."""
 
     plugin: object
     identity: object = None
@@ -118,18 +119,32 @@ class Hooks:
         ]
         knowing = [(name, vectors) for name, vectors in found if vectors is not None]
         if not knowing:
-            raise HarnessError(unknown_encoder([name for name, _ in found], encoder))
+            raise unknown_encoder([self._encoding(name) for name, _ in found], encoder)
         if len(knowing) > 1:
-            raise PluginError(ambiguous_encoder([name for name, _ in knowing], encoder))
-        import numpy as np
-
+            raise ambiguous_encoder([name for name, _ in knowing], encoder)
         name, vectors = knowing[0]
-        if np.ndim(vectors) != 2 or len(vectors) != len(texts):
-            raise PluginError(
-                f"plugin {name!r}: encode_texts must return ({len(texts)}, D) vectors, "
-                f"not {vectors!r:.80}"
-            )
-        return cast("NDArray[np.float32]", vectors)
+        return unit_vectors(f"plugin {name!r}: encode_texts", vectors, len(texts))
+
+    def picture_encoder(self, spec: RunSpec, encoder: str) -> PictureEncoder:
+        """Return what encodes pictures for a text encoder; what it returns is checked.
+
+        Raises HarnessError if the one plugin that provides the encoder has none.
+        """
+        given = {"spec": spec, "encoder": encoder}
+        answers = dict(self._found["picture_encoder"])
+        asked = self.encoder_providers(spec, encoder)
+        found = {
+            one.name: answer
+            for one in asked
+            if one.name in answers
+            and (answer := ask(one.name, "picture_encoder", answers[one.name], given)) is not None
+        }
+        if not found:
+            raise no_pictures(asked, encoder)
+        if len(found) > 1:
+            raise ambiguous_encoder(list(found), encoder)
+        ((name, answer),) = found.items()
+        return checked_encoder(name, answer)
 
     def load_truth(self, spec: RunSpec, samples: Samples) -> NDArray[np.int32] | None:
         """Return the true class ``(N,)`` of the training samples; None if it is not known.
@@ -167,7 +182,7 @@ class Hooks:
         identity = ask(name, hook, answers[name], given) if name in answers else None
         return Provider(plugin, identity)
 
-    def encoder_providers(self, spec: RunSpec, encoder: str) -> list[Provider]:
+    def encoder_providers(self, spec: RunSpec, encoder: str) -> list[Encoding]:
         """Return who may answer for a text encoder, without encoding anything.
 
         That is the one plugin that identifies the encoder, else all without ``encoder_identity``;
@@ -176,7 +191,6 @@ class Hooks:
         said = dict(self._found["encoder_identity"])
         given = {"spec": spec, "encoder": encoder}
         asked = [name for name, _ in self._found["encode_texts"]]
-        plugin = self._manager.get_plugin
         known = {
             name: identity
             for name in asked
@@ -184,13 +198,13 @@ class Hooks:
             and (identity := ask(name, "encoder_identity", said[name], given)) is not None
         }
         if len(known) > 1:
-            raise PluginError(ambiguous_encoder(list(known), encoder))
+            raise ambiguous_encoder(list(known), encoder)
         if known:
-            return [Provider(plugin(name), identity) for name, identity in known.items()]
-        silent = [name for name in asked if name not in said]
+            return [self._encoding(name, identity) for name, identity in known.items()]
+        silent = [self._encoding(name) for name in asked if name not in said]
         if not silent:
-            raise HarnessError(unknown_encoder(asked, encoder))
-        return [Provider(plugin(name)) for name in silent]
+            raise unknown_encoder([self._encoding(name) for name in asked], encoder)
+        return silent
 
     def provider(self, hook: str) -> Active:
         """Return the one plugin that provides ``hook``."""
@@ -302,6 +316,9 @@ class Hooks:
         self._observe("on_run_end", record=record)
 
     # internals
+
+    def _encoding(self, name: str, identity: object = None) -> Encoding:
+        return Encoding(name, self._manager.get_plugin(name), identity)
 
     def _readers_named(self, samples: Samples) -> Samples:
         """Return samples whose readers, called on demand, name their plugin if they fail."""

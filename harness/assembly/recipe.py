@@ -206,7 +206,10 @@ def _stage_recipe(
             for slot, given in slots.items()
         },
         "encoders": {
-            name: [describe_provider(*found) for found in hooks.encoder_providers(spec, name)]
+            name: [
+                describe_provider(found.plugin, found.identity)
+                for found in hooks.encoder_providers(spec, name)
+            ]
             for name in encoders_of(reading)
         },
         "data": data.pictures,

@@ -25,7 +25,7 @@ FEATURES = 16
 def seeing(samples: Samples, sees: Iterable[str]) -> Samples:
     """Return the samples with drawn features and predictions for the stages seen."""
     seen = {name: _sight(samples) for name in sees}
-    return samples.assign(seen=seen, encode_texts=_encode)
+    return samples.assign(seen=seen, encode_texts=_encode, encode_pictures=_encode_pictures)
 
 
 def _encode(encoder: str, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -34,6 +34,11 @@ def _encode(encoder: str, texts: Sequence[str]) -> NDArray[np.float32]:
     vectors = np.array([np.random.default_rng(seed).random(FEATURES) for seed in seeds])
     vectors = vectors.reshape(len(texts), FEATURES)
     return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
+
+
+def _encode_pictures(encoder: str, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return drawn vectors, one for each row, as wide as those of texts."""
+    return _encode(encoder, [f"picture {row}" for row in rows.tolist()])
 
 
 def _sight(samples: Samples) -> StageOutputs:

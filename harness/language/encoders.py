@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.hookspecs import hookimpl
-from harness.language import lexical
+from harness.language import clip, lexical
 from harness.language.cache import VectorCache, key_of
-from harness.language.models import find_model
-from harness.language.networks import Encode, load_network
+from harness.language.models import CLIP, find_model
+from harness.language.networks import Encode, load_network, load_pictures
 from harness.progress import ProgressLine
 from harness.terminal import note
+from harness.values import PictureEncoder
 
 if TYPE_CHECKING:
     from harness.spec import RunSpec
@@ -28,7 +29,9 @@ GROUP = 1_024  # texts between two writes to the cache
 
 @dataclass(frozen=True, kw_only=True)
 class TextEncoders:
-    """Sentence encoders with a cache on disk, and a lexical fallback."""
+    """Sentence encoders with a cache on disk, CLIP, and a lexical fallback."""
+
+    encoders: ClassVar = ("minilm", "lexical", "st:NAME", "hf:NAME", "clip:NAME")
 
     @hookimpl
     def encode_texts(
@@ -38,8 +41,8 @@ class TextEncoders:
 
         ``minilm`` is all-MiniLM-L6-v2 as packaged, ``st:NAME`` any model of sentence-transformers,
         ``hf:NAME`` the mean of a BERT's last hidden states; NAME is a folder or a name of the
-        Hugging Face hub. ``lexical`` counts words: a fallback for smoke tests. Equal texts are
-        encoded once, at most 128 tokens of each.
+        Hugging Face hub. ``clip:NAME`` is a CLIP, which encodes pictures too. ``lexical`` counts
+        words: a fallback for smoke tests. Equal texts are encoded once, at most 128 tokens of each.
 
         Raises:
             HarnessError: The encoder is not installed, not found, or unsafe to load.
@@ -54,6 +57,18 @@ class TextEncoders:
         with ProgressLine(file_seconds=10.0) as line:
             count = partial(line.count, f"encoding texts with {encoder}")
             return encode_once(asked, cache, lambda: load_network(model), count)[: len(texts)]
+
+    @hookimpl
+    def picture_encoder(self, encoder: str) -> PictureEncoder | None:
+        """Return what encodes pictures, if the encoder is a CLIP.
+
+        Raises:
+            HarnessError: The encoder is not installed, not found, or unsafe to load.
+        """
+        model = find_model(encoder) if encoder.startswith(CLIP) else None
+        if model is None:
+            return None
+        return PictureEncoder(size=clip.picture_size(model.folder), encode=load_pictures(model))
 
     @hookimpl
     def encoder_identity(self, encoder: str) -> str | None:

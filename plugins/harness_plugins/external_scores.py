@@ -1,4 +1,4 @@
-"""Confident learning (JAIR 2021), texts or any tool's scores, judged by retraining."""
+"""Confident learning (JAIR 2021), texts, pictures or any tool's scores, judged by retraining."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from harness.errors import HarnessError
 from harness.tricks.noise.confident_learning import ConfidentLearning
 from harness.tricks.noise.hold_out import HoldOut
 from harness.tricks.noise.listed_scores import ListedScores
+from harness.tricks.noise.picture_match import PROMPT, PictureMatch
 from harness.tricks.noise.ranking.match_scores import Use
 from harness.tricks.noise.semantic_match import SemanticMatch
 
@@ -22,9 +23,14 @@ class ExternalScores(AsBaseline):
     """Score every sample, select or weigh by the scores, train anew.
 
     The scores come from a table that any tool wrote, ``file``: path, score; the higher the better.
-    With ``scores=text`` they are the cosine, by a text encoder, of a picture's text and its class's
-    description, without the words that found it: text against text, and pictures without text are
-    left out. No encoder of pictures is built in: similarities of text and picture come as a table.
+    Or they are cosines, by ``encoder``, with ``scores`` one of:
+
+    - text: a picture's text with its class's description, without the words that found it;
+    - picture_class: the picture with ``prompt``, in which its class is named;
+    - picture_text: the picture with its own text, as CLIP filtering does.
+
+    Pictures without a text that is compared are left out. The last two need an encoder of pictures
+    and texts: clip:FOLDER, or one that a plugin brings.
 
     Otherwise they come from confident learning, which needs probabilities out of sample: each of
     ``folds`` networks is trained without a fold and scores that one. With ``folds=1`` one network
@@ -37,13 +43,14 @@ class ExternalScores(AsBaseline):
     """
 
     file: Path | None = assumed(None, "a table of scores in place of confident learning")
-    scores: Literal["confident_learning", "text"] = assumed(
+    scores: Literal["confident_learning", "text", "picture_class", "picture_text"] = assumed(
         "confident_learning", "it needs nothing but pictures and labels"
     )
-    encoder: str = assumed("minilm", "of texts; the one that is packaged, as in huawei")
+    encoder: str = assumed("minilm", "of texts only; the one that is packaged, as in huawei")
+    prompt: str = published(PROMPT, "Radford et al., ICML 2021 (CLIP), its default prompt")
     use: Use = published("select", "paper, section 3.2: wrong labels are pruned")
     share: Annotated[float, Field(gt=0, le=1)] = assumed(
-        0.8, "of a class, selected by a table or texts; confident learning finds the number itself"
+        0.8, "of a class, selected by a table or cosines; confident learning needs no share"
     )
     folds: PositiveInt = published(5, "cleanlab 2.9, CleanLearning: cv_n_folds")
     score_epochs: PositiveInt = assumed(25, "a third of the epochs: before labels are memorised")
@@ -76,4 +83,12 @@ class ExternalScores(AsBaseline):
             return ListedScores(file=self.file, use=self.use, share=self.share)
         if self.scores == "text":
             return SemanticMatch(encoder=self.encoder, use=self.use, share=self.share)
+        if self.scores != "confident_learning":
+            return PictureMatch(
+                encoder=self.encoder,
+                text="class" if self.scores == "picture_class" else "own",
+                prompt=self.prompt,
+                use=self.use,
+                share=self.share,
+            )
         return ConfidentLearning(sees=scored, use=self.use)

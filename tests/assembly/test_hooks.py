@@ -22,7 +22,18 @@ from harness.hookspecs import HOOKS, hookimpl
 from harness.samples import Samples
 from harness.spec import DataSpec, RunSpec
 from harness.store.record import ResultRecord
-from harness.values import Batch, Loss, Picture, Plan, Stage, Trick, View, Views, apply
+from harness.values import (
+    Batch,
+    Loss,
+    Picture,
+    PictureEncoder,
+    Plan,
+    Stage,
+    Trick,
+    View,
+    Views,
+    apply,
+)
 
 SPEC = RunSpec(plugin="first", data=DataSpec(name="synthweb", path="tiny"))
 STAGE = Stage(name="train")
@@ -119,15 +130,27 @@ def test_hook_encode_texts() -> None:
     class Lengths:
         @hookimpl
         def encode_texts(self, encoder: str, texts: Sequence[str]) -> Any:
-            return np.array([[len(text)] for text in texts]) if encoder == "length" else None
+            return np.eye(4)[[len(text) for text in texts]] if encoder == "length" else None
 
     class Others:
+        encoders = ("flat", "file:NAME")
+
         @hookimpl
         def encode_texts(self, encoder: str) -> Any:
-            return {"flat": np.zeros(2), "length": None}.get(encoder)
+            answers = {"flat": np.zeros(2), "zero": np.zeros((2, 3)), "list": [[1.0], [1.0]]}
+            return answers.get(encoder)
 
     both = hooks(Lengths(), Others())
-    assert both.encode_texts(SPEC, "length", ["a", "bcd"]).tolist() == [[1], [3]]
+    lengths = both.encode_texts(SPEC, "length", ["a", "bcd"])
+    assert lengths.dtype == np.float32
+    assert lengths.argmax(axis=1).tolist() == [1, 3]
+    for typo, near in (("flatt", "flat"), ("fil:here", "file:NAME")):
+        with pytest.raises(HarnessError, match=f"encoder '{typo}'; did you mean '{near}'"):
+            both.encode_texts(SPEC, typo, [])
+    with pytest.raises(PluginError, match="'second': encode_texts must return vectors of length 1"):
+        both.encode_texts(SPEC, "zero", ["a", "b"])
+    with pytest.raises(PluginError, match=r"\(2, D\) vectors, a numpy array of floats, not list"):
+        both.encode_texts(SPEC, "list", ["a", "b"])
     with pytest.raises(HarnessError, match=r"provides text encoder 'x' \(asked: first, second\)"):
         both.encode_texts(SPEC, "x", [])
     with pytest.raises(PluginError, match=r"'second': encode_texts must return \(2, D\) vectors"):
@@ -136,6 +159,87 @@ def test_hook_encode_texts() -> None:
         PluginError, match="'first' and 'second' both provide text encoder 'length'"
     ):
         hooks(Lengths(), Lengths()).encode_texts(SPEC, "length", ["a"])
+
+
+class Shades:
+    """Encodes texts, and pictures in whatever way the test says."""
+
+    def __init__(self, answer: object) -> None:
+        self.answer = answer
+
+    @hookimpl
+    def encode_texts(self) -> Any:
+        raise AssertionError("no text is encoded for asking")
+
+    @hookimpl
+    def encoder_identity(self, encoder: str) -> object:
+        return 1 if encoder == "shades" else None
+
+    @hookimpl
+    def picture_encoder(self) -> object:
+        return self.answer
+
+
+def test_hook_picture_encoder() -> None:
+    def shares(pictures: Any) -> Any:
+        light = pictures.mean(axis=(1, 2, 3)) / 255
+        vectors = np.stack([light, 1 - light], axis=1)
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+    class Texts:
+        @hookimpl
+        def encode_texts(self) -> Any:
+            raise AssertionError("no text is encoded for asking")
+
+        @hookimpl
+        def encoder_identity(self, encoder: str) -> object:
+            return 2 if encoder == "words" else None
+
+    run = hooks(Texts(), Shades(PictureEncoder(size=4, encode=shares)))
+    found = run.picture_encoder(SPEC, "shades")
+    assert found.size == 4
+    pictures = np.zeros((2, 4, 4, 3), np.uint8)
+    pictures[1] = 255
+    assert found.encode(pictures).tolist() == [[0, 1], [1, 0]]
+    # Another plugin's pictures would not be in the keys: who provides the texts is asked.
+    with pytest.raises(HarnessError, match="'words' of plugin 'first' encodes texts but no pic"):
+        run.picture_encoder(SPEC, "words")
+    with pytest.raises(HarnessError, match="no active plugin provides text encoder 'shade'"):
+        run.picture_encoder(SPEC, "shade")
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (None, "'shades' of plugin 'first' encodes texts but no pictures; choose one"),
+        ("CLIP", "must return a PictureEncoder or None, not 'CLIP'"),
+        (PictureEncoder(size=0, encode=len), "size must be pixels from 1 to 16,384, not 0"),
+        (PictureEncoder(size=True, encode=len), "size must be pixels from 1 to 16,384, not True"),
+        (PictureEncoder(size=4, encode=4), "encode must be a function of pictures, not 4"),  # type: ignore[arg-type]
+        (1.0, r"must return \(3, D\) vectors, a numpy array of floats, not float"),
+        (np.ones((2, 1)), r"must return \(3, D\) vectors, not \(2, 1\)"),
+        (np.ones(3), r"must return \(3, D\) vectors, not \(3,\)"),
+        (np.ones((3, 0)), r"must return \(3, D\) vectors, not \(3, 0\)"),
+        (np.ones((3, 1), np.int64), "a numpy array of floats, not int64"),
+        (np.full((3, 2), np.nan), "returns vectors that are not finite"),
+        (np.full((3, 2), 2.0), "must return vectors of length 1, not 2.83; divide each by"),
+        (np.zeros((3, 2)), "must return vectors of length 1, not 0; divide each by"),
+        (KeyError("weights"), "KeyError: 'weights'"),
+    ],
+)
+def test_a_wrong_picture_encoder_is_one_line_with_its_name(answer: Any, said: str) -> None:
+    def encode(_: object) -> Any:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    wrong = answer is None or isinstance(answer, (str, PictureEncoder))
+    run = hooks(Shades(answer if wrong else PictureEncoder(size=4, encode=encode)))
+    with pytest.raises(HarnessError, match=said) as raised:
+        run.picture_encoder(SPEC, "shades").encode(np.zeros((3, 4, 4, 3), np.uint8))
+    assert "'first'" in str(raised.value)
+    assert answer is None or "picture_encoder" in str(raised.value)
+    assert "\n" not in str(raised.value)
 
 
 def test_hook_load_truth(small_samples: Samples) -> None:
@@ -196,10 +300,11 @@ def test_hook_encoder_identity() -> None:
             return {"a": "a of 2020"}.get(encoder)
 
     silent, known, other = Silent(), Known(), Silent()
-    assert hooks(silent, known).encoder_providers(SPEC, "a") == [(known, "a of 2020")]
+    assert hooks(silent, known).encoder_providers(SPEC, "a") == [("second", known, "a of 2020")]
     # Who says nothing of encoders may know this one: only encoding would tell.
     run = hooks(silent, known, other)
-    assert run.encoder_providers(SPEC, "b") == [(silent, None), (other, None)]
+    asked = [("first", silent, None), ("third", other, None)]
+    assert run.encoder_providers(SPEC, "b") == asked
     with pytest.raises(HarnessError, match=r"provides text encoder 'b' \(asked: first\)"):
         hooks(known).encoder_providers(SPEC, "b")
     with pytest.raises(PluginError, match="'first' and 'second' both provide text encoder 'a'"):
@@ -415,7 +520,7 @@ def test_hook_metrics(small_samples: Samples) -> None:
 
 def test_every_hook_has_a_test_here() -> None:
     tests = Path(__file__).read_text()
-    assert len(HOOKS) == 22
+    assert len(HOOKS) == 23
     assert [hook for hook in HOOKS if f"def test_hook_{hook}(" not in tests] == []
 
 
@@ -436,6 +541,7 @@ load_samples: synthweb
 plan: malong_curriculum, baseline
 build_model: timm
 encode_texts: texts
+picture_encoder: texts
 load_truth: synthweb
 network_identity: timm
 encoder_identity: texts

@@ -171,6 +171,11 @@ def test_clustering_and_texts_by_hand(tiny_home: Path, harness_home: Path) -> No
     knobs = {"noise": "semantic_only", "encoder": folder}
     other = replace(texts, data=DataSpec(name="webvision2"), knobs=knobs, home=harness_home)
     assert estimate(other, given={"": 100.0}).of_cores == ((f"texts with {folder}", None),)
+    for scores, said in (("picture_class", []), ("picture_text", ["texts with lexical"])):
+        knobs = {"scores": scores, "encoder": "lexical"}
+        looks = estimate(replace(texts, plugin="external_scores", knobs=knobs), given={"": 100.0})
+        assert [one.name for one in looks.of_cores] == [*said, "pictures with lexical"]
+        assert looks.of_cores[-1].seconds is None
     away = replace(spec, data=DataSpec(name="webvision2"), home=harness_home)
     (density,) = estimate(away, given={"": 100.0}).of_cores
     least = 16_076_665**2 / 5_000 * 1_024 / 1.4e11  # of Inception v2

@@ -19,6 +19,7 @@ from harness.store.record_files import read_record
 from harness.tricks.noise.confident_learning import ConfidentLearning
 from harness.tricks.noise.hold_out import HoldOut
 from harness.tricks.noise.listed_scores import ListedScores
+from harness.tricks.noise.picture_match import PictureMatch
 from harness.tricks.noise.semantic_match import SemanticMatch
 from harness_plugins.external_scores import ExternalScores
 
@@ -70,6 +71,14 @@ def test_a_source_that_there_is_not_is_refused_by_name() -> None:
 
 def test_every_knob_says_where_it_comes_from() -> None:
     assert all(len(knob.source) > 10 for knob in knobs_of(ExternalScores).values())
+
+
+@pytest.mark.parametrize(("scores", "text"), [("picture_class", "class"), ("picture_text", "own")])
+def test_pictures_take_the_place_of_the_networks_that_score(scores: str, text: Any) -> None:
+    (train,) = recipe_of(scores=scores, share="0.5", prompt="one {label}").stages
+    match = PictureMatch(encoder="minilm", text=text, prompt="one {label}", share=0.5)
+    assert tricks_of(train.noise) == (match,)
+    assert train.stage.sees == ()
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ import dataclasses
 import importlib
 import itertools
 import pkgutil
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,7 @@ from harness.tricks.noise.keyword_tags import KeywordTags
 from harness.tricks.noise.kmeans import KMeansSubsets
 from harness.tricks.noise.label_weights import LabelWeights
 from harness.tricks.noise.listed_scores import ListedScores
+from harness.tricks.noise.picture_match import PictureMatch
 from harness.tricks.noise.pseudo_labels import PseudoLabels
 from harness.tricks.noise.semantic_match import SemanticMatch
 from harness.tricks.noise.subsets import KeepSubsets, WeighSubsets
@@ -90,6 +92,7 @@ TOOLBOX = {
         KeepTopRanked(count=2_000),
         WeighByModel(sees=INITIAL),
         SemanticMatch(encoder="words"),
+        PictureMatch(encoder="words"),
         KeywordMatch(),
         KeywordTags(tagger="textblob", least_images=2),
         LabelWeights(encoder="words", neighbours=3, top=2),
@@ -211,6 +214,17 @@ def test_it_names_its_source(trick):
     assert "**Source:**" in type(trick).__doc__
 
 
+def looks_of(files):
+    """Encode pictures as vectors drawn from their names, as wide as ``encode_words`` has them."""
+
+    def encode_pictures(encoder, rows):
+        seeds = [zlib.crc32(str(files[row]).encode()) for row in rows]
+        drawn = np.array([np.random.default_rng(seed).random(1_025) for seed in seeds], np.float32)
+        return drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+
+    return encode_pictures
+
+
 @pytest.fixture
 def samples(make_samples):
     random = np.random.default_rng(0)
@@ -227,6 +241,7 @@ def samples(make_samples):
         ],
         encode_texts=lambda encoder, texts: encode_words(texts),
     )
+    whole = whole.assign(encode_pictures=looks_of(whole.files))
     said = np.sort(random.dirichlet(np.ones(5), 60).astype(np.float32), axis=1)[:, ::-1]
     predictions = Predictions(
         random.permuted(np.tile(np.arange(5, dtype=np.int32), (60, 1)), axis=1)[:, :3],
@@ -270,6 +285,7 @@ def test_the_order_of_samples_does_not_matter(trick, samples):
     moved = samples.assign(
         **{name: getattr(samples, name)[order] for name in COLUMNS},
         read_texts=lambda: [texts[row] for row in order],
+        encode_pictures=looks_of(samples.files[order]),
         seen={"initial": StageOutputs(sight.features[order], predictions)},
     )
     there, here = trick(moved), trick(samples)

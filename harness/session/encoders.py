@@ -1,0 +1,167 @@
+"""What the noise tricks of a stage may have encoded: texts, and the training pictures."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, cached_property, partial
+from typing import NamedTuple, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.assembly.contract import tricks_of
+from harness.assembly.descriptions import describe_provider
+from harness.assembly.prepare import Prepared
+from harness.assembly.recipe import StageRecipe
+from harness.assembly.stage_key import encoders_of
+from harness.data.pictures.loader import Pictures, prefetch
+from harness.errors import PluginError
+from harness.language.cache import VectorCache
+from harness.progress import ProgressLine
+from harness.samplers import Rows
+from harness.session.division import encode_divided
+from harness.store.record import digest
+from harness.terminal import note
+from harness.training.ranks import Ranks
+from harness.values import PictureEncoder, View
+
+GROUP = 64  # pictures that are encoded together
+STORED = 1_024  # pictures between two writes to the cache
+FILE_SECONDS = 10.0  # between two lines of progress in a file, as for texts
+
+Vectors = NDArray[np.float32]
+
+
+class _Source(NamedTuple):
+    """A picture encoder that was asked for, and where its vectors are kept."""
+
+    encoder: PictureEncoder
+    cache: VectorCache
+
+
+class Encoders:
+    """Encodes for the noise tricks of one stage; every rank must ask for the same.
+
+    ``report`` is told of broken pictures, each of which another one of its class replaces.
+    """
+
+    def __init__(
+        self,
+        recipe: StageRecipe,
+        prepared: Prepared,
+        ranks: Ranks,
+        report: Callable[[str], None],
+    ) -> None:
+        self._hooks, self._spec, self._samples = prepared.hooks, prepared.spec, prepared.samples
+        self._ranks, self._report = ranks, report
+        self._named = encoders_of(tricks_of(recipe.noise))
+        self._widths: dict[str, tuple[str, int]] = {}
+        self._source = cache(self._open)
+
+    def texts(self, encoder: str, texts: Sequence[str]) -> Vectors:
+        """Return ``(N, D)`` rows of length 1."""
+        self._check_named(encoder, "texts")
+        encode = partial(self._hooks.encode_texts, self._spec, encoder)
+        vectors = encode_divided(self._ranks, encode, texts) if texts else encode(texts)
+        self._check_width(encoder, "texts", vectors)
+        return vectors
+
+    def pictures(self, encoder: str, rows: Rows) -> Vectors:
+        """Return the vectors ``(R, D)`` of the pictures of ``rows`` ``(R,)``, in every rank.
+
+        The ranks take turns with groups of pictures, and the division into groups does not depend
+        on the number of ranks. So the vectors do not either: in bf16 they depend on their batch.
+        """
+        if not len(rows):
+            return np.empty((0, 0), np.float32)
+        self._check_named(encoder, "pictures")
+        source = self._ranks.together(lambda: self._source(encoder))
+        groups = [rows[first : first + GROUP] for first in range(0, len(rows), GROUP)]
+        own = groups[self._ranks.rank :: self._ranks.world_size]
+        vectors = self._ranks.together(lambda: self._encoded(encoder, source, own))
+        parts = cast("list[list[Vectors]]", self._ranks.gather(vectors))
+        self._pictures.learn(self._ranks.union(self._pictures.broken))
+        found: list[Vectors] = [np.empty(0, np.float32)] * len(groups)
+        for rank, part in enumerate(parts):
+            found[rank :: self._ranks.world_size] = part
+        for group in found:
+            self._check_width(encoder, "pictures", group)
+        return np.concatenate(found)
+
+    @cached_property
+    def _pictures(self) -> Pictures:
+        return Pictures(self._samples, self._report)
+
+    def _open(self, encoder: str) -> _Source:
+        found = self._hooks.picture_encoder(self._spec, encoder)
+        providers = [
+            describe_provider(one.plugin, one.identity)
+            for one in self._hooks.encoder_providers(self._spec, encoder)
+        ]
+        identity = f"pictures {digest([encoder, found.size, providers])}"
+        return _Source(found, VectorCache(self._spec.home / "encodings", identity, note))
+
+    def _encoded(self, encoder: str, source: _Source, groups: Sequence[Rows]) -> list[Vectors]:
+        """Return the vectors of each group; a group is encoded whole if one of it is not kept."""
+        found: list[Vectors] = []
+        fresh: dict[bytes, Vectors] = {}
+        done, total = 0, sum(map(len, groups))
+        with ProgressLine(file_seconds=FILE_SECONDS) as line:
+            for keys, pixels in self._read(source.encoder.size, groups):
+                kept = source.cache.read(set(keys))
+                if len(kept) < len(set(keys)):
+                    kept = dict(zip(keys, source.encoder.encode(pixels), strict=True))
+                    fresh |= kept
+                if len(fresh) >= STORED:
+                    source.cache.write(fresh)
+                    fresh = {}
+                found.append(np.stack([kept[key] for key in keys]))
+                done += len(keys)
+                if self._ranks.first:
+                    line.count(f"encoding pictures with {encoder}", done, total)
+        if fresh:
+            source.cache.write(fresh)
+        return found
+
+    def _read(
+        self, size: int, groups: Sequence[Rows]
+    ) -> Iterator[tuple[list[bytes], NDArray[np.uint8]]]:
+        """Yield each group's centre squares, and the keys under which their vectors are kept."""
+        views = (View(short_side=size, size=size),)
+
+        def read(rows: Rows) -> tuple[list[bytes], NDArray[np.uint8]]:
+            (pixels,) = self._pictures.test_batch(rows, views)
+            return _keys(pixels), pixels
+
+        return prefetch((partial(read, rows) for rows in groups), self._spec.loader_threads)
+
+    def _check_named(self, encoder: str, what: str) -> None:
+        """Refuse an encoder that is not in the stage's key."""
+        if encoder not in self._named:
+            raise PluginError(
+                f"it encodes {what} with {encoder!r}, but no noise trick of the stage names it; "
+                f"give the trick a field or an attribute encoder = {encoder!r}"
+            )
+
+    def _check_width(self, encoder: str, what: str, vectors: Vectors) -> None:
+        """Refuse texts and pictures that are not in one space."""
+        first, width = self._widths.setdefault(encoder, (what, vectors.shape[1]))
+        if vectors.shape[1] != width:
+            asked = self._hooks.encoder_providers(self._spec, encoder)
+            names = " and ".join(repr(one.name) for one in asked)
+            raise PluginError(
+                f"plugin {names}: encoder {encoder!r} gives {first} {width} columns, and {what} "
+                f"{vectors.shape[1]}; all must be vectors of one space"
+            )
+
+
+def _keys(pixels: NDArray[np.uint8]) -> list[bytes]:
+    """Return the keys of pictures ``(B, H, W, 3)``: what each shows, and what is beside it.
+
+    The last digits of a vector depend on its batch. So a vector that is kept is the one that would
+    be computed again, whoever kept it.
+    """
+    own = [hashlib.blake2b(one, digest_size=16).digest() for one in pixels]
+    beside = hashlib.blake2b(b"".join(own)).digest()
+    return [hashlib.blake2b(one + beside, digest_size=16).digest() for one in own]
