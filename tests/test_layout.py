@@ -95,7 +95,7 @@ ROOMS = (
         "harness/launch",
         "starting ranks with torch's agent, and where they meet",
         (LANGUAGE, "harness/machine"),
-        ("torch",),
+        ("torch", "timm"),
     ),
     Room(
         "harness/store",

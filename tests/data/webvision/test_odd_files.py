@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import socket
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,10 +33,11 @@ def zeros(path: Path) -> None:
 
 
 def sockets(path: Path) -> None:
-    # A socket's name is short, a test's folder is not.
-    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(f"{folder}/s")
-        Path(folder, "s").rename(path)
+    # A socket's name is short, that of a test's folder is not; a rename stays on one disk.
+    folder = os.open(path.parent, os.O_RDONLY)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(f"/proc/self/fd/{folder}/{path.name}")
+    os.close(folder)
 
 
 ODD: list[Put] = [pipe, zeros, sockets]
