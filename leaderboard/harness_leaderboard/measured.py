@@ -121,15 +121,21 @@ def _beside(row: BoardRow, reference: PublishedRow) -> BoardRow:
     )
 
 
-def noise_rows(groups: Iterable[Group]) -> list[NoiseRow]:
-    """Return one row per group and stage whose weights were compared with the true labels."""
+def noise_rows(
+    groups: Iterable[Group], origins: Mapping[str, Origin] | None = None
+) -> list[NoiseRow]:
+    """Return one row per group and stage whose weights were compared with the true labels.
+
+    ``origins`` says where records came from that others made, by id.
+    """
     rows = []
     for group in groups:
-        by_stage: dict[str, list[NoiseQuality]] = defaultdict(list)
+        by_stage: dict[str, list[tuple[str, NoiseQuality]]] = defaultdict(list)
         for record in group.records:
             for quality in record.noise:
-                by_stage[quality.stage].append(quality)
-        for stage, qualities in by_stage.items():
+                by_stage[quality.stage].append((record.id, quality))
+        for stage, found in by_stage.items():
+            qualities = [quality for _, quality in found]
             rows.append(
                 NoiseRow(
                     edition=group.settings["edition"],
@@ -143,6 +149,7 @@ def noise_rows(groups: Iterable[Group]) -> list[NoiseRow]:
                     rare_clean_lost=_mean(quality.rare_clean_lost for quality in qualities),
                     clean=_mean(quality.clean for quality in qualities),
                     fingerprint=group.settings["data"],
+                    submitted=_sources([name for name, _ in found], origins or {}),
                 )
             )
     return rows

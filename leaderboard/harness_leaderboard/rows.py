@@ -63,6 +63,7 @@ class NoiseRow:
     """How well one stage separated clean labels from wrong ones: shares, means over the seeds.
 
     The shares are those of ``harness.store.record.NoiseQuality``; None if no seed has the value.
+    ``submitted`` are the files that runs of others came from, each once.
     """
 
     edition: str
@@ -76,3 +77,4 @@ class NoiseRow:
     rare_clean_lost: float | None
     clean: float | None
     fingerprint: str = ""
+    submitted: tuple[str, ...] = ()

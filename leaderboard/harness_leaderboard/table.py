@@ -109,7 +109,9 @@ def make_board(
 
     return Board(
         rows=tuple(sorted(rows, key=place)),
-        noise=tuple(sorted(noise_rows(groups), key=lambda row: (-(row.auc or 0), row.method))),
+        noise=tuple(
+            sorted(noise_rows(groups, origins), key=lambda row: (-(row.auc or 0), row.method))
+        ),
         notes=tuple(notes),
     )
 
@@ -188,7 +190,7 @@ def noise_tables(rows: Iterable[NoiseRow]) -> list[BoardTable]:
             title=f"{edition} · noise detection (measured)",
             frame=_frame(
                 {
-                    "method": [row.method for row in found],
+                    "method": [marked(row.method, row.submitted) for row in found],
                     "stage": [row.stage for row in found],
                     "AUC": [_share(row.auc) for row in found],
                     "precision": [_share(row.precision) for row in found],
@@ -199,7 +201,7 @@ def noise_tables(rows: Iterable[NoiseRow]) -> list[BoardTable]:
                     "seeds": [str(row.n_seeds) for row in found],
                 }
             ),
-            notes=_copies(edition, found),
+            notes=(*_copies(edition, found), *on_submitted(found)),
             left=frozenset({"method", "stage"}),
             spare=("rare clean lost", "clean", "seeds", "kept", "precision", "recall"),
         )
@@ -338,9 +340,10 @@ def marked(method: str, submitted: Sequence[str]) -> str:
 
 def on_submitted(rows: Iterable[Submitted]) -> Iterator[str]:
     """Yield what the mark means, and which file each marked row came from."""
-    found = [f"{row.method} from {', '.join(row.submitted)}" for row in rows if row.submitted]
-    if found:
-        yield f"{MARK} Runs that others made, some or all: {'; '.join(found)}."
+    found = (f"{row.method} from {', '.join(row.submitted)}" for row in rows if row.submitted)
+    named = "; ".join(dict.fromkeys(found))  # a method has several rows: epochs, stages
+    if named:
+        yield f"{MARK} Runs that others made, some or all: {named}."
 
 
 def short_time(seconds: float) -> str:

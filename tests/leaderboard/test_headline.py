@@ -348,3 +348,20 @@ def test_what_others_made_is_marked_in_every_form(add, tmp_path):
     }
     own = text_of(show("headline", records, tmp_path, Filters(), None, {}), "table", 100)[0]
     assert "\N{DAGGER}" not in own
+
+
+@pytest.mark.parametrize("kind", ["noise", "all"])
+def test_what_others_made_is_marked_among_noise_too(make_record, make_noise, tmp_path, kind):
+    noise = (make_noise(), make_noise(stage="second"))
+    own, other = make_record(noise=noise), make_record(label="pci", plugin="pci", noise=noise)
+    origins = {other.id: Origin(source="sent.zip", sha256="")}
+    shown = show(kind, [own, other], tmp_path, Filters(methods=("baseline", "pci")), None, origins)
+    (table,) = (one for one in shown.tables if "noise detection" in one.title)
+    assert table.frame["method"].tolist() == [*["baseline"] * 2, *["pci \N{DAGGER}"] * 2]
+    assert table.notes == ("\N{DAGGER} Runs that others made, some or all: pci from sent.zip.",)
+    said = json.loads(text_of(shown, "json")[0])
+    by_method = {row["method"]: row["submitted"] for row in said if row.get("kind") != "published"}
+    assert by_method == {"baseline": [], "pci": ["sent.zip"]}
+    assert "sent.zip" in text_of(shown, "csv")[0]
+    unmarked = show(kind, [own, other], tmp_path, Filters(), None, {})
+    assert "\N{DAGGER}" not in text_of(unmarked, "table")[0]
