@@ -29,6 +29,13 @@ class Encoding(NamedTuple):
     identity: object = None
 
 
+def listed_encoders(plugin: object) -> tuple[str, ...]:
+    """Return the ids that a plugin lists in ``encoders``; another kind of attribute is none."""
+    listed = getattr(plugin, "encoders", ())
+    named = listed if isinstance(listed, (tuple, list)) else (listed,)
+    return tuple(known for known in named if isinstance(known, str))
+
+
 def unit_vectors(who: str, vectors: object, count: int) -> NDArray[np.float32]:
     """Return ``(count, D)`` vectors of length 1; raises PluginError if they are anything else."""
     if not isinstance(vectors, np.ndarray) or vectors.dtype.kind != "f":
@@ -74,7 +81,7 @@ def unknown_encoder(asked: Sequence[Encoding], encoder: str) -> HarnessError:
     The nearest of the ids that the plugins list in ``encoders`` is named; of an id such as
     ``hf:NAME`` only what is before the colon is compared.
     """
-    listed = [known for one in asked for known in getattr(one.plugin, "encoders", ())]
+    listed = [known for one in asked for known in listed_encoders(one.plugin)]
     kinds = {known.partition(":")[0]: known for known in listed}
     near = difflib.get_close_matches(encoder.partition(":")[0], kinds, n=1, cutoff=NEAR)
     hint = f"; did you mean {kinds[near[0]]!r}?" if near else ""

@@ -16,7 +16,6 @@ from harness.assembly.encoding import (
     Encoding,
     ambiguous_encoder,
     checked_encoder,
-    no_pictures,
     unit_vectors,
     unknown_encoder,
 )
@@ -125,10 +124,10 @@ class Hooks:
         name, vectors = knowing[0]
         return unit_vectors(f"plugin {name!r}: encode_texts", vectors, len(texts))
 
-    def picture_encoder(self, spec: RunSpec, encoder: str) -> PictureEncoder:
-        """Return what encodes pictures for a text encoder; what it returns is checked.
+    def picture_encoder(self, spec: RunSpec, encoder: str) -> PictureEncoder | None:
+        """Return what encodes pictures for a text encoder; what that returns is checked.
 
-        Raises HarnessError if the one plugin that provides the encoder has none.
+        None if the plugin that provides the text encoder has none.
         """
         given = {"spec": spec, "encoder": encoder}
         answers = dict(self._found["picture_encoder"])
@@ -139,12 +138,9 @@ class Hooks:
             if one.name in answers
             and (answer := ask(one.name, "picture_encoder", answers[one.name], given)) is not None
         }
-        if not found:
-            raise no_pictures(asked, encoder)
         if len(found) > 1:
             raise ambiguous_encoder(list(found), encoder)
-        ((name, answer),) = found.items()
-        return checked_encoder(name, answer)
+        return next((checked_encoder(*one) for one in found.items()), None)
 
     def load_truth(self, spec: RunSpec, samples: Samples) -> NDArray[np.int32] | None:
         """Return the true class ``(N,)`` of the training samples; None if it is not known.

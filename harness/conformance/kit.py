@@ -19,6 +19,7 @@ from harness.conformance.checks import (
     check_summary,
     check_views,
 )
+from harness.conformance.encoders import check_encoders
 from harness.conformance.fakes import random_states_kept
 from harness.conformance.trials import check_training
 from harness.conformance.two_ranks import check_two_ranks
@@ -51,6 +52,10 @@ PARTS = (
     _Part(
         "plan", check_plan, "build the plan only from the knobs, tricks as frozen dataclasses of "
         "plain values",
+    ),
+    _Part(
+        "encoders", check_encoders, "return vectors of length 1, in one space, that follow from "
+        "texts or pictures alone", needs_data=False,
     ),
     _Part(
         "noise tricks", check_noise_tricks, "return samples.assign(...), and draw from "

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from harness.assembly.contract import tricks_of
 from harness.assembly.descriptions import describe_provider
+from harness.assembly.encoding import no_pictures
 from harness.assembly.prepare import Prepared
 from harness.assembly.recipe import StageRecipe
 from harness.assembly.stage_key import encoders_of
@@ -95,10 +96,10 @@ class Encoders:
 
     def _open(self, encoder: str) -> _Source:
         found = self._hooks.picture_encoder(self._spec, encoder)
-        providers = [
-            describe_provider(one.plugin, one.identity)
-            for one in self._hooks.encoder_providers(self._spec, encoder)
-        ]
+        asked = self._hooks.encoder_providers(self._spec, encoder)
+        if found is None:
+            raise no_pictures(asked, encoder)
+        providers = [describe_provider(one.plugin, one.identity) for one in asked]
         identity = f"pictures {digest([encoder, found.size, providers])}"
         return _Source(found, VectorCache(self._spec.home / "encodings", identity, note))
 
@@ -107,21 +108,23 @@ class Encoders:
         found: list[Vectors] = []
         fresh: dict[bytes, Vectors] = {}
         done, total = 0, sum(map(len, groups))
-        with ProgressLine(file_seconds=FILE_SECONDS) as line:
-            for keys, pixels in self._read(source.encoder.size, groups):
-                kept = source.cache.read(set(keys))
-                if len(kept) < len(set(keys)):
-                    kept = dict(zip(keys, source.encoder.encode(pixels), strict=True))
-                    fresh |= kept
-                if len(fresh) >= STORED:
-                    source.cache.write(fresh)
-                    fresh = {}
-                found.append(np.stack([kept[key] for key in keys]))
-                done += len(keys)
-                if self._ranks.first:
-                    line.count(f"encoding pictures with {encoder}", done, total)
-        if fresh:
-            source.cache.write(fresh)
+        try:
+            with ProgressLine(file_seconds=FILE_SECONDS) as line:
+                for keys, pixels in self._read(source.encoder.size, groups):
+                    kept = source.cache.read(set(keys))
+                    if len(kept) < len(set(keys)):
+                        kept = dict(zip(keys, source.encoder.encode(pixels), strict=True))
+                        fresh |= kept
+                    if len(fresh) >= STORED:
+                        source.cache.write(fresh)
+                        fresh = {}
+                    found.append(np.stack([kept[key] for key in keys]))
+                    done += len(keys)
+                    if self._ranks.first:
+                        line.count(f"encoding pictures with {encoder}", done, total)
+        finally:  # Ctrl-C and a plugin's error too: what was encoded is kept
+            if fresh:
+                source.cache.write(fresh)
         return found
 
     def _read(

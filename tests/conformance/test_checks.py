@@ -25,7 +25,7 @@ from harness.hookspecs import hookimpl
 from harness.knobs import assumed
 from harness.samples import COLUMNS, Samples
 from harness.spec import DataSpec, RunSpec
-from harness.values import Batch, Loss, Plan, Sgd, Stage, Trick, View, Views
+from harness.values import Batch, Loss, PictureEncoder, Plan, Sgd, Stage, Trick, View, Views
 
 
 @pytest.mark.parametrize("name", sorted(find_plugins()))
@@ -563,3 +563,48 @@ def test_the_contract_is_documented_check_by_check() -> None:
     found = [f for name, f in vars(checks).items() if name.startswith("check_")]
     assert len(found) >= 10
     assert all(inspect.getdoc(check) for check in found)
+
+
+class Shades:
+    """Encodes pictures by what the test says, texts by their length."""
+
+    encoders = ("shades", "shades:FILE")
+
+    def __init__(self, answer: Callable[[Any], Any]) -> None:
+        self.answer = answer
+
+    @hookimpl
+    def encode_texts(self, encoder: str, texts: Sequence[str]) -> Any:
+        return circle([len(text) for text in texts]) if encoder == "shades" else None
+
+    @hookimpl
+    def encoder_identity(self, encoder: str) -> object:
+        return "shades" if encoder == "shades" else None
+
+    @hookimpl
+    def picture_encoder(self) -> PictureEncoder:
+        return PictureEncoder(size=8, encode=self.answer)
+
+
+def circle(angles: Any) -> np.ndarray[Any, Any]:
+    return np.stack([np.sin(angles), np.cos(angles)], axis=1)
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda pictures: circle(pictures.mean(axis=(1, 2, 3))), None),
+        (lambda pictures: np.eye(3)[[0] * len(pictures)], "texts 2 columns and pictures 3"),
+        (lambda pictures: np.zeros((len(pictures), 2)), "must return vectors of length 1, not 0"),
+        (
+            lambda pictures: circle(torch.rand(len(pictures)).numpy()),
+            "gives different vectors of 'shades' each time",
+        ),
+    ],
+)
+def test_an_encoder_is_tried_on_texts_and_pictures(
+    answer: Callable[[Any], Any], said: str | None, tiny_home: Path
+) -> None:
+    problems = problems_of(Shades(answer))
+    assert len(problems) == (said is not None), problems
+    assert (said or "") in "".join(problems)

@@ -202,8 +202,8 @@ def test_an_observer_is_called_and_its_error_is_found(tiny_home: Path) -> None:
 def test_each_check_has_a_name_and_a_remedy(tiny_home: Path) -> None:
     checks = plugin_checks("baseline")
     assert [str(check) for check in checks] == [
-        *("set-up", "summary", "knobs", "samples", "plan", "noise tricks", "network and loss"),
-        *("test views", "training", "two ranks"),
+        *("set-up", "summary", "knobs", "samples", "plan", "encoders", "noise tricks"),
+        *("network and loss", "test views", "training", "two ranks"),
     ]
     assert all(len(check.remedy) > 20 for check in checks)
     assert len({repr(check) for check in checks}) == len(checks)

@@ -171,6 +171,18 @@ def test_pictures_are_compared_with_their_own_texts(
     assert 0.7 < own.kept < 0.8  # eight in ten of those that have a text
 
 
+def test_what_was_encoded_before_an_error_is_kept(
+    sees: Callable[..., Path], run: Callable[..., ResultRecord], call: Call
+) -> None:
+    module = sees("unit(found) if SHOWN.with_name('go').exists() or len(pixels) > 44 else None")
+    refused = call("run", *PICTURES, *WITH, *DATA)
+    assert refused.status == 2
+    assert calls(module) == [64, 64, 64, 64, 44]
+    module.with_name("go").touch()
+    run()
+    assert calls(module) == [64, 64, 64, 64, 44, 44]
+
+
 def test_two_ranks_choose_what_one_chooses(
     sees: Callable[..., Path],
     tiny_home: Path,
