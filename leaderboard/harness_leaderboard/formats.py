@@ -17,7 +17,7 @@ from harness.terminal import visible
 from harness_leaderboard.table import BoardTable
 
 WIDTH = 100  # characters that a plain table may take where the terminal does not say
-_NARROWEST, _WIDEST = 16, 30  # the methods' column; any other
+_NARROWEST, _WIDEST = 16, 30  # characters of a column: of methods at least, of others at most
 _HEADER = 14
 _LONGEST = 600  # characters of any one text
 
@@ -182,7 +182,9 @@ def _plain(table: BoardTable, width: int) -> tuple[str, list[str]]:
     """Lay out for a terminal, the methods in the remaining width; second, what was left out."""
     frame, out = table.frame, list[str]()
     spare = [name for name in table.spare if name in frame.columns]
-    while (room := _room(frame, width)) < _NARROWEST and spare:
+    longest = max((len(clean(name)) for name in frame["method"]), default=0)
+    wanted = max(_NARROWEST, min(longest, _WIDEST))
+    while (room := _room(frame, width)) < wanted and spare:
         out.append(spare.pop(0))
         frame = frame.drop(columns=out[-1])
     names = [clean(name) for name in frame.columns]

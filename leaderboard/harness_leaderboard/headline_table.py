@@ -16,11 +16,16 @@ from harness_leaderboard.headline_board import (
 )
 from harness_leaderboard.table import BoardTable, marked, on_submitted, short_time
 
-# What plain text leaves out first if it is too narrow.
-SPARE = ("time", "images", "verified", "external", "top-5", "AUC", "seeds", "tie", "epoch")
+# What plain text leaves out first if it is too narrow. What stays longest says who beats the
+# baseline, at what cost, and whether the row may be believed.
+SPARE = (
+    *("images", "time", "top-5", "AUC", "tie", "epoch"),
+    *("external", "cost", "verified", "seeds"),
+)
 LEGEND = {
     "AUC": "how well clean labels are separated from wrong ones (0.5 is chance)",
-    "images": "trained on, in all stages and networks, x the baseline's",
+    "cost": "images trained on, x the baseline's",
+    "images": "trained on, in all stages and networks",
     "external": "what the method uses besides the training pictures and their texts",
 }
 NAMED = 4  # other data sets
@@ -45,8 +50,9 @@ def headline_table(board: HeadlineBoard, epoch: EpochChoice | None = None) -> Bo
         "AUC": ["" if row.noise_auc is None else f"{row.noise_auc:.2f}" for row in rows],
         "seeds": [str(len(row.seeds)) if len(counts) > 1 else "" for row in rows],
         "epoch": [row.epoch if several else "" for row in rows],
+        "cost": ["" if r.images_share is None else f"x{r.images_share:.2g}" for r in rows],
         "time": [short_time(row.seconds) for row in rows],
-        "images": [_images(row) for row in rows],
+        "images": ["" if row.images is None else short_count(row.images) for row in rows],
         "external": [", ".join(_short(part) for part in row.external) for row in rows],
         "verified": [row.verified if _some_unverified(rows) else "" for row in rows],
     }
@@ -64,9 +70,17 @@ def headline_table(board: HeadlineBoard, epoch: EpochChoice | None = None) -> Bo
         frame=pd.DataFrame(kept, dtype=object),
         notes=tuple(_notes(board, epoch)),
         left=frozenset({"rank", "tie", "method", "epoch", "external", "verified"}),
-        spare=SPARE if max(map(len, columns["tie"])) <= WIDE else ("tie", *SPARE),
+        spare=tuple(_spare(rows)),
         legend={**LEGEND, "top-1 %": _interval(rows), "vs baseline": _marks(board)},
     )
+
+
+def _spare(rows: Sequence[HeadlineRow]) -> Iterator[str]:
+    """Yield what plain text leaves out, the first first; never what tells two rows apart."""
+    if max(len(row.group) for row in rows) > WIDE:
+        yield "tie"
+    is_told_by_epoch = len({row.method for row in rows}) < len(rows)
+    yield from (name for name in SPARE if not (name == "epoch" and is_told_by_epoch))
 
 
 def headline_list(boards: Sequence[HeadlineBoard]) -> pd.DataFrame:
@@ -159,13 +173,6 @@ def _half(span: Span | None) -> str:
     if span is None:
         return ""
     return f" ±{(span.high - span.low) / 2:.1f}{'' if span.covers_seeds else '*'}"
-
-
-def _images(row: HeadlineRow) -> str:
-    if row.images is None:
-        return ""
-    share = "" if row.images_share is None else f" x{row.images_share:.2g}"
-    return short_count(row.images) + share
 
 
 def short_count(value: float) -> str:

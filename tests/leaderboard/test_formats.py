@@ -176,7 +176,7 @@ def test_what_does_not_fit_is_told_and_its_legend_left_out(malong_records, tmp_p
     assert "images: trained on" in whole
     assert "Too narrow" not in whole
     assert "images: trained on" not in narrow
-    assert "Too narrow for: time, images," in narrow
+    assert "Too narrow for: images, time, top-5, AUC," in narrow
 
 
 def test_notes_go_with_a_page_and_apart_from_a_list(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -365,3 +366,42 @@ def test_what_others_made_is_marked_among_noise_too(make_record, make_noise, tmp
     assert "sent.zip" in text_of(shown, "csv")[0]
     unmarked = show(kind, [own, other], tmp_path, Filters(), None, {})
     assert "\N{DAGGER}" not in text_of(unmarked, "table")[0]
+
+
+def columns(text):
+    """Return the columns of a plain table by name: its cells, one for each line."""
+    rule = next(line for line in text.splitlines() if line.startswith("---"))
+    table = text.partition("\n\n")[2].partition("\n\n")[0].splitlines()
+    places = [slice(*found.span()) for found in re.finditer("-+", rule)]
+    return {table[0][one].strip(): [line[one].strip() for line in table[2:]] for one in places}
+
+
+def test_a_narrow_board_keeps_gain_cost_and_trust_and_wraps_no_name(add, make_noise, tmp_path):
+    names = ("baseline", "malong_curriculum", "pci")
+    records = [
+        add(label, seed, 0.4 + 0.1 * place, seconds=60.0 + 60 * place, noise=(make_noise(),))
+        for place, label in enumerate(names)
+        for seed in range(3 + place)
+    ]
+    shown = show("headline", records, tmp_path, Filters(), {records[-1].id})
+    kept = ["rank", "method", "top-1 %", "vs baseline"]
+    wide = ["top-5", "AUC", "seeds", "cost", "time", "images", "verified"]
+    for width, found in (
+        (80, [*kept, "seeds", "cost", "verified"]),
+        (100, ["rank", "tie", *kept[1:], "AUC", "seeds", "cost", "verified"]),
+        (140, ["rank", "tie", *kept[1:], *wide]),
+    ):
+        text, _ = text_of(shown, "table", width)
+        assert list(columns(text)) == found
+        assert columns(text)["method"] == list(reversed(names))
+        assert columns(text)["cost"] == ["x3", "x2", "x1"]
+        left_out = [n for n in ("images", "time", "top-5", "AUC", "tie") if n not in found]
+        line = f"Too narrow for: {', '.join(left_out)}; -o board.csv has all."
+        assert (line in text.splitlines()) == bool(left_out)
+
+
+def test_rows_that_differ_by_their_epoch_keep_it_however_narrow(add, tmp_path):
+    terms = [("test", "10 views", epoch) for epoch in ("last", "best")]
+    records = [add(name, 0, 0.5, terms=terms) for name in ("baseline", "pci")]
+    shown = show("headline", records, tmp_path, Filters(epoch="all"), ())
+    assert columns(text_of(shown, "table", 60)[0])["epoch"].count("best") == 2
