@@ -33,7 +33,8 @@ from harness.store.record import (
 from harness.store.record_files import read_records, write_record
 from harness.testing.metrics import accuracy
 from harness_leaderboard.published import load_published
-from harness_leaderboard.site.write import Site, write_site
+from harness_leaderboard.site.pages import Site
+from harness_leaderboard.site.write import write_site
 
 SEEDS, METHODS = 10, 20
 CLASSES, IMAGES, EPOCHS = 20, 1000, 24

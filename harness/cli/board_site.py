@@ -32,7 +32,8 @@ def write_board_site(home: Path, folder: Path, seeds: Sequence[int]) -> None:
     """
     from harness.studies.standing import verified_records
     from harness_leaderboard.published import load_field, load_published
-    from harness_leaderboard.site.write import Site, write_site
+    from harness_leaderboard.site.pages import Site
+    from harness_leaderboard.site.write import write_site
 
     found = verified_records(home, seeds, lambda line: say(line, err=True))
     site = Site(

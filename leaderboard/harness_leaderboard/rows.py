@@ -57,6 +57,11 @@ class BoardRow:
     printed_as: str = ""
     source: str = ""
 
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """What the rows of one table share."""
+        return self.edition, self.split, self.protocol, self.regime, self.kind
+
 
 @dataclass(frozen=True, kw_only=True)
 class NoiseRow:

@@ -13,27 +13,28 @@ import pandas as pd
 from harness.scores import Epoch
 from harness.store.origins import Origin
 from harness.store.record import ResultRecord
+from harness_leaderboard.board import Board, make_board, narrow
 from harness_leaderboard.formats import LISTS, PAGES, WIDTH, as_table
 from harness_leaderboard.headline import EpochChoice, make_headline
 from harness_leaderboard.headline_board import HeadlineBoard
 from harness_leaderboard.headline_table import headline_list, headline_table
 from harness_leaderboard.published import load_field, load_published
 from harness_leaderboard.rows import BoardRow, NoiseRow
-from harness_leaderboard.table import (
-    COPIED,
-    HOW_TO_FILL,
-    REGIMES,
-    Board,
-    BoardTable,
-    flat,
-    make_board,
-    narrow,
-    noise_tables,
-    score_tables,
-)
+from harness_leaderboard.table import BoardTable, flat, noise_tables, score_tables
 
 Kind: TypeAlias = Literal["headline", "noise", "published", "all"]
 EPOCHS: tuple[Epoch, ...] = ("last", "best", "averaged")
+HOW_TO_FILL = """\
+Nothing is measured yet. To fill the board (a minute each on two cores):
+  harness run --plugin baseline
+  harness run --plugin huawei
+"""
+REGIMES = (
+    "Tables of one data set differ in training, as far as we could tell: do not compare across "
+    "them. It is mostly not stated whether the last or the best epoch was tested, or several "
+    "networks together."
+)
+COPIED = "Copied: read in another publication than the one that measured it."
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,10 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness_leaderboard.board import make_board
 from harness_leaderboard.formats import LISTS, PAGES, SUFFIXES, WIDTH, clean
 from harness_leaderboard.rows import BoardRow
 from harness_leaderboard.show import Filters, Shown, show, text_of
-from harness_leaderboard.table import flat, make_board, noise_tables, score_tables
+from harness_leaderboard.table import flat, noise_tables, score_tables
 
 HOSTILE = [
     "<script>alert(1)</script>",

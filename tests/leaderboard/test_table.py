@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.errors import HarnessError
+from harness_leaderboard.board import make_board, narrow
 from harness_leaderboard.published import load_field, load_published
 from harness_leaderboard.rows import BoardRow
-from harness_leaderboard.table import (
-    flat,
-    make_board,
-    narrow,
-    noise_tables,
-    score_tables,
-)
+from harness_leaderboard.table import flat, noise_tables, score_tables
 
 NAMES = st.sampled_from(["WebVision 1.0", "WebVision 2.0", "synthweb v1", "x · y", "|<b>", ""])
 TERMS = st.tuples(
@@ -160,25 +153,6 @@ def test_noise_tables_per_edition(malong_records, make_record, make_noise):
     ]
     assert tables[0].frame["AUC"].tolist() == ["0.810"] * 4
     assert tables[1].frame["AUC"].tolist() == [""]
-
-
-def test_narrowing(malong_records):
-    board = make_board(malong_records, load_published())
-    for text in ("SYNTH", "synthweb:small", "synthweb-small v1"):
-        assert {r.edition for r in narrow(board, editions=[text]).rows} == {"synthweb-small v1"}
-    both = narrow(board, editions=["webvision1", "webvision2"])
-    assert {row.edition for row in both.rows} == {"WebVision 1.0", "WebVision 2.0"}
-    assert not both.noise
-    assert {row.split for row in narrow(board, splits=["val"]).rows} == {"val"}
-    assert {row.method for row in narrow(board, methods=["model=a"]).rows} == {
-        "malong_curriculum model=A"
-    }
-    with pytest.raises(HarnessError, match="unknown data set 'webvison'; did you mean 'WebVision"):
-        narrow(board, editions=["webvison"])
-    with pytest.raises(HarnessError, match=r"unknown split 'train'; .*on the board: test, val"):
-        narrow(board, splits=["train"])
-    with pytest.raises(HarnessError, match="unknown method 'modle=A'"):
-        narrow(board, methods=["modle=A"])
 
 
 def test_the_flat_list_has_every_row_and_its_columns_even_when_empty():

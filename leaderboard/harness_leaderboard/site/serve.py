@@ -15,7 +15,8 @@ from harness.store.live import live_stages
 from harness.studies.standing import verified_records
 from harness.terminal import note, visible_in
 from harness_leaderboard.published import load_published
-from harness_leaderboard.site.write import Site, write_site
+from harness_leaderboard.site.pages import Site
+from harness_leaderboard.site.write import write_site
 
 HOST = "127.0.0.1"
 LIVE_PAGE, LIVE_DATA = "/live.html", "/live.json"

@@ -21,8 +21,9 @@ from harness.studies.contributions import TrickEffect
 from harness.studies.pages import ablation_page, comparison_page
 from harness.studies.standing import verified_records
 from harness_leaderboard.published import load_published
+from harness_leaderboard.site.pages import Site
 from harness_leaderboard.site.serve import Server
-from harness_leaderboard.site.write import Site, write_site
+from harness_leaderboard.site.write import write_site
 from harness_reproductions.report import write_report
 from harness_reproductions.results import results
 from harness_reproductions.tables import claims_of, find_tables

@@ -17,7 +17,8 @@ from harness.store.record import ResultRecord, Score
 from harness.values import SLOTS
 from harness_leaderboard.published import load_published
 from harness_leaderboard.site.board_page import front
-from harness_leaderboard.site.write import Site, file_name, write_site
+from harness_leaderboard.site.pages import Site, file_name
+from harness_leaderboard.site.write import write_site
 
 MakeRecord = Callable[..., ResultRecord]
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{7*7}}\u202e"
