@@ -219,8 +219,8 @@ class Samples:
         Their centre squares go through the encoder, divided between the ranks, which must all ask
         for the same rows. The vectors are in the space of ``encode`` with the same id.
 
-        Raises PluginError if these samples have no encoders, HarnessError if ``encoder`` is
-        unknown, not installed or encodes texts only.
+        Raises PluginError if these samples have no encoders or no trick names this one in
+        ``picture_encoder``, HarnessError if it is unknown, not installed or encodes texts only.
         """
         if self.encode_pictures is None:
             raise PluginError(

@@ -76,19 +76,22 @@ def checked_encoder(name: str, answer: object) -> PictureEncoder:
 
 
 def unknown_encoder(asked: Sequence[Encoding], encoder: str) -> HarnessError:
-    """Return an error that no plugin provides the text encoder.
+    """Return an error that no plugin provides the text encoder."""
+    return HarnessError(
+        f"no active plugin provides text encoder {encoder!r}{_nearest(asked, encoder)} "
+        f"(asked: {', '.join(one.name for one in asked) or 'none'})"
+    )
 
-    The nearest of the ids that the plugins list in ``encoders`` is named; of an id such as
-    ``hf:NAME`` only what is before the colon is compared.
+
+def _nearest(asked: Sequence[Encoding], encoder: str) -> str:
+    """Say which of the ids that the plugins list in ``encoders`` may have been meant.
+
+    Of an id such as ``hf:NAME`` only what is before the colon is compared.
     """
     listed = [known for one in asked for known in listed_encoders(one.plugin)]
-    kinds = {known.partition(":")[0]: known for known in listed}
+    kinds = {known.partition(":")[0]: known for known in listed if known != encoder}
     near = difflib.get_close_matches(encoder.partition(":")[0], kinds, n=1, cutoff=NEAR)
-    hint = f"; did you mean {kinds[near[0]]!r}?" if near else ""
-    names = ", ".join(one.name for one in asked) or "none"
-    return HarnessError(
-        f"no active plugin provides text encoder {encoder!r}{hint} (asked: {names})"
-    )
+    return f"; did you mean {kinds[near[0]]!r}?" if near else ""
 
 
 def ambiguous_encoder(names: Sequence[str], encoder: str) -> PluginError:
@@ -98,9 +101,14 @@ def ambiguous_encoder(names: Sequence[str], encoder: str) -> PluginError:
 
 
 def no_pictures(asked: Sequence[Encoding], encoder: str) -> HarnessError:
-    """Return an error that an encoder is one of texts only."""
-    names = " and ".join(repr(one.name) for one in asked)
+    """Return an error that an encoder is one of texts only, or not known to who was asked."""
+    names = ", ".join(one.name for one in asked)
+    if all(one.identity is None for one in asked):
+        near = _nearest(asked, encoder)
+        said = f"no active plugin encodes pictures by {encoder!r}{near} (asked: {names})"
+    else:
+        said = f"encoder {encoder!r} of plugin {names!r} encodes texts but no pictures"
     return HarnessError(
-        f"encoder {encoder!r} of plugin {names} encodes texts but no pictures; choose one that "
-        "does both, such as clip:FOLDER or one that a plugin provides by the hook picture_encoder"
+        f"{said}; choose one that does both, such as clip:FOLDER or one that a plugin provides by "
+        "the hook picture_encoder"
     )

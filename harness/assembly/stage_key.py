@@ -20,11 +20,14 @@ def sees_samples(stage: Stage, noise: Sequence[Trick[Any]]) -> bool:
     return bool(noise) or not type(stage.sampler).__module__.startswith("harness.")
 
 
-def encoders_of(tricks: Sequence[Trick[Any]]) -> list[str]:
-    """Return the ids of the text encoders that tricks name in ``encoder``: a text or a tuple."""
+def encoders_of(tricks: Sequence[Trick[Any]], attribute: str = "encoder") -> list[str]:
+    """Return the ids of encoders that tricks name in this attribute: a text or a tuple.
+
+    All are in ``encoder``; those that encode pictures are in ``picture_encoder`` too.
+    """
     names: set[str] = set()
     for trick in tricks:
-        named = getattr(trick, "encoder", None) or ()
+        named = getattr(trick, attribute, None) or ()
         names |= {named} if isinstance(named, str) else set(named)
     return sorted(names)
 

@@ -18,7 +18,6 @@ CLUSTERED_VALUES = {  # N D a second, with the usual numbers of clusters: 50,000
     "harness.tricks.noise.confused_clusters.ConfusedClusters": 1.5e7,
 }
 DENSITY = "harness.tricks.noise.density.DensitySubsets"
-PICTURES = "harness.tricks.noise.picture_match.PictureMatch"
 TEXTS = {"minilm": 680.0, "lexical": 17_000.0}  # a second, of 12 tokens
 SPREAD = 2.0  # assumed: another core, other texts
 # Assumed, if the sizes of the classes are not known: the sum of their squares is at least that of
@@ -49,9 +48,8 @@ def noise_passes(
     """
     tricks = [trick for stage in recipe.stages for trick in tricks_of(stage.noise)]
     found = [_clustering(trick, train, pairs, sizes) for trick in _different(tricks)]
-    looking = [trick for trick in tricks if _name(trick) == PICTURES]
-    names_only = [trick for trick in looking if getattr(trick, "text", "") == "class"]
-    reading = [trick for trick in tricks if trick not in names_only]
+    # PictureMatch with text="class" encodes a text for each class, which takes no time.
+    reading = [trick for trick in tricks if getattr(trick, "text", "") != "class"]
     return (
         *(one for one in found if one),
         *(
@@ -61,7 +59,7 @@ def noise_passes(
         ),
         *(
             CorePass(f"pictures with {encoder}", None)  # on any device, by any network
-            for encoder in encoders_of(looking)
+            for encoder in encoders_of(tricks, "picture_encoder")
         ),
     )
 

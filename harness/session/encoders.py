@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from harness.assembly.contract import tricks_of
 from harness.assembly.descriptions import describe_provider
 from harness.assembly.encoding import no_pictures
+from harness.assembly.hooks import Hooks
 from harness.assembly.prepare import Prepared
 from harness.assembly.recipe import StageRecipe
 from harness.assembly.stage_key import encoders_of
@@ -22,6 +23,7 @@ from harness.language.cache import VectorCache
 from harness.progress import ProgressLine
 from harness.samplers import Rows
 from harness.session.division import encode_divided
+from harness.spec import RunSpec
 from harness.store.record import digest
 from harness.terminal import note
 from harness.training.ranks import Ranks
@@ -32,6 +34,20 @@ STORED = 1_024  # pictures between two writes to the cache
 FILE_SECONDS = 10.0  # between two lines of progress in a file, as for texts
 
 Vectors = NDArray[np.float32]
+
+
+def picture_encoders(recipe: StageRecipe) -> list[str]:
+    """Return the ids of the encoders that the noise tricks of a stage need for pictures."""
+    tricks = tricks_of(recipe.noise)
+    return sorted({*encoders_of(tricks)} & {*encoders_of(tricks, "picture_encoder")})
+
+
+def found_encoder(hooks: Hooks, spec: RunSpec, encoder: str) -> PictureEncoder:
+    """Return the picture encoder of this id; raises HarnessError if there is none."""
+    found = hooks.picture_encoder(spec, encoder)
+    if found is None:
+        raise no_pictures(hooks.encoder_providers(spec, encoder), encoder)
+    return found
 
 
 class _Source(NamedTuple):
@@ -56,13 +72,18 @@ class Encoders:
     ) -> None:
         self._hooks, self._spec, self._samples = prepared.hooks, prepared.spec, prepared.samples
         self._ranks, self._report = ranks, report
-        self._named = encoders_of(tricks_of(recipe.noise))
+        self._encoders = encoders_of(tricks_of(recipe.noise))
+        self._of_pictures = picture_encoders(recipe)
         self._widths: dict[str, tuple[str, int]] = {}
         self._source = cache(self._open)
 
     def texts(self, encoder: str, texts: Sequence[str]) -> Vectors:
         """Return ``(N, D)`` rows of length 1."""
-        self._check_named(encoder, "texts")
+        if encoder not in self._encoders:  # it would not be in the stage's key
+            raise PluginError(
+                f"it encodes texts with {encoder!r}, but no noise trick of the stage names it; "
+                f"give the trick a field or an attribute encoder = {encoder!r}"
+            )
         encode = partial(self._hooks.encode_texts, self._spec, encoder)
         vectors = encode_divided(self._ranks, encode, texts) if texts else encode(texts)
         self._check_width(encoder, "texts", vectors)
@@ -76,7 +97,11 @@ class Encoders:
         """
         if not len(rows):
             return np.empty((0, 0), np.float32)
-        self._check_named(encoder, "pictures")
+        if encoder not in self._of_pictures:
+            raise PluginError(
+                f"it encodes pictures with {encoder!r}, but no noise trick of the stage says so; "
+                f"give the trick attributes or fields encoder = picture_encoder = {encoder!r}"
+            )
         source = self._ranks.together(lambda: self._source(encoder))
         groups = [rows[first : first + GROUP] for first in range(0, len(rows), GROUP)]
         own = groups[self._ranks.rank :: self._ranks.world_size]
@@ -95,10 +120,8 @@ class Encoders:
         return Pictures(self._samples, self._report)
 
     def _open(self, encoder: str) -> _Source:
-        found = self._hooks.picture_encoder(self._spec, encoder)
+        found = found_encoder(self._hooks, self._spec, encoder)
         asked = self._hooks.encoder_providers(self._spec, encoder)
-        if found is None:
-            raise no_pictures(asked, encoder)
         providers = [describe_provider(one.plugin, one.identity) for one in asked]
         identity = f"pictures {digest([encoder, found.size, providers])}"
         return _Source(found, VectorCache(self._spec.home / "encodings", identity, note))
@@ -138,14 +161,6 @@ class Encoders:
             return _keys(pixels), pixels
 
         return prefetch((partial(read, rows) for rows in groups), self._spec.loader_threads)
-
-    def _check_named(self, encoder: str, what: str) -> None:
-        """Refuse an encoder that is not in the stage's key."""
-        if encoder not in self._named:
-            raise PluginError(
-                f"it encodes {what} with {encoder!r}, but no noise trick of the stage names it; "
-                f"give the trick a field or an attribute encoder = {encoder!r}"
-            )
 
     def _check_width(self, encoder: str, what: str, vectors: Vectors) -> None:
         """Refuse texts and pictures that are not in one space."""

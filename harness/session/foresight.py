@@ -10,6 +10,7 @@ from torch import nn
 from harness.assembly.prepare import Prepared
 from harness.assembly.recipe import Recipe, StageRecipe
 from harness.errors import HarnessError
+from harness.session.encoders import found_encoder, picture_encoders
 from harness.store.stages import stage_folder
 from harness.testing.ensemble import NEEDS_VAL
 from harness.training.batch_norm import check_pictures
@@ -46,6 +47,8 @@ def check_stages(
     home = prepared.spec.home
     done = ranks.decided(lambda: [stage_folder(home, one.key).done() for one in recipe.stages])
     for stage, marker in zip(recipe.stages, done, strict=True):
+        for encoder in () if marker else picture_encoders(stage):
+            found_encoder(prepared.hooks, prepared.spec, encoder)
         seen = stage.stage.name in recipe.seen
         new = marker is None and (stage.rehearsal, seen) not in rehearsed
         if not new and stage.stage.backbone in backbones:

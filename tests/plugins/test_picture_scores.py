@@ -86,6 +86,41 @@ def unit(rows):
 """
 
 
+# Whether it knows an encoder, only encoding tells.
+SILENT = """
+import numpy as np
+from harness import hookimpl
+
+class Plugin:
+    "Encodes texts only."
+    encoders = ("letters",)
+
+    @hookimpl
+    def encode_texts(self, encoder, texts):
+        return np.ones((len(texts), 1)) if encoder == "letters" else None
+"""
+
+ASKS = """
+from dataclasses import dataclass
+from harness import Plan, Stage, hookimpl
+
+@dataclass(frozen=True)
+class Look:
+    encoder: str = "sees"
+
+    def __call__(self, samples):
+        samples.picture_vectors(self.encoder, samples.label.nonzero()[0])
+        return samples
+
+class Plugin:
+    "A method whose noise trick does not say that it encodes pictures."
+
+    @hookimpl
+    def plan(self):
+        return Plan(stages=(Stage(name="train", epochs=1, noise=(Look(),)),))
+"""
+
+
 @pytest.fixture
 def sees(install: Callable[..., Path], tiny_home: Path) -> Callable[..., Path]:
     """Install an encoder that knows the truth; what else it answers is up to the test."""
@@ -236,13 +271,35 @@ def test_a_wrong_answer_is_one_line_that_names_the_plugin(
         ("see", "no active plugin provides text encoder 'see'; did you mean 'sees'?"),
         ("clp:here", "text encoder 'clp:here'; did you mean 'clip:NAME'?"),
         ("lexical", "encoder 'lexical' of plugin 'texts' encodes texts but no pictures; choose"),
+        ("letters", "no active plugin encodes pictures by 'letters' (asked: silent); choose one"),
+        ("lettres", "encodes pictures by 'lettres'; did you mean 'letters'? (asked: silent)"),
         ("clip:/no/folder", "text encoder 'clip:/no/folder' is not a folder; name another one"),
     ],
 )
 def test_an_encoder_that_there_is_not_is_one_line(
-    sees: Callable[..., Path], encoder: str, said: str, tiny_home: Path, call: Call
+    sees: Callable[..., Path],
+    install: Callable[..., Path],
+    encoder: str,
+    said: str,
+    call: Call,
 ) -> None:
     sees()
-    refused = call("run", *PICTURES, "--with", "sees", "--set", f"encoder={encoder}", *DATA)
+    install("silent", SILENT)
+    added = ("--with", "sees", *(("--with", "silent") if encoder.startswith("l") else ()))
+    refused = call("run", *PICTURES, *added, "--set", f"encoder={encoder}", *DATA)
+    assert said in refused.error.removesuffix("\n")
+
+
+def test_a_trick_that_does_not_say_that_it_encodes_pictures_is_refused(
+    sees: Callable[..., Path], install: Callable[..., Path], call: Call
+) -> None:
+    module = sees()
+    install("asks", ASKS)
+    data = ("--data", "synthweb:tiny", "--engine", "torch")
+    refused = call("run", "--plugin", "asks", "--with", "sees", *data)
     assert refused.status == 2
-    assert said in refused.err.splitlines()[-1]
+    assert (
+        "plugin 'asks': Look in stage 'train': it encodes pictures with 'sees', but no noise trick "
+        "of the stage says so; give the trick attributes or fields encoder = picture_encoder = "
+    ) in refused.err.splitlines()[-1]
+    assert calls(module) == []

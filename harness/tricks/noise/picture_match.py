@@ -57,6 +57,11 @@ class PictureMatch:
                 "belongs"
             )
 
+    @property
+    def picture_encoder(self) -> str:
+        """The encoder again: it must encode pictures too, which is checked before training."""
+        return self.encoder
+
     def __call__(self, samples: Samples) -> Samples:
         """Return the samples with new ``subset`` or ``weight``.
 
