@@ -14,6 +14,8 @@ from harness.cli import cli
 from harness.store.record import ResultRecord
 from harness.store.record_files import write_record
 
+pytestmark = pytest.mark.usefixtures("tried_home")
+
 
 def offered(line: str) -> set[str]:
     """What is offered for the last word of a line."""
@@ -44,7 +46,6 @@ def test_a_disabled_and_a_broken_method_are_not_offered(
     harness_home: Path, install: Callable[..., Any]
 ) -> None:
     install("ailing_method", "raise RuntimeError")
-    harness_home.mkdir()
     (harness_home / "disabled-plugins.txt").write_text("pci\n")
     assert not offered("run --plugin ") & {"ailing_method", "pci"}
 

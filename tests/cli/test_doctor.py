@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("tried_home")
+
 
 @pytest.fixture
 def doctor(call: Callable[..., Any]) -> Callable[..., Any]:

@@ -85,7 +85,9 @@ def test_a_record_s_names_are_visible_in_what_a_run_says(
         assert_visible(*capsys.readouterr())
 
 
-def test_a_plugin_s_words_are_visible(call: Call, install: Callable[..., Path]) -> None:
+def test_a_plugin_s_words_are_visible(
+    call: Call, install: Callable[..., Path], tried_home: Path
+) -> None:
     said = json.dumps(HOSTILE)
     install(
         "hostile",

@@ -12,6 +12,8 @@ import pytest
 
 from harness.assembly.discovery import find_plugins
 
+pytestmark = pytest.mark.usefixtures("tried_home")
+
 METHOD = '''
 from __future__ import annotations
 from dataclasses import dataclass
