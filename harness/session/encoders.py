@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache, cached_property, partial
+from functools import cached_property, partial
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -75,7 +76,7 @@ class Encoders:
         self._encoders = encoders_of(tricks_of(recipe.noise))
         self._of_pictures = picture_encoders(recipe)
         self._widths: dict[str, tuple[str, int]] = {}
-        self._source = cache(self._open)
+        self._sources: dict[str, _Source] = {}
 
     def texts(self, encoder: str, texts: Sequence[str]) -> Vectors:
         """Return ``(N, D)`` rows of length 1."""
@@ -102,7 +103,9 @@ class Encoders:
                 f"it encodes pictures with {encoder!r}, but no noise trick of the stage says so; "
                 f"give the trick attributes or fields encoder = picture_encoder = {encoder!r}"
             )
-        source = self._ranks.together(lambda: self._source(encoder))
+        if encoder not in self._sources:
+            self._sources[encoder] = self._ranks.together(lambda: self._open(encoder))
+        source = self._sources[encoder]
         groups = [rows[first : first + GROUP] for first in range(0, len(rows), GROUP)]
         own = groups[self._ranks.rank :: self._ranks.world_size]
         vectors = self._ranks.together(lambda: self._encoded(encoder, source, own))
@@ -114,6 +117,12 @@ class Encoders:
         for group in found:
             self._check_width(encoder, "pictures", group)
         return np.concatenate(found)
+
+    def free(self) -> None:
+        """Give back the memory of the encoders' networks, before training needs it."""
+        if self._widths:
+            self._sources.clear()
+            gc.collect()  # models of sentence-transformers are cycles
 
     @cached_property
     def _pictures(self) -> Pictures:

@@ -128,6 +128,7 @@ class StageRunner:
             divide=partial(divide, self._ranks),
         )
         handled = apply(recipe.noise, samples)  # in every rank: tricks may divide their work
+        encoders.free()
         self._ranks.decided(lambda: save_samples(folder.path / "samples.npz", handled))
 
     def _train(self, recipe: StageRecipe, folder: StageFolder) -> dict[str, Any]:

@@ -113,6 +113,37 @@ def test_a_table_runs_from_data_to_record(
     assert f"has no score for {len(names)} of {len(names)} samples" in refused.err
 
 
+COUNTS = """
+import gc
+from pathlib import Path
+from harness import hookimpl
+
+class Plugin:
+    "Counts the text encoders that are in memory when training begins."
+
+    @hookimpl
+    def on_run_start(self):
+        gc.disable()
+
+    @hookimpl
+    def on_stage_start(self):
+        held = [one for one in gc.get_objects() if type(one).__name__ == "SentenceTransformer"]
+        Path(__file__).with_name("held.txt").write_text(str(len(held)))
+"""
+
+
+@pytest.mark.slow
+def test_a_text_encoder_is_gone_when_training_begins(
+    install: Callable[..., Path], tiny_home: Path, harness_process: Call
+) -> None:
+    module = install("counts", COUNTS)
+    knobs = ("--set", "scores=text", "--set", "crops=1", "--with", "counts")
+    data = ("--data", "synthweb:tiny", "--stage", "epochs=1", "--engine", "torch")
+    ended = harness_process("run", "--plugin", "external_scores", *knobs, *data)
+    assert ended.status == 0, ended
+    assert module.with_name("held.txt").read_text() == "0"  # it would fill the GPU
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("use", ["select", "weigh"])
 def test_texts_run_from_data_to_record_with_what_they_detect(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 from collections.abc import Callable
@@ -32,6 +33,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+import weakref
 import numpy as np
 from harness import PictureEncoder, hookimpl
 
@@ -40,7 +42,10 @@ CALLS = Path(__file__).with_name("calls.txt")
 
 
 class Eyes:
+    made = weakref.WeakSet()
+
     def __init__(self, names):
+        self.made.add(self)
         self.names = names
         self.shown = json.loads(SHOWN.read_text())
 
@@ -75,6 +80,10 @@ class Plugin:
     def picture_encoder(self, encoder):
         if encoder == "sees":
             return PictureEncoder(size={side}, encode=self._eyes().pictures)
+
+    @hookimpl
+    def on_stage_start(self):
+        SHOWN.with_name("eyes.txt").write_text(str(len(Eyes.made)))
 
     def _eyes(self):
         return Eyes(("crane", "flamingo", "American egret", *{others}, "nothing"))
@@ -204,6 +213,19 @@ def test_pictures_are_compared_with_their_own_texts(
     sees()
     (own,) = run(scores="picture_text").noise
     assert 0.7 < own.kept < 0.8  # eight in ten of those that have a text
+
+
+def test_an_encoder_is_gone_when_training_begins(
+    sees: Callable[..., Path], run: Callable[..., ResultRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = sees()
+    monkeypatch.setattr(gc, "collect", int)  # its weights may fill the GPU until then
+    gc.disable()
+    try:
+        run()
+    finally:
+        gc.enable()
+    assert module.with_name("eyes.txt").read_text() == "0"
 
 
 def test_what_was_encoded_before_an_error_is_kept(
