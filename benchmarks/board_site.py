@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.machine.garbage import collect_seldom
+from harness.machine.garbage import collect_seldom, keep
 from harness.store.record import (
     Cost,
     Data,
@@ -54,6 +54,7 @@ def main() -> None:
             write_record(home / "records", record)
         began, wall = time.process_time(), time.perf_counter()
         records, problems = read_records(home / "records")
+        keep()  # as ``harness leaderboard --site``
         read = time.process_time()
         site = Site(home, records, problems=problems, published=load_published())
         size = write_site(site, home / "site")

@@ -16,6 +16,7 @@ from typing import Any
 
 # Control codes, direction marks, half characters, private and unassigned ones; line separators.
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+_NUMBERS = frozenset({int, float, bool, type(None)})
 
 
 def visible(text: object, longest: int | None = None) -> str:
@@ -39,10 +40,10 @@ def visible_in(value: Any) -> Any:
     """Return a value of mappings, lists and texts with each text as one visible line."""
     if isinstance(value, str):
         return _known(value)
+    if isinstance(value, (list, tuple)):  # often of thousands of numbers
+        return [part if type(part) in _NUMBERS else visible_in(part) for part in value]
     if isinstance(value, Mapping):
         return {visible_in(key): visible_in(part) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [visible_in(part) for part in value]
     return value
 
 

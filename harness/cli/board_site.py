@@ -30,12 +30,14 @@ def write_board_site(home: Path, folder: Path, seeds: Sequence[int]) -> None:
 
     Raises HarnessError if the folder holds something else or cannot be written.
     """
+    from harness.machine.garbage import keep
     from harness.studies.standing import verified_records
     from harness_leaderboard.published import load_field, load_published
     from harness_leaderboard.site.pages import Site
     from harness_leaderboard.site.write import write_site
 
     found = verified_records(home, seeds, lambda line: say(line, err=True))
+    keep()
     site = Site(
         home,
         found.records,

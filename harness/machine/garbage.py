@@ -17,3 +17,11 @@ def collect_seldom() -> None:
     """
     gc.set_threshold(NEW_OBJECTS)
     atexit.register(gc.freeze)  # the last look at all of them frees nothing that the end does not
+
+
+def keep() -> None:
+    """Never look at the objects that are there now: they stay until the process ends.
+
+    Looking at 10,000 records again and again is 0.6 s of the 14 s that their site takes to write.
+    """
+    gc.freeze()
