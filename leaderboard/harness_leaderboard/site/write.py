@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
+import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 
 from harness.errors import HarnessError
 from harness.store.files import unwritable
+from harness.store.leftovers import OLD_SECONDS
 from harness.store.reading import read_plain
 from harness_leaderboard.site.pages import MOST, Site
 
+_LEFT, _SUFFIX = re.compile(r"\.[0-9a-f]{16}"), 17
 LISTED = "site.json"  # the files of a site, so that the next one removes what is no longer there
 
 
@@ -26,6 +30,8 @@ def write_site(site: Site, folder: Path, tell: Callable[[str], object] = lambda 
     before = _earlier(folder)
     names, size = [], 0
     pages = _Folder(folder, before)
+    if not (folder / LISTED).exists():  # a killed command must find its own folder again
+        pages.write(LISTED, b"[]")
     for name, content in site.files():
         names.append(name)
         size += len(content)
@@ -33,6 +39,7 @@ def write_site(site: Site, folder: Path, tell: Callable[[str], object] = lambda 
     for name in sorted(before - set(names)):
         (folder / name).unlink(missing_ok=True)
     pages.write(LISTED, json.dumps(sorted(names), indent=0).encode())
+    pages.sweep({*names, LISTED})
     tell(f"wrote {folder / 'index.html'}: {len(names):,} files, {size / 1e6:.1f} MB")
     return size
 
@@ -92,6 +99,24 @@ class _Folder:
             os.replace(path + self._suffix, path)  # noqa: PTH105
         except OSError as error:
             raise HarnessError(unwritable(path, error)) from error
+
+    def sweep(self, names: Collection[str]) -> None:
+        """Remove what killed commands left half written of the files ``names``."""
+        folder = Path(self._folder)
+        for place in {name.rpartition("/")[0] for name in names}:
+            for found in os.scandir(folder / place):
+                page, suffix = found.name[:-_SUFFIX], found.name[-_SUFFIX:]
+                inside = f"{place}/{page}" if place else page
+                if _LEFT.fullmatch(suffix) and inside in names and _is_old(found):
+                    Path(found.path).unlink(missing_ok=True)
+
+
+def _is_old(found: os.DirEntry[str]) -> bool:
+    """Whether a file is not one that another command writes just now."""
+    try:
+        return abs(time.time() - found.stat().st_mtime) > OLD_SECONDS
+    except FileNotFoundError:
+        return False
 
 
 def _is_same(path: str, content: bytes) -> bool:

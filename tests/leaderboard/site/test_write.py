@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +160,33 @@ def test_a_second_site_replaces_the_first_and_leaves_strangers_alone(
     with pytest.raises(HarnessError, match="not the folder of a site"):
         write_site(Site(tmp_path, [one]), other_folder)
     assert (other_folder / "index.html").read_text() == "mine"
+
+
+def test_the_same_command_goes_on_after_it_was_killed_while_it_wrote(
+    tmp_path: Path, make_record: MakeRecord
+) -> None:
+    class Killed(Site):
+        def files(self) -> Iterator[tuple[str, bytes]]:
+            yield from islice(super().files(), 5)
+            raise KeyboardInterrupt
+
+    folder, one = tmp_path / "site", make_record()
+    with pytest.raises(KeyboardInterrupt):
+        write_site(Killed(tmp_path, [one]), folder)
+    half, being_written = (folder / f"index.html.{k * 16}" for k in "ab")
+    strange = folder / f"mine.html.{'a' * 16}"
+    for path in (half, being_written, strange):
+        path.write_text("half of a page")
+    for path in (half, strange):
+        os.utime(path, (0, 0))
+    write_site(Site(tmp_path, [one]), folder)
+    write_site(Site(tmp_path, [one]), tmp_path / "other")
+    assert not half.exists()
+    left = {being_written, strange}
+    assert {path.name for path in folder.rglob("*")} - {path.name for path in left} == {
+        path.name for path in (tmp_path / "other").rglob("*")
+    }
+    assert all(path.exists() for path in left)
 
 
 def test_the_list_of_an_earlier_site_cannot_lead_out_of_it(
