@@ -282,16 +282,18 @@ def _rows(
     count, (baselines, outcomes) = len(entries), beside
     groups, ranks = groups_of(count, found), ranks_of(count, found.better)
     serving = set(baselines)
+    plain = next((one for one in entries if one.group.newest.label == BASELINE), None)
     for place, entry in enumerate(entries):
         newest, ids = entry.group.newest, tuple(record.id for record in entry.records)
         tables = list(entry.correct.values())
         own = baselines[place]
         baseline = None if own is None else entries[own]
         over = difference(entry.correct, baseline.correct) if baseline else None
-        least = _mean(baseline or entry, images_seen)
         images = _mean(entry, images_seen)
         is_baseline = own is None and newest.plugin == BASELINE
-        is_plain = is_baseline and newest.label == newest.plugin  # not a budget of its own
+        # A baseline with a budget of its own is compared with none, but costs more than the plain.
+        cheapest = baseline or (plain if is_baseline else None)
+        least = _mean(cheapest, images_seen) if cheapest else None
         sources = dict.fromkeys(origins[name].source for name in ids if name in origins)
         yield HeadlineRow(
             rank=ranks[place],
@@ -311,7 +313,7 @@ def _rows(
             seeds=tuple(record.seed for record in entry.records),
             seconds=fmean(record.cost.device_seconds for record in entry.records),
             images=images,
-            images_share=images / least if images and least and (baseline or is_plain) else None,
+            images_share=images / least if images and least else None,
             size=size_of(newest),
             verified=_verified(ids, unverified),
             external=from_outside(newest),

@@ -273,6 +273,8 @@ def test_each_row_is_compared_with_the_baseline_of_its_budget(add, tmp_path):
         "baseline": ("", None),
         "huawei crops=1": ("baseline", -10),
     }
+    shares = {row.method: row.images_share for row in make_headline(records, tmp_path).rows}
+    assert shares == dict.fromkeys(rows, 1.0)  # of a longer baseline too: of the plain one's
     (note,) = notes
     assert note.startswith("Differences are from the baseline of the same budget: pci epochs=50 fr")
 
