@@ -43,7 +43,7 @@ def in_memory() -> str | None:
     return folder if fit else None
 
 
-ROOM = 4 << 30  # bytes; the quick tests hold 115 MB at most, as passed tests leave no folders
+ROOM = 4 << 30  # bytes; all tests hold 450 MB at most, as passed tests leave no folders
 if "PYTEST_XDIST_WORKER" not in os.environ and (memory := in_memory()):
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", memory)  # where pytest makes its folders
 
