@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import operator
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from harness.errors import HarnessError
 from harness.machine.cores import cores
 from harness.spec import DataSpec, EngineName, Override, RunSpec, check_engine, default_home
 from harness.terminal import visible
@@ -55,8 +57,9 @@ def plan(
     """
     from harness.planning.plan import plan_run
 
-    del checkpoint_seconds
-    return plan_run(spec_of(plugin, **asked), ranks)
+    if isinstance(ranks, bool) or not isinstance(ranks, int) or ranks < 1:
+        raise HarnessError(f"ranks must be an int from 1, got {ranks!r}")
+    return plan_run(replace(spec_of(plugin, **asked), checkpoint_seconds=checkpoint_seconds), ranks)
 
 
 def compare(  # noqa: PLR0913 - one parameter per choice
@@ -95,7 +98,7 @@ def leaderboard(  # noqa: PLR0913 - one parameter per choice
     *,
     data: str | Sequence[str] = (),
     split: str | Sequence[str] = (),
-    methods: Sequence[str] = (),
+    methods: str | Sequence[str] = (),
     seeds: Sequence[int] = (),
     epoch: Literal["last", "best", "averaged", "all"] | None = None,
     kind: Literal["headline", "noise", "published", "all"] = "headline",
@@ -124,7 +127,7 @@ def leaderboard(  # noqa: PLR0913 - one parameter per choice
     asked = Filters(
         data=tuple(spelled_as_recorded(text, folder) for text in _several(data)),
         splits=_several(split),
-        methods=tuple(methods),
+        methods=_several(methods),
         epoch=epoch,
     )
     return board_frame(show(kind, found.records, folder, asked, found.unverified, found.origins))
@@ -157,17 +160,29 @@ def spec_of(  # noqa: PLR0913 - one parameter per choice
     ``data`` is "NAME[:PATH][?KEY=VALUE]", ``extra`` are further plugins, ``without`` the tricks to
     leave out, ``stage`` maps "FIELD" or "STAGE.FIELD" to a value. Further keywords are knobs of the
     method; one that is called like another parameter goes into ``knobs``.
+
+    Raises HarnessError if a value has the wrong type, or if something is given twice.
     """
     check_engine(engine, deepspeed)
-    asked = {**(knobs or {}), **more_knobs}
-    overrides = [(*path.rpartition("."), value) for path, value in (stage or {}).items()]
+    if deepspeed:
+        from harness.training.deepspeed_file import check_user_config
+
+        check_user_config(deepspeed)
+    if not isinstance(data, str):
+        raise HarnessError(f'data must be a text such as "synthweb:tiny", got {data!r}')
+    given = (*(knobs or {}).items(), *more_knobs.items())
+    asked = _once("knob", ((name.removeprefix(f"{plugin}."), value) for name, value in given))
+    fields = _once(
+        "stage field", ((path.removeprefix("."), value) for path, value in (stage or {}).items())
+    )
+    overrides = [(*path.rpartition("."), value) for path, value in fields.items()]
     return RunSpec(
         plugin=plugin,
         knobs={name: _text(value) for name, value in asked.items()},
         data=DataSpec.parse(data) if data else DataSpec(),
-        extra=tuple(dict.fromkeys(extra)),
-        without=tuple(without),
-        seed=seed,
+        extra=tuple(dict.fromkeys(_several(extra))),
+        without=tuple(sorted(set(_several(without)))),  # their order changes nothing
+        seed=_whole(seed),
         overrides=tuple(Override(name, field, _text(value)) for name, _, field, value in overrides),
         full_size=full_size,
         engine=engine,
@@ -183,6 +198,23 @@ def _home(home: Path | str | None) -> Path:
 
 def _several(texts: str | Sequence[str]) -> tuple[str, ...]:
     return (texts,) if isinstance(texts, str) else tuple(texts)
+
+
+def _once(what: str, given: Iterable[tuple[str, object]]) -> dict[str, object]:
+    """Return the values by name; raises HarnessError if two spellings mean one name."""
+    found: dict[str, object] = {}
+    for name, value in given:
+        if name in found:
+            raise HarnessError(f"{what} {name!r} is given twice; give it once")
+        found[name] = value
+    return found
+
+
+def _whole(value: object) -> Any:
+    """A whole number of any kind, such as numpy's, as an int; anything else unchanged."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        return value
+    return operator.index(value)
 
 
 def _text(value: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from harness.errors import HarnessError, unknown
 
 EngineName: TypeAlias = Literal["deepspeed", "ddp", "torch"]
 ENGINES: tuple[EngineName, ...] = get_args(EngineName)
+MAX_SEED = 2**31 - 1
 _BYTES = "surrogateescape"  # names of files may hold bytes that are not UTF-8
 
 
@@ -132,6 +134,21 @@ class RunSpec:
     checkpoint_seconds: float = 5.0  # between checkpoints at the ends of epochs; 0: after each
     home: Path = field(default_factory=default_home)
 
+    def __post_init__(self) -> None:
+        """Refuse a value that would make a record that contradicts itself."""
+        if not isinstance(self.plugin, str):
+            raise HarnessError(f"plugin must be the name of a method, got {self.plugin!r}")
+        if not isinstance(self.full_size, bool):
+            raise HarnessError(f"full_size must be True or False, got {self.full_size!r}")
+        if type(self.seed) is not int or not 0 <= self.seed <= MAX_SEED:
+            raise HarnessError(f"seed must be an int from 0 to {MAX_SEED}, got {self.seed!r}")
+        if not isinstance(self.data, DataSpec):
+            raise HarnessError(f"data must be a DataSpec, got {self.data!r}")
+        if not _is_number(self.checkpoint_seconds) or not 0 <= self.checkpoint_seconds < math.inf:
+            raise HarnessError(
+                f"checkpoint_seconds must be a number from 0, got {self.checkpoint_seconds!r}"
+            )
+
     @property
     def label(self) -> str:
         """The method and the knobs that the user changed, as on the board."""
@@ -142,6 +159,10 @@ class RunSpec:
             for override in self.overrides
         ]
         return " ".join(parts)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def read_only_spec(spec: RunSpec) -> RunSpec:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import subprocess
 import sys
 import types
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 import harness
@@ -134,6 +137,42 @@ def test_a_wrong_call_is_one_line(call: Callable[[], object], words: str, tiny_h
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"seed": "1"}, "seed must be an int from 0 to 2147483647, got '1'"),
+        ({"seed": True}, "seed must be an int from 0 to 2147483647, got True"),
+        ({"seed": -1}, "got -1"),
+        ({"seed": 2.0}, "got 2.0"),
+        ({"data": 3}, 'data must be a text such as "synthweb:tiny", got 3'),
+        ({"plugin": 3}, "plugin must be the name of a method, got 3"),
+        ({"full_size": "no"}, "full_size must be True or False, got 'no'"),
+        ({"checkpoint_seconds": "soon"}, "checkpoint_seconds must be a number from 0, got 'soon'"),
+        ({"checkpoint_seconds": float("nan")}, "checkpoint_seconds must be a number from 0"),
+        ({"ranks": 0}, "ranks must be an int from 1, got 0"),
+        ({"deepspeed": {"nosuch": 1}}, "unknown key 'nosuch'"),
+        ({"knobs": {"lr": 1}, "lr": 2}, "knob 'lr' is given twice; give it once"),
+        ({"knobs": {"baseline.lr": 1}, "lr": 2}, "knob 'lr' is given twice; give it once"),
+        ({"stage": {"epochs": 1, ".epochs": 2}}, "stage field 'epochs' is given twice"),
+    ],
+)
+def test_a_value_of_another_kind_is_refused_before_anything_is_trained(
+    asked: dict[str, Any], words: str, tiny_home: Path
+) -> None:
+    """A seed of True was trained, and its record then left out: it contradicts its id."""
+    with pytest.raises(HarnessError, match=re.escape(words)):
+        harness.plan(**{"plugin": "baseline", "data": "synthweb:tiny", "home": tiny_home, **asked})
+
+
+def test_two_spellings_of_one_run_are_one_run(tiny_home: Path) -> None:
+    def planned(**asked: Any) -> dict[str, Any]:
+        return dict(harness.plan("baseline", data="synthweb:tiny", home=tiny_home, **asked))
+
+    assert planned(seed=np.int64(3)) == planned(seed=3)
+    assert planned(knobs={"baseline.lr": 0.5}) == planned(lr=0.5)
+    assert planned(without="MultiCrop") == planned(without=["MultiCrop", "MultiCrop"])
+
+
 def test_the_board_of_a_notebook_leaves_an_altered_record_out(tiny_home: Path) -> None:
     harness.run(
         "baseline", data="synthweb:tiny", engine="torch", home=tiny_home, stage={"epochs": 1}

@@ -18,7 +18,7 @@ from harness.cli.completion import (
     complete_stage,
 )
 from harness.errors import HarnessError
-from harness.spec import ENGINES, RunSpec
+from harness.spec import ENGINES, MAX_SEED, RunSpec
 from harness.store.reading import read_plain
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -50,7 +50,7 @@ OPTIONS: Sequence[Callable[[Any], Any]] = (
     ),
     click.option(
         "--seed",
-        type=click.IntRange(0, 2**31 - 1),
+        type=click.IntRange(0, MAX_SEED),
         default=0,
         show_default=True,
         help="Seed of everything random.",
