@@ -10,7 +10,7 @@ import sys
 import types
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -116,6 +116,8 @@ def test_the_calls_plan_run_and_compare(tiny_home: Path) -> None:
     with pytest.raises(HarnessError, match="unknown data set 'webvision'"):
         harness.leaderboard(data="webvision")
     assert set(harness.leaderboard(kind="published")["kind"]) == {"published"}
+    with pytest.raises(HarnessError, match="unknown metric 'top9'"):
+        harness.compare(records[0].id, records[1].id, metric=cast("Any", "top9"))
     compared = harness.compare(records[0].id, records[1].id, data="synthweb:tiny", split="test")
     assert compared.images == 60
     assert "baseline" in repr(compared)
@@ -128,6 +130,7 @@ def test_the_calls_plan_run_and_compare(tiny_home: Path) -> None:
         (lambda: harness.plan("baseline", epoch=3), "unknown knob of baseline 'epoch'"),
         (lambda: harness.plan("baseline", epochs=0), "knob epochs must be an int > 0, got 0"),
         (lambda: harness.compare("one", "two"), "one"),
+        (lambda: harness.leaderboard(kind=cast("Any", "noisy")), "did you mean 'noise'"),
     ],
 )
 def test_a_wrong_call_is_one_line(call: Callable[[], object], words: str, tiny_home: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import HarnessError, unknown
-from harness.scores import PLAIN, SPLITS, Metric
+from harness.scores import METRICS, PLAIN, SPLITS, Metric
 from harness.statistics.intervals import paired_difference
 from harness.statistics.paired import bootstrap_mean, false_discovery_rates, mcnemar
 from harness.store.record import ResultRecord
@@ -41,8 +41,10 @@ def compare_runs(
 
     Raises:
         HarnessError: The sides ran on different data, share no seed, or have no score under the
-            same terms; or predictions are missing.
+            same terms; or predictions are missing; or the metric is unknown.
     """
+    if metric not in METRICS:
+        raise HarnessError(unknown("metric", metric, METRICS))
     pairs = _paired(before, after)
     records = [run.record for pair in pairs for run in pair]
     _check_data(records)

@@ -6,10 +6,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
 import pandas as pd
 
+from harness.errors import HarnessError, unknown
 from harness.scores import Epoch
 from harness.store.origins import Origin
 from harness.store.record import ResultRecord
@@ -23,6 +24,7 @@ from harness_leaderboard.rows import BoardRow, NoiseRow
 from harness_leaderboard.table import BoardTable, flat, noise_tables, score_tables
 
 Kind: TypeAlias = Literal["headline", "noise", "published", "all"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 EPOCHS: tuple[Epoch, ...] = ("last", "best", "averaged")
 HOW_TO_FILL = """\
 Nothing is measured yet. To fill the board (a minute each on two cores):
@@ -68,6 +70,8 @@ def show(
     origins: Mapping[str, Origin] | None = None,
 ) -> Shown:
     """Return what a board of this kind shows; raises HarnessError if a filter names nothing."""
+    if kind not in KINDS:
+        raise HarnessError(unknown("kind", kind, KINDS))
     if kind == "headline":
         if not records:
             return Shown([], headline_list(()), empty=HOW_TO_FILL)
