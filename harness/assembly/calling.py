@@ -90,7 +90,7 @@ class calling:  # noqa: N801 - read as a statement: with calling(who)
     Raises PluginError if it fails, writes into what is read-only, leaves another working folder,
     another of ``SWITCHES`` or ``VARIABLES`` behind, or moves on a global random state that is not
     among ``draws`` ("torch", "numpy"). What was changed is restored first. ``draws=None`` is for
-    every step: it watches no more than the switches that are not ``slow``.
+    every step: it watches the switches that are not ``slow``, and ``StepWatch`` the rest.
     """
 
     __slots__ = ("_before", "_draws", "_hook", "_states", "_who")
@@ -138,6 +138,20 @@ class calling:  # noqa: N801 - read as a statement: with calling(who)
                 )
 
 
+class StepWatch:
+    """Watches once a step what its guards leave out, because reading it takes longer.
+
+    That is the working folder, ``VARIABLES`` and the ``slow`` ones of ``SWITCHES``.
+    """
+
+    def __init__(self, who: str) -> None:
+        self._who, self._before = who, _shared(fast=False)
+
+    def check(self) -> None:
+        """Raise PluginError if something differs from the beginning, after restoring it."""
+        _check_shared(self._who, self._before)
+
+
 def _is_a_write(error: Exception) -> bool:
     text = str(error)
     proxy = "mappingproxy" in text and "does not support item" in text
@@ -169,7 +183,7 @@ def _line_of(error: BaseException) -> str:
 
 
 def _shared(*, fast: bool) -> dict[str, Any]:
-    """Return the state that the process shares; if ``fast``, only what is read in no time."""
+    """Return the state that the process shares; if ``fast``, without what takes long to read."""
     torch = sys.modules.get("torch")
     if fast and torch:
         return {switch.name: switch.read(torch) for switch in _FAST_SWITCHES}

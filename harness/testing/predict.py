@@ -72,7 +72,9 @@ def extract_features(
     for rows, (batch,) in _batches(pictures, (view,), ranks, threads):
         with evaluating(module):
             images = normalize(batch, ranks.device)
-            with calling("the trained network", hook=f"views of {view.size} pixels", draws=None):
+            with calling(
+                "the trained network", hook=f"views of {view.size} pixels", draws=("torch", "numpy")
+            ):
                 maps = module.forward_features(images)  # type: ignore[operator]
                 pooled = module.forward_head(maps, pre_logits=True)  # type: ignore[operator]
                 # Not classifier(pooled): the classifier of some networks is a convolution.
@@ -115,7 +117,9 @@ def _probabilities(
     for size in dict.fromkeys(view.size for view in views):
         same = [place for place, view in enumerate(views) if view.size == size]
         images = normalize(np.concatenate([batch[place] for place in same]), ranks.device)
-        with calling("the trained network", hook=f"views of {size} pixels", draws=None):
+        with calling(
+            "the trained network", hook=f"views of {size} pixels", draws=("torch", "numpy")
+        ):
             logits = logits_of(module(images))
         probabilities = torch.softmax(logits.float(), dim=1).cpu().numpy()
         for place, part in zip(same, np.split(probabilities, len(same)), strict=True):

@@ -96,8 +96,7 @@ class Outcomes:
         return (
             f"rank {self._ranks.rank} of {self._ranks.world_size} failed alone, so the ranks "
             f"cannot continue with the next run: {reason.rstrip('.')}; once that is solved, start "
-            "the "
-            "same command again"
+            "the same command again"
         )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from harness.assembly.calling import calling
+from harness.assembly.calling import StepWatch, calling
 from harness.assembly.contract import check_batch_values, check_loss_values
 from harness.assembly.recipe import StageRecipe
 from harness.changed_columns import changed_columns, with_changed_columns
@@ -107,6 +107,7 @@ class Team:
     ) -> None:
         self._recipe, self._stage, self._teachers = recipe, recipe.stage, teachers
         self._rows = len(samples)
+        self._watch = StepWatch(f"a plugin in stage {self._stage.name!r}")
         self._loss: Loss = apply(recipe.loss, cross_entropy)
         tricks, average = (*recipe.batch, *recipe.loss), self._stage.average
         self.learners = [
@@ -182,11 +183,15 @@ class Team:
             learner.engine.step()
 
     def end_step(self, progress: float) -> None:
-        """Let states and averages take what the step has found."""
+        """Let states and averages take what the step has found.
+
+        Raises PluginError if a plugin's code left a change that the whole process shares.
+        """
         for learner in self.learners:
             learner.state.commit()
             if learner.average is not None:
                 learner.average.update(learner.module, progress)
+        self._watch.check()
 
     def _tricked(self, learner: Learner, batch: Batch, seeds: Sequence[int]) -> Batch:
         """Return the batch as this network gets it: after the batch tricks, part by part."""

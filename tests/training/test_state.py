@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -319,6 +320,46 @@ def same(mine: Any, other: Any) -> None:
         assert torch.equal(mine, other)
     else:
         assert mine == other
+
+
+@dataclass(frozen=True)
+class Meddles:
+    """Changes in its second step what the whole process shares."""
+
+    change: Callable[[], object]
+
+    def __call__(self, loss: Loss) -> Loss:
+        def meddling(logits: Tensor, batch: Batch) -> Tensor:
+            if batch.progress > 0:
+                self.change()
+            return loss(logits, batch)
+
+        return meddling
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda: os.chdir("/"), "a plugin in stage 'train' changes working folder from"),
+        (lambda: torch.set_default_device("meta"), "a plugin in stage 'train' changes torch's def"),
+        (
+            lambda: torch.set_default_dtype(torch.float64),
+            "Meddles in stage 'train' changes torch's default dtype",
+        ),
+    ],
+)
+def test_what_a_step_changes_for_other_code_is_refused_and_restored(
+    change: Callable[[], object], words: str, make_job: MakeJob, ranks: Ranks,
+    network: Callable[[], nn.Module], watcher: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    made = make_job(tricks={"loss": [Meddles(change)]})
+    engine = make_engine("torch", network(), made.recipe.stage, ranks, {})
+    seen = watcher()
+    with pytest.raises(PluginError, match=words):
+        train(made, [engine], ranks, seen)
+    assert Path.cwd() == tmp_path
+    assert (torch.get_default_device().type, torch.get_default_dtype()) == ("cpu", torch.float32)
 
 
 def test_two_networks_differ_and_epoch_tricks_choose_for_each(
