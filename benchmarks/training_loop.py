@@ -12,6 +12,7 @@ the training.
 Goal: at most 1.01 for the loop. DeepSpeed's cost is printed beside it and has no goal.
 
     python benchmarks/training_loop.py --json training_loop.json
+    python benchmarks/training_loop.py --parts --precision fp32
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import time
 from itertools import pairwise
 from pathlib import Path
 from statistics import median, quantiles
+from unittest.mock import patch
 
 from harness.machine.launch import keep_freed_memory, share_cores
 
@@ -46,7 +48,7 @@ from harness.observers.tensorboard import TensorBoard  # noqa: E402
 from harness.samplers import Uniform  # noqa: E402
 from harness.samples import COLUMNS  # noqa: E402
 from harness.spec import DataSpec, RunSpec  # noqa: E402
-from harness.training import loop  # noqa: E402
+from harness.training import learner, loop  # noqa: E402
 from harness.training.batches import normalize  # noqa: E402
 from harness.training.engine import DTYPES  # noqa: E402
 from harness.training.engines import make_engine  # noqa: E402
@@ -229,6 +231,65 @@ class Bench:
         return {name: medians(ways[name]()) for name in order}
 
 
+def small_stage(folder, *, precision, steps=18, batch_size=128, backbone="test_resnet", size=32):
+    """Return a stage of so many steps on synthweb small, and its samples."""
+    samples = read_split(generate(folder / "small", "small", 0), "train")
+    rows = slice(steps * batch_size)
+    samples = samples.assign(**{name: getattr(samples, name)[rows] for name in COLUMNS})
+    stage = Stage(
+        name="train", backbone=backbone, input_size=size, epochs=1, batch_size=batch_size,
+        min_crop_area=0.25, precision=precision, lr=0.01,
+    )  # fmt: skip
+    return stage, samples
+
+
+def timed(owner, name, kept):
+    """Note the milliseconds of each call of ``owner.name``."""
+    function = getattr(owner, name)
+
+    def call(*given, **named):
+        start = time.perf_counter()
+        answer = function(*given, **named)
+        kept.append(1000 * (time.perf_counter() - start))
+        return answer
+
+    return patch.object(owner, name, call)
+
+
+def parts_of(bench, rounds):
+    """Return the milliseconds of the parts of a step, as the loop calls them; parts of parts too.
+
+    The clock itself adds about a microsecond to each.
+    """
+    engine = type(bench.engines["torch"])
+    owners = {
+        "forward": (engine, "__call__"), "forward and its guard": (learner.Team, "_answer"),
+        "loss": (learner, "weighted_mean"), "backward": (engine, "backward"),
+        "optimiser": (engine, "step"),
+        "backward and optimiser with guards": (learner.Team, "_update"),
+        "all of a micro-batch": (learner.Team, "learn"),
+        "images and columns": (loop, "to_device"), "seed of dropout": (loop, "seed_draws"),
+        "seeds of tricks": (loop.Layout, "seeds"), "schedule": (loop.Job, "lr"),
+        "place in the stage": (loop.Job, "dates"), "batch tricks": (learner.Team, "_tricked"),
+        "state, found": (learner.StageState, "collect"),
+        "state, ended": (learner.StageState, "commit"),
+        "several outputs": (learner, "others_of"),
+        "end of the step: state, averages, watch": (learner.Team, "end_step"),
+        "pictures for observers": (loop, "_show"), "reading the loss": (loop.Meter, "read"),
+        "console and TensorBoard": (Clock, "on_step_end"), "checkpoints": (loop.Keeper, "keep"),
+    }  # fmt: skip
+    found = {name: [] for name in owners}
+    for _ in range(rounds):
+        kept = {name: [] for name in owners}
+        with contextlib.ExitStack() as patches:
+            for name, (owner, attribute) in owners.items():
+                patches.enter_context(timed(owner, attribute, kept[name]))
+            bench.harness_loop("torch", Prepared)
+        for name, calls in kept.items():
+            found[name].append(median(calls[1:]))
+    return [{"part": name, "ms": median(times)} for name, times in found.items()]
+
+
 def spread(ratios):
     """Return the median, and the quartiles, between which half of the rounds lie."""
     low, middle, high = quantiles(ratios, n=4)
@@ -260,18 +321,21 @@ def main():
     parser.add_argument("--input-size", type=int, default=32)
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--precision", nargs="*", default=["fp32", "bf16"])
+    parser.add_argument("--parts", action="store_true", help="Time the parts of a step instead.")
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
     found = {}
     with tempfile.TemporaryDirectory() as folder:
-        samples = read_split(generate(Path(folder) / "small", "small", 0), "train")
-        rows = slice(asked.steps * asked.batch_size)
-        samples = samples.assign(**{name: getattr(samples, name)[rows] for name in COLUMNS})
         for precision in asked.precision:
-            stage = Stage(
-                name="train", backbone=asked.backbone, input_size=asked.input_size, epochs=1,
-                batch_size=asked.batch_size, min_crop_area=0.25, precision=precision, lr=0.01,
+            stage, samples = small_stage(
+                Path(folder) / precision, precision=precision, steps=asked.steps,
+                batch_size=asked.batch_size, backbone=asked.backbone, size=asked.input_size,
             )  # fmt: skip
+            if asked.parts:
+                found[precision] = parts_of(Bench(samples, stage, Path(folder)), asked.rounds)
+                print(f"\n{precision}: {asked.backbone}, parts of a step, plain torch")
+                print(tabulate(found[precision], "keys", floatfmt=".3f"))
+                continue
             found[precision] = measure(samples, stage, asked.rounds)
             print(f"\n{precision}: {asked.backbone}, {asked.input_size} px, batch "
                   f"{asked.batch_size}, {torch.get_num_threads()} threads, medians of "

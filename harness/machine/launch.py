@@ -17,7 +17,7 @@ from harness.machine.place import Place, how_alone
 POLL_SECONDS = 0.2
 LOST_SECONDS = 5.0  # by which a rank delays its error if a collective breaks: its cause is first
 DONE = "HARNESS_DONE"  # names a file that the first rank here creates at its end
-SPINS = "3000"  # 0.1 ms; with one busy core a step was 1.2 times slower, with 10,000 2.5 times
+SPINS = "3000"  # 0.1 ms; beside one busy process a step is 1.2 to 1.4 times slower for it
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 
 
@@ -26,8 +26,8 @@ def share_cores(ranks: int = 1) -> None:
 
     By default they spin for milliseconds. If another process or our loader needs the core, a
     spinning thread blocks the thread that all others wait for: a step on two busy cores was 3 to 16
-    times slower. If they sleep at once, each of a step's 300 waits costs the time to wake up: a
-    step of test_resnet took 31 ms, and 18 ms with ``SPINS`` turns before they sleep.
+    times slower. If they sleep at once, each wait costs the time to wake up: a step of test_resnet
+    took 36 ms, and 21 ms with ``SPINS`` turns before they sleep (benchmarks/waiting.py).
     If this process will start several ``ranks``, each of them gets its part of the cores.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
