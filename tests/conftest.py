@@ -7,12 +7,17 @@ import itertools
 import json
 import os
 import shutil
+import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import textwrap
+import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import pytest
 from hypothesis import settings
@@ -216,6 +221,110 @@ def call(
     return call_harness
 
 
+class Forked:
+    """A process that the fork server started, with what tests use of ``subprocess.Popen``."""
+
+    def __init__(self, server: socket.socket, request: dict[str, Any]) -> None:
+        self.args = request["arguments"]
+        self.returncode: int | None = None
+        self._outputs = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115
+        self._told, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            files = [theirs.fileno(), *(file.fileno() for file in self._outputs)]
+            socket.send_fds(server, [json.dumps(request).encode()], files)
+        self.pid = int(self._told.recv(100))
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return the status at the end, as Popen does."""
+        if self.returncode is None:
+            self._told.settimeout(timeout)
+            try:
+                self.returncode = int(self._told.recv(100))
+            except TimeoutError as error:
+                raise subprocess.TimeoutExpired(self.args, timeout or 0) from error
+        return self.returncode
+
+    def poll(self) -> int | None:
+        """Return the status, or None for a process that has not ended."""
+        try:
+            return self.wait(0)
+        except (BlockingIOError, subprocess.TimeoutExpired):
+            return None
+
+    def outputs(self) -> tuple[str, str]:
+        """Return what has been written to standard output and error so far."""
+        # Not by a seek, which would move the place where the process writes.
+        sizes = ((file.fileno(), os.fstat(file.fileno()).st_size) for file in self._outputs)
+        out, err = (os.pread(file, size, 0).decode() for file, size in sizes)
+        return out, err
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, str]:
+        """Wait for the end and return what was written to standard output and error."""
+        self.wait(timeout)
+        return self.outputs()
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal, unless the process has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """Kill the process at once."""
+        self.send_signal(signal.SIGKILL)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.kill()  # what a test has not waited for
+        self.wait()
+        for file in (*self._outputs, self._told):
+            file.close()
+
+
+@pytest.fixture(scope="session")
+def fork_server() -> Iterator[socket.socket]:
+    """The socket that takes the requests of tests/fork_server.py."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    program = str(Path(__file__).with_name("fork_server.py"))
+    with theirs:
+        server = subprocess.Popen(
+            [sys.executable, program, str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},  # several of its forks share the cores
+        )
+    with server, closing(ours):
+        yield ours
+
+
+@pytest.fixture(scope="session")
+def fork(homes: Path, fork_server: socket.socket) -> Callable[..., Forked]:
+    """Start ``python ARGUMENTS`` away from the repository, without the 2.5 s of its imports.
+
+    Whether a command starts at all, what it imports and where from is tested by others.
+    """
+
+    def start(*arguments: str, cwd: Path = homes, **environment: str) -> Forked:
+        surroundings = {**os.environ, **environment}
+        asked = {"arguments": arguments, "cwd": str(cwd), "environment": surroundings}
+        return Forked(fork_server, asked)
+
+    return start
+
+
+@pytest.fixture
+def harness_fork(fork: Callable[..., Forked]) -> Callable[..., Outcome]:
+    """Run ``python -m harness ARGUMENTS`` in a fork that has torch imported: for training."""
+
+    def run_harness(*arguments: str) -> Outcome:
+        with fork("-m", "harness", *arguments) as process:
+            out, err = process.communicate(timeout=200)
+        return Outcome(process.wait(), out, err)
+
+    return run_harness
+
+
 @pytest.fixture
 def harness_process(tmp_path: Path) -> Callable[..., Outcome]:
     """Run ``python -m harness ARGUMENTS`` in a process of its own, away from the repository."""
@@ -232,6 +341,21 @@ def harness_process(tmp_path: Path) -> Callable[..., Outcome]:
         return Outcome(done.returncode, done.stdout, done.stderr)
 
     return run_harness
+
+
+PATIENCE = 120  # seconds for a process to get anywhere on a busy machine
+
+
+@pytest.fixture(scope="session")
+def wait_for() -> Callable[[Any, Callable[[], bool]], None]:
+    """Wait until something is there, or the process has ended."""
+
+    def wait(process: Any, there: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while process.poll() is None and not there() and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    return wait
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,8 @@ from harness.store.record_files import read_record
 
 pytestmark = pytest.mark.slow
 
-PATIENCE = 120
+Call = Callable[..., Any]
+PATIENCE = 120  # seconds for a process to get anywhere on a busy machine
 BIN = Path(sys.executable).parent
 TREES = Path(__file__).parents[1] / "data" / "trees"
 RUN = (
@@ -41,16 +43,12 @@ def port() -> int:
 @contextmanager
 def started(tmp_path: Path, *command: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
     """Start a command in a process group of its own, which is ended with the block."""
+    path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+    surroundings = {"PATH": path, "OMP_NUM_THREADS": "1", "TMPDIR": str(tmp_path)}
     process = subprocess.Popen(
         command,
         cwd=tmp_path,
-        env=os.environ
-        | {
-            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
-            "OMP_NUM_THREADS": "1",
-            "TMPDIR": str(tmp_path),
-        }
-        | environment,
+        env=os.environ | surroundings | environment,
         start_new_session=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -64,7 +62,7 @@ def started(tmp_path: Path, *command: str, **environment: str) -> Iterator[subpr
         process.communicate()
 
 
-def told(process: subprocess.Popen[str]) -> str:
+def told(process: Any) -> str:
     """Wait for the end, which must be status 2, and return the one line that was meant for us."""
     _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 2, err
@@ -74,9 +72,15 @@ def told(process: subprocess.Popen[str]) -> str:
     return lines[0]
 
 
-def node(rank: int, port: int, *command: str) -> tuple[str, ...]:
-    several = ("--nodes", "2", "--node-rank", str(rank), "--rendezvous", f"127.0.0.1:{port}")
-    return ("harness", *command, *several)
+@pytest.fixture
+def node(fork: Call, tmp_path: Path, port: int) -> Call:
+    """Start one of two nodes in a fork: what counts is what they tell each other."""
+
+    def start(rank: int, *command: str, **environment: str) -> Any:
+        several = ("--nodes", "2", "--node-rank", str(rank), "--rendezvous", f"127.0.0.1:{port}")
+        return fork("-m", "harness", *command, *several, TMPDIR=str(tmp_path), **environment)
+
+    return start
 
 
 def records(home: Path) -> list[tuple[int, ...]]:
@@ -86,7 +90,7 @@ def records(home: Path) -> list[tuple[int, ...]]:
 
 
 @pytest.fixture(scope="module")
-def trained(drawn_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(drawn_data: Path, tmp_path_factory: pytest.TempPathFactory, fork: Call) -> Path:
     """A home in which two ranks of our own have trained; whoever is one of two finds the record."""
     folder = tmp_path_factory.mktemp("trained")
     home = folder / "home"
@@ -94,7 +98,7 @@ def trained(drawn_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (home / "data").symlink_to(drawn_data)
     command = ("harness", *ONE, "--cpu-ranks", "2")
     command = tuple(word for word in command if word not in ("--gpus", "0"))
-    with started(folder, *command, HARNESS_HOME=str(home)) as process:
+    with fork("-m", *command, HARNESS_HOME=str(home)) as process:
         _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
     assert records(home) == [(2,)]
@@ -126,27 +130,26 @@ def test_two_ranks_of_a_launcher_are_one_run(
 
 
 def test_a_node_may_be_late_or_killed_and_the_same_commands_go_on(
-    tiny_home: Path, tmp_path: Path, port: int
+    tiny_home: Path, node: Call, wait_for: Call
 ) -> None:
     long = (*RUN, "epochs=300", "--checkpoint-seconds", "0")
     with (
-        started(tmp_path, *node(1, port, *long)) as second,
+        node(1, *long) as second,
         ExitStack() as stack,
     ):
         time.sleep(2)  # the first to start waits for the other
-        first = stack.enter_context(started(tmp_path, *node(0, port, *long)))
+        first = stack.enter_context(node(0, *long))
         wait_for(first, lambda: any((tiny_home / "stages").glob("*/checkpoint-*.json")))
         for process in (second.pid, *children(second.pid)):
             os.kill(process, signal.SIGKILL)
         line = told(first)
     assert re.search(r"rank 0 of 2 lost another rank \(.*[Cc]onnection.*\): .* continues", line)
     with (
-        started(tmp_path, *node(0, port, *long)) as first,
-        started(tmp_path, *node(1, port, *long)) as second,
+        node(0, *long) as first,
+        node(1, *long) as second,
     ):
-        seen = first.stderr
-        assert seen is not None
-        assert any("continues at step" in line for line in seen)
+        wait_for(first, lambda: "continues at step" in first.outputs()[1])
+        assert "continues at step" in first.outputs()[1]
         for process in (first, second):
             process.send_signal(signal.SIGTERM)
         for process in (first, second):
@@ -155,10 +158,10 @@ def test_a_node_may_be_late_or_killed_and_the_same_commands_go_on(
 
 
 def test_a_rank_that_falls_silent_with_all_connections_open_is_noticed(
-    tiny_home: Path, tmp_path: Path
+    tiny_home: Path, fork: Call, wait_for: Call
 ) -> None:
     long = (*RUN[:-3], "--cpu-ranks", "2", "--stage", "epochs=300", "--checkpoint-seconds", "0")
-    with started(tmp_path, "harness", *long, HARNESS_LOST_SECONDS="3") as process:
+    with fork("-m", "harness", *long, HARNESS_LOST_SECONDS="3") as process:
         wait_for(process, lambda: any((tiny_home / "stages").glob("*/checkpoint-*.json")))
         frozen, other = children(process.pid)
         os.kill(frozen, signal.SIGSTOP)
@@ -172,20 +175,14 @@ def children(pid: int) -> list[int]:
     return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
 
-def wait_for(process: subprocess.Popen[str], there: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while process.poll() is None and not there() and time.monotonic() < deadline:
-        time.sleep(0.05)
-
-
 def test_two_homes_are_refused_even_if_one_has_the_record(
-    trained: Path, tmp_path: Path, port: int
+    trained: Path, tmp_path: Path, node: Call
 ) -> None:
     other = tmp_path / "other"
     shutil.copytree(trained, other, symlinks=True, ignore=shutil.ignore_patterns("records"))
     with (
-        started(tmp_path, *node(0, port, *ONE), HARNESS_HOME=str(trained)) as first,
-        started(tmp_path, *node(1, port, *ONE), HARNESS_HOME=str(other)) as second,
+        node(0, *ONE, HARNESS_HOME=str(trained)) as first,
+        node(1, *ONE, HARNESS_HOME=str(other)) as second,
     ):
         lines = {told(first), told(second)}
     assert all("different folders as HARNESS_HOME" in line for line in lines)
@@ -193,16 +190,16 @@ def test_two_homes_are_refused_even_if_one_has_the_record(
 
 
 def test_a_taken_port_and_a_missing_node_are_a_line_each(
-    tiny_home: Path, tmp_path: Path, port: int
+    tiny_home: Path, node: Call, port: int
 ) -> None:
     with (
         socket.create_server(("127.0.0.1", port)),
-        started(tmp_path, *node(0, port, *ONE)) as process,
+        node(0, *ONE) as process,
     ):
         assert f"127.0.0.1:{port} (--rendezvous) cannot be listened on" in told(process)
-    with started(tmp_path, *node(0, port, *ONE), HARNESS_JOIN_SECONDS="1") as process:
+    with node(0, *ONE, HARNESS_JOIN_SECONDS="1") as process:
         assert "node 0 of 2 waited 1 s for node 1" in told(process)
-    with started(tmp_path, *node(1, port, *ONE), HARNESS_JOIN_SECONDS="1") as process:
+    with node(1, *ONE, HARNESS_JOIN_SECONDS="1") as process:
         assert "node 1 of 2 found no node 0 at" in told(process)
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,26 +24,6 @@ COMMAND = (
     *("run", "--plugin", "malong_curriculum", "--set", "model=B", "--data", "synthweb:tiny"),
     *("--stage", "epochs=5", "--checkpoint-seconds", "0"),
 )
-
-
-def start(tmp_path: Path, *arguments: str) -> subprocess.Popen[str]:
-    def heed() -> None:  # what runs in the background may have Ctrl-C switched off
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    return subprocess.Popen(
-        [sys.executable, "-m", "harness", *arguments],
-        cwd=tmp_path,
-        preexec_fn=heed,  # noqa: PLW1509 - no other thread runs here
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def wait_for(process: subprocess.Popen[str], there: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while process.poll() is None and not there() and time.monotonic() < deadline:
-        time.sleep(0.01)
 
 
 def stages(home: Path, pattern: str) -> int:
@@ -73,7 +51,7 @@ def expected(drawn_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict
 
 
 def test_three_kills_at_random_moments_change_nothing(
-    tiny_home: Path, tmp_path: Path, call: Call, expected: dict[str, Any]
+    tiny_home: Path, fork: Call, wait_for: Call, call: Call, expected: dict[str, Any]
 ) -> None:
     moments: list[Callable[[], bool]] = [
         lambda: stages(tiny_home, "checkpoint-*.json") > 0,
@@ -81,7 +59,7 @@ def test_three_kills_at_random_moments_change_nothing(
         lambda: stages(tiny_home, "checkpoint-*.json") > 0 and stages(tiny_home, "done.json") > 0,
     ]
     for moment in moments:
-        with start(tmp_path, *COMMAND) as process:
+        with fork("-m", "harness", *COMMAND) as process:
             wait_for(process, moment)
             time.sleep(random.uniform(0, 0.5))
             process.kill()
@@ -98,7 +76,8 @@ def test_three_kills_at_random_moments_change_nothing(
 )
 def test_a_stopped_run_keeps_its_place(
     tiny_home: Path,
-    tmp_path: Path,
+    fork: Call,
+    wait_for: Call,
     call: Call,
     expected: dict[str, Any],
     number: signal.Signals,
@@ -106,7 +85,7 @@ def test_a_stopped_run_keeps_its_place(
 ) -> None:
     # No checkpoint is due, so the one that is found was written for the signal.
     command = (*COMMAND[:-1], "1e9", "--engine", "deepspeed")
-    with start(tmp_path, *command) as process:
+    with fork("-m", "harness", *command) as process:
         wait_for(process, lambda: stages(tiny_home, "best-*.pt") > 0)
         process.send_signal(number)
         out, err = process.communicate(timeout=PATIENCE)

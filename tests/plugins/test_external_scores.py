@@ -134,12 +134,12 @@ class Plugin:
 
 @pytest.mark.slow
 def test_a_text_encoder_is_gone_when_training_begins(
-    install: Callable[..., Path], tiny_home: Path, harness_process: Call
+    install: Callable[..., Path], tiny_home: Path, harness_fork: Call
 ) -> None:
     module = install("counts", COUNTS)
     knobs = ("--set", "scores=text", "--set", "crops=1", "--with", "counts")
     data = ("--data", "synthweb:tiny", "--stage", "epochs=1", "--engine", "torch")
-    ended = harness_process("run", "--plugin", "external_scores", *knobs, *data)
+    ended = harness_fork("run", "--plugin", "external_scores", *knobs, *data)
     assert ended.status == 0, ended
     assert module.with_name("held.txt").read_text() == "0"  # it would fill the GPU
 

@@ -243,7 +243,7 @@ def test_what_was_encoded_before_an_error_is_kept(
 def test_two_ranks_choose_what_one_chooses(
     sees: Callable[..., Path],
     tiny_home: Path,
-    harness_process: Call,
+    harness_fork: Call,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     module = sees()
@@ -253,7 +253,7 @@ def test_two_ranks_choose_what_one_chooses(
         home.mkdir()
         (home / "data").symlink_to(tiny_home / "data")
         monkeypatch.setenv("HARNESS_HOME", str(home))
-        ended = harness_process(
+        ended = harness_fork(
             "run", *PICTURES, *WITH, *DATA, "--set", "use=weigh", "--cpu-ranks", ranks
         )
         assert ended.status == 0, ended

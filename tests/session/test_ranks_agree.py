@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import socket
-import subprocess
-import sys
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+Call = Callable[..., Any]
 
 pytestmark = pytest.mark.slow
 
@@ -190,39 +192,31 @@ except (HarnessError, RuntimeError) as error:
 
 
 @pytest.fixture(scope="module")
-def found(drawn_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def found(drawn_data: Path, tmp_path_factory: pytest.TempPathFactory, fork: Call) -> Path:
     """A folder with what one, two and three ranks made, each in a folder named by their number."""
     folder = tmp_path_factory.mktemp("ranks")
     (folder / "home").mkdir()
     (folder / "home" / "data").symlink_to(drawn_data)
     environment = {"HARNESS_HOME": str(folder / "home"), "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(folder)],
-        env=os.environ | environment | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=240,
-    )
-    assert done.returncode == 0, done.stderr
+    with fork("-c", PROGRAM, str(folder), **environment) as process:
+        _, err = process.communicate(timeout=240)
+    assert process.returncode == 0, err
     return folder
 
 
-def in_ranks(script: str, world_size: int, *arguments: str) -> None:
+def in_ranks(fork: Call, script: str, world_size: int, *arguments: str) -> None:
     """Run a script in several processes that find each other on the loopback."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     place = {"WORLD_SIZE": str(world_size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", script, *arguments],
-            env=os.environ | place | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(world_size)
-    ]
-    said = [process.communicate(timeout=120)[1] for process in processes]
+    with ExitStack() as stack:
+        processes = [
+            stack.enter_context(
+                fork("-c", script, *arguments, RANK=str(rank), LOCAL_RANK=str(rank), **place)
+            )
+            for rank in range(world_size)
+        ]
+        said = [process.communicate(timeout=120)[1] for process in processes]
     assert [process.returncode for process in processes] == [0] * world_size, said
 
 
@@ -256,9 +250,9 @@ def test_divided_work_has_the_same_bytes_and_errors(found: Path) -> None:
 
 
 def test_a_sweep_outlives_an_error_of_one_rank_or_ends_with_it(
-    tiny_home: Path, tmp_path: Path
+    tiny_home: Path, tmp_path: Path, fork: Call
 ) -> None:
-    in_ranks(SWEEP, 2, str(tmp_path))
+    in_ranks(fork, SWEEP, 2, str(tmp_path))
     first, second = ((tmp_path / f"{rank}.txt").read_text().splitlines() for rank in range(2))
     assert first[1:5] == second[1:5]
     assert "failed: baseline: knob crops must be one of 1, 2, 5, 10, got '3'" in first[1]

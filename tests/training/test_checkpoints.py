@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import pickle
-import subprocess
-import sys
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -165,7 +163,7 @@ def test_a_finished_stage_keeps_no_checkpoint(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_if_the_disk_is_full_the_last_checkpoint_stays(tmp_path: Path) -> None:
+def test_if_the_disk_is_full_the_last_checkpoint_stays(tmp_path: Path, fork: Any) -> None:
     save(tmp_path, 1)
     program = f"""
         import resource, signal, sys, torch
@@ -179,14 +177,10 @@ def test_if_the_disk_is_full_the_last_checkpoint_stays(tmp_path: Path) -> None:
         except HarnessError as error:
             sys.exit(f"said: {{error}}")
     """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)],
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert done.stderr.startswith("said: cannot write"), done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    with fork("-c", textwrap.dedent(program)) as process:
+        _, err = process.communicate(timeout=120)
+    assert err.startswith("said: cannot write"), err
+    assert len(err.splitlines()) == 1
     assert names(tmp_path) == ["checkpoint-0000000001.json", "checkpoint-0000000001.pt"]
     assert newest_step(tmp_path) == 1
 

@@ -7,9 +7,7 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import textwrap
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +28,7 @@ pytestmark = pytest.mark.slow
 
 Call = Callable[..., Any]
 PATIENCE = 120  # seconds for a process to get anywhere on a busy machine
+HARNESS = ("-m", "harness")
 TWO = ("--cpu-ranks", "2")
 TINY = ("--data", "synthweb:tiny", "--stage", "epochs=2")
 
@@ -39,36 +38,11 @@ def the_record(home: Path) -> ResultRecord:
     return read_record(path)
 
 
-def start(folder: Path, *command: str, **environment: str) -> subprocess.Popen[str]:
-    def heed() -> None:  # what runs in the background may have Ctrl-C switched off
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    return subprocess.Popen(
-        [sys.executable, *command],
-        cwd=folder,
-        env=os.environ | environment,
-        preexec_fn=heed,  # noqa: PLW1509 - no other thread runs here
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def harness(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    return start(folder, "-m", "harness", *arguments)
-
-
-def wait_for(process: subprocess.Popen[str], there: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while process.poll() is None and not there() and time.monotonic() < deadline:
-        time.sleep(0.02)
-
-
 def test_two_ranks_train_and_one_rank_scores_their_weights_the_same(
-    tiny_home: Path, tmp_path: Path, call: Call
+    tiny_home: Path, tmp_path: Path, call: Call, fork: Call
 ) -> None:
     command = ("run", "--plugin", "malong_curriculum", "--set", "model=B", *TINY)
-    with harness(tmp_path, *command, *TWO) as process:
+    with fork(*HARNESS, *command, *TWO) as process:
         out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
     assert out.count("training took") == 1
@@ -108,7 +82,7 @@ def test_two_ranks_train_and_one_rank_scores_their_weights_the_same(
 
 
 def test_an_error_of_one_rank_ends_all_with_its_one_line(
-    tiny_home: Path, tmp_path: Path, break_file: Callable[[Path, Path], None]
+    tiny_home: Path, break_file: Callable[[Path, Path], None], fork: Call
 ) -> None:
     data = tiny_home / "data"
     drawn = data.resolve()
@@ -117,7 +91,7 @@ def test_an_error_of_one_rank_ends_all_with_its_one_line(
     picture = max(data.glob("*-tiny-0/val_images_256/*.jpg"))  # in the second rank's share
     break_file(picture.parents[1], picture)
     command = ("run", "--plugin", "baseline", "--engine", "torch", *TINY, *TWO)
-    with harness(tmp_path, *command) as process:
+    with fork(*HARNESS, *command) as process:
         _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 2, err
     assert err.splitlines()[-1] == (
@@ -127,10 +101,12 @@ def test_an_error_of_one_rank_ends_all_with_its_one_line(
     assert err.count("Error:") == 1
 
 
-def test_ctrl_c_stops_all_ranks_and_any_number_goes_on(tiny_home: Path, tmp_path: Path) -> None:
+def test_ctrl_c_stops_all_ranks_and_any_number_goes_on(
+    tiny_home: Path, fork: Call, wait_for: Call
+) -> None:
     command = ("run", "--plugin", "baseline", "--engine", "torch")
     command += ("--data", "synthweb:tiny", "--stage", "epochs=8", "--checkpoint-seconds", "600")
-    with harness(tmp_path, *command, *TWO) as process:
+    with fork(*HARNESS, *command, *TWO) as process:
         wait_for(process, lambda: bool(list((tiny_home / "stages").glob("*/best-*.pt"))))
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=PATIENCE)
@@ -139,7 +115,7 @@ def test_ctrl_c_stops_all_ranks_and_any_number_goes_on(tiny_home: Path, tmp_path
     assert err.count("stopped by") == 1
     assert "Traceback" not in err
     assert len(list((tiny_home / "stages").glob("*/checkpoint-*.pt"))) == 1
-    with harness(tmp_path, *command) as process:
+    with fork(*HARNESS, *command) as process:
         _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
     assert "continues at step" in err
@@ -150,16 +126,18 @@ def test_ctrl_c_stops_all_ranks_and_any_number_goes_on(tiny_home: Path, tmp_path
     assert stage.ranks == (2, 1)
     # Three do not divide the batch, but nothing is left to train.
     (tiny_home / f"records/{record.id}.json").unlink()
-    with harness(tmp_path, *command, "--cpu-ranks", "3") as process:
+    with fork(*HARNESS, *command, "--cpu-ranks", "3") as process:
         _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
     assert the_record(tiny_home).id == record.id
 
 
-def test_a_killed_rank_is_named_with_what_to_try(tiny_home: Path, tmp_path: Path) -> None:
+def test_a_killed_rank_is_named_with_what_to_try(
+    tiny_home: Path, fork: Call, wait_for: Call
+) -> None:
     command = ("run", "--plugin", "baseline", "--engine", "torch", *TWO)
     command += ("--data", "synthweb:tiny", "--stage", "epochs=300")
-    with harness(tmp_path, *command) as process:
+    with fork(*HARNESS, *command) as process:
         wait_for(process, lambda: bool(list((tiny_home / "stages").glob("*/best-*.pt"))))
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         os.kill(int(children[-1]), signal.SIGKILL)
@@ -207,20 +185,23 @@ NODES = """
 """
 
 
-def test_ranks_with_other_homes_or_other_data_are_refused_in_every_rank(tmp_path: Path) -> None:
+def test_ranks_with_other_homes_or_other_data_are_refused_in_every_rank(
+    tmp_path: Path, fork: Call
+) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
     processes = [
-        start(
-            tmp_path, "-c", textwrap.dedent(NODES), str(tmp_path / "shared"), str(tmp_path / name),
+        fork(
+            "-c", textwrap.dedent(NODES), str(tmp_path / "shared"), str(tmp_path / name),
             RANK=str(rank), LOCAL_RANK="0", WORLD_SIZE="2", MASTER_ADDR="127.0.0.1",
             MASTER_PORT=port, CUDA_VISIBLE_DEVICES="",
         )
         for rank, name in enumerate(("one", "two"))
     ]  # fmt: skip
     for process in processes:
-        out, err = process.communicate(timeout=PATIENCE)
+        with process:
+            out, err = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, err
         home, data = out.splitlines()
         assert "different folders as HARNESS_HOME" in home
@@ -438,19 +419,11 @@ PROGRAM = """
 
 
 @pytest.fixture(scope="module")
-def told(drawn_tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def told(drawn_tiny: Path, tmp_path_factory: pytest.TempPathFactory, fork: Call) -> dict[str, Any]:
     """What the ranks of one, two and three said, by "rank of number"."""
     folder = tmp_path_factory.mktemp("ranks")
-    program = folder / "program.py"
-    program.write_text(textwrap.dedent(PROGRAM))
-    with start(
-        folder,
-        str(program),
-        str(folder),
-        str(drawn_tiny),
-        CUDA_VISIBLE_DEVICES="",
-        OMP_NUM_THREADS="1",
-    ) as process:
+    program = textwrap.dedent(PROGRAM)
+    with fork("-c", program, str(folder), str(drawn_tiny), CUDA_VISIBLE_DEVICES="") as process:
         _, err = process.communicate(timeout=2 * PATIENCE)
     assert process.returncode == 0, err
     said = {}
@@ -561,7 +534,7 @@ def test_gpus_and_cpu_ranks_exclude_each_other(monkeypatch: pytest.MonkeyPatch) 
     assert choose_ranks(None, 3) == 3
 
 
-def test_the_ranks_part_while_python_still_lives(tmp_path: Path) -> None:
+def test_the_ranks_part_while_python_still_lives(fork: Call) -> None:
     program = """
         import atexit
         import torch.distributed as dist
@@ -570,7 +543,7 @@ def test_the_ranks_part_while_python_still_lives(tmp_path: Path) -> None:
         join_ranks()
         print("joined", dist.is_initialized())
     """
-    with start(tmp_path, "-c", textwrap.dedent(program)) as process:
+    with fork("-c", textwrap.dedent(program)) as process:
         out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
     assert out.split() == ["joined", "True", "joined", "False"]
