@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import gc
 from functools import partial
 from typing import Any, TypeVar
+from weakref import ref
 
 import numpy as np
+from torch import Tensor, nn
 
 from harness.assembly.prepare import Prepared
 from harness.assembly.recipe import Recipe, StageRecipe, plain_view
 from harness.changed_columns import changed_columns
 from harness.data.pictures.loader import Pictures
 from harness.errors import HarnessError, unknown
+from harness.machine.garbage import free_cycles
 from harness.samples import Samples, StageOutputs
 from harness.session.division import divide
 from harness.session.encoders import Encoders
@@ -46,12 +48,17 @@ class StageRunner:
         self._samples, self._val = prepared.samples, prepared.val
         self._loader = StageLoader(prepared, ranks)
         self._finished: dict[str, FinishedStage] = {}
+        self._held: list[ref[Tensor]] = []  # weights that nobody needs once a stage is trained
 
     def check(self, recipe: Recipe) -> None:
         """Raise HarnessError now if a later stage, or the test, could not even begin."""
-        draw = partial(
-            self._loader.network, weights=None, outputs=self._samples.num_classes, start=True
-        )
+
+        def draw(stage: StageRecipe) -> nn.Module:
+            network = self._loader.network(stage, None, self._samples.num_classes, start=True)
+            # The first import of timm leaves cycles of the frames that it was called from.
+            self._held += map(ref, network.parameters())
+            return network
+
         check_stages(recipe, self._prepared, self._ranks, draw)
 
     def run(self, recipe: StageRecipe) -> FinishedStage:
@@ -62,7 +69,7 @@ class StageRunner:
             cached = marker is not None
             if marker is None:
                 marker = self._train(recipe, folder)
-                gc.collect()  # DeepSpeed's engines are cycles, and hold a network's memory
+                free_cycles(self._held)  # DeepSpeed's engines are cycles, and hold a network
         finished = FinishedStage(recipe=recipe, folder=folder, marker=marker)
         self._finished[recipe.stage.name] = finished
         speed = {"cached": float(cached), "images_per_second": marker["images_per_second"]}
@@ -181,6 +188,7 @@ class StageRunner:
             "devices": ranks.world_size,
             "ranks": position.ranks,
         }
+        self._held += [ref(weights) for weights in team.weights()]
         return self._ranks.decided(lambda: _finish(folder, stage, marker, team))
 
     def _clean(self, stage: Stage) -> Pictures | None:

@@ -27,7 +27,7 @@ class WeightAverage:
     """
 
     def __init__(self, module: nn.Module, average: Average, who: str = "the average") -> None:
-        self._average, self._who, self._share, self.updates = average, who, 1.0, 0
+        self._average, self._who, self._mix, self.updates = average, who, _Mix(), 0
         self._averaged = AveragedModel(module, multi_avg_fn=self._mix, use_buffers=True)
         self._averaged.n_averaged += 1  # otherwise the first update copies, whatever its share
         for parameter in self.module.eval().parameters():
@@ -47,18 +47,10 @@ class WeightAverage:
         """Let the weights after a step enter; ``progress`` is the share of the stage done."""
         with calling(self._who, hook="average", draws=None):
             share = self._average.share(self.updates, progress)
-        self._share = check_share(self._who, share)
-        self.updates = 1 if self._share == 1.0 else self.updates + 1
-        if self._share:
+        self._mix.share = share = check_share(self._who, share)
+        self.updates = 1 if share == 1.0 else self.updates + 1
+        if share:
             self._averaged.update_parameters(module)
-
-    @torch.no_grad()
-    def _mix(self, averaged: Tensors, current: Tensors, _: Tensor | int) -> None:
-        for old, new in zip(averaged, current, strict=True):
-            if old.is_floating_point() and self._share < 1.0:
-                old.lerp_(new, self._share)
-            else:  # a counter, or all of the weights
-                old.copy_(new)
 
     def state(self) -> dict[str, Any]:
         """Return weights and count, as tensors and plain values."""
@@ -68,6 +60,20 @@ class WeightAverage:
         """Resume from a value that ``state`` returned."""
         self._averaged.load_state_dict(state["averaged"])
         self.updates = state["updates"]
+
+
+class _Mix:
+    """How new weights enter; no part of ``WeightAverage``, which would then refer to itself."""
+
+    share = 1.0
+
+    @torch.no_grad()
+    def __call__(self, averaged: Tensors, current: Tensors, _: Tensor | int) -> None:
+        for old, new in zip(averaged, current, strict=True):
+            if old.is_floating_point() and self.share < 1.0:
+                old.lerp_(new, self.share)
+            else:  # a counter, or all of the weights
+                old.copy_(new)
 
 
 class BatchStatistics(nn.Module):

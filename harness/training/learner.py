@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -130,6 +130,13 @@ class Team:
         """What is scored: the network, or the mean of all."""
         modules = [learner.module for learner in self.learners]
         return modules[0] if len(modules) == 1 else MeanOf(modules)
+
+    def weights(self) -> Iterator[Tensor]:
+        """Yield the parameters of every network and of every average."""
+        for learner in self.learners:
+            yield from learner.module.parameters()
+            if learner.average is not None:
+                yield from learner.average.module.parameters()
 
     def set_lr(self, lr: float) -> None:
         """Set the learning rate of the next update."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -152,3 +153,56 @@ def test_an_ensemble_gives_the_same_record_after_its_own_was_lost(
     (tiny_home / "records" / f"{before.id}.json").unlink()
     after = run("learned")
     assert after.model_dump(exclude={"cost"}) == before.model_dump(exclude={"cost"})
+
+
+HELD = """
+import gc
+from dataclasses import dataclass
+from torch import nn
+from harness import Ema, Plan, Stage
+from harness.hookspecs import hookimpl
+
+class Network(nn.Module):
+    def __init__(self, outputs):
+        super().__init__()
+        self.head = nn.Linear(3, outputs)
+        self.itself = [self]
+
+    def forward(self, images):
+        return self.head(images.mean((2, 3)))
+
+@dataclass(frozen=True, kw_only=True)
+class Plugin:
+    @hookimpl
+    def plan(self):
+        return Plan(stages=(Stage(name="train", average=Ema()),))
+
+    @hookimpl
+    def build_model(self, stage, num_outputs):
+        return Network(num_outputs)
+
+    @hookimpl
+    def on_stage_start(self):
+        assert held(), "the network is not seen"
+
+    @hookimpl
+    def on_stage_end(self):
+        print(len(held()), "networks are held")
+
+def held():
+    return [one for one in gc.get_objects() if type(one) is Network]
+"""
+
+
+@pytest.mark.parametrize("engine", ["torch", "deepspeed"])
+def test_no_network_outlives_its_stage_even_if_it_refers_to_itself(
+    call: Call, install: Callable[..., Path], tiny_home: Path, engine: str
+) -> None:
+    install("held", HELD)
+    gc.disable()  # otherwise Python might happen to look for cycles
+    try:
+        ended = call("run", "--plugin", "held", *TINY, "--engine", engine)
+    finally:
+        gc.enable()
+    assert ended.status == 0, ended
+    assert ended.out.startswith("0 networks are held")
