@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import torch.distributed as dist
@@ -235,4 +236,5 @@ def _await_all(store: dist.Store, place: Place, members: Members, deadline: Dead
                 f"missing ones, which meet at {members.spot(place)}, wait longer with {LIMIT}, or, "
                 f"{members.alone()}"
             )
-        time.sleep(POLL_SECONDS)
+        with suppress(dist.DistStoreError):  # it is still missing
+            store.wait([keys[missing[0]]], dt.timedelta(seconds=POLL_SECONDS))

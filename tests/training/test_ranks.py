@@ -169,9 +169,11 @@ NODES = """
     import sys
     from pathlib import Path
     from harness.errors import HarnessError
+    from harness.training import agreement
     from harness.training.agreement import check_one_home, check_one_identity
     from harness.training.ranks import join_ranks
 
+    agreement.SEEN_SECONDS = 0.5  # for the file that no other folder shows
     ranks, shared, own = join_ranks(), Path(sys.argv[1]), Path(sys.argv[2])
     check_one_home(ranks, shared)
     check_one_identity(ranks, "same")
