@@ -99,7 +99,7 @@ def leaderboard(  # noqa: PLR0913 - one parameter per choice
     data: str | Sequence[str] = (),
     split: str | Sequence[str] = (),
     methods: str | Sequence[str] = (),
-    seeds: Sequence[int] = (),
+    seeds: int | Sequence[int] = (),
     epoch: Literal["last", "best", "averaged", "all"] | None = None,
     kind: Literal["headline", "noise", "published", "all"] = "headline",
     home: Path | str | None = None,
@@ -121,7 +121,7 @@ def leaderboard(  # noqa: PLR0913 - one parameter per choice
     from harness_leaderboard.show import Filters, show
 
     folder = _home(home)
-    found = verified_records(folder, seeds, warnings.warn)
+    found = verified_records(folder, [seeds] if isinstance(seeds, int) else seeds, warnings.warn)
     for problem in found.problems:
         warnings.warn(f"left out: {visible(problem)}", stacklevel=2)
     asked = Filters(

@@ -112,6 +112,9 @@ def test_the_calls_plan_run_and_compare(tiny_home: Path) -> None:
     board = harness.leaderboard(data="synthweb:tiny")
     assert set(board["method"]) == {"baseline crops=1 epochs=1"}
     assert "synthweb:tiny · test · 1 view" in board._repr_html_()
+    assert len(harness.leaderboard(seeds=1)) == len(harness.leaderboard(seeds=[1])) == 1
+    with pytest.raises(HarnessError, match="no record has seed 5; seeds with records: 0, 1"):
+        harness.leaderboard(seeds=5)
     assert "synthweb:tiny" not in board[["method"]]._repr_html_()
     with pytest.raises(HarnessError, match="unknown data set 'webvision'"):
         harness.leaderboard(data="webvision")

@@ -40,11 +40,12 @@ def compare_runs(
     without them the categories have numbers only.
 
     Raises:
-        HarnessError: The sides ran on different data, share no seed, or have no score under the
-            same terms; or predictions are missing; or the metric is unknown.
+        HarnessError: The sides share a run, ran on different data, share no seed, or have no score
+            under the same terms; or predictions are missing; or the metric is unknown.
     """
     if metric not in METRICS:
         raise HarnessError(unknown("metric", metric, METRICS))
+    _check_different(before, after)
     pairs = _paired(before, after)
     records = [run.record for pair in pairs for run in pair]
     _check_data(records)
@@ -70,6 +71,16 @@ def compare_runs(
         difference=paired_difference(after_SN, before_SN),
         categories=_categories(before_SN, after_SN, labels, names),
     )
+
+
+def _check_different(before: Side, after: Side) -> None:
+    theirs = {run.record.id for run in after.runs}
+    for run in before.runs:
+        if run.record.id in theirs:
+            raise HarnessError(
+                f"{before.name!r} and {after.name!r} both have the run {run.record.id}, which "
+                "cannot differ from itself; name two runs, or two rows of the board"
+            )
 
 
 def _paired(before: Side, after: Side) -> list[tuple[Run, Run]]:

@@ -130,6 +130,8 @@ def test_a_page_is_written_that_loads_nothing(board: Path, call: Call, tmp_path:
         (("", "baseline"), "unknown run ''"),
         (("baseline-", "baseline"), "'baseline-' is a prefix of 3 records: "),
         (("baseline", "baseline"), "both ran on WebVision 1.0, synthweb-small v1; choose one with"),
+        (("malong_curriculum", "malong_curriculum"), "cannot differ from itself; name two runs"),
+        (("malong_curriculum", "malong_curriculum-seed0"), "both have the run malong_curriculum-s"),
         (("baseline-seed0-Web", "malong_curriculum"), "cannot be compared: baseline-seed0-W"),
         (("baseline-seed0-Web", "baseline-seed0-syn"), "runs on different data cannot be compared"),
         (("baseline", "malong_curriculum", "--split", "val"), "unknown score 'val, 1 view'; did y"),

@@ -75,7 +75,7 @@ def scores_of(samples: Samples, file: Path) -> Scores:
     if missing:
         raise PluginError(
             f"{file} has no score for {len(missing):,} of {len(names):,} samples, as "
-            f"{missing[0]!r}; add them, with a low score if they shall be left out"
+            f"{missing[0]!r}; add them, with a low score to leave them out"
         )
     return np.array([listed[name] for name in names], np.float32)
 
