@@ -16,15 +16,15 @@ import argparse
 import contextlib
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from statistics import median, quantiles
 
 from harness.machine.garbage import collect_seldom
-from harness.machine.launch import keep_freed_memory, share_cores
+from harness.machine.launch import keep_freed_memory, say_done, share_cores
 
 share_cores()  # before torch is imported
 keep_freed_memory()
@@ -37,6 +37,8 @@ from tabulate import tabulate  # noqa: E402
 from torch import nn  # noqa: E402
 from torch.nn.parallel import DistributedDataParallel  # noqa: E402
 
+from harness.cli.devices import ONE_NODE  # noqa: E402
+from harness.launch.agent import launch  # noqa: E402
 from harness.spec import ENGINES  # noqa: E402
 from harness.training.batch_norm import across_ranks  # noqa: E402
 from harness.training.engine import DTYPES  # noqa: E402
@@ -223,14 +225,23 @@ def measure(asked, ranks):
     return found
 
 
-def on_ranks(count, arguments):
-    """Measure with several processes, started by torch; return what the first one found."""
+def on_ranks(count, asked):
+    """Measure with several processes, forks of this one; return what the first one found."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "found.json"
-        start = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-        start += [f"--nproc-per-node={count}", __file__, *arguments]
-        subprocess.run([*start, f"--worker={path}"], check=True, stderr=subprocess.DEVNULL)
+        if status := launch(partial(work, asked, path), count, ONE_NODE):
+            sys.exit(status)
         return json.loads(path.read_text())
+
+
+def work(asked, path):
+    """Be one of the processes that measure together."""
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))  # as under torchrun
+    ranks: Ranks = join_ranks()
+    found = measure(asked, ranks)
+    if ranks.first:
+        path.write_text(json.dumps(found))
+    say_done()
 
 
 def parser():
@@ -245,24 +256,14 @@ def parser():
     made.add_argument("--steps", type=int, default=4, help="In a row, before the next way.")
     made.add_argument("--compile", action="store_true", help="Also compiled, which takes minutes.")
     made.add_argument("--json", type=Path)
-    made.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
     return made
 
 
 def main():
     asked = parser().parse_args()
-    if asked.worker:
-        ranks: Ranks = join_ranks()
-        found = measure(asked, ranks)
-        if ranks.first:
-            asked.worker.write_text(json.dumps(found))
-        return
-    given = ["--networks", *asked.networks, "--precision", *asked.precision]
-    given += [f"--rounds={asked.rounds}", f"--steps={asked.steps}"]
-    given += ["--compile"] if asked.compile else []
     found = {}
-    for count in asked.ranks:
-        found[count] = measure(asked, join_ranks()) if count == 1 else on_ranks(count, given)
+    for count in sorted(asked.ranks, reverse=True):  # no fork of a process that has trained can
+        found[count] = measure(asked, join_ranks()) if count == 1 else on_ranks(count, asked)
         for name, rows in found[count].items():
             said = "1 rank" if count == 1 else f"{count} ranks"
             print(f"\n{name}, {said}, {os.cpu_count()} cores, medians of {asked.rounds} rounds")

@@ -28,7 +28,7 @@ from statistics import median
 from typing import Any
 
 from harness.machine.garbage import collect_seldom
-from harness.machine.launch import keep_freed_memory, share_cores
+from harness.machine.launch import keep_freed_memory, say_done, share_cores
 
 share_cores()  # before torch is imported
 keep_freed_memory()
@@ -56,9 +56,11 @@ from torch import nn  # noqa: E402
 
 from harness.assembly.discovery import plugins_with  # noqa: E402
 from harness.assembly.recipe import StageRecipe  # noqa: E402
+from harness.cli.devices import ONE_NODE  # noqa: E402
 from harness.data.pictures.loader import Crops, Pictures, prefetch  # noqa: E402
-from harness.data.synthweb import generate  # noqa: E402
+from harness.data.synthweb import VERSION, generate  # noqa: E402
 from harness.data.webvision import read_split  # noqa: E402
+from harness.launch.agent import launch  # noqa: E402
 from harness.machine.cores import cores  # noqa: E402
 from harness.samplers import Uniform  # noqa: E402
 from harness.spec import ENGINES  # noqa: E402
@@ -112,6 +114,7 @@ class Setting:
             self.methods = tuple(asked.methods)
         self.ranks: Ranks = join_ranks()
         self.folder = Path(asked.folder)
+        self.home = self.folder / "home"
 
     @property
     def left(self):
@@ -124,8 +127,9 @@ class Setting:
         return stage, partial(Smooth, classes) if self.quick else network
 
     def samples(self):
-        """Return the training split of the embedded data."""
-        drawn = generate(self.folder / self.preset, self.preset, 0)
+        """Return the training split of the embedded data, drawn where runs look for it."""
+        name = f"synthweb-v{VERSION}-{self.preset}-0"
+        drawn = generate(self.home / "data" / name, self.preset, 0)
         return read_split(drawn, "train")
 
 
@@ -439,8 +443,8 @@ def all_reduce(setting) -> Iterator[Row]:
         yield {"what": "NCCL", "said": f"left out, {count} GPU"}
         return
     path = setting.folder / "reduced.json"
-    start = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    start += [f"--nproc-per-node={count}", __file__, f"--worker={path}"]
+    # The ranks are forks of one new process: a fork of this one, which used the GPU, could not.
+    start = [sys.executable, __file__, f"--worker={path}", f"--ranks={count}"]
     start += ["--quick"] if setting.quick else []
     environment = dict(os.environ) if setting.cuda else os.environ | {"CUDA_VISIBLE_DEVICES": ""}
     subprocess.run(start, check=True, capture_output=True, env=environment, timeout=120)
@@ -465,19 +469,19 @@ def reduce_here(path, *, quick) -> None:
         named = f"all-reduce of {tensor.nbytes / 2**20:.0f} MiB, {ranks.world_size} ranks"
         row = {"what": named, "GB/s": bus, "said": "" if value == 1.0 else f"WRONG: {value}"}
         path.write_text(json.dumps([row]))
+    say_done()
 
 
 def methods(setting) -> Iterator[Row]:
     """Run every method on synthweb:tiny by the command line."""
-    home = setting.folder / "home"
-    for name in setting.methods or plugins_with("plan", home):
+    for name in setting.methods or plugins_with("plan", setting.home):
         if setting.left < 0:
             yield {"what": name, "said": "left out, no time"}
             continue
         command = [sys.executable, "-m", "harness", "run", "--plugin", name]
         command += ["--data", "synthweb:tiny", "--stage", "epochs=1", "--stage", "batch_size=16"]
         command += [] if setting.cuda else ["--gpus", "0"]
-        environment = os.environ | {"HARNESS_HOME": str(home)}
+        environment = os.environ | {"HARNESS_HOME": str(setting.home)}
         begin = time.perf_counter()
         done = subprocess.run(
             command, env=environment, capture_output=True, text=True, check=False, timeout=240
@@ -556,10 +560,11 @@ def main():
     made.add_argument("--seconds", type=float, default=360.0, help="No part begins later.")
     made.add_argument("--json", type=Path)
     made.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
+    made.add_argument("--ranks", type=int, help=argparse.SUPPRESS)
     asked = made.parse_args()
     if asked.worker:
-        reduce_here(asked.worker, quick=asked.quick)
-        return
+        one = partial(reduce_here, asked.worker, quick=asked.quick)
+        sys.exit(launch(one, asked.ranks, ONE_NODE))
     if asked.device == "cuda" and not torch.cuda.is_available():
         print("no GPU was found, so nothing is measured; --device cpu --quick tries the script")
         return

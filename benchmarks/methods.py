@@ -47,20 +47,23 @@ SPLIT, PROTOCOL = "test", "10 views"
 
 
 def specs(
-    methods: list[str], data: DataSpec, seeds: int, longer: list[int]
+    methods: list[str], data: DataSpec, seeds: int, longer: list[int], epochs: int | None
 ) -> dict[str, list[RunSpec]]:
-    """The runs of every row, seed by seed."""
+    """The runs of every row, seed by seed; with ``epochs`` for the knob of that name."""
+    own = {"epochs": str(epochs)} if epochs else {}
     oracle = replace(data, options={**data.options, "labels": "true"})
     plain = {}
     for method in methods:
         name, *knobs = method.split(",")
-        plain[method] = RunSpec(plugin=name, knobs=dict(k.split("=") for k in knobs), data=data)
-    epochs = knobs_of(load_plugin(find_entry(BASELINE, find_plugins())))["epochs"].default
+        plain[method] = RunSpec(
+            plugin=name, knobs=own | dict(k.split("=") for k in knobs), data=data
+        )
+    once = epochs or knobs_of(load_plugin(find_entry(BASELINE, find_plugins())))["epochs"].default
     for times in longer:
         plain[f"{BASELINE}, {times} x epochs"] = RunSpec(
-            plugin=BASELINE, knobs={"epochs": str(times * epochs)}, data=data
+            plugin=BASELINE, knobs={"epochs": str(times * once)}, data=data
         )
-    plain[ORACLE] = RunSpec(plugin=BASELINE, data=oracle)
+    plain[ORACLE] = RunSpec(plugin=BASELINE, knobs=own, data=oracle)
     return {
         name: [replace(spec, seed=seed) for seed in range(seeds)] for name, spec in plain.items()
     }
@@ -116,12 +119,13 @@ def main() -> None:
     parser.add_argument("--methods", nargs="*", help="NAME[,KNOB=VALUE]...  [default: all]")
     parser.add_argument("--longer", nargs="*", type=int, default=[])
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--epochs", type=int, help="Of every method.  [default: each one's own]")
     parser.add_argument("--output", type=Path)
     asked = parser.parse_args()
     home = default_home()
     methods = asked.methods or plugins_with("plan", home)
     methods = list(dict.fromkeys([BASELINE, *methods]))
-    wanted = specs(methods, DataSpec.parse(asked.data), asked.seeds, asked.longer)
+    wanted = specs(methods, DataSpec.parse(asked.data), asked.seeds, asked.longer, asked.epochs)
     by_seed = [of[seed] for seed in range(asked.seeds) for of in wanted.values()]
     made = {
         (o.spec.label, str(o.spec.data), o.spec.seed): o.record

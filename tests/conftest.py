@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from hypothesis import settings
@@ -272,7 +272,7 @@ class Forked:
         """Kill the process at once."""
         self.send_signal(signal.SIGKILL)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Forked:
         return self
 
     def __exit__(self, *error: object) -> None:

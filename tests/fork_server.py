@@ -15,6 +15,7 @@ import runpy
 import signal
 import socket
 import sys
+from pathlib import Path
 from typing import Any
 
 # What a command has at its start; DeepSpeed is imported only by runs that it trains.
@@ -59,14 +60,18 @@ def become(arguments: list[str], cwd: str, environment: dict[str, str]) -> None:
     os.environ.clear()
     os.environ.update(environment)
     more = filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))
-    sys.path[:0] = [cwd, *(path for path in more if path not in sys.path)]
+    kind, *rest = arguments
+    script = kind not in ("-m", "-c")
+    first = str(Path(kind).resolve().parent) if script else cwd
+    sys.path[:0] = [first, *(path for path in more if path not in sys.path)]
     importlib.invalidate_caches()
-    kind, what, *rest = arguments
-    sys.argv = [kind, *rest]
+    sys.argv = [kind, *rest[not script :]]
     if kind == "-m":
-        runpy.run_module(what, run_name="__main__", alter_sys=True)
+        runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
+    elif script:
+        runpy.run_path(kind, run_name="__main__")
     else:
-        exec(compile(what, "<string>", "exec"), {"__name__": "__main__"})
+        exec(compile(rest[0], "<string>", "exec"), {"__name__": "__main__"})
 
 
 if __name__ == "__main__":

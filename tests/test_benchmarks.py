@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import ast
 import json
-import os
 import re
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 pytestmark = pytest.mark.slow
 
 BENCHMARKS = sorted((Path(__file__).parents[1] / "benchmarks").glob("*.py"))
-# One process for all of them, so that torch is imported once.
+Call = Callable[..., Any]
 TRY_ALL = """
 import contextlib, importlib, io, json, os, runpy, sys
-from harness.machine.garbage import collect_seldom
 
-collect_seldom()
 sys.path.insert(0, os.path.dirname(sys.argv[1]))  # as python does for a script
 names, found = json.loads(sys.argv[-1]), {}
 for file in sys.argv[1:-1]:
@@ -45,7 +42,19 @@ print(json.dumps([found, missing]))
 """
 
 
-def test_every_benchmark_prints_its_help_and_every_name_that_it_imports_exists() -> None:
+def python(fork: Call, *arguments: str) -> str:
+    """Run Python without a GPU and return what it printed."""
+    with fork(*arguments, CUDA_VISIBLE_DEVICES="") as process:
+        out, err = process.communicate()
+    assert process.wait() == 0, err[-2000:]
+    return str(out)
+
+
+def benchmark(name: str) -> str:
+    return str(BENCHMARKS[0].with_name(name))
+
+
+def test_every_benchmark_prints_its_help_and_every_name_that_it_imports_exists(fork: Call) -> None:
     names = sorted(
         {
             (node.module, alias.name)
@@ -56,9 +65,8 @@ def test_every_benchmark_prints_its_help_and_every_name_that_it_imports_exists()
         }
     )
     assert len(names) > 50
-    command = [sys.executable, "-c", TRY_ALL, *map(str, BENCHMARKS), json.dumps(names)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    found, missing = json.loads(done.stdout.splitlines()[-1])
+    said = python(fork, "-c", TRY_ALL, *map(str, BENCHMARKS), json.dumps(names))
+    found, missing = json.loads(said.splitlines()[-1])
     wrong = {
         Path(file).name: status
         for file, (status, out) in found.items()
@@ -69,36 +77,24 @@ def test_every_benchmark_prints_its_help_and_every_name_that_it_imports_exists()
     assert missing == []
 
 
-def measured(tmp_path: Path, name: str, *arguments: str) -> dict[str, list[dict[str, object]]]:
-    """Run a benchmark without a GPU and return what it wrote."""
-    command = [sys.executable, str(BENCHMARKS[0].with_name(name)), *arguments]
-    done = subprocess.run(
-        [*command, "--json", str(tmp_path / "found.json")],
-        env=os.environ | {"CUDA_VISIBLE_DEVICES": ""},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    found: dict[str, list[dict[str, object]]] = json.loads((tmp_path / "found.json").read_text())
+def measured(
+    fork: Call, tmp_path: Path, name: str, *arguments: str
+) -> dict[str, list[dict[str, object]]]:
+    """Run a benchmark and return what it wrote."""
+    output = tmp_path / "found.json"
+    python(fork, benchmark(name), *arguments, "--json", str(output))
+    found: dict[str, list[dict[str, object]]] = json.loads(output.read_text())
     return found
 
 
-def test_without_a_gpu_its_benchmark_says_so_and_ends_well() -> None:
-    done = subprocess.run(
-        [sys.executable, str(BENCHMARKS[0].with_name("gpu.py"))],
-        env=os.environ | {"CUDA_VISIBLE_DEVICES": ""},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    (line,) = done.stdout.splitlines()
+def test_without_a_gpu_its_benchmark_says_so_and_ends_well(fork: Call) -> None:
+    (line,) = python(fork, benchmark("gpu.py")).splitlines()
     assert line.startswith("no GPU was found, so nothing is measured")
 
 
 @pytest.mark.timeout(900)  # two networks are compiled
-def test_every_part_of_the_gpus_benchmark_runs_on_the_cpu(tmp_path: Path) -> None:
-    found = measured(tmp_path, "gpu.py", "--device", "cpu", "--quick", "--seconds", "800")
+def test_every_part_of_the_gpus_benchmark_runs_on_the_cpu(fork: Call, tmp_path: Path) -> None:
+    found = measured(fork, tmp_path, "gpu.py", "--device", "cpu", "--quick", "--seconds", "800")
     assert found.pop("card")
     assert len(found) == 9
     said = [row["said"] for rows in found.values() for row in rows if row.get("said")]
@@ -109,9 +105,11 @@ def test_every_part_of_the_gpus_benchmark_runs_on_the_cpu(tmp_path: Path) -> Non
 
 
 @pytest.mark.timeout(600)
-def test_the_engines_are_measured_beside_a_bare_loop_on_one_rank_and_two(tmp_path: Path) -> None:
+def test_the_engines_are_measured_beside_a_bare_loop_on_one_rank_and_two(
+    fork: Call, tmp_path: Path
+) -> None:
     sizes = ("--networks", "test_resnet:32:4", "--rounds", "1", "--steps", "1")
-    found = measured(tmp_path, "engines.py", *sizes, "--precision", "bf16")["found"]
+    found = measured(fork, tmp_path, "engines.py", *sizes, "--precision", "bf16")["found"]
     for ranks, ways in (("1", 6), ("2", 5)):
         (rows,) = found[ranks].values()  # type: ignore[call-overload]
         assert len(rows) == ways
@@ -119,24 +117,19 @@ def test_the_engines_are_measured_beside_a_bare_loop_on_one_rank_and_two(tmp_pat
 
 
 @pytest.mark.timeout(600)
-def test_runs_survive_kills(tmp_path: Path) -> None:
+def test_runs_survive_kills(fork: Call, tmp_path: Path) -> None:
     few = ("--parts", "kills", "--methods", "baseline", "--kills", "1")
-    (row,) = measured(tmp_path, "endurance.py", *few)["kills"]
+    (row,) = measured(fork, tmp_path, "endurance.py", *few)["kills"]
     assert row["kills"] == 1
     assert re.fullmatch(r"\d+ equal", str(row["records"])), row
 
 
-def test_methods_are_measured_beside_the_baseline_and_the_oracle(tmp_path: Path) -> None:
+def test_methods_are_measured_beside_the_baseline_and_the_oracle(
+    fork: Call, tiny_home: Path, tmp_path: Path
+) -> None:
     asked = ("--data", "synthweb:tiny", "--seeds", "2", "--methods", "gce", "--longer", "2")
-    output = ("--output", str(tmp_path / "found.json"))
-    done = subprocess.run(
-        [sys.executable, str(BENCHMARKS[0].with_name("methods.py")), *asked, *output],
-        env=os.environ | {"HARNESS_HOME": str(tmp_path / "home"), "CUDA_VISIBLE_DEVICES": ""},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    output = ("--epochs", "25", "--output", str(tmp_path / "found.json"))
+    python(fork, benchmark("methods.py"), *asked, *output)
     rows = json.loads((tmp_path / "found.json").read_text())
     longer = "baseline, 2 x epochs"
     assert [row["method"] for row in rows] == ["baseline", "gce", longer, "oracle (true labels)"]
