@@ -100,24 +100,47 @@ def browser() -> Iterator[Browser]:
 Open = Callable[..., Page]
 
 
-@pytest.fixture
-def open_page(browser: Browser, made: Made) -> Iterator[Open]:
-    """Open a page of the site; any complaint of the browser or request elsewhere is an error."""
-    contexts, complaints = [], []
+class Pages:
+    """A page for each width and colour scheme: what a new one would cost is paid once a module."""
 
-    def opened(name: str, *, width: int = DESK, scheme: Any = "light") -> Page:
-        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", functools.partial(note_request, complaints, made))
-        page.goto(made.at(name))
+    def __init__(self, browser: Browser, made: Made) -> None:
+        self._browser, self._made = browser, made
+        self._pages: dict[tuple[int, Any], Page] = {}
+        self.complaints: list[str] = []
+
+    def open(self, name: str, *, width: int = DESK, scheme: Any = "light") -> Page:
+        """Open a page of the site in the page for its width and scheme."""
+        page = self._pages.get((width, scheme)) or self._new(width, scheme)
+        page.goto(self._made.at(name))
         return page
 
-    yield opened
-    for context in contexts:
-        context.close()
+    def _new(self, width: int, scheme: Any) -> Page:
+        viewport: Any = {"width": width, "height": 900}
+        context = self._browser.new_context(viewport=viewport, color_scheme=scheme)
+        page = self._pages[width, scheme] = context.new_page()
+        page.on("console", lambda message: self.complaints.append(message.text))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("request", functools.partial(note_request, self.complaints, self._made))
+        return page
+
+    def forget(self) -> None:
+        """Leave every page with nothing stored, as if it was new."""
+        for page in self._pages.values():
+            page.evaluate("localStorage.clear()")
+
+
+@pytest.fixture(scope="module")
+def pages(browser: Browser, made: Made) -> Pages:
+    return Pages(browser, made)
+
+
+@pytest.fixture
+def open_page(pages: Pages) -> Iterator[Open]:
+    """Open a page of the site; any complaint of the browser or request elsewhere is an error."""
+    yield pages.open
+    pages.forget()
+    complaints = [*pages.complaints]
+    pages.complaints.clear()
     assert complaints == []
 
 
@@ -231,15 +254,18 @@ def test_what_trains_now_is_followed(browser: Browser, tmp_path: Path) -> None:
     thread.start()
     try:
         page = browser.new_page()
+        page.clock.install()
         page.goto(f"{server.address}live.html")
         page.get_by_text("No stage is training now.").wait_for()
         for step, loss in ((10, 2.5), (20, 1.5)):
             write_live(stage, {**says, "step": step, "steps": 50, "scalars": {"loss": loss}})
+            page.clock.run_for(2_000)  # milliseconds until it asks again
             page.get_by_text(f"loss {loss:.3f}").wait_for()
             assert page.locator("progress").evaluate("bar => bar.value") == step
         results = Axe().run(page, options={"preload": False})
         assert [one["id"] for one in results.response["violations"]] == []
         drop_live(stage)
+        page.clock.run_for(2_000)
         page.get_by_text("No stage is training now.").wait_for()
         page.close()
     finally:
@@ -285,7 +311,6 @@ def test_axe_finds_nothing_serious(open_page: Open, made: Made, width: int, sche
         # Of what it finds, only violations are read; to describe all that is well takes it longer.
         options = {"preload": False, "resultTypes": ["violations"]}
         results = Axe().run(page, options=options)
-        page.close()
         found += [
             f"{name}: {one['id']}: {one['help']}: {one['nodes'][0]['html'][:120]}"
             for one in results.response["violations"]
