@@ -193,7 +193,9 @@ def spec_of(  # noqa: PLR0913 - one parameter per choice
 
 
 def _home(home: Path | str | None) -> Path:
-    return Path(home).expanduser() if home else default_home()
+    if home == "":  # which Path would take for the working folder
+        raise HarnessError("home='' names no folder; leave it out to use HARNESS_HOME")
+    return default_home() if home is None else Path(home).expanduser()
 
 
 def _several(texts: str | Sequence[str]) -> tuple[str, ...]:

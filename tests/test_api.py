@@ -133,6 +133,7 @@ def test_the_calls_plan_run_and_compare(tiny_home: Path) -> None:
         (lambda: harness.plan("baseline", epoch=3), "unknown knob of baseline 'epoch'"),
         (lambda: harness.plan("baseline", epochs=0), "knob epochs must be an int > 0, got 0"),
         (lambda: harness.compare("one", "two"), "one"),
+        (lambda: harness.records(home=""), "home='' names no folder; leave it out to use HARN"),
         (lambda: harness.leaderboard(kind=cast("Any", "noisy")), "did you mean 'noise'"),
     ],
 )

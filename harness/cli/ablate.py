@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.devices import device_options
-from harness.cli.once import OnceGiven
 from harness.cli.options import run_options, run_spec
 from harness.cli.say import say
+from harness.cli.strict import StrictCommand
 from harness.cli.submission import here_or_submitted, submit_options
 from harness.errors import HarnessError
 from harness.scores import METRICS
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 PARTS = ("left_out", "alone")
 
 
-@click.command(cls=OnceGiven)
+@click.command(cls=StrictCommand)
 @run_options
 @click.option(
     "--seeds",

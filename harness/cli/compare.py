@@ -10,12 +10,12 @@ import click
 
 from harness import api
 from harness.cli.completion import complete_data, complete_run
-from harness.cli.once import OnceGiven
 from harness.cli.say import say
+from harness.cli.strict import StrictCommand
 from harness.scores import METRICS, PLAIN, Metric
 
 
-@click.command(cls=OnceGiven)
+@click.command(cls=StrictCommand)
 @click.argument("before", metavar="FIRST", shell_complete=complete_run)
 @click.argument("after", metavar="SECOND", shell_complete=complete_run)
 @click.option("--split", help="test, val or ilsvrc.  [default: the first that both were scored on]")

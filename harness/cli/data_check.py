@@ -13,9 +13,9 @@ import click
 from harness.cli.devices import node_options, on_devices
 from harness.cli.editions import edition_option
 from harness.cli.local_rank import local_rank_option
-from harness.cli.once import OnceGiven
 from harness.cli.own_pictures import own_kind, own_tables
 from harness.cli.say import say
+from harness.cli.strict import StrictCommand
 from harness.data.webvision.lists.editions import EDITIONS
 from harness.errors import HarnessError
 from harness.machine.place import Place, read_place
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from harness.data.webvision.check.report import IndexBases, Report
 
 
-@click.command(cls=OnceGiven)
+@click.command(cls=StrictCommand)
 @click.argument("path", type=click.Path(path_type=Path))
 @edition_option
 @click.option(

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.once import OnceGiven
 from harness.cli.say import say
+from harness.cli.strict import StrictCommand
 from harness.errors import HarnessError
 from harness.progress import ProgressLine
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from harness.data.webvision.index.build import IndexResult
 
 
-@click.command(cls=OnceGiven)
+@click.command(cls=StrictCommand)
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option(
     "--output",

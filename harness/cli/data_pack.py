@@ -10,14 +10,14 @@ from pathlib import Path
 import click
 
 from harness.cli.data_index import describe
-from harness.cli.once import OnceGiven
 from harness.cli.say import say
+from harness.cli.strict import StrictCommand
 from harness.progress import ProgressLine
 
 MOST_SHOWN = 20  # broken pictures
 
 
-@click.command(cls=OnceGiven)
+@click.command(cls=StrictCommand)
 @click.argument("path", type=click.Path(path_type=Path))
 @click.argument("output", type=click.Path(file_okay=False, path_type=Path))
 @click.option(

@@ -7,13 +7,13 @@ from pathlib import Path
 import click
 
 from harness.cli.editions import edition_option
-from harness.cli.once import OnceGiven
 from harness.cli.own_pictures import own_kind
 from harness.cli.say import say
+from harness.cli.strict import StrictCommand
 from harness.progress import ProgressLine
 
 
-@click.command(cls=OnceGiven)
+@click.command(cls=StrictCommand)
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option(
     "--output",

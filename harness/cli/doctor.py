@@ -7,12 +7,12 @@ from pathlib import Path
 
 import click
 
-from harness.cli.once import OnceGiven
 from harness.cli.say import say
+from harness.cli.strict import StrictCommand
 from harness.terminal import visible
 
 
-@click.command(cls=OnceGiven)
+@click.command(cls=StrictCommand)
 @click.option("--thorough", is_flag=True, help="Also import torch and DeepSpeed; takes seconds.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.pass_obj

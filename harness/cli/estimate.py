@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.devices import Planned, planned_options
-from harness.cli.once import OnceGiven
 from harness.cli.options import run_options, run_spec
 from harness.cli.say import say
+from harness.cli.strict import StrictCommand
 from harness.errors import HarnessError
 from harness.progress import ProgressLine
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 MOST_IMAGES = 1 << 40
 
 
-@click.command(cls=OnceGiven)
+@click.command(cls=StrictCommand)
 @run_options
 @planned_options
 @click.option(

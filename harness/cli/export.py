@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from harness.cli.once import OnceGiven
 from harness.cli.say import say
+from harness.cli.strict import StrictCommand
 
 
-@click.command(cls=OnceGiven)
+@click.command(cls=StrictCommand)
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True)
 @click.option(
     "-o",

@@ -11,14 +11,14 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from harness.cli.once import OnceGiven
+from harness.cli.strict import StrictCommand
 from harness.errors import HarnessError, unknown
 from harness.spec import usable_home
 
 SYNONYMS = {"train": "run", "fit": "run", "board": "leaderboard"}
 
 
-class LazyGroup(OnceGiven, click.Group):
+class LazyGroup(StrictCommand, click.Group):
     """A group whose command ``name`` is the attribute ``name`` of the module ``prefix + name``.
 
     ``order`` lists the commands in the order of the help. With ``group``, installed packages add
@@ -68,10 +68,10 @@ def _no_command(name: str, names: list[str]) -> str:
     return unknown("command", name, names, listing="commands")
 
 
-class NamedGroup(OnceGiven, click.Group):
+class NamedGroup(StrictCommand, click.Group):
     """A group that says which command may be meant by an unknown name."""
 
-    command_class = OnceGiven
+    command_class = StrictCommand
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -11,8 +11,8 @@ import click
 from harness.cli.add import add_option, add_submissions
 from harness.cli.board_site import refuse_with_site, site_option, write_board_site
 from harness.cli.completion import complete_data, complete_method, complete_seed
-from harness.cli.once import OnceGiven
 from harness.cli.say import say
+from harness.cli.strict import StrictCommand
 from harness.errors import HarnessError
 
 FORMATS = ("table", "markdown", "csv", "json", "latex", "html")
@@ -20,7 +20,7 @@ EPOCHS = ("last", "best", "averaged", "all")
 NARROWEST, WIDEST, USUAL = 40, 120, 100  # characters of a table
 
 
-@click.command("leaderboard", cls=OnceGiven)
+@click.command("leaderboard", cls=StrictCommand)
 @click.option(
     "--data",
     multiple=True,

@@ -10,14 +10,14 @@ import click
 
 from harness import api
 from harness.cli.devices import Planned, planned_options
-from harness.cli.once import OnceGiven
 from harness.cli.options import run_arguments, run_choices, run_options, run_spec
 from harness.cli.say import say
+from harness.cli.strict import StrictCommand
 from harness.errors import HarnessError
 from harness.jobs.export import FORMATS, Format, Machines, job_file
 
 
-@click.command(cls=OnceGiven)
+@click.command(cls=StrictCommand)
 @run_options
 @click.option(
     "--export",

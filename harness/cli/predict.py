@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.completion import complete_data
-from harness.cli.once import OnceGiven
 from harness.cli.say import say
+from harness.cli.strict import StrictCommand
 
 if TYPE_CHECKING:
     from harness.scores import Epoch
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from harness.testing.predictions import StoredPredictions
 
 
-@click.command(cls=OnceGiven)
+@click.command(cls=StrictCommand)
 @click.argument("run", metavar="RUN")
 @click.option("--split", default="test", show_default=True, help="Split to predict.")
 @click.option(

@@ -14,9 +14,9 @@ from click.shell_completion import CompletionItem
 
 from harness.cli.completion import complete_data, complete_field
 from harness.cli.devices import device_options
-from harness.cli.once import OnceGiven
 from harness.cli.options import run_spec
 from harness.cli.say import say
+from harness.cli.strict import StrictCommand
 from harness.cli.submission import here_or_submitted, submit_options
 from harness.scores import METRICS, metric_label
 from harness.spec import ENGINES
@@ -43,7 +43,7 @@ def complete_table(
     return [CompletionItem(n) for n in names if n.startswith(incomplete)]
 
 
-@click.command(cls=OnceGiven)
+@click.command(cls=StrictCommand)
 @click.argument("tables", nargs=-1, metavar="[TABLE]...", shell_complete=complete_table)
 @click.option(
     "--data",

@@ -9,12 +9,12 @@ from typing import Any
 import click
 
 from harness.cli.devices import device_options, node_options, on_devices
-from harness.cli.once import OnceGiven
 from harness.cli.options import run_options, run_spec
+from harness.cli.strict import StrictCommand
 from harness.machine.place import Place
 
 
-@click.command(cls=OnceGiven)
+@click.command(cls=StrictCommand)
 @run_options
 @device_options
 @node_options

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.once import OnceGiven
 from harness.cli.say import say
+from harness.cli.strict import StrictCommand
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SHOWN = 20  # problems that are printed
 
 
-@click.command(cls=OnceGiven)
+@click.command(cls=StrictCommand)
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
     "--data",

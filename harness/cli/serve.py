@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from harness.cli.once import OnceGiven
 from harness.cli.say import say
+from harness.cli.strict import StrictCommand
 
 
-@click.command(cls=OnceGiven)
+@click.command(cls=StrictCommand)
 @click.option(
     "--port",
     type=click.IntRange(0, 65_535),

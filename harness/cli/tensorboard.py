@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
-from harness.cli.once import OnceGiven
+from harness.cli.strict import StrictCommand
 
 
-@click.command(cls=OnceGiven)
+@click.command(cls=StrictCommand)
 @click.option("--port", type=click.IntRange(0, 65_535), default=6006, show_default=True)
 @click.option(
     "--host", default="127.0.0.1", show_default=True, help="Address to listen on: this machine."

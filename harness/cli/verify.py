@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.completion import complete_data, complete_record
-from harness.cli.once import OnceGiven
 from harness.cli.say import say
+from harness.cli.strict import StrictCommand
 from harness.errors import HarnessError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 TESTED = ("train", "val", "test", "ilsvrc")
 
 
-@click.command(cls=OnceGiven)
+@click.command(cls=StrictCommand)
 @click.argument("what", metavar="[RECORD|FOLDER]...", nargs=-1, shell_complete=complete_record)
 @click.option(
     "--data",

@@ -120,12 +120,17 @@ def _split(records: Sequence[ResultRecord], asked: str | None, protocol: str) ->
     """Return the split to compare on; raises HarnessError if a run was not scored on it."""
     terms = [{(score.split, score.protocol) for score in record.scores} for record in records]
     shared = set.intersection(*terms)
-    split = asked or shared_split(records, protocol)
+    split = shared_split(records, protocol) if asked is None else asked
     if split is not None and (split, protocol) in shared:
         return split
     listed = [f"{found}, {its_protocol}" for found, its_protocol in shared] or ["nothing"]
     raise HarnessError(
-        unknown("score", f"{split or SPLITS[0]}, {protocol}", listed, listing="both runs have")
+        unknown(
+            "score",
+            f"{SPLITS[0] if split is None else split}, {protocol}",
+            listed,
+            listing="both runs have",
+        )
     )
 
 

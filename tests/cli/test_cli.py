@@ -130,6 +130,19 @@ def test_every_option_that_holds_one_value_is_given_once(call: Call, tmp_path: P
     assert (outcome.status, call("plugins", "--json", "--json").status) == (2, 0)
 
 
+def test_nothing_is_given_that_is_empty(call: Call) -> None:
+    """A shell makes ``--data "$DATA"`` empty if DATA is not set: it must not mean the default."""
+    taken = [
+        f"{name} {words}"
+        for name, command in commands()
+        for param in command.params
+        if not (isinstance(param, click.Option) and param.is_flag)
+        for words in ([param.opts[-1], ""] if isinstance(param, click.Option) else [""],)
+        if not call(*name.split(), *words).err.endswith(" is empty; give it a value\n")
+    ]
+    assert not taken
+
+
 def test_every_command_explains_itself_by_example() -> None:
     silent = []
     for name, command in commands():
@@ -184,7 +197,6 @@ BASELINE = ("--plugin", "baseline", "--data", "synthweb:tiny")
 MALONG = ("--plugin", "malong_curriculum", "--data", "synthweb:tiny")
 WRONG = [
     (("--plugin", "basline"), "unknown plugin 'basline'; did you mean 'baseline'? installed: "),
-    (("--plugin", ""), "unknown plugin ''; installed: "),
     (("--plugin", "base\nline"), "unknown plugin 'base\\nline'"),
     ((*BASELINE, "--with", "consol"), "unknown plugin 'consol'; did you mean 'console'?"),
     ((*MALONG, "--set", "model=Z"), "knob model must be one of A, B, C, D, got 'Z'"),
