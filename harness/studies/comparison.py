@@ -124,14 +124,8 @@ def _split(records: Sequence[ResultRecord], asked: str | None, protocol: str) ->
     if split is not None and (split, protocol) in shared:
         return split
     listed = [f"{found}, {its_protocol}" for found, its_protocol in shared] or ["nothing"]
-    raise HarnessError(
-        unknown(
-            "score",
-            f"{SPLITS[0] if split is None else split}, {protocol}",
-            listed,
-            listing="both runs have",
-        )
-    )
+    named = SPLITS[0] if split is None else split
+    raise HarnessError(unknown("score", f"{named}, {protocol}", listed, listing="both runs have"))
 
 
 def _seed_pair(

@@ -127,7 +127,6 @@ def test_a_page_is_written_that_loads_nothing(board: Path, call: Call, tmp_path:
     ("arguments", "words"),
     [
         (("basline", "baseline"), "unknown run 'basline'; did you mean 'baseline'? on the board:"),
-        (("", "baseline"), "unknown run ''"),
         (("baseline-", "baseline"), "'baseline-' is a prefix of 3 records: "),
         (("baseline", "baseline"), "both ran on WebVision 1.0, synthweb-small v1; choose one with"),
         (("malong_curriculum", "malong_curriculum"), "cannot differ from itself; name two runs"),
