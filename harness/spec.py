@@ -75,10 +75,17 @@ class DataSpec:
         >>> DataSpec.parse("webvision1:/data/webvision?classes=0-49&source=google").path
         '/data/webvision'
         """
-        place, _, query = text.partition("?")
-        name, _, path = place.partition(":")
+        place, question, query = text.partition("?")
+        name, colon, path = place.partition(":")
         if not name:
             raise HarnessError(f"--data {text!r} names no data set; write NAME:PATH")
+        # As of a shell's variable that is not set: it must not mean the default.
+        for mark, after in ((colon, path), (question, query)):
+            if mark and not after:
+                raise HarnessError(
+                    f"--data {text!r} has nothing after {mark!r}; complete it, or leave the "
+                    f"{mark!r} out"
+                )
         options: dict[str, str] = {}
         for part in query.split("&") if query else ():
             key, equals, value = (unquote(word, errors=_BYTES) for word in part.partition("="))

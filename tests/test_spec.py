@@ -42,7 +42,6 @@ def test_the_text_of_a_data_spec_reads_as_the_same(
     ("text", "name", "path", "options"),
     [
         ("synthweb", "synthweb", None, {}),
-        ("synthweb:", "synthweb", None, {}),
         ("synthweb:tiny?seed=1", "synthweb", "tiny", {"seed": "1"}),
         ("synthweb?seed=1", "synthweb", None, {"seed": "1"}),
         ("webvision1:/data/a:b", "webvision1", "/data/a:b", {}),
@@ -51,7 +50,6 @@ def test_the_text_of_a_data_spec_reads_as_the_same(
         ("w:/d?a=/x+y z%3d=#1", "w", "/d", {"a": "/x+y z==#1"}),
         ("w:/a+b%20c#d&e=f%3fg", "w", "/a+b%20c#d&e=f?g", {}),
         ("w:/100%253F%2525?a=%E9", "w", "/100%3F%25", {"a": "\udce9"}),
-        ("w:/d?", "w", "/d", {}),
     ],
 )
 def test_data_is_read(text: str, name: str, path: str | None, options: dict[str, str]) -> None:
@@ -64,6 +62,9 @@ def test_data_is_read(text: str, name: str, path: str | None, options: dict[str,
         ("", "names no data set"),
         (":/data", "names no data set"),
         ("?seed=1", "names no data set"),
+        ("synthweb:", "nothing after ':'; complete it, or leave the ':' out"),
+        ("synthweb:?seed=1", "nothing after ':'"),
+        ("w:/d?", r"nothing after '\?'"),
         ("synthweb?seed", "key=value"),
         ("webvision1:/data/what?now", r"write %3F for a '\?' in a folder's name"),
         ("synthweb?seed=1&&b=2", "key=value"),

@@ -25,18 +25,17 @@ class StrictCommand(click.Command):
                     often = "twice" if times == 2 else f"{times} times"
                     ctx.fail(f"{param.opts[-1]} is given {often}; give it once")
                 if "" in _several(values.get(param.name or "")):
-                    name = (
-                        param.opts[-1]
-                        if isinstance(param, click.Option)
-                        else param.human_readable_name
-                    )
-                    raise HarnessError(f"{name} is empty; give it a value")
+                    raise HarnessError(f"{_name(param)} is empty; give it a value")
         return super().parse_args(ctx, args)
 
 
 def _holds_one(option: click.Option) -> bool:
     is_switch = option.is_flag and not option.secondary_opts
     return not (option.multiple or option.count or is_switch)
+
+
+def _name(param: click.Parameter) -> str:
+    return param.opts[-1] if isinstance(param, click.Option) else param.human_readable_name
 
 
 def _several(value: object) -> tuple[object, ...]:
