@@ -103,28 +103,31 @@ def examples(page: Path) -> dict[str, str]:
     return found
 
 
-def harness(*arguments: str, folder: Path, path: Path) -> subprocess.CompletedProcess[str]:
-    """Run the command line in ``folder`` with the distributions in ``path`` installed."""
-    environment = os.environ | {
-        "PYTHONPATH": f"{path}{os.pathsep}{ROOT}",
-        "OMP_NUM_THREADS": "1",
-        "CUDA_VISIBLE_DEVICES": "",
-    }
-    command = [sys.executable, "-m", "harness", "--home", str(folder / "home"), *arguments]
-    return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
+ALONE = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
 
 
 @pytest.fixture
-def tutorial(tmp_path, monkeypatch):
+def harness(fork, tiny_home, tmp_path):
+    """Run the command line in the test's folder with the distributions in ``site`` installed."""
+
+    def run_there(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = ("-m", "harness", "--home", str(tiny_home), *arguments)
+        path = f"{tmp_path / 'site'}{os.pathsep}{ROOT}"
+        with fork(*command, cwd=tmp_path, PYTHONPATH=path, **ALONE) as process:
+            out, err = process.communicate()
+        return subprocess.CompletedProcess(command, process.wait(), out, err)
+
+    return run_there
+
+
+@pytest.fixture
+def tutorial(tiny_home, tmp_path, monkeypatch):
     """The plugins of the tutorial and of the README, installed for this process."""
     page = ROOT / "docs" / "write-a-plugin.md"
     (pyproject,) = blocks(page, "toml")
     files = examples(page) | examples(ROOT / "README.md")
     install(tmp_path, pyproject + 'first_results = "first_results:FirstResults"\n', files)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setenv("HARNESS_HOME", str(tmp_path / "home"))
     importlib.invalidate_caches()
     yield tmp_path
     for file in files:
@@ -287,7 +290,7 @@ def table_rows(text: str) -> list[list[str]]:
 
 
 @pytest.mark.slow
-def test_every_hook_example_takes_part_in_a_run(tmp_path):
+def test_every_hook_example_takes_part_in_a_run(harness, tmp_path):
     page = ROOT / "docs" / "hooks.md"
     (pyproject,) = blocks(page, "toml")
     files = examples(page)
@@ -297,9 +300,7 @@ def test_every_hook_example_takes_part_in_a_run(tmp_path):
     (line,) = (line for line in commands(page) if "--plugin two_sizes" in line)
     asked = shlex.split(line)[1:]
 
-    ended = harness(
-        *asked, *TINY, "--stage", "input_size=32", folder=tmp_path, path=tmp_path / "site"
-    )
+    ended = harness(*asked, *TINY, "--stage", "input_size=32")
 
     assert ended.returncode == 0, ended.stderr
     (path,) = (tmp_path / "home" / "records").glob("*.json")
@@ -353,14 +354,14 @@ def test_the_profile_of_a_hook_example_is_shown(hook_examples, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_hook_examples_keep_the_contract(hook_examples, tmp_path):
+def test_the_hook_examples_keep_the_contract(hook_examples, tiny_home):
     names = [
         entry.name for entry in find_plugins().values() if entry.distribution == "hook-examples"
     ]
     assert len(names) == len(HOOKS) + 1
     for name in names:
         data = hook_examples if name == "folders" else None
-        assert check_plugin(name, data=data, home=tmp_path) == []
+        assert check_plugin(name, data=data, home=tiny_home) == []
 
 
 def draw_folders(root: Path) -> None:
@@ -402,16 +403,16 @@ class Look:
 
 
 @pytest.mark.slow
-def test_the_files_of_a_stage_are_those_that_the_page_lists(tmp_path, monkeypatch):
+def test_the_files_of_a_stage_are_those_that_the_page_lists(harness, tmp_path, monkeypatch):
     install(tmp_path / "site", KILLED_PROJECT, {"killed.py": KILLED})
     asked = ("run", "--plugin", "killed", "--data", "synthweb:tiny", "--engine", "torch")
     asked += ("--stage", "epochs=3", "--checkpoint-seconds", "0")
     monkeypatch.setenv("DIES", "1")
-    killed = harness(*asked, folder=tmp_path, path=tmp_path / "site")
+    killed = harness(*asked)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     unfinished = files_of_stages(tmp_path)
     monkeypatch.delenv("DIES")
-    ended = harness(*asked, folder=tmp_path, path=tmp_path / "site")
+    ended = harness(*asked)
     assert ended.returncode == 0, ended.stderr
     finished = files_of_stages(tmp_path)
 
@@ -461,27 +462,15 @@ def test_the_tutorial_runs(tutorial, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_python_of_readme_and_guide_runs(tmp_path):
+def test_the_python_of_readme_and_guide_runs(fork, tiny_home, tmp_path):
     scripts = examples(ROOT / "README.md") | examples(ROOT / "docs" / "python.md")
     assert {"in_a_notebook.py", "from_python.py", "one_formula.py"} <= set(scripts)
-    environment = os.environ | {
-        "HARNESS_HOME": str(tmp_path / "home"),
-        "OMP_NUM_THREADS": "1",
-        "CUDA_VISIBLE_DEVICES": "",
-    }
     printed = {}
     for name, text in scripts.items():
         (tmp_path / name).write_text(text)
-        done = subprocess.run(
-            [sys.executable, name],
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, f"{name}: {done.stderr}"
-        printed[name] = done.stdout
+        with fork(str(tmp_path / name), cwd=tmp_path, **ALONE) as process:
+            printed[name], err = process.communicate()
+        assert process.wait() == 0, f"{name}: {err}"
     assert "malong_curriculum model=B, seed 1" in printed["in_a_notebook.py"]
     assert "top1_percent" in printed["in_a_notebook.py"]
     assert "malong_curriculum model=B, seed 1" in printed["from_python.py"]
