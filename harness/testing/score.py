@@ -98,28 +98,39 @@ class Evaluation:
             chosen.append(replace(member, protocols=only))
         narrow = replace(self, members=chosen)
         files, ensemble = [member.weights[epoch] for member in chosen], Ensemble(self.combine)
+        alone = narrow._alone(files)
         for split in self.tested:  # learned weights are learned on val
             if self.combine == "learned" and len(chosen) > 1 and split.split == "val":
-                narrow._tops(files, split, ensemble)
-        top = narrow._tops(files, samples, ensemble)[protocol]
+                narrow._tops(files, split, ensemble, alone)
+        top = narrow._tops(files, samples, ensemble, alone)[protocol]
         return StoredPredictions(np.asarray(samples.files), samples.label, top.classes)
 
     def _scores(self, files: Sequence[Path], epoch: Epoch) -> list[Score]:
-        ensemble = Ensemble(self.combine)
+        ensemble, alone = Ensemble(self.combine), self._alone(files)
         scores = []
         for samples in self.tested:
-            for protocol, top in self._tops(files, samples, ensemble).items():
+            for protocol, top in self._tops(files, samples, ensemble, alone).items():
                 path = self.folder / f"{samples.split}-{protocol.replace(' ', '-')}-{epoch}.npz"
                 sha256 = self.ranks.decided(partial(save_predictions, path, samples, top))
                 scores.append(score_of(samples, top, protocol, "last", sha256))
         return scores
 
-    def _tops(self, files: Sequence[Path], samples: Samples, ensemble: Ensemble) -> dict[str, Top]:
+    def _alone(self, files: Sequence[Path]) -> nn.Module | None:
+        """Return the only network; None of several, one of which at a time is in memory."""
+        first, *others = self.members
+        return None if others else self.ranks.together(lambda: first.network(files[0]))
+
+    def _tops(
+        self,
+        files: Sequence[Path],
+        samples: Samples,
+        ensemble: Ensemble,
+        alone: nn.Module | None,
+    ) -> dict[str, Top]:
         """Return the likeliest classes of every image by protocol, in every rank."""
-        (first, *others), protocols = self.members, self.members[0].protocols
-        if not others:
-            network = self.ranks.together(lambda: first.network(files[0]))
-            return _predicted(network, _pictures(samples), protocols, self.ranks, self.threads)
+        protocols = self.members[0].protocols
+        if alone is not None:
+            return _predicted(alone, _pictures(samples), protocols, self.ranks, self.threads)
         answers = self.ranks.together(
             lambda: [
                 self._answers(member, file, samples)
