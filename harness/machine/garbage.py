@@ -31,9 +31,12 @@ def keep() -> None:
 
 
 def free_cycles(held: Iterable[ReferenceType[Any]]) -> None:
-    """Look at all objects now if one of these is still there: only a cycle can hold it.
+    """Look for cycles until all of these are gone, at the newest objects first.
 
-    A look takes 0.2 s in a process with torch and timm, a quarter of a run on tiny data.
+    What is still there is held by a cycle. A look at all objects takes 0.2 s in a process with
+    torch and timm, a quarter of a run on tiny data; one at the newest takes 0.002 s.
     """
-    if any(reference() is not None for reference in held):
-        gc.collect()
+    references = [*held]
+    for generation in range(len(gc.get_threshold())):
+        if any(reference() is not None for reference in references):
+            gc.collect(generation)
