@@ -39,4 +39,5 @@ def tensorboard(home: Path, port: int, host: str) -> None:
     board.configure(
         argv=["tensorboard", "--logdir", str(folder), "--host", host, "--port", str(port)]
     )
-    sys.exit(board.main())
+    if board.main():
+        sys.exit(2)  # it has said why, as of a port that is taken

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import socket
 import subprocess
 import sys
 import time
@@ -259,6 +260,17 @@ def test_harness_tensorboard_shows_the_runs(
                 assert curves_of(spec).name in answer.read().decode()
         finally:
             shown.terminate()
+
+
+@pytest.mark.slow
+def test_a_taken_port_is_the_users_to_correct(
+    harness_process: Callable[..., Any], harness_home: Path
+) -> None:
+    (harness_home / "tensorboard").mkdir(parents=True)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ended = harness_process("tensorboard", "--port", str(taken.getsockname()[1]))
+    assert ended.status == 2
+    assert "already in use" in ended.err
 
 
 def test_without_curves_there_is_nothing_to_show(call: Callable[..., Any]) -> None:
