@@ -34,6 +34,7 @@ from harness.knobs import UNSTATED, KnobInfo, knobs_of, parse_value
 from harness.samplers import Rows
 from harness.samples import Samples
 from harness.spec import RunSpec
+from harness.training.batches import seed_draws
 from harness.training.outputs import others_of
 from harness.training.rehearsal import LATE, Trial, apply_batch_tricks, loss_values, rehearse
 from harness.values import Trick, apply
@@ -198,7 +199,7 @@ def check_loss(stage: StageRecipe, trial: Trial) -> Iterator[str]:
 
 
 def _network(spec: RunSpec, hooks: Hooks, stage: StageRecipe, outputs: int) -> Module:
-    torch.manual_seed(0)
+    seed_draws(0)
     return apply(stage.model, hooks.build_model(spec, stage.stage, outputs))
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from harness.samples import Predictions, Samples, StageOutputs
+from harness.training.batches import seed_draws
 from harness.values import Batch
 
 T = TypeVar("T")
@@ -55,7 +56,7 @@ def twice(call: Callable[[], T]) -> tuple[T, T]:
     for seed in (1, 2):
         random.seed(seed)
         np.random.seed(seed)  # noqa: NPY002 - the global state is what is tried
-        torch.manual_seed(seed)
+        seed_draws(seed)
         results.append(call())
     first, second = results
     return first, second

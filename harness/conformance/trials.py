@@ -11,7 +11,6 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from harness.assembly.activation import Activation
@@ -22,6 +21,7 @@ from harness.conformance.fakes import same_tensors
 from harness.hookspecs import hookimpl
 from harness.session.stage_runner import StageRunner
 from harness.spec import Override
+from harness.training.batches import seed_draws
 from harness.training.checkpoints import load_tensors
 from harness.training.interrupt import Interrupted
 from harness.training.ranks import join_ranks
@@ -98,7 +98,7 @@ def train_once(
         for _ in range(MOST_TRIES):
             random.seed(seed)
             np.random.seed(seed)  # noqa: NPY002 - the global state is what is tried
-            torch.manual_seed(seed)
+            seed_draws(seed)
             active = [*case.before, Active(case.name, case.plugin), *case.after, *further]
             hooks = Hooks(active, method=spec.plugin)
             try:

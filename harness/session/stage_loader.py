@@ -25,6 +25,7 @@ from harness.store.stages import OUTPUTS, StageFolder, weights_file
 from harness.terminal import note
 from harness.testing.predict import extract_features
 from harness.testing.score import Member
+from harness.training.batches import seed_draws
 from harness.training.checkpoints import drop_unfinished, load_tensors
 from harness.training.initial_weights import load_weights, read_weights
 from harness.training.ranks import Ranks
@@ -81,7 +82,7 @@ class StageLoader:
         one.
         """
         seeds = self.random(recipe, 0).integers(1 << 62, size=number + 1)
-        torch.manual_seed(int(seeds[number]))
+        seed_draws(int(seeds[number]))
         hooks, spec = self._prepared.hooks, self._prepared.spec
         begins = start and weights is None
         stage = recipe.stage if begins else replace(recipe.stage, weights=None)

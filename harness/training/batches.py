@@ -112,14 +112,19 @@ def to_device(batch: Batch, device: torch.device, **fields: Any) -> Batch:
     )
 
 
-def seed_draws(seed: int, device: torch.device) -> None:
+def seed_draws(seed: int, device: torch.device | None = None) -> None:
     """Seed what draws on this device and on the CPU without a generator, such as dropout.
+
+    Without a device, every GPU, if there is one.
 
     The same draws as after torch.manual_seed, which seeds every kind of device: without a GPU it
     formats stack traces for the day that one is used, 100 microseconds a call.
     """
     torch.default_generator.manual_seed(seed)
-    if device.type == "cuda":
+    if device is None:
+        if torch.cuda.is_available():
+            torch.cuda.manual_seed_all(seed)
+    elif device.type == "cuda":
         with torch.cuda.device(device):
             torch.cuda.manual_seed(seed)
 

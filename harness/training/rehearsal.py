@@ -23,7 +23,7 @@ from harness.errors import HarnessError, PluginError
 from harness.samplers import draw_seed
 from harness.samples import Samples
 from harness.training.averaging import check_averaged
-from harness.training.batches import cross_entropy
+from harness.training.batches import cross_entropy, seed_draws
 from harness.training.memory import saved_for_backward
 from harness.training.optimizer import build_optimizer, freeze
 from harness.training.outputs import LOGITS, logits_of, others_of, with_logits
@@ -59,7 +59,7 @@ def rehearse(
             check_share(recipe.who(stage.average), share)
     _check_pictures(recipe)
     with torch.random.fork_rng():
-        torch.manual_seed(0)
+        seed_draws(0)
         trial = Trial.of(recipe, module, samples)
         _check_optimizer(recipe, module, named)
         # Tricks may begin with a part of the stage.
