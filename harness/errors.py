@@ -18,6 +18,10 @@ class PluginError(HarnessError):
     """A plugin cannot be loaded, returns something wrong, or contradicts another plugin."""
 
 
+class NothingAddedError(HarnessError):
+    """A plugin named by ``--with`` would change nothing, but the run's name would say it did."""
+
+
 class DataError(HarnessError):
     """A data set on disk is not what its edition says."""
 

@@ -15,6 +15,7 @@ class ChosenTricks:
     def __init__(self, without: Sequence[str]) -> None:
         self._without = {name.lower(): name for name in without}
         self._met: dict[str, str] = {}
+        self._brought: set[str] = set()
 
     def of(
         self, plugin: str, hook: str, tricks: Iterable[Any], stage: str
@@ -24,6 +25,7 @@ class ChosenTricks:
         for trick in tricks:
             name = type(trick).__name__
             self._met[name.lower()] = name
+            self._brought.add(plugin)
             if name.lower() not in self._without:
                 found.append(Contribution(plugin, trick, hook, stage))
         return found
@@ -42,6 +44,10 @@ class ChosenTricks:
                 f"tricks, not {tricks!r:.80}"
             )
         return self.of(method, hook, tricks, stage)
+
+    def has_from(self, plugin: str) -> bool:
+        """Return whether a plugin brought a trick, left out or not."""
+        return plugin in self._brought
 
     def check_without(self) -> None:
         """Raise HarnessError if a name to leave out was never met."""

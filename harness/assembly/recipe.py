@@ -169,6 +169,7 @@ def resolve(
     for member in members:
         apply(testing, plain_view(member.stage))  # each checks what it returns
     hooks.check_without()
+    hooks.check_added(spec)
     return Recipe(
         stages=tuple(recipes.values()),
         members=members,

@@ -61,7 +61,7 @@ OPTIONS: Sequence[Callable[[Any], Any]] = (
         multiple=True,
         metavar="NAME",
         shell_complete=complete_plugin,
-        help="Add a plugin, such as an observer or a data set; repeatable.",
+        help="Add a plugin to the method, such as a trick or an observer; repeatable.",
     ),
     click.option(
         "--without",

@@ -11,7 +11,7 @@ from harness.assembly.activation import Activation
 from harness.assembly.identity import what_decides
 from harness.assembly.prepare import prepare
 from harness.assembly.recipe import UNREAD, DataIdentity, Recipe, StageRecipe, resolve
-from harness.errors import HarnessError
+from harness.errors import HarnessError, NothingAddedError
 from harness.planning.throughput import Span, known_seconds, total
 from harness.spec import RunSpec
 from harness.store.origins import is_made_here
@@ -148,20 +148,32 @@ class _Adding:
             plugin=BASELINE,
             knobs={},
             without=(),
-            extra=tuple(name for name in method.extra if name != BASELINE),
+            extra=(),
             overrides=tuple(one for one in method.overrides if not one.stage),
         )
-        self._with_all = replace(self._baseline, extra=(method.plugin, *self._baseline.extra))
+        # What adds nothing to the baseline may still add to the method.
+        further = [name for name in method.extra if name != BASELINE]
+        extra = tuple(name for name in further if self._with((name,)) is not None)
+        self._baseline = replace(self._baseline, extra=extra)
+        self._with_all = replace(self._baseline, extra=(method.plugin, *extra))
+
+    def _with(self, extra: tuple[str, ...]) -> dict[str, set[str]] | None:
+        """Return the tricks of the baseline with further plugins; None if one adds nothing."""
+        spec = replace(self._baseline, extra=extra)
+        try:
+            return _settings(resolve(spec, Activation(spec).hooks, UNREAD))
+        except NothingAddedError:
+            return None
 
     @cached_property
     def _own(self) -> dict[str, set[str]]:
         """The baseline's own tricks, which stay on both sides."""
-        return _settings(resolve(self._baseline, Activation(self._baseline).hooks, UNREAD))
+        return self._with(self._baseline.extra) or {}
 
     @cached_property
     def _added(self) -> dict[str, set[str]]:
         """The tricks of the baseline with the method added as an extra plugin."""
-        return _settings(resolve(self._with_all, Activation(self._with_all).hooks, UNREAD))
+        return self._with(self._with_all.extra) or {}
 
     def alone(self, trick: AblatedTrick) -> Variant:
         """Return the run with one trick, or the reason why there is none.

@@ -72,14 +72,15 @@ def test_a_broken_command_is_one_line(name: str, words: str, greeting: None, cal
 
 
 def test_knobs_of_an_added_plugin_are_set_by_its_name(call: Call) -> None:
-    asked = ("plan", "--plugin", "baseline", "--data", "synthweb:tiny", "--with", "pci")
-    ended = call(*asked, "--set", "pci.mixup_alpha=0.7")
+    asked = ("plan", "--plugin", "baseline", "--data", "synthweb:tiny")
+    asked = (*asked, "--with", "malong_curriculum")
+    ended = call(*asked, "--set", "malong_curriculum.stem=multi_scale")
     assert ended.status == 0, ended.err
-    assert "baseline pci.mixup_alpha=0.7 +pci" in ended.out
+    assert "baseline malong_curriculum.stem=multi_scale +malong_curriculum" in ended.out
     for wrong, words in (
-        ("pcl.alpha=1", "unknown plugin of this run 'pcl'; did you mean 'pci'?"),
-        ("pci.alpha=1", "unknown knob of pci 'alpha'"),
-        ("pci.mixup_alpha=x", "is not a float"),
+        ("malong.stem=plain", "unknown plugin of this run 'malong'; did you mean 'malong_curric"),
+        ("malong_curriculum.alpha=1", "unknown knob of malong_curriculum 'alpha'"),
+        ("malong_curriculum.lr=x", "is not a float"),
     ):
         ended = call(*asked, "--set", wrong)
         assert ended.status == 2

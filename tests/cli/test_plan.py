@@ -10,6 +10,8 @@ from typing import Any
 import click
 import pytest
 
+from harness.assembly.discovery import plugins_with
+from harness.spec import default_home
 from harness.store.files import write_text
 from harness.store.record import ResultRecord
 from harness.store.record_files import write_record
@@ -99,11 +101,58 @@ def test_a_record_that_is_there_is_said(
 
 
 def test_another_method_adds_the_tricks_of_its_hooks(plan: Call) -> None:
-    planned = plan("--plugin", "baseline", "--with", "malong_curriculum", "--set", "crops=1")
+    stem = ("--set", "malong_curriculum.stem=multi_scale")
+    planned = plan("--plugin", "baseline", "--with", "malong_curriculum", *stem)
     assert planned["plugins"][:2] == ["baseline", "malong_curriculum"]
     assert [stage["name"] for stage in planned["stages"]] == ["train"]
-    assert planned["label"] == "baseline crops=1 +malong_curriculum"
-    assert planned["protocols"] == ["1 view: val, test"]  # the views are part of its plan
+    assert planned["label"] == "baseline malong_curriculum.stem=multi_scale +malong_curriculum"
+    assert "MultiScaleStem" in json.dumps(planned["stages"])
+    assert planned["protocols"] == plan("--plugin", "baseline")["protocols"]
+
+
+def test_a_method_that_adds_nothing_is_refused_as_a_further_plugin(call: Call) -> None:
+    """Its row "baseline +elr" would be that of the baseline."""
+    methods = [name for name in plugins_with("plan", default_home()) if name != "baseline"]
+    added = {
+        name: outcome
+        for name in methods
+        if (outcome := call("plan", "--plugin", "baseline", "--with", name, *TINY)).err
+        != f"Error: --with {name} adds nothing to this run: only the plan of --plugin is used; "
+        f"run it by --plugin {name}\n"
+    }
+    assert len(methods) > 15
+    assert added == {}
+
+
+SOMETIMES = """
+from harness.hookspecs import hookimpl
+class Sharp:
+    def __call__(self, loss):
+        return loss
+class Plugin:
+    @hookimpl
+    def loss_tricks(self, stage):
+        return [Sharp()] if stage.epochs == 2 else []
+class Nothing:
+    pass
+"""
+
+
+def test_what_has_no_trick_for_a_run_is_refused_but_not_what_is_left_out(
+    plan: Call, call: Call, install: Callable[..., Path]
+) -> None:
+    points = "sometimes = sometimes:Plugin\nnothing = sometimes:Nothing"
+    install("sometimes", SOMETIMES, points=points)
+    asked = ("--plugin", "baseline", "--with", "sometimes")
+    refused = call("plan", *asked, *TINY).error
+    assert refused == (
+        "--with sometimes adds nothing to this run: its loss_tricks returned no trick; leave it out"
+    )
+    two = (*asked, "--stage", "epochs=2")
+    assert "Sharp" in json.dumps(plan(*two)["stages"])
+    assert plan(*two, "--without", "Sharp")["label"] == "baseline +sometimes -Sharp epochs=2"
+    nothing = call("plan", "--plugin", "baseline", "--with", "nothing", *TINY).error
+    assert nothing == "--with nothing adds nothing to this run: it has no hook; leave it out"
 
 
 def test_a_trick_is_left_out(plan: Call) -> None:
