@@ -20,7 +20,7 @@ from harness.store import lock
 
 Call = Callable[..., Any]
 TINY = ("--data", "synthweb:tiny")
-SHORT = ("--stage", "epochs=1", "--engine", "torch")
+SHORT = ("--stage", "epochs=1", "--engine", "torch", "--set", "crops=1")
 # What each command needs before the path that it writes; DATA and PACKED are data sets.
 WRITERS = {
     "ablate --output": ("ablate", "--plugin", "baseline", *TINY, *SHORT, "--seed", "5", "--output"),
@@ -78,8 +78,8 @@ def test_a_full_disk_under_an_output_is_one_line_for_every_command(
 ) -> None:
     pytest.importorskip("matplotlib")
     for seed in ("0", "1"):
-        run = ("run", "--plugin", "baseline", *TINY, "--seed", seed, "--stage", "epochs=1")
-        assert call(*run, "--engine", "torch").status == 0
+        run = ("run", "--plugin", "baseline", *TINY, *SHORT, "--seed", seed)
+        assert call(*run).status == 0
     packed = tmp_path / "packed"
     assert call("data", "pack", str(drawn_tiny), str(packed)).status == 0
     names = {"DATA": str(drawn_tiny), "PACKED": str(packed)}

@@ -285,6 +285,8 @@ ASK = """
 import socket, sys
 from pathlib import Path
 from harness.errors import HarnessError
+from harness.machine.garbage import collect_seldom
+collect_seldom()
 from harness.planning.estimate import estimate
 from harness.spec import DataSpec, Override, RunSpec
 
