@@ -15,7 +15,7 @@ import tempfile
 import textwrap
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -282,35 +282,42 @@ class Forked:
             file.close()
 
 
-@pytest.fixture(scope="session")
-def fork_server() -> Iterator[socket.socket]:
-    """The socket that takes the requests of tests/fork_server.py."""
+@contextmanager
+def serving(python: str, home: Path) -> Iterator[Callable[..., Forked]]:
+    """Yield what starts ``python ARGUMENTS``, by default in ``home``: tests/fork_server.py."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     program = str(Path(__file__).with_name("fork_server.py"))
     with theirs:
         server = subprocess.Popen(
-            [sys.executable, program, str(theirs.fileno())],
+            [python, program, str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             env=os.environ | {"OMP_NUM_THREADS": "1"},  # several of its forks share the cores
         )
+
+    def start(*arguments: str, cwd: Path = home, **environment: str) -> Forked:
+        surroundings = {**os.environ, **environment}
+        asked = {"arguments": arguments, "cwd": str(cwd), "environment": surroundings}
+        return Forked(ours, asked)
+
     with server, closing(ours):
-        yield ours
+        yield start
 
 
 @pytest.fixture(scope="session")
-def fork(homes: Path, fork_server: socket.socket) -> Callable[..., Forked]:
+def fork(homes: Path) -> Iterator[Callable[..., Forked]]:
     """Start ``python ARGUMENTS`` away from the repository, without the 2.5 s of its imports.
 
     Whether a command starts at all, what it imports and where from is tested by others.
     """
+    with serving(sys.executable, homes) as start:
+        yield start
 
-    def start(*arguments: str, cwd: Path = homes, **environment: str) -> Forked:
-        surroundings = {**os.environ, **environment}
-        asked = {"arguments": arguments, "cwd": str(cwd), "environment": surroundings}
-        return Forked(fork_server, asked)
 
-    return start
+@pytest.fixture(scope="session")
+def forks_of() -> Callable[[str, Path], AbstractContextManager[Callable[..., Forked]]]:
+    """Let the Python of another environment start processes, as ``fork`` does with this one's."""
+    return serving
 
 
 @pytest.fixture

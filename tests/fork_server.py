@@ -18,6 +18,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from harness.machine.garbage import NEW_OBJECTS
+
 # What a command has at its start; DeepSpeed is imported only by runs that it trains.
 IMPORTED = ("harness.cli.run", "harness.session.result", "timm")
 
@@ -76,9 +78,12 @@ def become(arguments: list[str], cwd: str, environment: dict[str, str]) -> None:
 
 if __name__ == "__main__":
     del sys.path[0]  # the folder of the tests, whose names must not be imported as libraries
+    gc.disable()
     for module in IMPORTED:
         importlib.import_module(module)
     gc.freeze()  # to look at what was imported would copy it into each fork
+    gc.set_threshold(NEW_OBJECTS)
+    gc.enable()
     request = next_request(socket.socket(fileno=int(sys.argv[1])))
     if request is not None:
         become(**request)

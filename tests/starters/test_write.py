@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from harness.conformance import check_plugin, plugin_checks
 from harness.spec import DataSpec
 from harness.starters.write import COMMANDS, KINDS, Kind, check_name, write_package
 
+Inside = Callable[..., subprocess.CompletedProcess[str]]
 ROOT = Path(__file__).parents[2]
 INSTALLED_ALONE = {"HARNESS_PLUGINS_DIR": "", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
 
@@ -99,29 +99,34 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def inside(environment: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+@pytest.fixture(scope="module")
+def inside(environment: Path, drawn_data: Path, forks_of: Callable[..., Any]) -> Iterator[Inside]:
     """Run Python in the environment, away from the packages' folders."""
-    command = [environment / "venv" / "bin" / "python", "-m", *map(str, arguments)]
-    variables = os.environ | INSTALLED_ALONE | {"HARNESS_HOME": str(environment / "home")}
-    return subprocess.run(
-        command,
-        cwd=environment / "venv",
-        env=variables,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    home = environment / "home"
+    home.mkdir()
+    (home / "data").symlink_to(drawn_data)
+    variables = INSTALLED_ALONE | {"HARNESS_HOME": str(home)}
+    with forks_of(str(environment / "venv" / "bin" / "python"), environment / "venv") as fork:
+
+        def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+            with fork("-m", *arguments, **variables) as process:
+                out, err = process.communicate()
+            return subprocess.CompletedProcess(arguments, process.wait(), out, err)
+
+        yield run
 
 
 @pytest.mark.slow
-def test_one_of_each_kind_is_installed_run_and_on_the_board(environment: Path) -> None:
+def test_one_of_each_kind_is_installed_run_and_on_the_board(
+    environment: Path, inside: Inside
+) -> None:
     data = f"strange-data:{environment / 'data' / 'tests' / 'pictures'}"
     others = [part for k in ("loss", "network", "observer") for part in ("--with", f"strange-{k}")]
     stage = ("backbone=strange-network", "input_size=32", "epochs=1", "batch_size=8")
     overrides = [part for field in stage for part in ("--stage", field)]
     asked = ["--plugin", "strange-method", "--data", data, *others, *overrides]
 
-    ended = inside(environment, "harness", "run", *asked, "--engine", "torch", "--json")
+    ended = inside("harness", "run", *asked, "--engine", "torch", "--json")
 
     assert ended.returncode == 0, ended.stderr
     record = json.loads(Path(json.loads(ended.stdout)["record"]).read_text())
@@ -132,17 +137,17 @@ def test_one_of_each_kind_is_installed_run_and_on_the_board(environment: Path) -
     assert second["tricks"]["noise"] == ["DropUnlikely(judge=Stage('judge'), share=0.2)"]
     losses = (environment / "home" / "strange-observer" / "losses.csv").read_text().splitlines()
     assert len(losses) == 1 + 2 * 3
-    board = inside(environment, "harness", "leaderboard")
+    board = inside("harness", "leaderboard")
     assert "strange-data · test" in board.stdout
     assert "strange-method" in board.stdout
 
 
 @pytest.mark.slow
-def test_the_tests_of_each_package_pass(environment: Path) -> None:
+def test_the_tests_of_each_package_pass(environment: Path, inside: Inside) -> None:
     files = [str(path) for path in sorted(environment.glob("*/tests/test_*.py"))]
     assert len(files) == len(KINDS) == len(COMMANDS)
     alone = ("-k", "not ranks")  # two ranks take 20 s each; tests/conformance tries them once
-    ended = inside(environment, "pytest", "-q", "-p", "no:cacheprovider", *alone, *files)
+    ended = inside("pytest", "-q", "-p", "no:cacheprovider", *alone, *files)
     assert ended.returncode == 0, ended.stdout
     tried = len(plugin_checks("baseline")) - 1
     assert f"{len(KINDS) * tried} passed, {len(KINDS)} deselected" in ended.stdout
