@@ -243,7 +243,7 @@ def _effective(spec: RunSpec, hooks: Hooks, stage: Stage) -> tuple[Stage, dict[s
         changed = given(stage)
         origins |= dict.fromkeys(_differing(stage, changed), f"profile of {given.plugin}")
         stage = changed
-    hints = get_type_hints(Stage)
+    hints = get_type_hints(Stage) if spec.overrides else {}  # a fifth of a recipe's time
     for override in spec.overrides:
         if override.stage in ("", stage.name):
             what = f"--stage {override.field}"
