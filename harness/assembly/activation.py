@@ -15,6 +15,7 @@ from harness.assembly.discovery import (
     load_plugin,
 )
 from harness.assembly.hooks import Active, Hooks
+from harness.assembly.spelling import spelled_once
 from harness.errors import HarnessError, PluginError, unknown
 from harness.knobs import check_fields, parse_knobs
 from harness.spec import DataSpec, RunSpec
@@ -50,7 +51,7 @@ class Activation:
             active.append(_active(find(NETWORKS)))
         left_out = (*names, *disabled_plugins(spec.home))
         active += [_active(find(name)) for name in (TEXTS, *OBSERVERS) if name not in left_out]
-        self.spec = spec
+        self.spec = spelled_once(spec, loaded)
         self.hooks = Hooks(active, method=spec.plugin, without=spec.without)
         self.entries: list[Entry] = [entries[name] for name, _ in active]
 

@@ -13,8 +13,8 @@ class ChosenTricks:
     """Leaves tricks out by name and remembers which names it met."""
 
     def __init__(self, without: Sequence[str]) -> None:
-        self._without = {name.lower(): name for name in without}
-        self._met: dict[str, str] = {}
+        self._without = set(without)
+        self._met: dict[str, None] = {}
         self._brought: set[str] = set()
 
     def of(
@@ -24,9 +24,9 @@ class ChosenTricks:
         found = []
         for trick in tricks:
             name = type(trick).__name__
-            self._met[name.lower()] = name
+            self._met[name] = None
             self._brought.add(plugin)
-            if name.lower() not in self._without:
+            if name not in self._without:
                 found.append(Contribution(plugin, trick, hook, stage))
         return found
 
@@ -51,8 +51,5 @@ class ChosenTricks:
 
     def check_without(self) -> None:
         """Raise HarnessError if a name to leave out was never met."""
-        for lowered, name in self._without.items():
-            if lowered not in self._met:
-                raise HarnessError(
-                    unknown("trick", name, self._met.values(), listing="this run's tricks")
-                )
+        for name in sorted(self._without - self._met.keys()):
+            raise HarnessError(unknown("trick", name, self._met, listing="this run's tricks"))

@@ -75,7 +75,7 @@ OPTIONS: Sequence[Callable[[Any], Any]] = (
         multiple=True,
         metavar="[STAGE.]FIELD=VALUE",
         shell_complete=complete_stage,
-        help="Override a field of one stage or of all, such as epochs or lr; repeatable.",
+        help="Override a field of one stage, or of all others, such as epochs or lr; repeatable.",
     ),
     click.option(
         "--full-size",

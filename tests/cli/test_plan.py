@@ -156,9 +156,9 @@ def test_what_has_no_trick_for_a_run_is_refused_but_not_what_is_left_out(
 
 
 def test_a_trick_is_left_out(plan: Call) -> None:
-    planned = plan("--plugin", "malong_curriculum", "--without", "weighsubsets")
+    planned = plan("--plugin", "malong_curriculum", "--without", "WeighSubsets")
     assert "WeighSubsets" not in json.dumps(planned["stages"])
-    assert planned["label"] == "malong_curriculum -weighsubsets"
+    assert planned["label"] == "malong_curriculum -WeighSubsets"
 
 
 NETWORKS = """
