@@ -121,7 +121,8 @@ def test_a_lost_record_is_made_again_from_the_finished_stages(tiny_home: Path, c
 def test_the_four_models_share_one_initial_stage(tiny_home: Path, call: Call) -> None:
     reused: list[str] = []
     for model in "ABCD":
-        ended = call("run", "--plugin", "malong_curriculum", "--set", f"model={model}", *ONE_EPOCH)
+        asked = ("--set", f"model={model}", "--set", "crops=1", *ONE_EPOCH)
+        ended = call("run", "--plugin", "malong_curriculum", *asked)
         assert ended.status == 0, ended
         reused += [f"{model} {line}" for line in ended.err.splitlines() if "reused" in line]
     assert [line for line in reused if "initial" in line] == [
@@ -185,7 +186,8 @@ def test_a_broken_training_picture_is_said_once_counted_and_recorded(
     home: Path, call: Call, break_picture: BreakPicture
 ) -> None:
     path = break_picture("train")
-    ended = call("run", "--plugin", "malong_curriculum", "--set", "model=B", *TINY)
+    short = ("--set", "model=B", "--set", "crops=1", "--stage", "epochs=2")
+    ended = call("run", "--plugin", "malong_curriculum", *short, *TINY)
     assert ended.status == 0, ended
     said = [line for line in ended.err.splitlines() if "broken image" in line]
     assert said == [f"broken image {path}: not a picture; replaced by another picture of its class"]

@@ -21,7 +21,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from harness.assembly.activation import Activation
 from harness.errors import HarnessError
 from harness.observers.summaries import histogram_of, pictures_of
-from harness.observers.tensorboard import WRITTEN_SECONDS, TensorBoard
+from harness.observers.tensorboard import TensorBoard
 from harness.runner import run
 from harness.spec import DataSpec, Override, RunSpec
 from harness.store.curves import curves_of
@@ -102,12 +102,15 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
     assert "\n" not in str(full.value)
 
 
-def test_steps_are_written_while_the_stage_goes_on(tmp_path: Path) -> None:
+def test_steps_are_written_while_the_stage_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.observers.tensorboard.WRITTEN_SECONDS", 0.01)
     board = TensorBoard()
     board.on_run_start(spec_in(tmp_path))
     board.on_stage_start(STAGE, 0)
     board.on_step_end(1, {"loss": 1.0})
-    time.sleep(WRITTEN_SECONDS + 0.05)
+    time.sleep(0.02)
     board.on_step_end(2, {"loss": 2.0})
     folder = tmp_path / "tensorboard" / "baseline seed=0 synthweb:tiny" / "task-1"
     assert curves(folder)["loss"] == [(1, 1.0), (2, 2.0)]

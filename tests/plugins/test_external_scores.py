@@ -84,7 +84,7 @@ def test_pictures_take_the_place_of_the_networks_that_score(scores: str, text: A
 @pytest.mark.slow
 def test_confident_learning_runs_from_data_to_record(tiny_home: Path, call: Call) -> None:
     asked = ("--plugin", "external_scores", "--data", "synthweb:tiny", "--set", "folds=2")
-    ended = call("run", *asked, "--engine", "torch")
+    ended = call("run", *asked, "--engine", "torch", "--stage", "epochs=1", "--set", "crops=1")
     assert ended.status == 0, ended
     (path,) = (tiny_home / "records").glob("*.json")
     record = read_record(path)
@@ -102,6 +102,7 @@ def test_a_table_runs_from_data_to_record(
     file.write_text("\n".join(["path,score", *lines]))
     knobs = ("--set", f"file={file}", "--set", "share=0.5")
     data = ("--data", "synthweb:tiny", "--stage", "epochs=1", "--engine", "torch")
+    data += ("--set", "crops=1")
     ended = call("run", "--plugin", "external_scores", *knobs, *data)
     assert ended.status == 0, ended
     (path,) = (tiny_home / "records").glob("*.json")

@@ -153,7 +153,7 @@ def test_it_runs_from_data_to_record(
 ) -> None:
     knobs = [part for key, text in method.knobs.items() for part in ("--set", f"{key}={text}")]
     data = ("--data", "synthweb:tiny", "--stage", "epochs=2", "--engine", "torch")
-    ended = call("run", "--plugin", method.name, *knobs, *data)
+    ended = call("run", "--plugin", method.name, *knobs, *data, "--set", "crops=1")
     assert ended.status == 0, ended
     (path,) = (tiny_home / "records").glob("*.json")
     (stage,) = read_record(path).stages
