@@ -101,6 +101,7 @@ def test_a_stopped_method_ends_as_if_it_had_not_been(
     install("stopper", STOPPER)
     command = ("run", "--plugin", method, "--with", "stopper", "--data", "synthweb:tiny")
     command += ("--stage", "epochs=3", "--set", "crops=1", "--engine", "torch")
+    command += ("--stage", "input_size=16")
     command += ("--set", "plus=true") if method in PLUS else ()
     homes = [tmp_path / "whole", tmp_path / "stopped"]
     for home in homes:
