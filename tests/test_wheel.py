@@ -68,7 +68,7 @@ def test_a_run_imports_nothing_from_the_working_folder(installed: Path, tmp_path
         ["run", "--plugin", "baseline", "--data", "synthweb:tiny", "--stage", "epochs=1"],
         ["leaderboard", "--data", "synthweb:tiny"],
         ["plugins", "show", "malong_curriculum"],
-        ["reproduce", "malong/table1", "--no-run"],
+        ["reproduce", "malong/table1", "--no-run", "--data", "synthweb:tiny"],
     ):
         done = subprocess.run(
             [installed, *arguments],
