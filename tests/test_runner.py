@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -256,26 +254,25 @@ def test_without_deepspeed_plain_torch_trains_and_one_line_says_so(
     assert the_record(tiny_home).cost.engine == "torch"
 
 
+LIMITED = """
+import resource
+from harness.cli import main
+
+room = 150_000  # bytes: too little for the weights
+resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+main()
+"""
+
+
 def test_a_full_disk_is_one_line_and_the_same_command_goes_on_afterwards(
-    tiny_home: Path, call: Call, tmp_path: Path
+    tiny_home: Path, call: Call, fork: Call
 ) -> None:
     command = ("run", "--plugin", "baseline", *ONE_EPOCH, "--json")
-
-    def limit() -> None:
-        room = 150_000  # bytes: too little for the weights
-        resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
-
-    full = subprocess.run(
-        [sys.executable, "-m", "harness", *command],
-        cwd=tmp_path,
-        preexec_fn=limit,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert full.returncode == 2, full
-    assert full.stderr.splitlines()[-1].startswith("Error: cannot write ")
-    assert "Traceback" not in full.stderr
+    with fork("-c", LIMITED, *command) as process:
+        _, err = process.communicate(timeout=200)
+    assert process.returncode == 2, err
+    assert err.splitlines()[-1].startswith("Error: cannot write ")
+    assert "Traceback" not in err
     files = [path for path in (tiny_home / "stages").rglob("*") if path.is_file()]
     assert not [path for path in files if path.name.startswith(".")]
     assert not [path for path in files if path.name == "done.json"]

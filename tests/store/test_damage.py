@@ -33,7 +33,7 @@ def finished(drawn_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 def asked(home: Path) -> RunSpec:
     return RunSpec(
         plugin="malong_curriculum",
-        knobs={"model": "B"},
+        knobs={"model": "B", "crops": "1"},
         data=DataSpec.parse("synthweb:tiny"),
         engine="torch",
         overrides=(Override("", "epochs", str(EPOCHS)),),
