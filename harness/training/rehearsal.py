@@ -249,8 +249,13 @@ def _check_optimizer(recipe: StageRecipe, module: nn.Module, named: str) -> None
     stage = recipe.stage
     if not any(parameter.requires_grad for parameter in module.parameters()):
         raise PluginError(f"{named}: the network has no parameter to train")
+    trained = {parameter: parameter.requires_grad for parameter in module.parameters()}
     with calling(named):
-        freeze(copy.deepcopy(module), stage)
+        if stage.average is not None:
+            copy.deepcopy(module)  # which the average will be of
+        freeze(module, stage)
+    for parameter, was in trained.items():
+        parameter.requires_grad = was
     try:
         build_optimizer(module, stage)
     except HarnessError as error:
