@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,6 +54,18 @@ def test_listing_imports_nothing(install: Install) -> None:
     install("lonely", "raise RuntimeError")
     assert find_plugins()["lonely"] == Entry("lonely", "lonely:Plugin", "lonely", "1.0")
     assert "lonely" not in sys.modules
+
+
+def test_what_is_installed_or_removed_meanwhile_is_noticed(install: Install) -> None:
+    shelf = install("early").parent
+    assert "early" in find_plugins()
+    for change, expected in (
+        (lambda: install("late"), {"early", "late"}),
+        (lambda: shutil.rmtree(shelf / "early-1.0.dist-info"), {"late"}),
+    ):
+        time.sleep(0.02)  # a folder's time is exact to a tick of the clock
+        change()
+        assert {"early", "late"} & set(find_plugins()) == expected
 
 
 def test_broken_plugins_are_named_with_their_reason_and_stop_no_other(
