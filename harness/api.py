@@ -42,9 +42,12 @@ def run(plugin: str, *, checkpoint_seconds: float = 5.0, **asked: Any) -> Result
 
     share_cores()
     keep_freed_memory()
+    from harness.assembly.knob_effects import check_knobs
     from harness.runner import run as run_spec
 
-    return run_spec(replace(spec_of(plugin, **asked), checkpoint_seconds=checkpoint_seconds))
+    spec = replace(spec_of(plugin, **asked), checkpoint_seconds=checkpoint_seconds)
+    check_knobs(spec)
+    return run_spec(spec)
 
 
 def plan(
@@ -55,11 +58,14 @@ def plan(
     Takes what ``run`` takes and raises what it would raise at its start. ``ranks`` is the number of
     processes that would train together; checkpoints change nothing in a plan.
     """
+    from harness.assembly.knob_effects import check_knobs
     from harness.planning.plan import plan_run
 
     if isinstance(ranks, bool) or not isinstance(ranks, int) or ranks < 1:
         raise HarnessError(f"ranks must be an int from 1, got {ranks!r}")
-    return plan_run(replace(spec_of(plugin, **asked), checkpoint_seconds=checkpoint_seconds), ranks)
+    spec = replace(spec_of(plugin, **asked), checkpoint_seconds=checkpoint_seconds)
+    check_knobs(spec)
+    return plan_run(spec, ranks)
 
 
 def compare(  # noqa: PLR0913 - one parameter per choice

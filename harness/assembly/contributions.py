@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from typing import Any
 
 from harness.assembly.contract import Contribution
-from harness.errors import HarnessError, PluginError, unknown
+from harness.errors import HarnessError, NothingAddedError, PluginError, unknown
+from harness.hookspecs import HOOKS
+
+TRICK_HOOKS = frozenset(hook for hook in HOOKS if hook.endswith("_tricks"))
 
 
 class ChosenTricks:
@@ -45,11 +48,21 @@ class ChosenTricks:
             )
         return self.of(method, hook, tricks, stage)
 
-    def has_from(self, plugin: str) -> bool:
-        """Return whether a plugin brought a trick, left out or not."""
-        return plugin in self._brought
-
     def check_without(self) -> None:
         """Raise HarnessError if a name to leave out was never met."""
         for name in sorted(self._without - self._met.keys()):
             raise HarnessError(unknown("trick", name, self._met, listing="this run's tricks"))
+
+    def check_added(self, plugin: str, hooks: Set[str]) -> None:
+        """Raise NothingAddedError if a plugin of ``--with`` leaves the run as it is without it.
+
+        ``hooks`` are those that it has. The run's name would claim a difference that is none.
+        """
+        if plugin in self._brought or hooks - TRICK_HOOKS - {"plan"}:
+            return
+        reason = "it has no hook; leave it out"
+        if "plan" in hooks:
+            reason = f"only the plan of --plugin is used; run it by --plugin {plugin}"
+        elif hooks:
+            reason = f"its {', '.join(sorted(hooks))} returned no trick; leave it out"
+        raise NothingAddedError(f"--with {plugin} adds nothing to this run: {reason}")

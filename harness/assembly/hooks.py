@@ -19,7 +19,7 @@ from harness.assembly.encoding import (
     unit_vectors,
     unknown_encoder,
 )
-from harness.errors import NoLabelsError, NothingAddedError, PluginError
+from harness.errors import NoLabelsError, PluginError
 from harness.hookspecs import HOOKS, KINDS
 from harness.spec import RunSpec
 from harness.store.record import ResultRecord
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from harness.samples import Samples, StageOutputs
 
 T = TypeVar("T")
-TRICK_HOOKS = frozenset(hook for hook in HOOKS if hook.endswith("_tricks"))
 READERS = ("read_texts", "read_queries", "read_context")
 """The functions among the fields of ``Samples`` that a data set brings."""
 
@@ -285,26 +284,12 @@ class Hooks:
         plugin = self._manager.get_plugin
         return [Active(name, plugin(name)) for name, _ in self._found["metrics"]]
 
-    def check_without(self) -> None:
-        """Raise HarnessError if ``--without`` names a trick that this run does not have."""
+    def check_chosen(self, spec: RunSpec) -> None:
+        """Raise HarnessError if ``--without`` or ``--with`` names what changes nothing."""
         self._chosen.check_without()
-
-    def check_added(self, spec: RunSpec) -> None:
-        """Raise NothingAddedError if a plugin of ``--with`` leaves the run as it is without it.
-
-        The run's name, and its row of the board, would claim a difference that is none.
-        """
         for name in spec.extra:
             hooks = {hook for hook, found in self._found.items() if name in dict(found)}
-            if self._chosen.has_from(name) or hooks - TRICK_HOOKS - {"plan"}:
-                continue
-            reason = "it has no hook; leave it out"
-            if "plan" in hooks:
-                reason = f"only the plan of --plugin is used; run it by --plugin {name}"
-            elif hooks:
-                silent = ", ".join(sorted(hooks))
-                reason = f"its {silent} returned no trick; leave it out"
-            raise NothingAddedError(f"--with {name} adds nothing to this run: {reason}")
+            self._chosen.check_added(name, hooks)
 
     # observe
 

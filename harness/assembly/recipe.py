@@ -168,8 +168,7 @@ def resolve(
     testing = hooks.testing_tricks(spec, plan)
     for member in members:
         apply(testing, plain_view(member.stage))  # each checks what it returns
-    hooks.check_without()
-    hooks.check_added(spec)
+    hooks.check_chosen(spec)
     return Recipe(
         stages=tuple(recipes.values()),
         members=members,

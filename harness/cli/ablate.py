@@ -79,11 +79,13 @@ def ablate(  # noqa: PLR0913 - one parameter per option
         raise HarnessError(f"--output {output}: the page of an ablation ends in .html")
     spec = run_spec(home, asked)
     with here_or_submitted(submit, submit_with, gpus, cpu_ranks) as jobs:
+        from harness.assembly.knob_effects import check_knobs
         from harness.studies.ablation import ablation, cost_of
         from harness.studies.contributions import Outcomes
         from harness.studies.sweep import find_finished, sweep
         from harness.training.engines import usable_engine
 
+        check_knobs(spec)
         plan = ablation(usable_engine(spec), seeds)
         cost = cost_of(plan)
         if dry_run and as_json:

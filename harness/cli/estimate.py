@@ -74,8 +74,10 @@ def estimate(  # noqa: PLR0913 - one parameter per option
 
     share_cores()
     keep_freed_memory()
+    from harness.assembly.knob_effects import check_knobs
     from harness.planning.estimate import estimate as estimate_cost
 
+    check_knobs(spec)
     with ProgressLine() as line:
         found = estimate_cost(
             spec,

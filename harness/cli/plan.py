@@ -54,6 +54,7 @@ def plan(
     """
     if export is not None:
         from harness.assembly.activation import Activation
+        from harness.assembly.knob_effects import check_knobs
         from harness.assembly.recipe import UNREAD, resolve
         from harness.planning.plan import check_batches
 
@@ -63,6 +64,7 @@ def plan(
                 "process on each node's CPU"
             )
         spec = run_spec(home, asked)
+        check_knobs(spec)
         active = Activation(spec)
         recipe = resolve(active.spec, active.hooks, UNREAD)  # the data may lie elsewhere
         check_batches(recipe, planned.ranks)

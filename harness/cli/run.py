@@ -53,8 +53,10 @@ def run(
     """
     spec = replace(run_spec(home, asked), checkpoint_seconds=checkpoint_seconds)
     with on_devices(gpus, cpu_ranks, node):
+        from harness.assembly.knob_effects import check_knobs
         from harness.runner import run as run_method
 
+        check_knobs(spec)
         record = run_method(spec)
     from harness.assembly.activation import Activation
     from harness.cli.result import print_result
