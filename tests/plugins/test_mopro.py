@@ -41,7 +41,8 @@ def test_only_the_classifier_changes_from_data_to_record(
     tiny_home: Path, call: Callable[..., Any]
 ) -> None:
     data = ("--data", "synthweb:tiny", "--engine", "torch", "--set", "crops=1")
-    ended = call("run", "--plugin", "mopro", "--set", "retrain=true", *data)
+    short = ("--stage", "epochs=1", "--stage", "input_size=16")
+    ended = call("run", "--plugin", "mopro", "--set", "retrain=true", *data, *short)
     assert ended.status == 0, ended
     (path,) = (tiny_home / "records").glob("*.json")
     record = read_record(path)

@@ -164,14 +164,12 @@ class _Measured(NamedTuple):
 def _measure(root: Path) -> _Measured:
     """Look at the files under ``root``, without the marker."""
     stamps = []
-    size = 0
+    size, start = 0, len(os.fspath(root))
     for entry in _files(root):
         status = entry.stat()
         size += status.st_size
         times = status.st_mtime_ns, status.st_ctime_ns
-        stamps.append(
-            f"{entry.path[len(os.fspath(root)) :]}\0{status.st_size} {status.st_ino} {times}"
-        )
+        stamps.append(f"{entry.path[start:]}\0{status.st_size} {status.st_ino} {times}")
     stamp = hashlib.sha256("\n".join(sorted(stamps)).encode(errors="surrogateescape")).hexdigest()
     return _Measured(len(stamps), size, stamp)
 
