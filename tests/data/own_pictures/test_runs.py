@@ -45,7 +45,7 @@ def shapes(tmp_path_factory) -> Path:
 @pytest.mark.slow
 def test_the_baseline_learns_a_strangers_pictures(shapes, call, harness_home):
     asked = ("run", "--plugin", "baseline", "--data", f"folder:{shapes}", "--engine", "torch")
-    asked += ("--stage", "epochs=15")  # a fifth of the profile's, which finds all of them, too
+    asked += ("--stage", "epochs=10")  # of the profile's 75: finds 31 of 32 with any of four seeds
     ended = call(*asked)
     assert ended.status == 0, ended.err
     (record,) = (json.loads(p.read_text()) for p in (harness_home / "records").glob("*.json"))
