@@ -56,12 +56,13 @@ class ChosenTricks:
     def check_added(self, plugin: str, hooks: Set[str]) -> None:
         """Raise NothingAddedError if a plugin of ``--with`` leaves the run as it is without it.
 
-        ``hooks`` are those that it has; without any it acts when it is imported, as one that
-        registers networks with timm. The run's name would claim a difference that is none.
+        ``hooks`` are those that it has. The run's name would claim a difference that is none.
         """
-        if plugin in self._brought or not hooks or hooks - TRICK_HOOKS - {"plan"}:
+        if plugin in self._brought or hooks - TRICK_HOOKS - {"plan"}:
             return
-        reason = f"its {', '.join(sorted(hooks))} returned no trick; leave it out"
+        reason = "it has no hook; leave it out"
         if "plan" in hooks:
             reason = f"only the plan of --plugin is used; run it by --plugin {plugin}"
+        elif hooks:
+            reason = f"its {', '.join(sorted(hooks))} returned no trick; leave it out"
         raise NothingAddedError(f"--with {plugin} adds nothing to this run: {reason}")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import pluggy
@@ -284,12 +285,17 @@ class Hooks:
         plugin = self._manager.get_plugin
         return [Active(name, plugin(name)) for name, _ in self._found["metrics"]]
 
-    def check_chosen(self, spec: RunSpec) -> None:
+    def check_chosen(self, spec: RunSpec, stages: Iterable[Stage]) -> None:
         """Raise HarnessError if ``--without`` or ``--with`` names what changes nothing."""
         self._chosen.check_without()
+        # A plugin may also register networks with timm, whose identity is then its module.
+        found = (self.network_provider(spec, one).identity for one in stages if spec.extra)
+        parts = [part for identity in found if isinstance(identity, tuple) for part in identity]
+        modules = {part.__name__ for part in parts if isinstance(part, ModuleType)}
         for name in spec.extra:
             hooks = {hook for hook, found in self._found.items() if name in dict(found)}
-            self._chosen.check_added(name, hooks)
+            if type(self._manager.get_plugin(name)).__module__ not in modules:
+                self._chosen.check_added(name, hooks)
 
     # observe
 

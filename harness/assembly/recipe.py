@@ -168,7 +168,7 @@ def resolve(
     testing = hooks.testing_tricks(spec, plan)
     for member in members:
         apply(testing, plain_view(member.stage))  # each checks what it returns
-    hooks.check_chosen(spec)
+    hooks.check_chosen(spec, [recipe.stage for recipe in recipes.values()])
     return Recipe(
         stages=tuple(recipes.values()),
         members=members,

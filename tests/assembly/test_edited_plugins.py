@@ -104,6 +104,7 @@ class Plugin:
     @hookimpl
     def model_tricks(self):
         return []
+    {further}
 
 def their_net(pretrained=False, **kwargs):
     return timm.models.resnet.ResNet(timm.models.resnet.BasicBlock, [{blocks}, 1, 1, 1], **{{}})
@@ -184,17 +185,35 @@ def test_an_encoder_that_no_trick_names_is_refused(
     )
 
 
+# Otherwise a run that trains another network refuses the plugin.
+OBSERVES = """
+    @hookimpl
+    def on_stage_start(self):
+        pass
+"""
+
+
 def test_networks_that_a_plugin_registers_with_timm_count_with_their_source(
     install: Callable[..., Path],
 ) -> None:
-    file = install("nets", NETWORK.format(blocks=1))
+    file = install("nets", NETWORK.format(blocks=1, further=OBSERVES))
     timms = [{"plugin": "baseline", "backbone": name} for name in ("resnet18", "resnet34")]
     asked = [
         {"plugin": "baseline", "extra": ["nets"], "backbone": name}
         for name in ("their_net", "resnet18", "resnet34")
     ]
     timms_18, timms_34, theirs, theirs_18, other = keys(*timms, *asked)
-    file.write_text(textwrap.dedent(NETWORK.format(blocks=2)))
+    file.write_text(textwrap.dedent(NETWORK.format(blocks=2, further=OBSERVES)))
     edited, edited_18, other_after = keys(*asked)
     assert len({theirs, edited, theirs_18, edited_18, timms_18, timms_34}) == 6
     assert timms_34 == other == other_after
+
+
+@pytest.mark.slow
+def test_a_plugin_that_only_registers_networks_is_part_of_runs_that_train_one(
+    install: Callable[..., Path], harness_fork: Callable[..., Outcome], tiny_home: Path
+) -> None:
+    install("nets", NETWORK.format(blocks=1, further=""))
+    asked = ("plan", "--plugin", "baseline", "--with", "nets", "--data", "synthweb:tiny")
+    assert harness_fork(*asked, "--stage", "backbone=their_net").status == 0
+    assert "--with nets adds nothing to this run: its model_tricks" in harness_fork(*asked).error

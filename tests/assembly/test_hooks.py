@@ -724,14 +724,14 @@ def test_a_trick_is_left_out_from_every_source() -> None:
     )
     assert tricks_of(run.noise_tricks(SPEC, STAGE)) == (Say("1"),)
     assert run.loss_tricks(SPEC, STAGE) == []
-    run.check_chosen(SPEC)
+    run.check_chosen(SPEC, [])
 
 
 def test_a_trick_that_is_not_there_lists_those_that_are() -> None:
     run = hooks(plugin_with("noise_tricks", lambda: [Say(), Shout()]), without=["Shuot"])
     run.noise_tricks(SPEC, STAGE)
     with pytest.raises(HarnessError) as caught:
-        run.check_chosen(SPEC)
+        run.check_chosen(SPEC, [])
     assert str(caught.value) == (
         "unknown trick 'Shuot'; did you mean 'Shout'? this run's tricks: Say, Shout"
     )

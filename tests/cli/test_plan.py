@@ -133,13 +133,16 @@ class Plugin:
     @hookimpl
     def loss_tricks(self, stage):
         return [Sharp()] if stage.epochs == 2 else []
+class Nothing:
+    pass
 """
 
 
 def test_what_has_no_trick_for_a_run_is_refused_but_not_what_is_left_out(
     plan: Call, call: Call, install: Callable[..., Path]
 ) -> None:
-    install("sometimes", SOMETIMES)
+    points = "sometimes = sometimes:Plugin\nnothing = sometimes:Nothing"
+    install("sometimes", SOMETIMES, points=points)
     asked = ("--plugin", "baseline", "--with", "sometimes")
     refused = call("plan", *asked, *TINY).error
     assert refused == (
@@ -148,6 +151,8 @@ def test_what_has_no_trick_for_a_run_is_refused_but_not_what_is_left_out(
     two = (*asked, "--stage", "epochs=2")
     assert "Sharp" in json.dumps(plan(*two)["stages"])
     assert plan(*two, "--without", "Sharp")["label"] == "baseline +sometimes -Sharp epochs=2"
+    nothing = call("plan", "--plugin", "baseline", "--with", "nothing", *TINY).error
+    assert nothing == "--with nothing adds nothing to this run: it has no hook; leave it out"
 
 
 def test_a_trick_is_left_out(plan: Call) -> None:
