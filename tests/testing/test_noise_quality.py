@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -51,18 +50,6 @@ def test_by_hand() -> None:
     assert found.auc == pytest.approx(np.mean(pairs))
     # One class of four is the rarest quarter: the one without any entry.
     assert found.rare_clean_lost is None
-
-
-@pytest.mark.parametrize("values", [2, 7, 10_000])
-def test_the_auc_is_sklearns(make_samples: Callable[..., Samples], values: int) -> None:
-    from sklearn.metrics import roc_auc_score
-
-    random = np.random.default_rng(values)
-    truth = random.integers(3, size=1000).astype(np.int32)
-    weight = (random.integers(1, values + 1, size=1000) / values).astype(np.float32)
-    samples = make_samples(np.zeros(1000), num_classes=3, weight=weight)
-    found = noise_quality("task", samples, truth).auc
-    assert found == pytest.approx(roc_auc_score(truth == 0, weight), abs=1e-6)
 
 
 def test_rare_classes_are_the_quarter_with_the_fewest_entries() -> None:
