@@ -20,8 +20,11 @@ from typing import Any
 
 from harness.machine.garbage import NEW_OBJECTS
 
-# What a command has at its start; DeepSpeed is imported only by runs that it trains.
-IMPORTED = ("harness.cli.run", "harness.session.result", "timm")
+# What a run has soon after its start; DeepSpeed is imported only by runs that it trains.
+IMPORTED = (
+    *("harness.cli.run", "harness.session.result", "harness.session.stage_runner"),
+    *("harness.launch.agent", "timm", "torch.utils.tensorboard"),
+)
 
 
 def next_request(requests: socket.socket) -> dict[str, Any] | None:

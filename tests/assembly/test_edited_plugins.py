@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +17,7 @@ pytestmark = pytest.mark.slow
 
 KEYS = """
 import json, sys
+sys.dont_write_bytecode = True
 from harness.assembly.activation import Activation
 from harness.assembly.recipe import DataIdentity, resolve
 from harness.machine.garbage import collect_seldom
@@ -118,14 +117,18 @@ timm.models.register_model(resnet18)
 """
 
 
-def keys(*asked: dict[str, object]) -> list[str]:
+@pytest.fixture
+def keys(fork: Callable[..., Any]) -> Callable[..., list[str]]:
     """The key of each run's last stage, worked out in this order by one new process."""
-    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-c", KEYS, json.dumps(asked)]
-    done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, check=True, timeout=120
-    )
-    return done.stdout.split()
+
+    def worked_out(*asked: dict[str, object]) -> list[str]:
+        with fork("-c", KEYS, json.dumps(asked)) as process:
+            out, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err
+        keys: list[str] = out.split()
+        return keys
+
+    return worked_out
 
 
 def test_a_file_that_a_plugin_reads_is_its_content(
@@ -133,6 +136,7 @@ def test_a_file_that_a_plugin_reads_is_its_content(
     call: Callable[..., Outcome],
     tiny_home: Path,
     tmp_path: Path,
+    keys: Callable[..., list[str]],
 ) -> None:
     beside = install("reader", READER).with_name("beside.txt")
     beside.write_text("1")
@@ -153,7 +157,9 @@ def test_a_file_that_a_plugin_reads_is_its_content(
     assert keys({"plugin": "reader", "knobs": {"table": str(moved)}}) == after
 
 
-def test_two_encoders_under_one_name_share_nothing(install: Callable[..., Path]) -> None:
+def test_two_encoders_under_one_name_share_nothing(
+    install: Callable[..., Path], keys: Callable[..., list[str]]
+) -> None:
     install("asks", ASKS.format(declares='encoder: str = "letters"', encoder="letters"))
     one = install("one", ENCODER.format(width=2))
     install("two", ENCODER.format(width=3))
@@ -194,7 +200,7 @@ OBSERVES = """
 
 
 def test_networks_that_a_plugin_registers_with_timm_count_with_their_source(
-    install: Callable[..., Path],
+    install: Callable[..., Path], keys: Callable[..., list[str]]
 ) -> None:
     file = install("nets", NETWORK.format(blocks=1, further=OBSERVES))
     timms = [{"plugin": "baseline", "backbone": name} for name in ("resnet18", "resnet34")]
@@ -209,7 +215,6 @@ def test_networks_that_a_plugin_registers_with_timm_count_with_their_source(
     assert timms_34 == other == other_after
 
 
-@pytest.mark.slow
 def test_a_plugin_that_only_registers_networks_is_part_of_runs_that_train_one(
     install: Callable[..., Path], harness_fork: Callable[..., Outcome], tiny_home: Path
 ) -> None:

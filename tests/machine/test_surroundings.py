@@ -107,15 +107,16 @@ ENDS = """
 def test_no_run_ends_well_without_a_record(
     tiny_home: Path,
     install: Callable[..., Path],
+    harness_fork: Callable[..., Any],
     end: str,
     ranks: tuple[str, ...],
     told: str,
 ) -> None:
     install("quitter", ENDS.format(end=end))
-    done = harness(*TINY, *ONE, *ranks, "--with", "quitter")
-    assert done.returncode == 2, done
-    assert told in done.stderr.splitlines()[-1]
-    assert "Traceback" not in done.stderr
+    done = harness_fork(*TINY, *ONE, *ranks, "--with", "quitter")
+    assert done.status == 2, done
+    assert told in done.err.splitlines()[-1]
+    assert "Traceback" not in done.err
     assert not (tiny_home / "records").exists()
 
 
