@@ -21,7 +21,6 @@ from harness.assembly.stage_key import encoders_of
 from harness.data.pictures.loader import Pictures, prefetch
 from harness.errors import PluginError
 from harness.language.cache import VectorCache
-from harness.language.encoders import LEXICAL
 from harness.progress import ProgressLine
 from harness.samplers import Rows
 from harness.session.division import encode_divided
@@ -121,7 +120,7 @@ class Encoders:
 
     def free(self) -> None:
         """Give back the memory of the encoders' networks, before training needs it."""
-        if self._widths.keys() - {LEXICAL}:  # which has no network
+        if self._widths:
             self._sources.clear()
             gc.collect()  # models of sentence-transformers are cycles
 
