@@ -13,15 +13,18 @@ from harness.knobs import knobs_of
 from harness.spec import RunSpec
 from harness.values import SLOTS, Stage
 
+REPLACED = ("backbone", "batch_size")
+"""The fields that a profile sets for all methods alike; others it scales."""
 FIELDS = tuple(field.name for field in fields(Stage) if field.name not in SLOTS)
 
 
 def check_knobs(asked: RunSpec) -> None:
-    """Raise HarnessError if a knob is set to another value than its default, but without effect.
+    """Raise HarnessError if a knob that is set does not reach the training, or changes nothing.
 
-    Most often a data set's profile decides the same field: ``backbone=resnet18`` would train the
-    profile's network, under the name of another. Rows of published tables are not checked so, since
-    their knobs are those of the deck; the report says which of them shrink to one training.
+    A default that is set may change nothing, but must reach it. Most often a data set's profile
+    decides the same field: ``backbone=resnet18`` would train the profile's network, under the name
+    of another. Rows of published tables are not checked so, since their knobs are those of the
+    deck; the report says which of them shrink to one training.
     """
     if not asked.knobs:
         return
@@ -33,6 +36,8 @@ def check_knobs(asked: RunSpec) -> None:
     for name, info in knobs_of(type(method)).items():
         if name in spec.knobs and getattr(method, name) != info.default:
             _check_knob(spec, name)
+        elif name in spec.knobs and name in REPLACED:
+            _check_reached(spec, name, name, _resolved(spec), _resolved(_at_full_size(spec)))
 
 
 def _check_knob(spec: RunSpec, name: str) -> None:
@@ -40,29 +45,35 @@ def _check_knob(spec: RunSpec, name: str) -> None:
     specs = spec, replace(spec, knobs=without)
     try:
         here = [_resolved(one) for one in specs]
-        full = [_resolved(replace(one, full_size=True, overrides=())) for one in specs]
+        full = [_resolved(_at_full_size(one)) for one in specs]
     except HarnessError:
         return  # the other knobs need this one; what is wrong with all of them is said later
     changed, wanted = _differing(*here), _differing(*full) or set()
     if changed is not None:
         wanted &= {name} & set(OVERRIDABLE) - changed  # what a profile scales is changed
     for field in sorted(wanted):
-        _check_reached(f"--set {name}={spec.knobs[name]}", field, here[0], full[0])
+        _check_reached(spec, name, field, here[0], full[0])
     if changed is None and not wanted:
         raise HarnessError(
             f"--set {name}={spec.knobs[name]} changes nothing in this run; leave it out"
         )
 
 
-def _check_reached(option: str, field: str, recipe: Recipe, full: Recipe) -> None:
+def _check_reached(spec: RunSpec, name: str, field: str, recipe: Recipe, full: Recipe) -> None:
     """Raise HarnessError if a stage is not trained with the value that its method gives it."""
-    for one, own in zip(recipe.stages, full.stages, strict=True):
+    given = {one.stage.name: getattr(one.stage, field) for one in full.stages}
+    for one in recipe.stages:
         value = getattr(one.stage, field)
-        if value != getattr(own.stage, field):
+        if value != given.get(one.stage.name, value):
             raise HarnessError(
-                f"{option} would not be trained: the {one.origins[field]} has {field}={value}; "
-                f"set --stage {field}=VALUE instead, or leave the profile out by --full-size"
+                f"--set {name}={spec.knobs[name]} would not be trained: the {one.origins[field]} "
+                f"has {field}={value}; set --stage {field}=VALUE instead, or leave the profile out "
+                "by --full-size"
             )
+
+
+def _at_full_size(spec: RunSpec) -> RunSpec:
+    return replace(spec, full_size=True, overrides=())
 
 
 def _resolved(spec: RunSpec) -> Recipe:

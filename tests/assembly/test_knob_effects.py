@@ -30,6 +30,7 @@ def asked(plugin: str = "baseline", stage: dict[str, str] | None = None, **knobs
             "backbone=test_resnet; set --stage backbone=VALUE instead, or leave the profile out by "
             "--full-size",
         ),
+        (asked(backbone="resnet50"), "--set backbone=resnet50 would not be trained"),  # the default
         (asked(batch_size="128"), "the profile of synthweb has batch_size=64; set --stage batch_"),
         (asked(epochs="76"), "the profile of synthweb has epochs=3; set --stage epochs=VALUE"),
         (
@@ -53,11 +54,11 @@ def test_a_knob_without_effect_is_refused(spec: RunSpec, words: str) -> None:
     "spec",
     [
         asked(),
-        asked(backbone="resnet50"),  # the default
         asked(epochs="150"),  # scaled by the profile as all epochs are
         asked(lr="0.2", crops="1"),
         asked(batch_size="64"),  # as the profile has it
         asked(backbone="resnet18", stage={"backbone": "resnet18"}),
+        asked(crops="10"),  # the default
         asked("malong_curriculum", model="B"),  # another network, but tricks as well
         asked("external_scores", scores="text", encoder="lexical"),
     ],
