@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -97,7 +99,9 @@ def test_what_trains_nothing_needs_no_torch(tiny_home: Path, line: str, says: st
 
 
 @pytest.mark.slow
-def test_a_finished_run_is_answered_without_torch(tiny_home: Path) -> None:
+def test_a_finished_run_is_answered_without_torch(
+    tiny_home: Path, fork: Callable[..., Any]
+) -> None:
     command = ["run", "--plugin", "baseline", "--data", "synthweb:tiny", "--stage", "epochs=1"]
     script = (
         "import sys\n"
@@ -106,12 +110,14 @@ def test_a_finished_run_is_answered_without_torch(tiny_home: Path) -> None:
         "except SystemExit as ended:\n    assert not ended.code\n"
         "print('MODULES', *sys.modules)\n"
     )
+    with fork("-c", script, *command) as process:
+        trained, err = process.communicate(timeout=200)
+    assert process.returncode == 0, err
+    again = [sys.executable, "-c", script, *command]
+    answered = subprocess.run(again, capture_output=True, text=True, check=True).stdout
     loaded = []
-    for _ in range(2):
-        done = subprocess.run(
-            [sys.executable, "-c", script, *command], capture_output=True, text=True, check=True
-        )
-        said, _, modules = done.stdout.partition("MODULES")
+    for out in (trained, answered):
+        said, _, modules = out.partition("MODULES")
         loaded.append({*modules.split()} & {*HEAVY, "harness.training.ranks"})
         assert "10 views" in said
     assert "torch" in loaded[0]

@@ -214,7 +214,7 @@ def test_a_taken_port_and_a_missing_node_are_a_line_each(
         assert "node 1 of 2 found no node 0 at" in told(process)
 
 
-def test_two_ranks_divide_the_pictures_of_a_check(tmp_path: Path, port: int) -> None:
+def test_two_ranks_divide_the_pictures_of_a_check(tmp_path: Path, port: int, fork: Call) -> None:
     root = shutil.copytree(TREES / "webvision1", tmp_path / "webvision")
     lists = (("train_filelist_all.txt", root), ("val_filelist.txt", root / "val_images_256"))
     for name, folder in lists:
@@ -228,9 +228,14 @@ def test_two_ranks_divide_the_pictures_of_a_check(tmp_path: Path, port: int) -> 
     check = ("data", "check", str(root), "--images", "all", "--json")
     pair = [*LAUNCHERS["torchrun"][:4], str(port), "-m", "harness"]
     told, digests = [], []
-    for command in (["harness"], pair):
+    for alone in (True, False):
         home = tmp_path / f"home{len(told)}"
-        with started(tmp_path, *command, *check, HARNESS_HOME=str(home)) as process:
+        place = {"HARNESS_HOME": str(home)}
+        with (
+            fork("-m", "harness", *check, **place)
+            if alone
+            else started(tmp_path, *pair, *check, **place)
+        ) as process:
             out, err = process.communicate(timeout=PATIENCE)
         assert process.returncode == 1, err
         told.append(out.replace(str(home), ""))
