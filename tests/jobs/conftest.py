@@ -87,8 +87,12 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def _three_ports() -> int:
-    """Return the first of three ports that nobody listens on."""
-    for first in range(26_820, 30_000, 3):
+    """Return the first of three ports that nobody listens on.
+
+    Each process looks in another order: workers that look at one time would find the same.
+    """
+    begin = os.getpid() % 1000
+    for first in (26_820 + 3 * ((begin + n) % 1000) for n in range(1000)):
         try:
             for port in (first, first + 1, first + 2):
                 socket.create_server(("127.0.0.1", port)).close()
