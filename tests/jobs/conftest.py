@@ -79,6 +79,9 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             _wait_for(folder / "munge.socket")
         _wait_for_nodes(environment)
         yield path
+        # A step whose controller ends first waits for it for ever.
+        subprocess.run(["scancel", "--user", "root"], env=environment, check=True)
+        _wait_for_nodes(environment)
     finally:
         for process in reversed(processes):
             process.terminate()
