@@ -211,8 +211,10 @@ def cost_of(asked: Ablation) -> AblationCost:
     data = DataIdentity.of(samples, prepared.val)
     stages: dict[str, StageRecipe] = {}
     finished = 0
-    for spec in asked.runs:
-        recipe = resolve(spec, Activation(spec).hooks, data)
+    for run in asked.runs:
+        active = Activation(run)
+        spec = active.spec  # as its record has it
+        recipe = resolve(spec, active.hooks, data)
         stages |= {stage.key: stage for stage in recipe.stages}
         decides = what_decides(spec, recipe, samples, prepared.tested)
         identity = record_id(spec.plugin, spec.seed, decides)

@@ -52,6 +52,19 @@ class Plugin:
 
 
 @pytest.mark.slow
+def test_a_finished_ablation_of_a_method_without_a_trick_is_counted_so(
+    call: Call, tiny_home: Path, install
+) -> None:
+    """SmoothLabels is given, KeepFirst is left out after it, and records have them in order."""
+    install("mine", METHOD)
+    command = ("ablate", "--plugin", "mine", *TINY, "--seeds", "1", "--without", "SmoothLabels")
+    command += ("--without", "NeedsKept")
+    assert call(*command).status == 0
+    cost = json.loads(call(*command, "--dry-run", "--json").out)
+    assert cost["finished_runs"] == cost["runs"] > 1
+
+
+@pytest.mark.slow
 def test_an_ablation_from_end_to_end(call: Call, tiny_home: Path, install) -> None:
     install("mine", METHOD)
     ablate = ("ablate", "--plugin", "mine", *TINY, "--seeds", "2")
