@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.errors import HarnessError
+from harness.knobs import spelled
 from harness.machine.cores import cores
 from harness.spec import DataSpec, EngineName, Override, RunSpec, check_engine, default_home
 from harness.terminal import visible
@@ -184,12 +185,14 @@ def spec_of(  # noqa: PLR0913 - one parameter per choice
     overrides = [(*path.rpartition("."), value) for path, value in fields.items()]
     return RunSpec(
         plugin=plugin,
-        knobs={name: _text(value) for name, value in asked.items()},
+        knobs={name: spelled(value) for name, value in asked.items()},
         data=DataSpec.parse(data) if data else DataSpec(),
         extra=tuple(dict.fromkeys(_several(extra))),
         without=tuple(sorted(set(_several(without)))),  # their order changes nothing
         seed=_whole(seed),
-        overrides=tuple(Override(name, field, _text(value)) for name, _, field, value in overrides),
+        overrides=tuple(
+            Override(name, field, spelled(value)) for name, _, field, value in overrides
+        ),
         full_size=full_size,
         engine=engine,
         deepspeed=deepspeed or {},
@@ -223,8 +226,3 @@ def _whole(value: object) -> Any:
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         return value
     return operator.index(value)
-
-
-def _text(value: object) -> str:
-    """A knob's value as ``--set`` takes it."""
-    return ",".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)

@@ -194,16 +194,13 @@ def parse_value(what: str, annotation: Any, text: str) -> Any:
     return _expanded(what, value, text)
 
 
-def spelled(value: Any, text: str) -> str:
-    """Return the one text for a value that was read from ``text``; texts and paths stay."""
+def spelled(value: object) -> str:
+    """Return the one text of a value, as ``--set`` and ``--stage`` take it."""
     if isinstance(value, bool) or value is None:
         return str(value).lower()
-    if isinstance(value, int | float):
+    if isinstance(value, float):
         return repr(value).removesuffix(".0")
-    if isinstance(value, tuple):
-        parts = text.strip().removesuffix(",").split(",") if value else []
-        return ",".join(spelled(*pair) for pair in zip(value, map(str.strip, parts), strict=True))
-    return text
+    return ",".join(map(spelled, value)) if isinstance(value, tuple | list) else str(value)
 
 
 def _parsed(what: str, annotation: Any, text: str) -> Any:

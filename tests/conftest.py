@@ -80,7 +80,7 @@ class Outcome(NamedTuple):
 def pytest_xdist_auto_num_workers() -> int:
     """One worker more than cores: tests of several processes wait for some of their time.
 
-    On two cores all tests took 241 s with three workers, 250 s with two.
+    On two cores all tests took 241 to 250 s with three workers, 248 to 252 s with two.
     """
     return cores() + 1
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, get_type_hints
 
 from harness.assembly.recipe import OVERRIDABLE
@@ -17,7 +18,7 @@ def spelled_once(spec: RunSpec, plugins: Mapping[str, Any]) -> RunSpec:
 
     ``--set plus=yes`` and ``plus=true``, ``lr=.1`` and ``lr=0.1`` are one run, and so are options
     in another order; a field of one stage outweighs that of all. ``plugins`` are the classes of the
-    method and the added plugins by name. Texts and paths stay as they are. Raises HarnessError for
+    method and the added plugins by name. Paths stay as they are. Raises HarnessError for
     a value that does not fit.
     """
     hints = get_type_hints(Stage) if spec.overrides else {}  # a sixth of an activation
@@ -45,4 +46,7 @@ def _knob(method: str, key: str, text: str, plugins: Mapping[str, Any]) -> tuple
 
 
 def _spelled(what: str, annotation: Any, text: str) -> str:
-    return spelled(parse_value(what, annotation, text), text)
+    value = parse_value(what, annotation, text)
+    parts = value if isinstance(value, tuple) else (value,)
+    # A label must not say where somebody's home is.
+    return text if any(isinstance(part, Path | dict) for part in parts) else spelled(value)

@@ -16,6 +16,7 @@ from harness.assembly.rank_dependence import ranks_that_matter
 from harness.conformance.case import Case
 from harness.conformance.trials import MOST_PICTURES, STEPS, Trained, linked_home, train_once
 from harness.errors import HarnessError
+from harness.knobs import spelled
 from harness.machine.place import read_place
 from harness.spec import Override
 from harness.values import SLOTS
@@ -35,7 +36,7 @@ def check_two_ranks(case: Case) -> Iterator[str]:
         return
     batch = size + size % 2
     fields = {"epochs": STEPS, "batch_size": batch, "norm_group": batch // 2}
-    overrides = tuple(Override("", name, str(value)) for name, value in fields.items())
+    overrides = tuple(Override("", name, spelled(value)) for name, value in fields.items())
     try:
         alone = train_once(case, seed=1, overrides=overrides)
     except HarnessError:  # a network whose batch norm cannot be grouped

@@ -13,7 +13,7 @@ from importlib.metadata import entry_points
 from typing import Literal, TypeAlias
 
 from harness.errors import HarnessError, unknown
-from harness.knobs import knobs_of
+from harness.knobs import knobs_of, spelled
 from harness.scores import Metric
 
 Edition: TypeAlias = Literal["webvision1", "webvision2"]
@@ -159,7 +159,7 @@ def cli_options(recipe: object) -> tuple[str, dict[str, str]]:
         raise HarnessError(f"no installed plugin is {place}; install this project again")
     knobs = {name: (getattr(recipe, name), knob.default) for name, knob in knobs_of(kind).items()}
     return _names()[place], {
-        name: _text(value) for name, (value, default) in knobs.items() if value != default
+        name: spelled(value) for name, (value, default) in knobs.items() if value != default
     }
 
 
@@ -167,7 +167,3 @@ def cli_options(recipe: object) -> tuple[str, dict[str, str]]:
 def _names() -> dict[str, str]:
     """Return the name of every installed plugin, by its class."""
     return {point.value: point.name for point in entry_points(group="harness.plugins")}
-
-
-def _text(value: object) -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -43,7 +43,7 @@ def test_errors_and_shares_become_accuracies_in_percent():
         (
             MalongCurriculum(highly_noisy_percent=25, weights=(1.0, 0.5, 0.25)),
             "malong_curriculum",
-            {"highly_noisy_percent": "25", "weights": "1.0,0.5,0.25"},
+            {"highly_noisy_percent": "25", "weights": "1,0.5,0.25"},
         ),
     ],
 )
@@ -77,3 +77,14 @@ def test_every_recipe_is_asked_for_and_resolves_to_a_plan():
         plan = resolve(run.spec, run.hooks, UNREAD)
         assert plan.members, name
         assert min(stage.stage.epochs for stage in plan.stages) >= 1, name
+
+
+def test_every_recipe_is_asked_for_as_its_records_are_called():
+    """A method's page finds the runs of a published row by this name."""
+    called = {}
+    for recipe in asked_for().values():
+        plugin, knobs = cli_options(recipe)
+        spec = RunSpec(plugin=plugin, knobs=knobs)
+        called[spec.label] = Activation(spec).spec.label
+    assert {asked: label for asked, label in called.items() if asked != label} == {}
+    assert len(called) > 50
