@@ -79,7 +79,7 @@ class DataSpec:
         name, colon, path = place.partition(":")
         if not name:
             raise HarnessError(f"--data {text!r} names no data set; write NAME:PATH")
-        # As of a shell's variable that is not set: it must not mean the default.
+        # A shell variable that is not set must not mean the default.
         for mark, after in ((colon, path), (question, query)):
             if mark and not after:
                 raise HarnessError(

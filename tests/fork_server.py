@@ -29,7 +29,7 @@ IMPORTED = (
 
 def next_request(requests: socket.socket) -> dict[str, Any] | None:
     """Return, in a new process, what it shall do; in the server None, once nobody asks any more."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system buries those who wait
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no zombies of those who wait
     while True:
         message, files, _, _ = socket.recv_fds(requests, 1 << 20, 3)
         if not message:

@@ -48,5 +48,5 @@ def _knob(method: str, key: str, text: str, plugins: Mapping[str, Any]) -> tuple
 def _spelled(what: str, annotation: Any, text: str) -> str:
     value = parse_value(what, annotation, text)
     parts = value if isinstance(value, tuple) else (value,)
-    # A label must not say where somebody's home is.
+    # A label keeps a path as it was written: another user has another home folder.
     return text if any(isinstance(part, Path | dict) for part in parts) else spelled(value)

@@ -40,4 +40,4 @@ def tensorboard(home: Path, port: int, host: str) -> None:
         argv=["tensorboard", "--logdir", str(folder), "--host", host, "--port", str(port)]
     )
     if board.main():
-        sys.exit(2)  # it has said why, as of a port that is taken
+        sys.exit(2)  # TensorBoard has printed why, such as a port that is taken
